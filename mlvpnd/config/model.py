@@ -1,0 +1,114 @@
+"""What a configuration says, parsed: frozen values, no text left to interpret.
+
+Every default here is upstream's; `man/mlvpn.conf.5` and `mlvpnd/config/schema.py` say how the keys are written.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+UNSET_MTU_IPV4 = 1428
+"""Largest inner packet on a 1500-byte IPv4 path: 1500 - 20 IP - 8 UDP - 28 header - 16 MAC."""
+UNSET_MTU_IPV6 = 1408
+"""The same over IPv6, whose header has 40 bytes."""
+ETHERNET_HEADER_SIZE = 14
+
+
+class Mode(enum.Enum):
+    """Who waits (server) and who calls (client)."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class DeviceKind(enum.Enum):
+    """Layer of the interface: IP packets (tun) or Ethernet frames (tap)."""
+
+    TUN = "tun"
+    TAP = "tap"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfig:
+    """One uplink: a section of the file that is neither `[general]` nor `[filters…]`."""
+
+    name: str
+    bindhost: str = ""
+    """Local address or name; empty: any."""
+    bindport: str = ""
+    """Local port, a number or a service name; empty: the kernel chooses."""
+    binddevice: str = ""
+    """Interface that the socket is bound to by name (SO_BINDTODEVICE); empty: none. Not in upstream."""
+    bindfib: int = 0
+    """Routing table on FreeBSD and OpenBSD; read for compatibility, without effect on Linux."""
+    remotehost: str = ""
+    remoteport: str = ""
+    bandwidth_upload: int = 0
+    """Bytes per second, or a bare ratio; 0: unknown."""
+    timeout: int = 60
+    """Seconds without a word from the peer after which the link is down; at least 2."""
+    loss_tolerance: int = 100
+    """Percent of loss from which the link counts as lossy; 100: never."""
+    latency_tolerance: int = 1000
+    """Milliseconds of smoothed RTT from which the link counts as slow; 1000: never."""
+    fallback_only: bool = False
+    """Used only while no other link is healthy."""
+    line: int = field(default=0, compare=False)
+    """Where the section starts in the file; not part of its identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterConfig:
+    """One line of a `[filters…]` section: packets that match `expression` (BPF) leave by `link`."""
+
+    link: str
+    expression: str
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole file."""
+
+    mode: Mode
+    password: bytes = field(repr=False)
+    statuscommand: str = ""
+    """Path of the status command; empty: none."""
+    interface_name: str = "mlvpn0"
+    tuntap: DeviceKind = DeviceKind.TUN
+    timeout: int = 60
+    cleartext_data: bool = False
+    reorder_buffer_size: int = 0
+    """Packets held back at most to restore their order; 0: no reordering. Need not be a power of two."""
+    loss_tolerance: int = 100
+    latency_tolerance: int = 1000
+    mtu: int | None = None
+    """Of the interface; None: what fits a 1500-byte path, see `effective_mtu`."""
+    ip4: str = ""
+    ip6: str = ""
+    ip4_gateway: str = ""
+    ip6_gateway: str = ""
+    ip4_routes: str = ""
+    """Space-separated, as the status command gets them."""
+    ip6_routes: str = ""
+    configure_interface: bool = False
+    """True: the helper sets addresses, routes and link state; False: the status command does. Not in upstream."""
+    control_unix_path: str = ""
+    control_bind_host: str = ""
+    control_bind_port: str = ""
+    links: tuple[LinkConfig, ...] = ()
+    """In the file's order."""
+    filters: tuple[FilterConfig, ...] = ()
+    """In the file's order; the first match whose link is up wins."""
+
+    def link(self, name: str) -> LinkConfig | None:
+        """The link of that name."""
+        return next((link for link in self.links if link.name == name), None)
+
+    def effective_mtu(self, *, ipv6_path: bool) -> int:
+        """The interface's MTU in bytes: `mtu`, or what fits a 1500-byte path of that family."""
+        if self.mtu is not None:
+            return self.mtu
+        fits = UNSET_MTU_IPV6 if ipv6_path else UNSET_MTU_IPV4
+        return fits - (ETHERNET_HEADER_SIZE if self.tuntap is DeviceKind.TAP else 0)
