@@ -1,0 +1,49 @@
+"""Numbers of protocol v1.
+
+*Specification constants* are what C MLVPN puts on the wire and expects there; changing one breaks
+interoperation. *Implementation constants* are ours to choose; each says why it is what it is.
+"""
+
+from __future__ import annotations
+
+# Specification constants
+
+VERSION = 1
+HEADER_SIZE = 28
+MAC_SIZE = 16
+"""Poly1305 tag of the secretbox, in front of the ciphertext."""
+NO_TIMESTAMP = 0xFFFF
+"""In `timestamp_reply`: nothing to echo. Never sent as a stamp of our own."""
+ECHO_LIMIT_MS = 1000
+"""A stamp older than this is not echoed."""
+RTT_LIMIT_MS = 5000
+"""A sample from here on is an accident of the 16-bit stamps, not a round trip."""
+AUTH_INTERVAL = 1.0
+"""Seconds between the AUTHs of a client that has no answer."""
+KEEPALIVE_INTERVAL = 1.0
+"""Seconds between KEEPALIVEs: an upstream peer counts nothing else as a sign of life."""
+AUTH_PLAINTEXT = b"AU"
+AUTH_OK_PLAINTEXT = b"OK"
+
+# Implementation constants
+
+REPLAY_WINDOW_SIZE = 2048
+"""Sequence numbers behind the newest that may still arrive, per flow; a link at 1 Gbit/s reorders less."""
+MAX_FLOWS = 1024
+"""Peer flows remembered in the whole process; a flow is 300 bytes, a peer restart makes one per link."""
+CLEAR_WINDOW_SIZE = 1 << 17
+"""Sequence numbers ahead of the last authentic one in which clear DATA is taken: a second at 130 000 packets/s."""
+ANSWER_INTERVAL = 0.9
+"""Seconds between KEEPALIVEs sent in answer to one: the peer's stamp comes back fresh, and two answering
+peers do not play ping-pong."""
+DISCONNECT_INTERVAL = 1.0
+"""Seconds between DISCONNECTs that tell a peer that we do not know its session."""
+SILENCE = 2.5
+"""Seconds without a word after which an up link may be a dead session and strangers are answered: two KEEPALIVEs."""
+RECLAIM_GRACE = 1.0
+"""Seconds that packets of a displaced flow may be stragglers of a peer that has restarted; a flow that still
+speaks after them is alive, and what displaced it was a replay."""
+UNANSWERED_AUTHS = 3
+"""AUTHs without an answer after which the driver is told to try another address."""
+MAX_DATAGRAM_SIZE = 65507
+"""Largest UDP payload over IPv4."""

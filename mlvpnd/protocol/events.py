@@ -1,0 +1,75 @@
+"""What a session reports to its driver; each happened once, in this order."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from .path import Address, PathStatus
+from .selection import Tier
+
+
+class DownReason(enum.Enum):
+    """Why a link is down; the value is the word that status shows."""
+
+    STARTING = "starting"
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnect received"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class PathUp:
+    """The link carries traffic from now on."""
+
+    path: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathDown:
+    """An up link carries no traffic any more."""
+
+    path: int
+    reason: DownReason
+
+
+@dataclass(frozen=True, slots=True)
+class PathStatusChanged:
+    """An up link became lossy or slow, or well again."""
+
+    path: int
+    before: PathStatus
+    after: PathStatus
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMoved:
+    """An authentic, fresh packet came from a new address; replies go there now."""
+
+    path: int
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRestarted:
+    """The peer began a new session on an up link: it was restarted."""
+
+    path: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathUnanswered:
+    """`UNANSWERED_AUTHS` more AUTHs went without an answer: another address may be worth a try."""
+
+    path: int
+
+
+@dataclass(frozen=True, slots=True)
+class TierChanged:
+    """Traffic moved to links of another kind."""
+
+    before: Tier
+    after: Tier
+
+
+Event = PathUp | PathDown | PathStatusChanged | PeerMoved | PeerRestarted | PathUnanswered | TierChanged

@@ -1,0 +1,138 @@
+"""What may come in: every check between a datagram and the session, cheap ones first.
+
+1 length, version, type · 2 not our own flow_id · 3 its flow lives on this link · 4 a look into the replay window ·
+5 the box opens · 6 the plaintext is what the type carries · 7 the flow is known, or introduced by AUTH or AUTH_OK ·
+8 the window moves. Up to 7 nothing has changed; what fails is dropped and counted, never answered.
+
+Clear DATA leaves after 3: it proves nothing, so it moves nothing, and it counts only on an up link, from the current
+flow and address of the peer, and once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from . import inner, wire
+from .box import Box
+from .constants import AUTH_OK_PLAINTEXT, AUTH_PLAINTEXT, HEADER_SIZE
+from .drops import DropReason
+from .path import Address, Path
+from .replay import ClearWindow, FlowTable, PeerFlow
+from .wire import Header, PacketType
+
+_PLAINTEXTS = {
+    PacketType.AUTH: AUTH_PLAINTEXT,
+    PacketType.AUTH_OK: AUTH_OK_PLAINTEXT,
+    PacketType.KEEPALIVE: b"",
+    PacketType.DISCONNECT: b"",
+}
+
+
+class Admitted(NamedTuple):
+    """A datagram of a known flow, seen for the first time."""
+
+    header: Header
+    packet: bytes
+    """The inner packet of DATA; the plaintext of other types."""
+    flow: PeerFlow
+    newest: bool
+    """No packet of a higher number came before it: only then may it move the address or the session."""
+    authentic: bool
+    """False for clear DATA."""
+
+
+class Stranger(NamedTuple):
+    """An authentic datagram of a session that this process does not know."""
+
+    header: Header
+
+
+class Gate:
+    """Checks datagrams under one key; owns the table of flows."""
+
+    def __init__(self, key: bytes, *, is_server: bool, layer2: bool, cleartext_data: bool) -> None:
+        self.box = Box(key)
+        self._is_server = is_server
+        self._layer2 = layer2
+        self.cleartext_data = cleartext_data
+        self._flows = FlowTable()
+        self._own_flow_ids: set[int] = set()
+
+    def new_flow_id(self, random_u32: Callable[[], int]) -> int:
+        """A flow_id for a link of ours; it stays ours for the life of the process."""
+        flow_id = random_u32()
+        while flow_id in self._own_flow_ids or self._flows.get(flow_id) is not None:
+            flow_id = random_u32()
+        self._own_flow_ids.add(flow_id)
+        return flow_id
+
+    def reconfigure(self, key: bytes, *, is_server: bool, cleartext_data: bool) -> None:
+        """Another password, role or mode of DATA; what is known of flows stays."""
+        self.box = Box(key)
+        self._is_server = is_server
+        self.cleartext_data = cleartext_data
+
+    def introduces(self, path: Path, packet_type: int) -> bool:
+        """Whether a packet of this type may bring a new flow to the link now."""
+        if self._is_server:
+            return packet_type == PacketType.AUTH
+        return packet_type == PacketType.AUTH_OK and path.unanswered_auths > 0
+
+    def admit(
+        self, path: Path, datagram: bytes, address: Address, live: Iterable[Path]
+    ) -> Admitted | Stranger | DropReason:
+        """Checks one datagram that came in on `path`; `live` are the links whose flows must be remembered."""
+        header = wire.parse(datagram)
+        if isinstance(header, DropReason):
+            return header
+        if header.flow_id in self._own_flow_ids:
+            return DropReason.REFLECTED
+        flow = self._flows.get(header.flow_id)
+        if flow is not None and flow.link != path.parameters.name:
+            return DropReason.WRONG_LINK
+        payload = datagram[HEADER_SIZE:]
+        if header.type == PacketType.DATA and self.cleartext_data:
+            return self._admit_clear(path, flow, header, payload, address)
+        if flow is not None and not flow.window.may_accept(header.seq):
+            return DropReason.REPLAYED
+        plaintext = self.box.open(payload, header.flow_id, header.seq)
+        if plaintext is None:
+            return DropReason.NOT_AUTHENTIC
+        packet = self._expected(header, plaintext)
+        if packet is None:
+            return DropReason.BAD_PLAINTEXT
+        if flow is None:
+            if not self.introduces(path, header.type):
+                return Stranger(header)
+            flow = self._flows.add(header.flow_id, path.parameters.name, header.seq, _flow_ids(live))
+            return Admitted(header, packet, flow, newest=True, authentic=True)
+        newest = header.seq > flow.window.newest
+        flow.window.accept(header.seq)
+        self._flows.touch(flow)
+        return Admitted(header, packet, flow, newest=newest, authentic=True)
+
+    def _admit_clear(
+        self, path: Path, flow: PeerFlow | None, header: Header, payload: bytes, address: Address
+    ) -> Admitted | DropReason:
+        if not path.up or flow is None or flow is not path.flow or address != path.peer:
+            return DropReason.CLEAR_NOT_ALLOWED
+        packet = inner.packet_from(payload, layer2=self._layer2)
+        if packet is None:
+            return DropReason.BAD_PLAINTEXT
+        if flow.clear is None:
+            flow.clear = ClearWindow(flow.window.newest)
+        if not flow.clear.accept(header.seq):
+            return DropReason.REPLAYED
+        return Admitted(header, packet, flow, newest=False, authentic=False)
+
+    def _expected(self, header: Header, plaintext: bytes) -> bytes | None:
+        """What the type carries, or None: the header was changed on the way."""
+        if header.type == PacketType.DATA:
+            return inner.packet_from(plaintext, layer2=self._layer2)
+        return plaintext if plaintext == _PLAINTEXTS[PacketType(header.type)] else None
+
+
+def _flow_ids(paths: Iterable[Path]) -> frozenset[int]:
+    flows = (flow for path in paths for flow in (path.flow, path.displaced))
+    return frozenset(flow.flow_id for flow in flows if flow is not None)

@@ -1,0 +1,162 @@
+"""One link as the protocol sees it: its state, its peer's address and flow, its measurements and deadlines."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass
+
+from .drops import DropReason
+from .loss import LossVector
+from .replay import PeerFlow
+from .rtt import RttEstimator, StampEcho
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+"""A socket address as the driver's sockets give it; the protocol only compares it."""
+
+
+class PathStatus(enum.IntEnum):
+    """Upstream's numbers; up is everything from AUTHOK on."""
+
+    DISCONNECTED = 0
+    AUTHSENT = 1
+    AUTHOK = 2
+    LOSSY = 3
+    HIGH_LATENCY = 4
+
+    @property
+    def up(self) -> bool:
+        """Whether the link can carry traffic."""
+        return self >= PathStatus.AUTHOK
+
+
+class PathInput(enum.Enum):
+    """What may change a path's status."""
+
+    CALL = "call"
+    """A client sends AUTH."""
+    AUTHENTICATE = "authenticate"
+    LOSE = "lose"
+    """Timeout, DISCONNECT or removal."""
+    LOSS_HIGH = "loss high"
+    LOSS_FINE = "loss fine"
+    LATENCY_HIGH = "latency high"
+    LATENCY_FINE = "latency fine"
+
+
+_S, _I = PathStatus, PathInput
+TRANSITIONS: dict[PathStatus, dict[PathInput, PathStatus]] = {
+    _S.DISCONNECTED: {_I.CALL: _S.AUTHSENT, _I.AUTHENTICATE: _S.AUTHOK, _I.LOSE: _S.DISCONNECTED},
+    _S.AUTHSENT: {_I.CALL: _S.AUTHSENT, _I.AUTHENTICATE: _S.AUTHOK, _I.LOSE: _S.DISCONNECTED},
+    _S.AUTHOK: {
+        _I.AUTHENTICATE: _S.AUTHOK,
+        _I.LOSE: _S.DISCONNECTED,
+        _I.LOSS_HIGH: _S.LOSSY,
+        _I.LOSS_FINE: _S.AUTHOK,
+        _I.LATENCY_HIGH: _S.HIGH_LATENCY,
+        _I.LATENCY_FINE: _S.AUTHOK,
+    },
+    # A peer that begins anew says nothing of the line: loss and latency are judged when they are known.
+    _S.LOSSY: {
+        _I.AUTHENTICATE: _S.LOSSY,
+        _I.LOSE: _S.DISCONNECTED,
+        _I.LOSS_HIGH: _S.LOSSY,
+        _I.LOSS_FINE: _S.AUTHOK,
+        _I.LATENCY_HIGH: _S.LOSSY,
+        _I.LATENCY_FINE: _S.LOSSY,
+    },
+    _S.HIGH_LATENCY: {
+        _I.AUTHENTICATE: _S.HIGH_LATENCY,
+        _I.LOSE: _S.DISCONNECTED,
+        _I.LOSS_HIGH: _S.LOSSY,
+        _I.LOSS_FINE: _S.HIGH_LATENCY,
+        _I.LATENCY_HIGH: _S.HIGH_LATENCY,
+        _I.LATENCY_FINE: _S.AUTHOK,
+    },
+}
+"""Every legal step; what is missing is a fault of ours and raises KeyError."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathParameters:
+    """What the configuration says of a link, in the protocol's terms."""
+
+    name: str
+    timeout: float
+    """Seconds without an authentic packet after which the link is down."""
+    loss_tolerance: int = 100
+    """Percent; 100: never lossy."""
+    latency_tolerance: int = 1000
+    """Milliseconds; 1000: never slow."""
+    fallback_only: bool = False
+    bandwidth: int = 0
+    """Weight in the schedule; 0: unknown."""
+
+
+class Path:
+    """The mutable state of a link. `Session` drives it; others read it."""
+
+    def __init__(self, number: int, parameters: PathParameters, flow_id: int, first_seq: int) -> None:
+        self.number = number
+        self.parameters = parameters
+        self.status = PathStatus.DISCONNECTED
+        self.flow_id = flow_id
+        self.next_seq = first_seq
+        self.ready = False
+        """The driver has a socket for it."""
+        self.peer: Address | None = None
+        """Where the peer was last proven to be; for a client at first where it is configured to be."""
+        self.flow: PeerFlow | None = None
+        """The peer's current flow, from the last AUTH or AUTH_OK on."""
+        self.displaced: PeerFlow | None = None
+        """The flow before it, which may reclaim the link if it goes on speaking."""
+        self.displaced_at = 0.0
+        self.rtt = RttEstimator()
+        self.echo = StampEcho()
+        self.loss: LossVector | None = None
+        # Deadlines and points in time, of the driver's monotonic clock.
+        self.next_auth_at = 0.0
+        self.last_auth_at = float("-inf")
+        self.next_keepalive_at = 0.0
+        self.heard_at = float("-inf")
+        self.last_answer_at = float("-inf")
+        self.last_disconnect_at = float("-inf")
+        self.data_received_at = float("-inf")
+        self.greeted = False
+        """A client has sent its first AUTH, and before it the DISCONNECT that frees a peer's old session."""
+        self.unanswered_auths = 0
+        # Counters of UDP payloads, header and MAC included.
+        self.packets_sent = 0
+        self.bytes_sent = 0
+        self.packets_received = 0
+        self.bytes_received = 0
+        self.disconnects = 0
+        self.drops: Counter[DropReason] = Counter()
+
+    @property
+    def up(self) -> bool:
+        """Whether the link can carry traffic."""
+        return self.status.up
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it is up, and neither lossy nor slow."""
+        return self.status is PathStatus.AUTHOK
+
+    @property
+    def loss_percent(self) -> int:
+        """Loss of the last 64 packets from the peer."""
+        return self.loss.percent if self.loss is not None else 0
+
+    def step(self, what: PathInput) -> PathStatus:
+        """Applies the table; returns the status before."""
+        before = self.status
+        self.status = TRANSITIONS[before][what]
+        return before
+
+    def begin_flow(self, flow: PeerFlow, seq: int) -> None:
+        """The peer's session on this link is `flow` from now on, and all that was measured of the old one is void."""
+        self.flow = flow
+        self.rtt = RttEstimator()
+        self.echo = StampEcho()
+        self.loss = LossVector(seq)

@@ -1,0 +1,127 @@
+"""Protection against replay, after RFC 4303 §3.4.3 and RFC 6479, for a protocol that has none of its own.
+
+Every `flow_id` that has proven itself has one window of sequence numbers, in one table for the process, and is
+bound to the link where it was first seen: a datagram counts once, on its own link. A window moves only for
+what was authentic; a look before the box is opened saves the work for what is a replay already.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from .constants import CLEAR_WINDOW_SIZE, MAX_FLOWS, REPLAY_WINDOW_SIZE
+
+
+class ReplayWindow:
+    """Which of the last `size` numbers up to the newest have been seen."""
+
+    __slots__ = ("_bits", "_mask", "newest", "size")
+
+    def __init__(self, first: int, size: int = REPLAY_WINDOW_SIZE) -> None:
+        self.size = size
+        self.newest = first
+        self._bits = 1  # bit n: newest - n has been seen
+        self._mask = (1 << size) - 1
+
+    def may_accept(self, seq: int) -> bool:
+        """Whether `seq` is neither seen nor older than the window."""
+        age = self.newest - seq
+        return age < 0 or (age < self.size and not self._bits >> age & 1)
+
+    def accept(self, seq: int) -> bool:
+        """Notes an authentic `seq`; False if it is a replay or too old."""
+        age = self.newest - seq
+        if age < 0:
+            self._bits = (self._bits << -age | 1) & self._mask if -age < self.size else 1
+            self.newest = seq
+            return True
+        if age >= self.size or self._bits >> age & 1:
+            return False
+        self._bits |= 1 << age
+        return True
+
+
+class ClearWindow:
+    """Which clear DATA has been seen, where a number proves nothing.
+
+    Numbers count only within a range that authentic packets of the flow anchor (`anchor`): from
+    `REPLAY_WINDOW_SIZE` behind the newest authentic one to `size` past that. So a forger can use up numbers
+    that he names one by one, but he cannot move the window. Memory is fixed: a bit per number.
+    """
+
+    __slots__ = ("_base", "_seen", "_size")
+
+    def __init__(self, newest_authentic: int, size: int = CLEAR_WINDOW_SIZE) -> None:
+        self._size = size
+        self._seen = bytearray(size // 8)
+        self._base = self._start(newest_authentic)
+
+    @staticmethod
+    def _start(newest_authentic: int) -> int:
+        return max(0, newest_authentic - REPLAY_WINDOW_SIZE + 1) & ~7
+
+    def anchor(self, newest_authentic: int) -> None:
+        """Moves the range forward with the authentic packets of the flow."""
+        base = self._start(newest_authentic)
+        if base - self._base >= self._size:
+            self._seen = bytearray(self._size // 8)
+        else:
+            for octet in range(self._base // 8, base // 8):
+                self._seen[octet % (self._size // 8)] = 0
+        self._base = max(base, self._base)
+
+    def accept(self, seq: int) -> bool:
+        """Notes `seq`; False if it is out of range or was seen."""
+        if not self._base <= seq < self._base + self._size:
+            return False
+        octet, bit = seq // 8 % (self._size // 8), 1 << seq % 8
+        if self._seen[octet] & bit:
+            return False
+        self._seen[octet] |= bit
+        return True
+
+
+class PeerFlow:
+    """One `flow_id` of the peer: its window, and the link that it is bound to."""
+
+    __slots__ = ("clear", "flow_id", "link", "revoked", "window")
+
+    def __init__(self, flow_id: int, link: str, seq: int) -> None:
+        self.flow_id = flow_id
+        self.link = link
+        self.window = ReplayWindow(seq)
+        self.clear: ClearWindow | None = None
+        self.revoked = False
+        """It was found to be a replay of an older session and never carries a link again."""
+
+
+class FlowTable:
+    """All flows of the peer that this process remembers; the least recently used goes when it is full."""
+
+    def __init__(self, limit: int = MAX_FLOWS) -> None:
+        self._limit = limit
+        self._flows: OrderedDict[int, PeerFlow] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def get(self, flow_id: int) -> PeerFlow | None:
+        """The flow, if it has proven itself before."""
+        return self._flows.get(flow_id)
+
+    def add(self, flow_id: int, link: str, seq: int, keep: frozenset[int]) -> PeerFlow:
+        """Remembers a flow that has just proven itself with `seq`.
+
+        `keep` names the flows that links live on, which are never forgotten.
+        """
+        while len(self._flows) >= self._limit:
+            victim = next((known for known in self._flows if known not in keep), None)
+            if victim is None:
+                break
+            del self._flows[victim]
+        flow = self._flows[flow_id] = PeerFlow(flow_id, link, seq)
+        return flow
+
+    def touch(self, flow: PeerFlow) -> None:
+        """Marks a flow as used."""
+        self._flows.move_to_end(flow.flow_id)

@@ -1,0 +1,76 @@
+"""Round-trip time after RFC 6298 §2, fed by the 16-bit stamps of the header.
+
+The deviation is taken from the old smoothed value, then that is smoothed: the order matters.
+"""
+
+from __future__ import annotations
+
+from .constants import ECHO_LIMIT_MS, NO_TIMESTAMP, RTT_LIMIT_MS
+
+ALPHA = 1 / 8  # RFC 6298 §2.3
+BETA = 1 / 4  # RFC 6298 §2.3
+INITIAL_SRTT_MS = 1000.0
+"""What status shows before a sample, as upstream does; nothing is judged by it."""
+
+
+class RttEstimator:
+    """Smoothed round-trip time of a path, in milliseconds."""
+
+    __slots__ = ("has_sample", "min_rtt_ms", "rttvar_ms", "srtt_ms")
+
+    def __init__(self) -> None:
+        self.has_sample = False
+        self.srtt_ms = INITIAL_SRTT_MS
+        self.rttvar_ms = INITIAL_SRTT_MS / 2
+        self.min_rtt_ms = 0.0
+
+    def update(self, sample_ms: float) -> None:
+        """Takes one sample, `sample_ms` >= 0."""
+        if not self.has_sample:
+            self.has_sample = True
+            self.srtt_ms = self.min_rtt_ms = sample_ms
+            self.rttvar_ms = sample_ms / 2
+            return
+        self.rttvar_ms += BETA * (abs(self.srtt_ms - sample_ms) - self.rttvar_ms)
+        self.srtt_ms += ALPHA * (sample_ms - self.srtt_ms)
+        self.min_rtt_ms = min(self.min_rtt_ms, sample_ms)
+
+
+def stamp(now: float) -> int:
+    """Our clock as the header carries it: milliseconds modulo 65536, never `NO_TIMESTAMP`."""
+    value = int(now * 1000) & 0xFFFF
+    return 0 if value == NO_TIMESTAMP else value
+
+
+class StampEcho:
+    """The peer's newest stamp, to be sent back once with the time that it was held."""
+
+    __slots__ = ("_at", "_stamp")
+
+    def __init__(self) -> None:
+        self._stamp = NO_TIMESTAMP
+        self._at = 0.0
+
+    def received(self, timestamp: int, now: float) -> None:
+        """Notes the stamp of an authentic packet."""
+        self._stamp = timestamp
+        self._at = now
+
+    def take(self, now: float) -> int:
+        """What to put into `timestamp_reply`."""
+        if self._stamp == NO_TIMESTAMP:
+            return NO_TIMESTAMP
+        held_ms = int((now - self._at) * 1000)
+        echo = (self._stamp + held_ms) & 0xFFFF
+        self._stamp = NO_TIMESTAMP
+        if held_ms >= ECHO_LIMIT_MS:
+            return NO_TIMESTAMP
+        return echo if echo != NO_TIMESTAMP else 0
+
+
+def sample_ms(timestamp_reply: int, now: float) -> int | None:
+    """The round trip that an echo proves, or None if it proves none."""
+    if timestamp_reply == NO_TIMESTAMP:
+        return None
+    elapsed = (stamp(now) - timestamp_reply) & 0xFFFF
+    return elapsed if elapsed < RTT_LIMIT_MS else None

@@ -1,0 +1,57 @@
+"""Which link carries a packet: weighted round robin by bytes.
+
+Each link has a virtual clock that advances by size / weight with every packet it is given; the link whose
+clock would be least after this packet takes it. Over time the bytes follow the weights exactly, whatever the
+sizes, and packets alternate as finely as the weights allow (start-time fair queueing, Goyal et al. 1996, with
+links in the place of flows). Integers only: a native twin makes the same choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+_SCALE = 1 << 20
+
+
+class WeightedScheduler:
+    """Spreads packets over links by weight; links are known by a number."""
+
+    __slots__ = ("_clock", "_cost")
+
+    def __init__(self) -> None:
+        self._clock: dict[int, int] = {}
+        self._cost: dict[int, int] = {}
+
+    def set_links(self, weights: Mapping[int, int]) -> None:
+        """Spreads over these links from now on; `weights` are > 0, in any unit.
+
+        A link that stays keeps its place in the round; one that is new begins where the others stand.
+        """
+        heaviest = max(weights.values(), default=1)
+        start = min((self._clock[link] for link in weights if link in self._clock), default=0)
+        self._clock = {link: self._clock.get(link, start) - start for link in weights}
+        # Virtual time per byte, at least 1 so that a link a million times slower still advances.
+        self._cost = {link: max(1, _SCALE * heaviest // weight) for link, weight in weights.items()}
+
+    def pick(self, size: int) -> int | None:
+        """The link that takes a packet of `size` bytes, or None if there is none."""
+        best: tuple[int, int] | None = None  # virtual time after this packet, link
+        for link, clock in self._clock.items():
+            after = clock + size * self._cost[link]
+            if best is None or after < best[0]:
+                best = after, link
+        if best is None:
+            return None
+        self._clock[best[1]] = best[0]
+        return best[1]
+
+    @property
+    def links(self) -> tuple[int, ...]:
+        """The links in the round."""
+        return tuple(self._clock)
+
+
+def effective_weights(bandwidths: Iterable[int]) -> list[int]:
+    """Weights from `bandwidth_upload` of all links: as given if each has one, else all alike."""
+    given = list(bandwidths)
+    return given if all(given) else [1] * len(given)

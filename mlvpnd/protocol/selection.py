@@ -1,0 +1,62 @@
+"""Which links may carry traffic, and how long their differences may hold a packet back.
+
+Links are judged by what is known; as long as anything is up, something carries.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+from .path import Path
+
+DATA_RECENT = 3.0
+"""Seconds in which a link must have brought data to count in the spread."""
+UNKNOWN_SPREAD = 0.1
+"""Seconds to wait while no link has an RTT sample."""
+MAX_WAIT = 0.5
+"""Seconds; a link that is later than this is no help to the others."""
+MIN_WAIT = 0.002
+"""Seconds; below this, bursts of one link overtaken by those of another would be taken for loss."""
+
+
+class Tier(enum.Enum):
+    """On what kind of links the traffic is."""
+
+    NONE = "none"
+    NORMAL = "normal"
+    FALLBACK = "fallback"
+    LAST_RESORT = "last resort"
+
+
+def eligible(paths: Sequence[Path]) -> tuple[Tier, list[Path]]:
+    """The links that carry traffic now.
+
+    All healthy ones that are not fallback_only; else all healthy fallback links; else, rather than nothing,
+    the best of those that are up at all: least loss, then least RTT.
+    """
+    healthy = [path for path in paths if path.healthy]
+    normal = [path for path in healthy if not path.parameters.fallback_only]
+    if normal:
+        return Tier.NORMAL, normal
+    if healthy:
+        return Tier.FALLBACK, healthy
+    up = [path for path in paths if path.up]
+    if up:
+        return Tier.LAST_RESORT, [min(up, key=lambda path: (path.loss_percent, path.rtt.srtt_ms, path.number))]
+    return Tier.NONE, []
+
+
+def reorder_wait(paths: Sequence[Path], now: float) -> float:
+    """Seconds that a hole is worth waiting for: how much later than the fastest link the slowest may be.
+
+    A link's packets are between srtt - and srtt + 4 rttvar on their way and back (RFC 6298 takes the same
+    bound for its timeout). Only links that bring data count: an idle bad link delays nobody.
+    """
+    sampled = [path for path in paths if path.up and path.rtt.has_sample]
+    carrying = [path for path in sampled if now - path.data_received_at < DATA_RECENT] or sampled
+    if not carrying:
+        return UNKNOWN_SPREAD
+    slowest = max(path.rtt.srtt_ms + 4 * path.rtt.rttvar_ms for path in carrying)
+    fastest = min(path.rtt.min_rtt_ms for path in carrying)
+    return min(max((slowest - fastest) / 1000, MIN_WAIT), MAX_WAIT)

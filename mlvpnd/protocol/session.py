@@ -1,0 +1,506 @@
+"""The conductor: one session with one peer over all links.
+
+The driver feeds it and empties it, in this order after every input:
+
+    packets_for_tun = session.receive(path, datagrams, now)     datagrams of one link, a burst
+    session.send(packets, now)                                  packets from the interface, a burst
+    packets_for_tun = session.handle_timer(now)                 when `get_timer()` has come
+    session.transmits()                                         datagrams to send, a burst for each link
+    session.events()                                            what happened
+
+Life of a packet out (`send`): filter or schedule a link; take `data_seq` and `seq`; seal; into the burst of its link.
+Life of a datagram in (`receive`): the gate admits it (`gate.py`); its flow is the link's, or becomes it; RTT, loss,
+address; by type; reorder; out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from . import wire
+from .constants import (
+    ANSWER_INTERVAL,
+    AUTH_INTERVAL,
+    AUTH_OK_PLAINTEXT,
+    AUTH_PLAINTEXT,
+    DISCONNECT_INTERVAL,
+    HEADER_SIZE,
+    KEEPALIVE_INTERVAL,
+    MAC_SIZE,
+    MAX_DATAGRAM_SIZE,
+    RECLAIM_GRACE,
+    SILENCE,
+    UNANSWERED_AUTHS,
+)
+from .drops import DropReason
+from .events import (
+    DownReason,
+    Event,
+    PathDown,
+    PathStatusChanged,
+    PathUnanswered,
+    PathUp,
+    PeerMoved,
+    PeerRestarted,
+    TierChanged,
+)
+from .gate import Admitted, Gate, Stranger
+from .path import Address, Path, PathInput, PathParameters
+from .reorder import ReorderBuffer
+from .rtt import sample_ms, stamp
+from .scheduler import WeightedScheduler, effective_weights
+from .selection import Tier, eligible, reorder_wait
+from .wire import Header, PacketType
+
+_MODULUS = 1 << 64
+
+
+class Transmit(NamedTuple):
+    """A burst for one link: send each datagram to `address`."""
+
+    path: int
+    address: Address
+    datagrams: list[bytes]
+
+
+class Matcher(Protocol):
+    """A compiled filter."""
+
+    def matches(self, packet: bytes) -> bool:
+        """Whether the inner packet is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionParameters:
+    """What the configuration says of the whole session."""
+
+    key: bytes
+    is_server: bool
+    layer2: bool = False
+    """True: Ethernet frames (tap); False: IP packets (tun)."""
+    cleartext_data: bool = False
+    reorder_size: int = 0
+    """Packets in the reorder buffer; 0: none."""
+
+
+class Session:
+    """See the module. `random_u32` gives flow ids; `first_seq` must grow from process to process (a clock)."""
+
+    def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:
+        self._parameters = parameters
+        self._gate = Gate(
+            parameters.key,
+            is_server=parameters.is_server,
+            layer2=parameters.layer2,
+            cleartext_data=parameters.cleartext_data,
+        )
+        self._random_u32 = random_u32
+        self._next_data_seq = first_seq % _MODULUS
+        self._paths: dict[int, Path] = {}
+        self._scheduler = WeightedScheduler()
+        self._tier = Tier.NORMAL
+        self._filters: Sequence[tuple[Matcher, int]] = ()
+        self._reorder: ReorderBuffer | None = None
+        self._bursts: dict[int, list[tuple[Address, list[bytes]]]] = {}
+        self._events: list[Event] = []
+        self._now = 0.0
+        self.drops: Counter[DropReason] = Counter()
+        """Outgoing packets that no link took."""
+        self._set_reorder(parameters.reorder_size)
+
+    # What the driver may read.
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """All links, in the order of their numbers."""
+        return tuple(self._paths.values())
+
+    def path(self, number: int) -> Path:
+        """One link."""
+        return self._paths[number]
+
+    @property
+    def reorder(self) -> ReorderBuffer | None:
+        """The reorder buffer, if there is one."""
+        return self._reorder
+
+    @property
+    def carrying(self) -> tuple[int, ...]:
+        """The links in the schedule now."""
+        return self._scheduler.links
+
+    # Configuration.
+
+    def add_path(self, number: int, parameters: PathParameters, first_seq: int) -> Path:
+        """A new link; it stays silent until `path_ready`."""
+        flow_id = self._gate.new_flow_id(self._random_u32)
+        path = self._paths[number] = Path(number, parameters, flow_id, first_seq)
+        return path
+
+    def remove_path(self, number: int, now: float) -> list[bytes]:
+        """Says DISCONNECT and forgets the link. Its last burst is still in `transmits`."""
+        self._now = now
+        self._go_down(self._paths[number], DownReason.CLOSED, say_so=True)
+        del self._paths[number]
+        self._reschedule()
+        return self._flush_if_all_down()
+
+    def set_parameters(self, number: int, parameters: PathParameters) -> None:
+        """Changes what a reload may change under an up link."""
+        self._paths[number].parameters = parameters
+        self._reschedule()
+
+    def reconfigure(self, parameters: SessionParameters) -> list[bytes]:
+        """Takes new parameters; returns packets that the old reorder buffer held.
+
+        The driver removes all links before it changes `is_server`; `layer2` never changes.
+        """
+        old, self._parameters = self._parameters, parameters
+        self._gate.reconfigure(parameters.key, is_server=parameters.is_server, cleartext_data=parameters.cleartext_data)
+        if old.reorder_size == parameters.reorder_size:
+            return []
+        held = self._reorder.flush() if self._reorder else []
+        self._set_reorder(parameters.reorder_size)
+        return held
+
+    def set_filters(self, filters: Sequence[tuple[Matcher, int]]) -> None:
+        """Filters in order, each with the number of its link."""
+        self._filters = tuple(filters)
+
+    def _set_reorder(self, size: int) -> None:
+        self._reorder = ReorderBuffer(size, reorder_wait((), 0.0)) if size else None
+
+    # The driver's sockets.
+
+    def path_ready(self, number: int, peer: Address | None, now: float) -> None:
+        """The link has a socket; a client's peer is at `peer`."""
+        path = self._paths[number]
+        path.ready = True
+        if peer is not None:
+            path.peer = peer
+        path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
+
+    def path_unready(self, number: int, now: float) -> list[bytes]:
+        """The link has lost its socket."""
+        self._now = now
+        path = self._paths[number]
+        self._go_down(path, DownReason.CLOSED, say_so=False)
+        path.ready = False
+        return self._flush_if_all_down()
+
+    def close(self, now: float) -> None:
+        """Says DISCONNECT on every up link; the session ends."""
+        self._now = now
+        for path in self._paths.values():
+            self._go_down(path, DownReason.CLOSED, say_so=True)
+
+    # Out.
+
+    def send(self, packets: Sequence[bytes], now: float) -> None:
+        """Seals packets from the interface for the links that shall carry them."""
+        self._now = now
+        data_seq = self._next_data_seq
+        for packet in packets:
+            size = HEADER_SIZE + len(packet) + MAC_SIZE
+            if size > MAX_DATAGRAM_SIZE:
+                self.drops[DropReason.TOO_LONG] += 1
+                continue
+            path = self._filtered(packet)
+            if path is not None:
+                self._emit(path, PacketType.DATA, packet, reorder=False, data_seq=0)
+                continue
+            number = self._scheduler.pick(size)
+            if number is None:
+                self.drops[DropReason.NO_LINK] += 1
+                continue
+            self._emit(self._paths[number], PacketType.DATA, packet, reorder=True, data_seq=data_seq)
+            data_seq = (data_seq + 1) % _MODULUS
+        self._next_data_seq = data_seq
+
+    def _filtered(self, packet: bytes) -> Path | None:
+        for matcher, number in self._filters:
+            path = self._paths.get(number)
+            if path is not None and path.up and matcher.matches(packet):
+                return path
+        return None
+
+    def _emit(
+        self,
+        path: Path,
+        packet_type: PacketType,
+        plaintext: bytes,
+        *,
+        reorder: bool = True,
+        data_seq: int = 0,
+        address: Address | None = None,
+    ) -> None:
+        """Numbers, seals and queues one datagram for the link's peer, or for `address`."""
+        to = address or path.peer
+        if to is None:
+            return
+        seq = path.next_seq
+        path.next_seq = seq + 1
+        if packet_type is PacketType.DATA and self._gate.cleartext_data:
+            payload = plaintext
+        else:
+            payload = self._gate.box.seal(plaintext, path.flow_id, seq)
+        now = self._now
+        header = wire.pack(
+            Header(len(payload), packet_type, reorder, stamp(now), path.echo.take(now), path.flow_id, seq, data_seq)
+        )
+        bursts = self._bursts.setdefault(path.number, [])
+        if not bursts or bursts[-1][0] != to:
+            bursts.append((to, []))
+        bursts[-1][1].append(header + payload)
+        path.packets_sent += 1
+        path.bytes_sent += HEADER_SIZE + len(payload)
+
+    def transmits(self) -> list[Transmit]:
+        """Takes the datagrams to send."""
+        bursts, self._bursts = self._bursts, {}
+        return [Transmit(path, to, datagrams) for path, list_ in bursts.items() for to, datagrams in list_]
+
+    def events(self) -> list[Event]:
+        """Takes what happened since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    # In.
+
+    def receive(self, number: int, datagrams: Sequence[tuple[bytes, Address]], now: float) -> list[bytes]:
+        """Takes a burst from one link's socket; returns packets for the interface, in order."""
+        self._now = now
+        path = self._paths[number]
+        out: list[bytes] = []
+        reorder = self._reorder
+        for datagram, address in datagrams:
+            data = self._take(path, datagram, address)
+            if isinstance(data, DropReason):
+                path.drops[data] += 1
+            elif data is not None:
+                path.data_received_at = now
+                if reorder is None or not data.header.reorder:
+                    out.append(data.packet)
+                else:
+                    out += reorder.push(data.header.data_seq, data.packet, now)
+        return out
+
+    def _take(self, path: Path, raw: bytes, address: Address) -> Admitted | DropReason | None:
+        """One datagram: DATA to deliver, None for control, or why it is dropped."""
+        datagram = self._gate.admit(path, raw, address, self._paths.values())
+        if isinstance(datagram, DropReason):
+            return datagram
+        if isinstance(datagram, Stranger):
+            self._answer_stranger(path, datagram.header, address)
+            return DropReason.UNKNOWN_FLOW
+        header, _, flow, newest, authentic = datagram
+        if authentic:
+            if flow is not path.flow and not self._adopts(path, datagram):
+                self._answer_stranger(path, header, address)
+                return DropReason.UNKNOWN_FLOW
+            self._measure(path, datagram)
+            if newest and address != path.peer:
+                path.peer = address
+                self._events.append(PeerMoved(path.number, address))
+        path.packets_received += 1
+        path.bytes_received += HEADER_SIZE + header.length
+        if header.type == PacketType.DATA or header.type == PacketType.KEEPALIVE:
+            if not path.up:
+                self._answer_stranger(path, header, address)
+                return DropReason.NOT_UP
+            if authentic:
+                path.heard_at = self._now
+            if header.type == PacketType.DATA:
+                return datagram
+            self._answer_keepalive(path)
+            return None
+        if not newest:
+            return DropReason.STALE_CONTROL
+        return self._control(path, header)
+
+    def _adopts(self, path: Path, datagram: Admitted) -> bool:
+        """Whether a flow that is not the link's becomes it: the peer begins anew, or takes back what is its own."""
+        header, _, flow, newest, _ = datagram
+        now = self._now
+        if not newest:
+            return False
+        if not flow.revoked and self._gate.introduces(path, header.type):
+            if path.flow is not None and path.up:
+                path.displaced, path.displaced_at = path.flow, now
+                self._events.append(PeerRestarted(path.number))
+        elif flow is path.displaced and now >= path.displaced_at + RECLAIM_GRACE:
+            # It is alive, so what displaced it was a replay of an older session.
+            if path.flow is not None:
+                path.flow.revoked = True
+            path.displaced = None
+        else:
+            return False
+        path.begin_flow(flow, header.seq)
+        return True
+
+    def _measure(self, path: Path, datagram: Admitted) -> None:
+        header, _, flow, newest, _ = datagram
+        if path.loss is not None:
+            path.loss.received(header.seq)
+        path.echo.received(header.timestamp, self._now)
+        sample = sample_ms(header.timestamp_reply, self._now)
+        if sample is not None:
+            path.rtt.update(sample)
+        if newest and flow.clear is not None:
+            flow.clear.anchor(flow.window.newest)
+
+    def _answer_keepalive(self, path: Path) -> None:
+        if self._now >= path.last_answer_at + ANSWER_INTERVAL:
+            path.last_answer_at = self._now
+            self._emit(path, PacketType.KEEPALIVE, b"")
+
+    def _control(self, path: Path, header: Header) -> DropReason | None:
+        """AUTH, AUTH_OK or DISCONNECT, the newest packet of the link's flow."""
+        if header.type == PacketType.DISCONNECT:
+            if not path.up:
+                return DropReason.NOT_UP
+            self._go_down(path, DownReason.DISCONNECTED, say_so=False)
+            path.next_auth_at = max(self._now, path.last_auth_at + AUTH_INTERVAL)
+            return None
+        if not self._gate.introduces(path, header.type):
+            return DropReason.STALE_CONTROL
+        if self._parameters.is_server:
+            self._emit(path, PacketType.AUTH_OK, AUTH_OK_PLAINTEXT)
+        self._go_up(path)
+        return None
+
+    def _answer_stranger(self, path: Path, header: Header, address: Address) -> None:
+        """An authentic packet of a session that the link does not have: helps a peer that lives to begin anew.
+
+        A server says DISCONNECT, or the client would wait out its timeout; but not while the link lives, since
+        a recorded packet would buy its sender a valid DISCONNECT of ours. A client takes a foreign DISCONNECT for
+        a hint that the server has restarted and asks it: a replay gets nothing by that.
+        """
+        now = self._now
+        if self._parameters.is_server:
+            is_traffic = header.type == PacketType.KEEPALIVE or header.type == PacketType.DATA
+            silent = not path.up or now >= path.heard_at + SILENCE
+            if is_traffic and silent and path.ready and now >= path.last_disconnect_at + DISCONNECT_INTERVAL:
+                path.last_disconnect_at = now
+                self._emit(path, PacketType.DISCONNECT, b"", address=address)
+        elif header.type == PacketType.DISCONNECT and path.up and now >= path.last_auth_at + AUTH_INTERVAL:
+            self._send_auth(path)
+
+    # Up and down.
+
+    def _go_up(self, path: Path) -> None:
+        now = self._now
+        was_up = path.up
+        path.step(PathInput.AUTHENTICATE)
+        path.heard_at = now
+        path.unanswered_auths = 0
+        if was_up:
+            return
+        path.next_keepalive_at = now + KEEPALIVE_INTERVAL
+        self._events.append(PathUp(path.number))
+        self._reschedule()
+
+    def _go_down(self, path: Path, reason: DownReason, *, say_so: bool) -> None:
+        if not path.up:
+            if path.status:
+                path.step(PathInput.LOSE)
+            return
+        if say_so:
+            self._emit(path, PacketType.DISCONNECT, b"")
+        path.step(PathInput.LOSE)
+        path.displaced = None
+        path.disconnects += 1
+        self._events.append(PathDown(path.number, reason))
+        self._reschedule()
+
+    def _flush_if_all_down(self) -> list[bytes]:
+        """With the last link gone nothing will fill a hole any more."""
+        if self._reorder is None or any(path.up for path in self._paths.values()):
+            return []
+        return self._reorder.flush()
+
+    def _reschedule(self) -> None:
+        """Chooses anew which links carry traffic."""
+        paths = list(self._paths.values())
+        weights = effective_weights(path.parameters.bandwidth for path in paths)
+        tier, chosen = eligible(paths)
+        by_number = {path.number: weight for path, weight in zip(paths, weights, strict=True)}
+        self._scheduler.set_links({path.number: by_number[path.number] for path in chosen})
+        if tier is not self._tier:
+            self._events.append(TierChanged(self._tier, tier))
+        self._tier = tier
+
+    # Time.
+
+    def get_timer(self) -> float | None:
+        """When `handle_timer` is due, or None."""
+        due = [at for path in self._paths.values() for at in self._deadlines(path)]
+        if self._reorder is not None and (deadline := self._reorder.deadline()) is not None:
+            due.append(deadline)
+        return min(due, default=None)
+
+    def _deadlines(self, path: Path) -> tuple[float, ...]:
+        if path.up:
+            return path.next_keepalive_at, path.heard_at + path.parameters.timeout
+        if path.ready and not self._parameters.is_server and path.peer is not None:
+            return (path.next_auth_at,)
+        return ()
+
+    def handle_timer(self, now: float) -> list[bytes]:
+        """Does all that is due; returns packets for the interface whose wait has ended."""
+        self._now = now
+        out: list[bytes] = []
+        for path in self._paths.values():
+            if path.up and path.heard_at + path.parameters.timeout <= now:
+                self._go_down(path, DownReason.TIMEOUT, say_so=False)
+                path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
+                out += self._flush_if_all_down()
+            if path.up:
+                if path.next_keepalive_at <= now:
+                    self._tick(path)
+            elif path.ready and not self._parameters.is_server and path.peer is not None and path.next_auth_at <= now:
+                path.step(PathInput.CALL)
+                self._send_auth(path)
+        if self._reorder is not None:
+            out += self._reorder.expire(now)
+        return out
+
+    def _tick(self, path: Path) -> None:
+        """Once a second on an up link: KEEPALIVE, then judge the line."""
+        now = self._now
+        path.next_keepalive_at += KEEPALIVE_INTERVAL
+        if path.next_keepalive_at <= now:  # we were suspended: no burst to catch up
+            path.next_keepalive_at = now + KEEPALIVE_INTERVAL
+        self._emit(path, PacketType.KEEPALIVE, b"")
+        self._judge(path)
+        if self._reorder is not None:
+            self._reorder.wait = reorder_wait(self.paths, now)
+
+    def _judge(self, path: Path) -> None:
+        limits = path.parameters
+        lossy = limits.loss_tolerance < 100 and path.loss_percent >= limits.loss_tolerance
+        before = path.step(PathInput.LOSS_HIGH if lossy else PathInput.LOSS_FINE)
+        if path.rtt.has_sample and limits.latency_tolerance < 1000:
+            slow = path.rtt.srtt_ms >= limits.latency_tolerance
+            path.step(PathInput.LATENCY_HIGH if slow else PathInput.LATENCY_FINE)
+        elif path.status is path.status.HIGH_LATENCY:
+            path.step(PathInput.LATENCY_FINE)
+        if path.status is not before:
+            self._events.append(PathStatusChanged(path.number, before, path.status))
+            self._reschedule()
+
+    def _send_auth(self, path: Path) -> None:
+        now = self._now
+        if not path.greeted:
+            # An upstream server that was up with our last process is reset by this; one that is down ignores it.
+            path.greeted = True
+            self._emit(path, PacketType.DISCONNECT, b"")
+        path.last_auth_at = now
+        path.next_auth_at = now + AUTH_INTERVAL
+        path.unanswered_auths += 1
+        self._emit(path, PacketType.AUTH, AUTH_PLAINTEXT)
+        if not path.up and path.unanswered_auths % UNANSWERED_AUTHS == 0:
+            self._events.append(PathUnanswered(path.number))
