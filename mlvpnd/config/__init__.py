@@ -1,4 +1,23 @@
 """`mlvpn.conf`: text to frozen `Config`, or `ConfigError` naming file, line and key.
 
+`file.read` gets the text, `parse` makes the `Config`, `changes.compare` says what a reload has to do.
 Standard library only: the root helper imports this package too.
 """
+
+from __future__ import annotations
+
+from .model import Config, DeviceKind, FilterConfig, LinkConfig, Mode
+from .parser import ParseResult, parse
+from .problems import ConfigError, Problem
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "DeviceKind",
+    "FilterConfig",
+    "LinkConfig",
+    "Mode",
+    "ParseResult",
+    "Problem",
+    "parse",
+]

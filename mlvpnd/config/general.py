@@ -1,0 +1,107 @@
+"""The `[general]` section: a `Config` without links and filters."""
+
+from __future__ import annotations
+
+from . import values
+from .model import Config, DeviceKind, Mode
+from .reader import SectionReader
+from .schema import MAX_REORDER_BUFFER_SIZE
+
+MIN_MTU = 576
+MAX_MTU = 9000
+MIN_IPV6_MTU = 1280
+
+
+def read_general(section: SectionReader, *, require_password: bool) -> tuple[Config, Mode | None]:
+    """What the section says, and the mode if it says one; errors are reported and have some value all the same."""
+    mode = _mode(section)
+    password = section.text("password").encode("ascii")
+    if require_password and not password:
+        section.error("password", "Password is mandatory.")
+    config = Config(
+        mode=mode or Mode.CLIENT,
+        password=password,
+        statuscommand=_statuscommand(section),
+        interface_name=section.device("interface_name", pattern=True),
+        tuntap=_tuntap(section),
+        timeout=section.timeout() or 0,
+        cleartext_data=section.flag("cleartext_data"),
+        reorder_buffer_size=_reorder_buffer_size(section),
+        loss_tolerance=section.loss_tolerance() or 0,
+        latency_tolerance=section.latency_tolerance() or 0,
+        mtu=_mtu(section),
+        ip4=section.plain_text("ip4"),
+        ip6=section.plain_text("ip6"),
+        ip4_gateway=section.plain_text("ip4_gateway"),
+        ip6_gateway=section.plain_text("ip6_gateway"),
+        ip4_routes=section.plain_text("ip4_routes"),
+        ip6_routes=section.plain_text("ip6_routes"),
+        configure_interface=section.flag("configure_interface"),
+        control_unix_path=section.plain_text("control_unix_path"),
+        control_bind_host=section.host("control_bind_host"),
+        control_bind_port=section.port("control_bind_port"),
+    )
+    _check_together(section, config)
+    return config, mode
+
+
+def _mode(section: SectionReader) -> Mode | None:
+    text = section.text("mode")
+    if text == Mode.SERVER.value:
+        return Mode.SERVER
+    if not text:
+        section.error("mode", "Operation mode is mandatory.")
+        return None
+    if text != Mode.CLIENT.value:
+        section.lax_value("mode", "is taken as client")
+    return Mode.CLIENT
+
+
+def _tuntap(section: SectionReader) -> DeviceKind:
+    text = section.text("tuntap")
+    if text == DeviceKind.TUN.value:
+        return DeviceKind.TUN
+    if text != DeviceKind.TAP.value:
+        section.lax_value("tuntap", "is taken as tap")
+    return DeviceKind.TAP
+
+
+def _statuscommand(section: SectionReader) -> str:
+    path = section.plain_text("statuscommand")
+    if path and not path.startswith("/"):
+        section.lax_value("statuscommand", "is not absolute: it will not be run")
+        return ""
+    return path
+
+
+def _reorder_buffer_size(section: SectionReader) -> int:
+    size = section.number("reorder_buffer_size") or 0
+    if size > MAX_REORDER_BUFFER_SIZE:
+        section.lax("reorder_buffer_size", f"reorder_buffer_size capped to {MAX_REORDER_BUFFER_SIZE} packets")
+        return MAX_REORDER_BUFFER_SIZE
+    return size
+
+
+def _mtu(section: SectionReader) -> int | None:
+    mtu = section.number("mtu") or None
+    if mtu is not None and not MIN_MTU <= mtu <= MAX_MTU:
+        section.error("mtu", f"{mtu} is out of range")
+    return mtu
+
+
+def _check_together(section: SectionReader, config: Config) -> None:
+    if config.ip6 and config.mtu is not None and config.mtu < MIN_IPV6_MTU:
+        section.advise("mtu", f"IPv6 needs an MTU of at least {MIN_IPV6_MTU}: ip6 will not work with {config.mtu}")
+    if bool(config.control_bind_host) is not bool(config.control_bind_port):
+        given = "control_bind_host" if config.control_bind_host else "control_bind_port"
+        section.advise(given, "control_bind_host and control_bind_port have no effect without each other")
+    if not config.configure_interface:
+        return
+    for name, text, version in (("ip4", config.ip4, 4), ("ip6", config.ip6, 6)):
+        if text:
+            section.checked(name, values.address_problem(text, version, prefix=True))
+    for name, text, version in (("ip4_gateway", config.ip4_gateway, 4), ("ip6_gateway", config.ip6_gateway, 6)):
+        if text:
+            section.checked(name, values.address_problem(text, version, prefix=False))
+    for name, text, version in (("ip4_routes", config.ip4_routes, 4), ("ip6_routes", config.ip6_routes, 6)):
+        section.checked(name, values.routes_problem(text, version))

@@ -1,0 +1,100 @@
+"""Link sections, each for itself and all together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import values
+from .model import Config, LinkConfig, Mode
+from .problems import Report, shown
+from .reader import SectionReader
+from .schema import MAX_LINKS, MAX_TITLE_NAME_LENGTH
+
+
+def read_link(section: SectionReader, general: Config | None, report: Report) -> LinkConfig:
+    """What the section says, with the defaults of `general`; errors are reported."""
+    _check_name(section, report)
+    timeout = section.timeout()
+    loss_tolerance = section.loss_tolerance()
+    latency_tolerance = section.latency_tolerance()
+    defaults = general or LinkConfig("")
+    return LinkConfig(
+        name=section.name,
+        bindhost=section.host("bindhost"),
+        bindport=section.port("bindport"),
+        binddevice=section.device("binddevice"),
+        bindfib=section.number("bindfib") or 0,
+        remotehost=section.host("remotehost"),
+        remoteport=section.port("remoteport"),
+        bandwidth_upload=section.number("bandwidth_upload") or 0,
+        timeout=defaults.timeout if timeout is None else timeout,
+        loss_tolerance=defaults.loss_tolerance if loss_tolerance is None else loss_tolerance,
+        latency_tolerance=defaults.latency_tolerance if latency_tolerance is None else latency_tolerance,
+        fallback_only=section.flag("fallback_only"),
+        line=section.line,
+    )
+
+
+def check_mode(section: SectionReader, link: LinkConfig, mode: Mode) -> None:
+    """Reports what the link lacks to wait for the peer, or to call it."""
+    if mode is Mode.SERVER:
+        if not link.bindport:
+            section.error("bindport", f"[{shown(link.name)}] bind port is mandatory in server mode.")
+        return
+    if not link.remotehost:
+        section.error("remotehost", f"[{shown(link.name)}] No remote address specified.")
+    if not link.remoteport:
+        section.error("remoteport", f"[{shown(link.name)}] No remote port specified.")
+    own = values.endpoint(link.bindhost, link.bindport)
+    if link.bindhost and link.bindport and values.endpoint(link.remotehost, link.remoteport) == own:
+        section.error("remotehost", f"[{shown(link.name)}] would talk to itself: remote and bind address are the same")
+
+
+def check_together(links: Sequence[LinkConfig], mode: Mode | None, report: Report) -> None:
+    """Reports what is wrong with the links as a whole."""
+    if len(links) > MAX_LINKS:
+        report.error(
+            links[MAX_LINKS].line, "", f"You have too many tunnels declared: {len(links)} links, at most {MAX_LINKS}"
+        )
+    if any(link.bandwidth_upload for link in links):
+        for link in links:
+            if not link.bandwidth_upload:
+                message = f"you must set the bandwidth on every tunnel: [{shown(link.name)}] has none"
+                report.advise(link.line, "bandwidth_upload", message)
+    if mode is Mode.SERVER:
+        _check_bound_once(links, report)
+
+
+def _check_bound_once(links: Sequence[LinkConfig], report: Report) -> None:
+    # Sockets bound to different devices may share an address; one bound to none is in the way of all.
+    bound: dict[tuple[str, str], dict[str, LinkConfig]] = {}
+    for link in links:
+        if not link.bindport:
+            continue
+        others = bound.setdefault(values.endpoint(link.bindhost, link.bindport), {})
+        other = others.get(link.binddevice) or (
+            others.get("") if link.binddevice else next(iter(others.values()), None)
+        )
+        if other is not None:
+            report.error(
+                link.line,
+                "bindport",
+                f"[{shown(link.name)}] has the bind address and port of [{shown(other.name)}] in line {other.line};"
+                " allowed: different ones for each link",
+            )
+        others.setdefault(link.binddevice, link)
+
+
+def _check_name(section: SectionReader, report: Report) -> None:
+    name = section.name
+    if not name or not name.isprintable():
+        what = f"[{shown(name)}] has control characters or is not UTF-8" if name else "[] is empty"
+        report.error(section.line, "", f"the link's name {what}; allowed: printable text")
+    elif len(name) > MAX_TITLE_NAME_LENGTH:
+        report.advise(
+            section.line,
+            "",
+            f"the link's name [{shown(name)}] is long: process titles show {MAX_TITLE_NAME_LENGTH} characters of it",
+        )
+    elif name != name.strip():
+        report.advise(section.line, "", f"the spaces around the link's name [{shown(name)}] are a part of it")

@@ -1,0 +1,126 @@
+"""The text of a file to a `Config`, in this order:
+
+1. `syntax` splits it into sections and entries;
+2. sections of one name are joined, and told apart: `[general]`, links, filters;
+3. `[general]`, then the links, whose defaults it holds, then the filters, which name links;
+4. what concerns several links.
+
+Everything wrong is reported before the result, or `ConfigError`, is given. Any bytes are fit to be tried.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+
+from .general import read_general
+from .links import check_mode, check_together, read_link
+from .model import Config, FilterConfig, LinkConfig, Mode
+from .problems import ConfigError, Problem, Report, Severity, shown
+from .reader import SectionReader
+from .schema import FILTERS_PREFIX, GENERAL, GENERAL_KEYS, LINK_KEYS, MAX_FILE_SIZE, MAX_FILTERS
+from .syntax import Entry, Section, read_sections, spaced
+
+
+@dataclass(frozen=True, slots=True)
+class ParseResult:
+    """A usable configuration and what is odd about its file."""
+
+    config: Config
+    warnings: tuple[Problem, ...]
+
+
+def parse(text: bytes, filename: str, *, strict: bool = False, require_password: bool = True) -> ParseResult:
+    """Reads a whole file; `filename` is only shown.
+
+    `strict` refuses also what upstream lets pass, as `check-config` does. Without
+    `require_password` a missing one is empty: the caller has it from elsewhere.
+
+    Raises ConfigError with all problems; nothing else, whatever `text` is.
+    """
+    report = Report(filename, strict=strict)
+    if len(text) > MAX_FILE_SIZE:
+        report.error(0, "", f"the file is too large: at most {MAX_FILE_SIZE} bytes are read")
+        raise ConfigError(report.errors())
+    sections, filter_entries = _joined(read_sections(text, report), report)
+    general, mode = _read_general(sections, report, require_password=require_password)
+    links = _read_links(sections, general, mode, report)
+    filters = _read_filters(filter_entries, links, report)
+    if general is None or report.failed:
+        raise ConfigError(report.errors(), report.warnings())
+    return ParseResult(dataclasses.replace(general, links=links, filters=filters), report.warnings())
+
+
+def _joined(blocks: list[Section], report: Report) -> tuple[dict[str, Section], list[Entry]]:
+    """The sections by name in order of first appearance, and the lines of all filter sections in the file's order."""
+    sections: dict[str, Section] = {}
+    filter_entries: list[Entry] = []
+    for block in blocks:
+        first = sections.setdefault(block.name, block)
+        if first is not block:
+            report.lax(block.line, "", f"section [{shown(block.name)}] is also in line {first.line}; both are joined")
+        if block.name.startswith(FILTERS_PREFIX):
+            filter_entries += block.entries
+        elif first is not block:
+            first.entries.extend(block.entries)
+    return {name: one for name, one in sections.items() if not name.startswith(FILTERS_PREFIX)}, filter_entries
+
+
+def _read_general(
+    sections: dict[str, Section], report: Report, *, require_password: bool
+) -> tuple[Config | None, Mode | None]:
+    section = sections.get(GENERAL)
+    if section is not None:
+        reader = SectionReader(section.name, section.line, section.entries, GENERAL_KEYS, report)
+        if reader.exists:
+            return read_general(reader, require_password=require_password)
+    message = "there is no [general] section with mode and password"
+    near = difflib.get_close_matches(GENERAL, [name.strip().lower() for name in list(sections)[:100] if len(name) < 40])
+    if section is None and near:
+        message += f"; is [{near[0]}] meant to be it? The name counts to the letter"
+    report.error(section.line if section else 0, "", message)
+    return None, None
+
+
+def _read_links(
+    sections: dict[str, Section], general: Config | None, mode: Mode | None, report: Report
+) -> tuple[LinkConfig, ...]:
+    links = []
+    for section in sections.values():
+        if section.name == GENERAL:
+            continue
+        reader = SectionReader(section.name, section.line, section.entries, LINK_KEYS, report)
+        if not reader.exists:
+            report.lax(section.line, "", f"section [{shown(section.name)}] is empty and ignored")
+            continue
+        links.append(read_link(reader, general, report))
+        if mode is not None:
+            check_mode(reader, links[-1], mode)
+    check_together(links, mode, report)
+    return tuple(links)
+
+
+def _read_filters(entries: list[Entry], links: tuple[LinkConfig, ...], report: Report) -> tuple[FilterConfig, ...]:
+    names = {link.name for link in links}
+    filters: list[FilterConfig] = []
+    for entry in entries:
+        # A second '=' belongs to the expression; of the key nothing but its name is needed.
+        expression = spaced(entry.raw)
+        if not expression:
+            continue
+        if entry.key not in names:
+            message = f"(filters) {shown(entry.key)} interface not found"
+            if report.has_room(Severity.LAX):
+                near = difflib.get_close_matches(entry.key[:40], names, n=1)
+                message += f": did you mean {shown(near[0])}?" if near else ": filter ignored"
+            report.lax(entry.line, entry.key, message)
+        elif len(filters) == MAX_FILTERS:
+            report.lax(
+                entry.line,
+                entry.key,
+                f"{shown(entry.key)} filter {shown(expression)} error: too many filters, at most {MAX_FILTERS}",
+            )
+        else:
+            filters.append(FilterConfig(entry.key, expression, entry.line))
+    return tuple(filters)

@@ -1,0 +1,196 @@
+"""One section's entries by key: upstream's rules for repeated and unknown keys, and values with their limits."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+
+from . import values
+from .problems import Report, Severity, shown
+from .schema import GENERAL_KEYS, LINK_KEYS, MAX_TEXT_LENGTH, RETIRED_KEYS, Key, Kind, spellings
+from .syntax import Entry, compact, exact, spaced
+
+MIN_TIMEOUT = 2
+MAX_LOSS_TOLERANCE = 100
+MAX_LATENCY_TOLERANCE = 1000
+_LONGEST_SUGGESTED_FOR = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What an entry says."""
+
+    line: int
+    spelling: str
+    text: str = field(repr=False)
+
+
+class SectionReader:
+    """`[general]` or a link: each getter gives a value, or the default, and reports what is wrong with it."""
+
+    def __init__(self, name: str, line: int, entries: list[Entry], keys: tuple[Key, ...], report: Report) -> None:
+        self.name = name
+        self.line = line
+        """Where the section starts."""
+        self._report = report
+        self._keys = {key.name: key for key in keys}
+        self._spellings = spellings(keys)
+        self._values: dict[str, Value] = {}
+        self.exists = False
+        """Whether it has any value, of a known key or not: upstream does not see a section without."""
+        for entry in entries:
+            self._take(entry)
+
+    def _take(self, entry: Entry) -> None:
+        if entry.equals_in_value:
+            self._report.lax(entry.line, entry.key, "two '=' are not permitted outside quotes: line ignored")
+            return
+        self.exists = self.exists or bool(compact(entry.raw))
+        key = self._spellings.get(entry.key)
+        if key is None:
+            self._report_unknown(entry)
+            return
+        value = Value(entry.line, entry.key, self._read(entry, key))
+        if not value.text:
+            return
+        if len(value.text) > MAX_TEXT_LENGTH:
+            self._report.error(
+                entry.line, entry.key, f"{len(value.text)} characters are too long, at most {MAX_TEXT_LENGTH}"
+            )
+            return
+        first = self._values.setdefault(key.name, value)
+        if first is value or (first.spelling != value.spelling and first.text == value.text):
+            return
+        self._report.lax(
+            value.line,
+            value.spelling,
+            f"already set as {first.spelling} in line {first.line}, which counts; give it once",
+        )
+
+    def _read(self, entry: Entry, key: Key) -> str:
+        if key.kind is Kind.SECRET:
+            return self._read_secret(entry)
+        return spaced(entry.raw) if key.kind is Kind.LIST else compact(entry.raw)
+
+    def _read_secret(self, entry: Entry) -> str:
+        """Where upstream finds the key, exactly its bytes: both ends must have the same."""
+        text = exact(entry.raw)
+        if not entry.upstream_reads:
+            return compact(entry.raw)
+        if text != text.strip("\t"):
+            self._report.advise(entry.line, entry.key, "the TAB before or after the text counts as part of it")
+        return text
+
+    def _report_unknown(self, entry: Entry) -> None:
+        if not self._report.has_room(Severity.LAX):
+            self._report.lax(entry.line, "", "")
+            return
+        # `password my=secret` makes the key passwordmy: no part of a secret belongs in a log.
+        name = "password…" if entry.key.startswith("password") else entry.key
+        if entry.key in RETIRED_KEYS:
+            message = "retired with MLVPN 1.x, has no effect: remove it"
+        elif entry.key in spellings(GENERAL_KEYS):
+            message = "unknown in a link's section, has no effect: it belongs in [general]"
+        elif entry.key in spellings(LINK_KEYS):
+            message = "unknown in [general], has no effect: it belongs in a link's section"
+        else:
+            message = "unknown key, has no effect"
+            known = [*self._keys]
+            near = difflib.get_close_matches(entry.key[:_LONGEST_SUGGESTED_FOR], known, n=1)
+            message += f": did you mean {near[0]}?" if near else f": known here are {', '.join(known)}"
+        self._report.lax(entry.line, name, message)
+
+    def line_of(self, name: str) -> int:
+        """Where the key is set, else where the section starts."""
+        value = self._values.get(name)
+        return value.line if value else self.line
+
+    def error(self, name: str, message: str) -> None:
+        """Reports what is wrong with the key, or with its absence, and what is allowed."""
+        value = self._values.get(name)
+        spelling = value.spelling if value else name
+        separator = " " if message.endswith(".") else "; "
+        self._report.error(self.line_of(name), spelling, f"{message}{separator}allowed: {self._keys[name].allowed}")
+
+    def lax(self, name: str, message: str) -> None:
+        """As `error`, for what upstream lets pass."""
+        value = self._values.get(name)
+        self._report.lax(self.line_of(name), value.spelling if value else name, message)
+
+    def lax_value(self, name: str, effect: str) -> None:
+        """Reports a value that has another effect than was probably meant."""
+        self.lax(name, f"'{shown(self.text(name))}' {effect}; allowed: {self._keys[name].allowed}")
+
+    def advise(self, name: str, message: str) -> None:
+        """As `error`, for what works but is hardly meant."""
+        self._report.advise(self.line_of(name), name, message)
+
+    def text(self, name: str) -> str:
+        """The value as text; the key's default, or nothing, when unset."""
+        value = self._values.get(name)
+        return value.text if value else self._keys[name].default
+
+    def plain_text(self, name: str) -> str:
+        """The same for what goes into environments, paths and log lines."""
+        text = self.text(name)
+        if not text.replace("\t", " ").isprintable():
+            self.error(name, f"'{shown(text)}' has control characters")
+        return text
+
+    def number(self, name: str) -> int | None:
+        """An unsigned 32-bit number as upstream reads it; None when unset without a default."""
+        text = self.text(name)
+        if not text:
+            return None
+        number, remark = values.read_number(text)
+        if remark:
+            self.lax(name, f"{remark}; allowed: {self._keys[name].allowed}")
+        return number
+
+    def timeout(self) -> int | None:
+        """Seconds, at least 2; as `number` when unset."""
+        timeout = self.number("timeout")
+        if timeout is not None and timeout < MIN_TIMEOUT:
+            self.lax("timeout", f"timeout capped to {MIN_TIMEOUT} seconds")
+            return MIN_TIMEOUT
+        return timeout
+
+    def loss_tolerance(self) -> int | None:
+        """Percent; as `number` when unset."""
+        return self._capped("loss_tolerence", MAX_LOSS_TOLERANCE)
+
+    def latency_tolerance(self) -> int | None:
+        """Milliseconds; as `number` when unset."""
+        return self._capped("latency_tolerence", MAX_LATENCY_TOLERANCE)
+
+    def _capped(self, name: str, most: int) -> int | None:
+        number = self.number(name)
+        if number is not None and number > most:
+            self.lax(name, f"{name} is capped to {most} %")  # upstream's words, also where it counts milliseconds
+            return most
+        return number
+
+    def flag(self, name: str) -> bool:
+        """Any number but 0 is true."""
+        return bool(self.number(name))
+
+    def checked(self, name: str, problem: str) -> str:
+        """The text of the key, after reporting the problem found with it, if any."""
+        if problem:
+            self.error(name, problem)
+        return self.text(name)
+
+    def host(self, name: str) -> str:
+        """A host name or address; empty when unset."""
+        text = self.text(name)
+        return self.checked(name, values.host_problem(text) if text else "")
+
+    def port(self, name: str) -> str:
+        """A port number or service name; empty when unset."""
+        text = self.text(name)
+        return self.checked(name, values.port_problem(text) if text else "")
+
+    def device(self, name: str, *, pattern: bool = False) -> str:
+        """An interface's name; with `pattern`, `%d` is allowed in it. Empty when unset."""
+        text = self.text(name)
+        return self.checked(name, values.device_problem(text, pattern=pattern) if text else "")

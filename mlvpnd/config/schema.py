@@ -1,0 +1,197 @@
+"""The keys of `mlvpn.conf`: one table, read by the parser, by `changes` and by the check of the man page."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+GENERAL = "general"
+FILTERS_PREFIX = "filters"
+"""Sections whose name starts so hold filters; all other names are links."""
+
+UINT32_MAX = 2**32 - 1
+MAX_FILE_SIZE = 1 << 20
+"""Bytes. A large file of a large site has some tens of KiB."""
+MAX_LINKS = 128
+MAX_FILTERS = 255
+MAX_TEXT_LENGTH = 32768
+"""Of any text; the status command gets them in its environment, where one string may have 128 KiB."""
+MAX_HOST_LENGTH = 255
+MAX_DEVICE_NAME_LENGTH = 15
+"""Of the kernel, IFNAMSIZ without the final NUL."""
+MAX_TITLE_NAME_LENGTH = 28
+"""Of a link's name in the process title."""
+MAX_REORDER_BUFFER_SIZE = 65536
+"""Packets; at 1500 bytes each 98 MB, and more than half a second of 1 Gbit/s."""
+
+
+class Kind(enum.Enum):
+    """How a value is written."""
+
+    TEXT = "text"
+    SECRET = "text, taken byte for byte"  # noqa: S105 - the name of a kind
+    PATH = "path"
+    NUMBER = "number"
+    FLAG = "0 or 1"
+    HOST = "host name or address"
+    PORT = "port number or service name"
+    DEVICE = "interface name"
+    CHOICE = "one of two words"
+    LIST = "list separated by spaces"
+
+
+class ReloadEffect(enum.Enum):
+    """What a reload does with a changed value."""
+
+    AT_ONCE = "takes effect at once"
+    INTERFACE = "set at once with configure_interface, else given to the status command at its next run"
+    LINK_DEFAULT = "takes effect at once on links without a value of their own"
+    LINK_IN_PLACE = "takes effect at once, the link stays up"
+    LINK_RESTART = "restarts the link"
+    ALL_LINKS_RESTART = "restarts every link"
+    NOT_APPLIED = "needs a restart of the tunnel"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of one class of section."""
+
+    name: str
+    """As upstream spells it."""
+    field: str
+    """Its attribute in `Config` or `LinkConfig`."""
+    kind: Kind
+    reload: ReloadEffect
+    allowed: str
+    """What may stand there, for messages."""
+    default: str = ""
+    """As the file would say it; empty: unset."""
+    alias: str = ""
+    """The other spelling."""
+    upstream: bool = True
+    """False: new in mlvpnd, upstream ignores it."""
+
+
+_TIMEOUT = "seconds, at least 2"
+_LOSS = "percent, 0..100"
+_LATENCY = "milliseconds, 0..1000"
+
+GENERAL_KEYS = (
+    Key("mode", "mode", Kind.CHOICE, ReloadEffect.ALL_LINKS_RESTART, "server or client"),
+    Key("password", "password", Kind.SECRET, ReloadEffect.AT_ONCE, "any text, the same at both ends"),
+    Key("statuscommand", "statuscommand", Kind.PATH, ReloadEffect.NOT_APPLIED, "an absolute path"),
+    Key(
+        "interface_name",
+        "interface_name",
+        Kind.DEVICE,
+        ReloadEffect.NOT_APPLIED,
+        "1..15 characters without '/', ':' or white space, at most one %d for a free number",
+        default="mlvpn0",
+    ),
+    Key("tuntap", "tuntap", Kind.CHOICE, ReloadEffect.NOT_APPLIED, "tun or tap", default="tun"),
+    Key("timeout", "timeout", Kind.NUMBER, ReloadEffect.LINK_DEFAULT, _TIMEOUT, default="60"),
+    Key("cleartext_data", "cleartext_data", Kind.FLAG, ReloadEffect.AT_ONCE, "0 or 1", default="0"),
+    Key(
+        "reorder_buffer_size",
+        "reorder_buffer_size",
+        Kind.NUMBER,
+        ReloadEffect.AT_ONCE,
+        f"packets, 0..{MAX_REORDER_BUFFER_SIZE}",
+        default="0",
+    ),
+    Key(
+        "loss_tolerence",
+        "loss_tolerance",
+        Kind.NUMBER,
+        ReloadEffect.LINK_DEFAULT,
+        _LOSS,
+        default="100",
+        alias="loss_tolerance",
+    ),
+    Key(
+        "latency_tolerence",
+        "latency_tolerance",
+        Kind.NUMBER,
+        ReloadEffect.LINK_DEFAULT,
+        _LATENCY,
+        default="1000",
+        alias="latency_tolerance",
+    ),
+    Key("mtu", "mtu", Kind.NUMBER, ReloadEffect.INTERFACE, "bytes, 576..9000, or 0 for what fits", default="0"),
+    Key("ip4", "ip4", Kind.TEXT, ReloadEffect.INTERFACE, "an IPv4 address with prefix, as 10.0.0.1/24"),
+    Key("ip6", "ip6", Kind.TEXT, ReloadEffect.INTERFACE, "an IPv6 address with prefix, as fd00::1/64"),
+    Key("ip4_gateway", "ip4_gateway", Kind.TEXT, ReloadEffect.INTERFACE, "an IPv4 address"),
+    Key("ip6_gateway", "ip6_gateway", Kind.TEXT, ReloadEffect.INTERFACE, "an IPv6 address"),
+    Key("ip4_routes", "ip4_routes", Kind.LIST, ReloadEffect.INTERFACE, "IPv4 networks, as 10.1.0.0/16 10.2.0.0/16"),
+    Key("ip6_routes", "ip6_routes", Kind.LIST, ReloadEffect.INTERFACE, "IPv6 networks, as fd01::/64 fd02::/64"),
+    Key(
+        "configure_interface",
+        "configure_interface",
+        Kind.FLAG,
+        ReloadEffect.INTERFACE,
+        "0 or 1",
+        default="0",
+        upstream=False,
+    ),
+    Key("control_unix_path", "control_unix_path", Kind.PATH, ReloadEffect.NOT_APPLIED, "a path inside the chroot"),
+    Key("control_bind_host", "control_bind_host", Kind.HOST, ReloadEffect.NOT_APPLIED, "a host name or address"),
+    Key(
+        "control_bind_port",
+        "control_bind_port",
+        Kind.PORT,
+        ReloadEffect.NOT_APPLIED,
+        "a port 1..65535 or a service name",
+    ),
+)
+"""Of `[general]`."""
+
+LINK_KEYS = (
+    Key("bindhost", "bindhost", Kind.HOST, ReloadEffect.LINK_RESTART, "a local host name or address"),
+    Key("bindport", "bindport", Kind.PORT, ReloadEffect.LINK_RESTART, "a port 1..65535 or a service name"),
+    Key(
+        "binddevice",
+        "binddevice",
+        Kind.DEVICE,
+        ReloadEffect.LINK_RESTART,
+        "an interface name of 1..15 characters without '/' or white space",
+        upstream=False,
+    ),
+    Key("bindfib", "bindfib", Kind.NUMBER, ReloadEffect.LINK_RESTART, "a number", default="0"),
+    Key("remotehost", "remotehost", Kind.HOST, ReloadEffect.LINK_RESTART, "a host name or address"),
+    Key("remoteport", "remoteport", Kind.PORT, ReloadEffect.LINK_RESTART, "a port 1..65535 or a service name"),
+    Key(
+        "bandwidth_upload",
+        "bandwidth_upload",
+        Kind.NUMBER,
+        ReloadEffect.LINK_IN_PLACE,
+        f"bytes per second, 0..{UINT32_MAX}",
+        default="0",
+    ),
+    Key("timeout", "timeout", Kind.NUMBER, ReloadEffect.LINK_IN_PLACE, _TIMEOUT),
+    Key(
+        "loss_tolerence",
+        "loss_tolerance",
+        Kind.NUMBER,
+        ReloadEffect.LINK_IN_PLACE,
+        _LOSS,
+        alias="loss_tolerance",
+    ),
+    Key(
+        "latency_tolerence",
+        "latency_tolerance",
+        Kind.NUMBER,
+        ReloadEffect.LINK_IN_PLACE,
+        _LATENCY,
+        alias="latency_tolerance",
+    ),
+    Key("fallback_only", "fallback_only", Kind.FLAG, ReloadEffect.LINK_IN_PLACE, "0 or 1", default="0"),
+)
+"""Of links. Timeout and tolerances default to `[general]`'s."""
+
+RETIRED_KEYS = frozenset({"protocol", "loglevel", "bandwidth_download"})
+"""Of MLVPN 1.x; 2.x ignores them."""
+
+
+def spellings(keys: tuple[Key, ...]) -> dict[str, Key]:
+    """Every accepted spelling with its key."""
+    return {name: key for key in keys for name in (key.name, key.alias) if name}

@@ -1,0 +1,135 @@
+"""Bytes to sections and entries with line numbers, by upstream's rules where they make sense.
+
+One line at a time, in one pass each:
+
+1. CR is dropped anywhere, `#` outside double quotes starts a comment.
+2. `[name]` outside quotes and before any `=` opens a section.
+3. `key = value`, or `key value`. What a value's quotes and spaces mean depends on the key, so
+   the text is kept as written here and read by `compact`, `spaced` or `exact`.
+
+No meaning of keys is known here. Nothing is raised: problems go to the report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .problems import Report, shown
+
+_BLANKS = " \t"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One `key = value` line."""
+
+    line: int
+    key: str
+    raw: str = field(repr=False)
+    """The value as written, comment removed; ASCII without NUL. May be a secret."""
+    upstream_reads: bool
+    """False: upstream passes over the line, which has no `=`, or TABs around the key that it takes for a part of it."""
+    equals_in_value: bool
+    """A second `=` outside quotes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """From one `[name]` line to the next; the same name may come again."""
+
+    name: str
+    """Verbatim, spaces included. Bytes that are not UTF-8 are surrogates."""
+    line: int
+    entries: list[Entry]
+
+
+def compact(raw: str) -> str:
+    """The value with spaces dropped outside quotes, and none nor TABs around it."""
+    return exact(raw).strip(_BLANKS)
+
+
+def spaced(raw: str) -> str:
+    """The value with the spaces between its words, quoted or not: filters and lists."""
+    return raw.replace('"', "").strip(_BLANKS)
+
+
+def exact(raw: str) -> str:
+    """The value that upstream's parser gives, byte for byte: TABs stay, even around it. A password is a key."""
+    pieces = raw.split('"')
+    pieces[::2] = [outside.replace(" ", "") for outside in pieces[::2]]
+    return "".join(pieces).strip(" ")
+
+
+def read_sections(text: bytes, report: Report) -> list[Section]:
+    """All sections in the file's order; time and memory grow with the size of `text` only."""
+    sections: list[Section] = []
+    for number, line in enumerate(text.replace(b"\r", b"").decode("latin-1").split("\n"), start=1):
+        content = _without_comment(line)
+        if not content.strip(_BLANKS):
+            continue
+        name = _section_name(content, number, report)
+        if name is not None:
+            sections.append(Section(name.encode("latin-1").decode(errors="surrogateescape"), number, []))
+            continue
+        entry = _entry(content, number, report)
+        if entry is None:
+            continue
+        if sections:
+            sections[-1].entries.append(entry)
+        elif compact(entry.raw):
+            report.lax(number, entry.key, "variables should always been defined in a section: line ignored")
+    return sections
+
+
+def _find_outside_quotes(text: str, characters: str) -> int:
+    """Where the first of `characters` stands outside quotes; -1: nowhere."""
+    start = 0
+    for index, piece in enumerate(text.split('"')):
+        if index % 2 == 0:
+            found = [at for at in map(piece.find, characters) if at >= 0]
+            if found:
+                return start + min(found)
+        start += len(piece) + 1
+    return -1
+
+
+def _without_comment(line: str) -> str:
+    at = _find_outside_quotes(line, "#")
+    return line if at < 0 else line[:at]
+
+
+def _section_name(content: str, number: int, report: Report) -> str | None:
+    equals = _find_outside_quotes(content, "=")
+    head = content if equals < 0 else content[:equals]
+    opening = _find_outside_quotes(head, "[")
+    if opening < 0:
+        if _find_outside_quotes(head, "]") >= 0:
+            report.lax(number, "", "']' found, without '['")
+        return None
+    closing = content.find("]", opening)
+    if closing < 0:
+        report.lax(number, "", "ending ']' not found")
+        return None
+    name = content[opening + 1 : closing]
+    if (content[:opening] + content[closing + 1 :]).strip(_BLANKS):
+        report.lax(number, "", f"text beside the section [{shown(name)}] is ignored")
+    return name
+
+
+def _entry(content: str, number: int, report: Report) -> Entry | None:
+    if not content.isascii() or "\0" in content:
+        report.lax(number, "", "variable/value must be ASCII: line ignored")
+        return None
+    equals = _find_outside_quotes(content, "=")
+    if equals >= 0:
+        written, raw = content[:equals], content[equals + 1 :]
+    else:
+        content = content.strip(_BLANKS)
+        blank = _find_outside_quotes(content, _BLANKS)
+        written, raw = (content, "") if blank < 0 else (content[:blank], content[blank:])
+    upstream_key = exact(written)
+    key = upstream_key.strip(_BLANKS)
+    if not key:
+        report.lax(number, "", "line should not start with '=': line ignored" if equals >= 0 else "line without a key")
+        return None
+    return Entry(number, key, raw, equals >= 0 and key == upstream_key, _find_outside_quotes(raw, "=") >= 0)

@@ -1,0 +1,108 @@
+"""Single values: text to number as C reads it, and what is wrong with a text, or nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from .problems import shown
+from .schema import MAX_DEVICE_NAME_LENGTH, MAX_HOST_LENGTH, UINT32_MAX
+
+_NUMBER = re.compile(r"[ \t\v\f]*([+-]?)([0-9]*)(.*)", re.DOTALL)
+_MOST_DIGITS = 10
+"""Of an unsigned 32-bit number; longer ones are not converted, which would take quadratic time."""
+_SERVICE_NAME = re.compile(r"[A-Za-z0-9._+-]{1,255}")
+
+
+def read_number(text: str) -> tuple[int, str]:
+    """The unsigned 32-bit value that C's atoi makes of `text`, and what is odd about it (empty: nothing).
+
+    Unlike atoi, numbers that are too large become the largest instead of an arbitrary one.
+    """
+    match = _NUMBER.fullmatch(text)
+    sign, digits, rest = match.groups() if match else ("", "", text)
+    if not digits:
+        return 0, f"'{shown(text)}' is not a number and is read as 0"
+    digits = digits.lstrip("0") or "0"
+    value = int(digits) if len(digits) <= _MOST_DIGITS else UINT32_MAX + 1
+    remarks = []
+    if sign == "-" and value:
+        value = UINT32_MAX + 1 - min(value, 2**31)
+        remarks.append("negative numbers wrap around")
+    elif value > UINT32_MAX:
+        value = UINT32_MAX
+        remarks.append("the number is too large")
+    if rest:
+        remarks.append(f"'{shown(rest)}' after the number is ignored")
+    return value, f"{' and '.join(remarks)}: read as {value}" if remarks else ""
+
+
+def port_problem(text: str) -> str:
+    """Why `text` is no UDP or TCP port."""
+    unsigned = text.lstrip("+-")
+    if unsigned.isdigit():
+        digits = unsigned.lstrip("0")
+        if unsigned != text or len(digits) > 5 or not 1 <= int(digits or "0") <= 65535:
+            return f"'{shown(text)}' is outside 1..65535"
+        return ""
+    return "" if _SERVICE_NAME.fullmatch(text) else f"'{shown(text)}' is neither a port number nor a service name"
+
+
+def host_problem(text: str) -> str:
+    """Why `text` is no host name or address. Names are not looked up."""
+    if len(text) > MAX_HOST_LENGTH:
+        return f"{len(text)} characters are too long, at most {MAX_HOST_LENGTH}"
+    if not text.isprintable() or " " in text:
+        return f"'{shown(text)}' has white space or control characters"
+    return ""
+
+
+def device_problem(text: str, *, pattern: bool) -> str:
+    """Why `text` names no network interface; with `pattern`, one `%d` may stand for a number."""
+    if len(text) > MAX_DEVICE_NAME_LENGTH:
+        return f"'{shown(text)}' is too long: {len(text)} characters, at most {MAX_DEVICE_NAME_LENGTH}"
+    if text in (".", "..") or not text.isprintable() or any(c in text for c in "/: "):
+        return f"'{shown(text)}' is no interface name"
+    if pattern and "%" in text.replace("%d", "", 1):
+        return f"'{shown(text)}' has a '%' that is not its only %d"
+    return ""
+
+
+def address_problem(text: str, version: int, *, prefix: bool) -> str:
+    """Why `text` is no address of that IP version, with its prefix length if `prefix`."""
+    address, slash, length = text.partition("/")
+    try:
+        if bool(slash) is prefix and "%" not in text and (length.isdigit() or not prefix):
+            parsed = ipaddress.ip_interface(text)
+            if parsed.version == version:
+                return ""
+    except ValueError:
+        pass
+    what = f"IPv{version} address with a prefix length" if prefix else f"IPv{version} address"
+    return f"'{shown(text)}' is no {what}"
+
+
+def routes_problem(text: str, version: int) -> str:
+    """Why one of the words of `text` is no network of that IP version."""
+    for word in text.split():
+        _, slash, length = word.partition("/")
+        if slash and not length.isdigit():
+            return f"'{shown(word)}' is no IPv{version} network"
+        try:
+            network = ipaddress.ip_network(word, strict=False)
+        except ValueError:
+            return f"'{shown(word)}' is no IPv{version} network"
+        if network.version != version:
+            return f"'{shown(word)}' is no IPv{version} network"
+        if slash and ipaddress.ip_interface(word).ip != network.network_address:
+            return f"'{shown(word)}' has bits beyond its prefix, the network is {network}"
+    return ""
+
+
+def endpoint(host: str, port: str) -> tuple[str, str]:
+    """Equal for two ways to write one address and port; no host is any address, names are compared as written."""
+    try:
+        address = str(ipaddress.ip_address(host or "0.0.0.0"))  # noqa: S104 - compared, not bound
+    except ValueError:
+        address = host.lower()
+    return address, port.lstrip("0") if port.isdigit() else port
