@@ -1,0 +1,168 @@
+"""Starts `transfer.py` on two hosts of a lab and reads what it reports; and ping."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .lab import Host, LabError
+from .transfer import TcpResult, UdpResult
+
+_TRANSFER = (sys.executable, "-m", "tests.support.transfer")
+_SPARE = 10.0
+"""Seconds that programs may take to start and end beside their work."""
+
+
+class _Reports:
+    """The JSON lines that a program writes, as they come."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        self._process = process
+        self._descriptor = process.stdout.fileno()
+        self._pending = b""
+        self.ended = False
+
+    def lines(self, until: float) -> Iterator[dict[str, Any]]:
+        """Those that come before that monotonic time or the end of the program's output."""
+        while not self.ended and (wait := until - time.monotonic()) > 0:
+            if not select.select([self._descriptor], [], [], wait)[0]:
+                return
+            data = os.read(self._descriptor, 65536)
+            self.ended = not data
+            *complete, self._pending = (self._pending + data).split(b"\n")
+            for line in complete:
+                yield json.loads(line)
+
+    def first(self, until: float) -> dict[str, Any]:
+        """The next one; LabError if none comes."""
+        for line in self.lines(until):
+            return line
+        raise LabError(f"no report from process {self._process.pid}: {self._process.args!r}")
+
+
+class _Traffic:
+    """A receiver and a sender at work."""
+
+    def __init__(self, sender: Host, receiver: Host, receive: list[str], send: list[str], port_at: int) -> None:
+        """`port_at` says where among the words of `send` the receiver's port goes."""
+        self._receiver = receiver.start(*_TRANSFER, *receive, stdout=subprocess.PIPE)
+        self._reports = _Reports(self._receiver)
+        port = self._reports.first(time.monotonic() + _SPARE)["port"]
+        send = [*send[:port_at], str(port), *send[port_at:]]
+        self._sender = sender.start(*_TRANSFER, *send, stdout=subprocess.DEVNULL)
+
+    def _finish(self) -> None:
+        for process in (self._sender, self._receiver):
+            try:
+                process.wait(timeout=_SPARE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class TcpTransfer(_Traffic):
+    """A TCP transfer under way; verified byte by byte by the receiver."""
+
+    def __init__(
+        self,
+        sender: Host,
+        receiver: Host,
+        address: str,
+        *,
+        seconds: float = 5.0,
+        size: int | None = None,
+        congestion: str = "",
+        seed: int = 1,
+        patience: float = 15.0,
+    ) -> None:
+        """From `sender` to `address` of `receiver`: `size` bytes, or for `seconds`.
+
+        `congestion` is a TCP congestion control, empty for the system's; the transfer fails after `patience`
+        seconds without a byte.
+        """
+        common = ["--seed", str(seed), "--patience", str(patience)]
+        amount = ["--seconds", str(seconds)] if size is None else ["--bytes", str(size)]
+        if congestion:
+            amount += ["--congestion", congestion]
+        super().__init__(
+            sender,
+            receiver,
+            ["tcp-receive", address, *common],
+            ["tcp-send", address, *common, *amount],
+            port_at=2,
+        )
+        self._progress = (0.0, 0)
+        self._result: TcpResult | None = None
+
+    def watch(self, seconds: float) -> Iterator[tuple[float, int]]:
+        """For so many seconds at most: (seconds since the first byte, bytes so far) as the receiver reports them."""
+        for line in self._reports.lines(time.monotonic() + seconds):
+            if "at" in line:
+                yield line["at"], line["bytes"]
+            else:
+                self._result = TcpResult(**line)
+
+    def wait(self, timeout: float = 60.0) -> TcpResult:
+        """The end of it; LabError if it does not come in time."""
+        for _ in self.watch(timeout):
+            pass
+        self._finish()
+        if self._result is None:
+            raise LabError(f"the transfer did not end within {timeout} s")
+        return self._result
+
+
+class UdpStream(_Traffic):
+    """A stream of numbered datagrams under way."""
+
+    def __init__(
+        self, sender: Host, receiver: Host, address: str, *, seconds: float, rate: float = 50.0, size: int = 200
+    ) -> None:
+        """From `sender` to `address` of `receiver`: `rate` datagrams a second of `size` bytes."""
+        count = round(seconds * rate)
+        self._wait = seconds + _SPARE
+        receive = ["udp-receive", address, "--count", str(count), "--seconds", str(seconds + 3.0)]
+        send = ["udp-send", address, "--count", str(count), "--rate", str(rate), "--size", str(size)]
+        super().__init__(sender, receiver, receive, send, port_at=2)
+
+    def wait(self) -> UdpResult:
+        """The end of it: all came, or three seconds after the time they needed."""
+        result = self._reports.first(time.monotonic() + self._wait)
+        self._finish()
+        return UdpResult(**result)
+
+
+@dataclass(frozen=True, slots=True)
+class PingResult:
+    """Echo requests answered, and their round-trip times in ms (0 if none was)."""
+
+    sent: int
+    received: int
+    minimum: float
+    average: float
+    maximum: float
+
+
+def ping(
+    host: Host, address: str, *, source: str = "", count: int = 5, interval: float = 0.05, size: int = 56
+) -> PingResult:
+    """Sends `count` echo requests from `source` (an address or interface) and waits 2 s for the last answer."""
+    words = ["ping", "-n", "-q", "-c", str(count), "-i", str(interval), "-W", "2", "-s", str(size)]
+    text = host.run(
+        *words, *(["-I", source] if source else []), address, check=False, timeout=count * interval + _SPARE
+    )
+    counts = re.search(r"(\d+) packets transmitted, (\d+) received", text)
+    if counts is None:
+        raise LabError(f"ping {address} on {host.name} says: {text or 'nothing'}")
+    times = re.search(r"= ([\d.]+)/([\d.]+)/([\d.]+)/", text)
+    minimum, average, maximum = (float(value) for value in times.groups()) if times else (0.0, 0.0, 0.0)
+    return PingResult(int(counts[1]), int(counts[2]), minimum, average, maximum)

@@ -1,0 +1,313 @@
+"""Traffic whose every byte is known: run in a namespace, the result is one JSON object on standard output.
+
+    python -m tests.support.transfer tcp-receive ADDRESS --seed 7
+    python -m tests.support.transfer tcp-send ADDRESS PORT --seed 7 --seconds 5
+    python -m tests.support.transfer udp-receive ADDRESS --count 500 --seconds 10
+    python -m tests.support.transfer udp-send ADDRESS PORT --count 500 --rate 50
+
+A receiver writes `{"port": N}` as its first line when it listens; TCP ones then write `{"at": seconds, "bytes": n}`
+twice a second. Times count from the first byte. A receiver judges: its exit status is 0 only if all that came was
+right and, for TCP, if the sender's end was seen. `traffic.py` starts these from outside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+BLOCK_SIZE = 64 * 1024
+"""Bytes of the pseudo-random stream made at a time; both ends must agree."""
+PROGRESS_INTERVAL = 0.5
+LINGER = 1.0
+"""Seconds that a UDP receiver waits for late ones and duplicates after the last number."""
+_COUNTERS = struct.Struct("!Qd")
+"""A UDP datagram: its number from 0, and when it was sent (both ends have the same monotonic clock)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpResult:
+    """What the receiver of a TCP transfer saw."""
+
+    bytes_received: int
+    seconds: float
+    """From the first byte to the last."""
+    verified: bool
+    """Every byte was right and the sender's end was seen."""
+    longest_gap: float
+    """Seconds without a new byte, at worst."""
+    longest_gap_at: float
+    """When that began, in seconds from the first byte."""
+    error: str = ""
+
+    @property
+    def mbit(self) -> float:
+        """Goodput in Mbit/s."""
+        return self.bytes_received * 8 / self.seconds / 1e6 if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UdpResult:
+    """What the receiver of a numbered stream saw."""
+
+    count: int
+    """Datagrams expected."""
+    received: int
+    """Different ones."""
+    duplicates: int
+    late: int
+    """Came after one with a higher number."""
+    wrong: int
+    """Not of the stream, or damaged."""
+    longest_gap: float
+    """Seconds between two arrivals, or from the last one to the end of the wait if the last number never came."""
+    longest_delay: float
+    """Seconds from sending to arrival."""
+
+    @property
+    def lost(self) -> int:
+        """Never came."""
+        return self.count - self.received
+
+
+def stream(seed: int) -> Iterator[bytes]:
+    """The blocks of the endless stream of that seed."""
+    source = random.Random(seed)
+    while True:
+        yield source.randbytes(BLOCK_SIZE)
+
+
+class Verifier:
+    """Compares a stream, as it comes in pieces, with what it should be."""
+
+    def __init__(self, seed: int) -> None:
+        self._blocks = stream(seed)
+        self._expected = b""
+        self._offset = 0
+        self.count = 0
+        """Bytes that were right."""
+
+    def feed(self, data: bytes) -> bool:
+        """False when a byte is wrong; `count` is then where."""
+        view = memoryview(data)
+        while view:
+            if self._offset == len(self._expected):
+                self._expected = next(self._blocks)
+                self._offset = 0
+            size = min(len(view), len(self._expected) - self._offset)
+            expected = self._expected[self._offset : self._offset + size]
+            if view[:size] != expected:
+                self.count += next(i for i in range(size) if view[i] != expected[i])
+                return False
+            self._offset += size
+            self.count += size
+            view = view[size:]
+        return True
+
+
+class GapMeter:
+    """The longest time between two of the events it is told of; times are seconds of any clock."""
+
+    def __init__(self) -> None:
+        self.first_at: float | None = None
+        self.last_at = 0.0
+        self.longest = 0.0
+        self.longest_at = 0.0
+        """Since the first event, when the longest gap began."""
+
+    def tick(self, now: float) -> None:
+        """An event, or the end of the wait for one."""
+        if self.first_at is None:
+            self.first_at = self.last_at = now
+        if now - self.last_at > self.longest:
+            self.longest = now - self.last_at
+            self.longest_at = self.last_at - self.first_at
+        self.last_at = now
+
+
+def _say(**values: object) -> None:
+    print(json.dumps(values), flush=True)
+
+
+def _listen(kind: socket.SocketKind, address: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, kind)
+    sock.bind((address, 0))
+    if kind == socket.SOCK_STREAM:
+        sock.listen(1)
+    _say(port=sock.getsockname()[1])
+    return sock
+
+
+def tcp_receive(address: str, *, seed: int, patience: float, clock: Callable[[], float] = time.monotonic) -> TcpResult:
+    """Takes one connection and reads it to its end; `patience` seconds without a byte are an error."""
+    verifier, gaps, error = Verifier(seed), GapMeter(), ""
+    with _listen(socket.SOCK_STREAM, address) as listener:
+        listener.settimeout(patience)
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            return TcpResult(0, 0.0, verified=False, longest_gap=0.0, longest_gap_at=0.0, error="nobody connected")
+    with connection:
+        connection.settimeout(patience)
+        report_at = 0.0
+        while not error:
+            try:
+                data = connection.recv(BLOCK_SIZE)
+            except OSError as failure:
+                error = f"no byte for {patience} s" if isinstance(failure, TimeoutError) else str(failure)
+                gaps.tick(clock())
+                break
+            if not data:
+                # The sender waits for this: all that it sent has arrived.
+                connection.sendall(b"\0" * 8 if error else struct.pack("!Q", verifier.count))
+                break
+            now = clock()
+            gaps.tick(now)
+            if not verifier.feed(data):
+                error = f"byte {verifier.count} is wrong"
+            if now >= report_at:
+                assert gaps.first_at is not None
+                report_at = now + PROGRESS_INTERVAL
+                _say(at=round(now - gaps.first_at, 3), bytes=verifier.count)
+    return TcpResult(
+        bytes_received=verifier.count,
+        seconds=gaps.last_at - gaps.first_at if gaps.first_at is not None else 0.0,
+        verified=not error,
+        longest_gap=gaps.longest,
+        longest_gap_at=gaps.longest_at,
+        error=error,
+    )
+
+
+def tcp_send(
+    address: str, port: int, *, seed: int, size: int | None, seconds: float, congestion: str, patience: float
+) -> tuple[int, bool]:
+    """Sends `size` bytes, or for `seconds`; returns the bytes sent and whether the receiver had them all."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as sock:
+        if congestion:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
+        sock.settimeout(patience)
+        sock.connect((address, port))
+        sent, end_at = 0, time.monotonic() + seconds
+        for block in stream(seed):
+            piece = block if size is None else block[: size - sent]
+            if not piece or (size is None and time.monotonic() >= end_at):
+                break
+            sock.sendall(piece)
+            sent += len(piece)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b""
+        while len(answer) < 8 and (more := sock.recv(8 - len(answer))):
+            answer += more
+    return sent, answer == struct.pack("!Q", sent)
+
+
+def udp_receive(address: str, *, count: int, seconds: float) -> UdpResult:
+    """Takes `count` datagrams of a numbered stream, for `seconds` at most from the start."""
+    seen: set[int] = set()
+    duplicates = late = wrong = 0
+    highest, longest_delay, gaps = -1, 0.0, GapMeter()
+    end_at = time.monotonic() + seconds
+    with _listen(socket.SOCK_DGRAM, address) as sock:
+        while (wait := end_at - time.monotonic()) > 0 and select.select([sock], [], [], wait)[0]:
+            data = sock.recv(65536)
+            now = time.monotonic()
+            number, sent_at = _COUNTERS.unpack_from(data) if len(data) >= _COUNTERS.size else (count, 0.0)
+            if number >= count or data != datagram(number, sent_at, len(data)):
+                wrong += 1
+                continue
+            if number in seen:
+                duplicates += 1
+                continue
+            seen.add(number)
+            late += number < highest
+            highest = max(highest, number)
+            longest_delay = max(longest_delay, now - sent_at)
+            gaps.tick(now)
+            if number == count - 1:
+                end_at = min(end_at, now + LINGER)
+    if highest < count - 1:
+        gaps.tick(time.monotonic())
+    return UdpResult(count, len(seen), duplicates, late, wrong, gaps.longest, longest_delay)
+
+
+def datagram(number: int, sent_at: float, size: int) -> bytes:
+    """A datagram of the numbered stream, `size` bytes long; what follows the counters depends on the number."""
+    counters = _COUNTERS.pack(number, sent_at)
+    return counters + random.Random(number).randbytes(max(size - len(counters), 0))
+
+
+def udp_send(address: str, port: int, *, count: int, rate: float, size: int) -> int:
+    """Sends `count` datagrams, `rate` a second on a strict cadence; returns how many the system took."""
+    taken = 0
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        start = time.monotonic()
+        for number in range(count):
+            time.sleep(max(0.0, start + number / rate - time.monotonic()))
+            try:
+                sock.sendto(datagram(number, time.monotonic(), size), (address, port))
+                taken += 1
+            except OSError:
+                continue  # no route, or refused: lost, as on any network
+    return taken
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.support.transfer")
+    commands = parser.add_subparsers(dest="command", required=True)
+    receive = commands.add_parser("tcp-receive")
+    send = commands.add_parser("tcp-send")
+    for command in (receive, send):
+        command.add_argument("address")
+        command.add_argument("--seed", type=int, default=1)
+        command.add_argument("--patience", type=float, default=15.0, help="seconds without progress that are an error")
+    send.add_argument("port", type=int)
+    send.add_argument("--bytes", type=int, dest="size", help="how much; else --seconds counts")
+    send.add_argument("--seconds", type=float, default=5.0)
+    send.add_argument("--congestion", default="", help="TCP congestion control; default: the system's")
+    receive = commands.add_parser("udp-receive")
+    send = commands.add_parser("udp-send")
+    for command in (receive, send):
+        command.add_argument("address")
+        command.add_argument("--count", type=int, required=True)
+    receive.add_argument("--seconds", type=float, required=True)
+    send.add_argument("port", type=int)
+    send.add_argument("--rate", type=float, default=50.0)
+    send.add_argument("--size", type=int, default=200)
+    return parser
+
+
+def main() -> int:
+    """Runs one end; 0 if all went well."""
+    arguments = vars(_parser().parse_args())
+    command = arguments.pop("command")
+    if command == "tcp-receive":
+        tcp = tcp_receive(**arguments)
+        _say(**asdict(tcp))
+        return 0 if tcp.verified else 1
+    if command == "udp-receive":
+        udp = udp_receive(**arguments)
+        _say(**asdict(udp))
+        return 1 if udp.wrong else 0
+    if command == "udp-send":
+        _say(sent=udp_send(**arguments))
+        return 0
+    try:
+        sent, arrived = tcp_send(**arguments)
+    except OSError as error:
+        _say(sent=0, arrived=False, error=str(error))
+        return 1
+    _say(sent=sent, arrived=arrived)
+    return 0 if arrived else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
