@@ -79,7 +79,7 @@ _LATENCY = "milliseconds, 0..1000"
 GENERAL_KEYS = (
     Key("mode", "mode", Kind.CHOICE, ReloadEffect.ALL_LINKS_RESTART, "server or client"),
     Key("password", "password", Kind.SECRET, ReloadEffect.AT_ONCE, "any text, the same at both ends"),
-    Key("statuscommand", "statuscommand", Kind.PATH, ReloadEffect.NOT_APPLIED, "an absolute path"),
+    Key("statuscommand", "statuscommand", Kind.PATH, ReloadEffect.AT_ONCE, "an absolute path"),
     Key(
         "interface_name",
         "interface_name",

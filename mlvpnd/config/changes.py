@@ -1,0 +1,82 @@
+"""What a reload has to do: two configurations compared, by the schema's word on each key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .model import Config, LinkConfig
+from .schema import GENERAL_KEYS, LINK_KEYS, ReloadEffect
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChange:
+    """A link that is in both configurations, and the keys whose values differ, as the schema names them."""
+
+    old: LinkConfig
+    new: LinkConfig
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Each link of either configuration that is not the same in both is in exactly one of the first four."""
+
+    added: tuple[LinkConfig, ...]
+    """In the new file's order."""
+    removed: tuple[LinkConfig, ...]
+    """In the old file's order."""
+    restarted: tuple[LinkChange, ...]
+    """Their sockets must be made anew; without keys: because the mode changed. In the new file's order."""
+    updated: tuple[LinkChange, ...]
+    """Their new values apply while they stay up. In the new file's order."""
+    at_once: tuple[str, ...]
+    """Keys of `[general]` that take effect at once."""
+    interface: tuple[str, ...]
+    """Keys of `[general]` that the helper sets on the interface, or the status command gets when it next runs."""
+    not_applied: tuple[str, ...]
+    """Keys of `[general]` that keep their old effect until the tunnel is restarted."""
+    mode: bool
+    """Client became server or the reverse."""
+    filters: bool
+    """Their list is another, in expressions or order."""
+
+    def __bool__(self) -> bool:
+        """Whether anything changed."""
+        links = self.added or self.removed or self.restarted or self.updated
+        keys = self.at_once or self.interface or self.not_applied
+        return bool(links or keys or self.mode or self.filters)
+
+
+def compare(old: Config, new: Config) -> Changes:
+    """What changes from `old` to `new`. The order of links and where they stand in the file are no change."""
+    general = [key for key in GENERAL_KEYS if getattr(old, key.field) != getattr(new, key.field)]
+    restart_all = any(key.reload is ReloadEffect.ALL_LINKS_RESTART for key in general)
+    before = {link.name: link for link in old.links}
+    after = {link.name for link in new.links}
+    restarted: list[LinkChange] = []
+    updated: list[LinkChange] = []
+    for link in new.links:
+        earlier = before.get(link.name)
+        if earlier is None:
+            continue
+        keys = [key for key in LINK_KEYS if getattr(earlier, key.field) != getattr(link, key.field)]
+        change = LinkChange(earlier, link, tuple(key.name for key in keys))
+        if restart_all or any(key.reload is ReloadEffect.LINK_RESTART for key in keys):
+            restarted.append(change)
+        elif keys:
+            updated.append(change)
+
+    def with_effect(effect: ReloadEffect) -> tuple[str, ...]:
+        return tuple(key.name for key in general if key.reload is effect)
+
+    return Changes(
+        added=tuple(link for link in new.links if link.name not in before),
+        removed=tuple(link for link in old.links if link.name not in after),
+        restarted=tuple(restarted),
+        updated=tuple(updated),
+        at_once=with_effect(ReloadEffect.AT_ONCE),
+        interface=with_effect(ReloadEffect.INTERFACE),
+        not_applied=with_effect(ReloadEffect.NOT_APPLIED),
+        mode=restart_all,
+        filters=old.filters != new.filters,
+    )
