@@ -100,7 +100,7 @@ def test_the_empty_expression_is_everything() -> None:
         ("port 80 and", "syntax error"),
         ("udp port 70000", "illegal port number"),
         ("ip and vlan 7", "no VLAN support"),
-        ("ifname eth0", "not supported"),
+        ("ifname eth0", "only on PF"),
         ("tcp and udp", "rejects all packets"),
         ("port no-such-port", "unknown port 'no-such-port': use its number"),
         ("portrange no-such-port-80", "use its number"),
