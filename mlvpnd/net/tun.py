@@ -46,6 +46,11 @@ class TunDevice:
             else:
                 self.packets_written += 1
 
+    def replace(self, fd: int) -> None:
+        """Goes on with another descriptor: the interface was deleted and made again."""
+        os.close(self._fd)
+        self._fd = fd
+
     def close(self) -> None:
         """The interface goes with its last descriptor."""
         os.close(self._fd)

@@ -12,7 +12,6 @@ from .selection import Tier
 class DownReason(enum.Enum):
     """Why a link is down; the value is the word that status shows."""
 
-    STARTING = "starting"
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnect received"
     CLOSED = "closed"

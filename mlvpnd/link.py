@@ -1,0 +1,184 @@
+"""The life of one link's socket: resolve, open, bind, serve, and all of it again when the link has died.
+
+Names are looked up and the socket is opened anew after every timeout, so a changed DNS record, a changed local
+address and a new NAT mapping are all followed. What fails is tried again, 1 s later, then 2, up to `MAX_BACKOFF`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from . import resolve
+from .config.model import LinkConfig, Mode
+from .errors import MlvpndError
+from .helper.client import HelperClient
+from .log import logger
+from .net.link_socket import LinkSocket
+from .resolve import Endpoints
+
+FIRST_BACKOFF = 1.0
+MAX_BACKOFF = 10.0
+"""Seconds. A missing address or interface costs nothing to look for, and its owner waits for it to work again."""
+
+_protocol = logger("protocol")
+_dns = logger("dns")
+
+
+class LinkDriver:
+    """Keeps one link supplied with a socket.
+
+    `opened(endpoints)` is called when there is one, `closed()` before it goes away.
+    """
+
+    def __init__(
+        self,
+        config: LinkConfig,
+        mode: Mode,
+        helper: HelperClient,
+        opened: Callable[[Endpoints], None],
+        closed: Callable[[], None],
+    ) -> None:
+        self.config = config
+        self._mode = mode
+        self._helper = helper
+        self._opened = opened
+        self._closed = closed
+        self.socket: LinkSocket | None = None
+        self.error = ""
+        """Why there is no socket, for status."""
+        self._candidates: list[Endpoints] = []
+        self._current = 0
+        self._again = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"link {config.name}")
+
+    def reopen(self) -> None:
+        """Looks names up again and opens a new socket."""
+        self._again.set()
+
+    def next_address(self) -> Endpoints | None:
+        """The peer's next address that this socket can reach, or None: `reopen` is then due."""
+        while self._current + 1 < len(self._candidates):
+            self._current += 1
+            now, before = self._candidates[self._current], self._candidates[self._current - 1]
+            if now.family == before.family and now.local == before.local:
+                return now
+        return None
+
+    def stop(self) -> None:
+        """Closes the socket for good, at once: another link may want its port. `closed` is not called."""
+        self._task.cancel()
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+
+    async def _run(self) -> None:
+        backoff = FIRST_BACKOFF
+        while True:
+            self._again.clear()
+            try:
+                await self._open()
+            except (OSError, MlvpndError) as error:
+                self._failed(error, backoff)
+                await asyncio.sleep(backoff)
+                backoff = min(2 * backoff, MAX_BACKOFF)
+                continue
+            backoff = FIRST_BACKOFF
+            self.error = ""
+            await self._again.wait()
+            self._close()
+
+    def _failed(self, error: Exception, backoff: float) -> None:
+        text = str(error) if isinstance(error, MlvpndError) else os.strerror(getattr(error, "errno", 0) or 0)
+        if text != self.error:  # once, not at every try
+            _protocol.warning("%s %s (trying again until it works)", self.config.name, text)
+        else:
+            _protocol.debug("%s %s, next try in %d s", self.config.name, text, backoff)
+        self.error = text
+
+    async def _open(self) -> None:
+        last: Exception | None = None
+        candidates = await self._resolve()
+        # A candidate that cannot even be bound is no reason not to try the others.
+        for index, ends in enumerate(candidates):
+            try:
+                sock = await self._bind(ends)
+            except (OSError, MlvpndError) as error:
+                last = error
+                continue
+            self._candidates, self._current = candidates, index
+            self.socket = LinkSocket(sock)
+            _protocol.info("%s bind to %s", self.config.name, self.config.bindhost or "any")
+            self._opened(ends)
+            return
+        raise last or MlvpndError(f"{self.config.name}: no address")
+
+    async def _resolve(self) -> list[Endpoints]:
+        link = self.config
+        local = await self._addresses("bind", link.bindhost, link.bindport, passive=True)
+        if self._mode is Mode.SERVER:
+            # [::] takes IPv4 too; it comes first where nothing is said of the address.
+            ordered = sorted(local, key=lambda found: found[0] != socket.AF_INET6) if not link.bindhost else local
+            return [Endpoints(family, address, None) for family, address in ordered]
+        remote = await self._addresses("remote", link.remotehost, link.remoteport)
+        found = resolve.pairs(local, remote)
+        if not found:
+            raise MlvpndError(f"bind error: {link.bindhost} and {link.remotehost} have no address family in common")
+        return found
+
+    async def _addresses(self, end: str, host: str, port: str, *, passive: bool = False) -> list[resolve.Resolved]:
+        async def lookup() -> list[resolve.Resolved]:
+            return await self._helper.resolve(end, self.config.name)
+
+        try:
+            return await resolve.addresses(host, port, lookup, passive=passive)
+        except MlvpndError as error:
+            _dns.debug("%s getaddrinfo(%s,%s) failed: %s", self.config.name, host, port, error)
+            raise MlvpndError(f"getaddrinfo({host},{port}) failed: {error}") from None
+
+    async def _bind(self, ends: Endpoints) -> socket.socket:
+        link = self.config
+        sock = socket.socket(ends.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            wildcard = not link.bindhost
+            if ends.family == socket.AF_INET6:
+                both = wildcard and self._mode is Mode.SERVER
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
+            try:
+                if link.binddevice:
+                    device = link.binddevice.encode() + b"\0"
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+                sock.bind(ends.local)
+            except PermissionError:
+                # A port below 1024, or an old kernel that binds to devices for root only.
+                await self._helper.bind_socket(link.name, sock)
+            await self._tune(sock)
+        except OSError as error:
+            sock.close()
+            what = f"binddevice {link.binddevice}" if error.errno == errno.ENODEV else f"bind to {_shown(ends.local)}"
+            raise MlvpndError(f"bind error: {what}: {os.strerror(error.errno or 0)}") from None
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def _tune(self, sock: socket.socket) -> None:
+        try:
+            await self._helper.tune_socket(self.config.name, sock)
+        except MlvpndError as error:
+            logger("net").debug("%s receive buffer stays small: %s", self.config.name, error)
+
+    def _close(self) -> None:
+        if self.socket is not None:
+            self._closed()
+            self.socket.close()
+            self.socket = None
+
+
+def _shown(address: Any) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

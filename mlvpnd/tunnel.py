@@ -1,0 +1,408 @@
+"""The driver: one Session joined to one interface and the links' sockets; owns the clock and the timer.
+
+After every input, whatever it was: events are acted on, datagrams sent, and the one timer armed. Bursts keep the
+cost of that small: up to `BURST` packets are read at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+import time
+from collections.abc import Coroutine
+
+from .config.changes import LinkChange, compare
+from .config.model import Config, DeviceKind, LinkConfig, Mode
+from .droplog import DropLog
+from .errors import MlvpndError
+from .helper.client import HelperClient
+from .link import LinkDriver
+from .log import logger
+from .net import bpf
+from .net.tun import TunDevice
+from .protocol.box import derive_key
+from .protocol.events import (
+    DownReason,
+    Event,
+    PathDown,
+    PathStatusChanged,
+    PathUnanswered,
+    PathUp,
+    PeerMoved,
+    PeerRestarted,
+    TierChanged,
+)
+from .protocol.path import PathParameters, PathStatus
+from .protocol.selection import Tier
+from .protocol.session import Session, SessionParameters
+from .resolve import Endpoints
+from .scripts import ScriptQueue
+from .status import format_address
+
+BURST = 64
+"""Packets or datagrams taken from one descriptor before the others have their turn."""
+TUN_RETRY = 1.0
+"""Seconds between attempts to get an interface back that was deleted under us."""
+
+_log = logger()
+_protocol = logger("protocol")
+_config_log = logger("config")
+_rtt = logger("rtt")
+_tuntap = logger("tuntap")
+
+
+def clock_seq() -> int:
+    """A first sequence number above all that an earlier process can have used: 15.6 million a second since 1970.
+
+    With it a nonce does not repeat even if a random flow_id does, as long as the clock does not go back.
+    """
+    return time.time_ns() >> 6
+
+
+class Tunnel:
+    """One tunnel, from an open interface to a clean stop. `changed` is set when a link has changed its state."""
+
+    def __init__(self, config: Config, helper: HelperClient, tun: TunDevice, interface: str, mtu: int) -> None:
+        self.config = config
+        self.interface = interface
+        self.mtu = mtu
+        self.tun = tun
+        self.reloaded_at = self.started_at = time.time()
+        self.changed = asyncio.Event()
+        self._helper = helper
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._scripts = ScriptQueue(helper)
+        self._drop_log = DropLog()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ipv6_path = False
+        self.session = Session(session_parameters(config), clock_seq(), lambda: secrets.randbits(32))
+        self.drivers: dict[int, LinkDriver] = {}
+        self.states: dict[int, tuple[float, str]] = {}
+        """Since when, in Unix seconds, each link is in its state, and why it is down."""
+        self._next_number = 0
+
+    # Life.
+
+    def start(self) -> None:
+        """Starts all links; returns at once."""
+        for link in self.config.links:
+            self._add_link(link)
+        self._set_filters()
+        self._loop.add_reader(self.tun.fileno(), self._on_tun)
+        self._after()
+
+    async def stop(self, limit: float) -> None:
+        """Says DISCONNECT on every link, runs the down scripts, closes everything; `limit` seconds for the scripts."""
+        self._loop.remove_reader(self.tun.fileno())
+        self.session.close(self._loop.time())
+        self._after()
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        for driver in self.drivers.values():
+            self._forget_socket(driver)
+            driver.stop()
+        await self._scripts.drain(limit)
+        self.tun.close()
+
+    # Configuration.
+
+    def apply(self, config: Config) -> None:
+        """Takes a new configuration: what did not change is not touched."""
+        changes = compare(self.config, config)
+        for key in changes.not_applied:
+            _config_log.warning("%s has changed: the new value takes effect at the next start", key)
+        old = self.config
+        self.config = dataclasses.replace(config, interface_name=old.interface_name, tuntap=old.tuntap)
+        numbers = {driver.config.name: number for number, driver in self.drivers.items()}
+        for link in changes.removed:
+            _config_log.info("%s tunnel removed", link.name)
+            self._remove_link(numbers[link.name])
+        for change in changes.restarted:
+            _config_log.info("%s restart for configuration reload", change.new.name)
+            self._remove_link(numbers[change.new.name])
+        for change in changes.updated:
+            self._update_link(numbers[change.new.name], change)
+        self.tun.write_batch(self.session.reconfigure(session_parameters(self.config)))
+        if old.reorder_buffer_size != config.reorder_buffer_size:
+            _config_log.info(
+                "reorder_buffer_size changed from %d to %d", old.reorder_buffer_size, config.reorder_buffer_size
+            )
+        if old.password != config.password:
+            _config_log.info("new password set")
+        for change in changes.restarted:
+            self._add_link(change.new)
+        for link in changes.added:
+            _config_log.info("%s tunnel added", link.name)
+            self._add_link(link)
+        self._set_filters()
+        self.reloaded_at = time.time()
+        self._configure_interface()
+        self._expire(self._loop.time())
+        self.changed.set()
+
+    def _update_link(self, number: int, change: LinkChange) -> None:
+        for key, said in _UPDATE_LINES.items():
+            before, after = getattr(change.old, key), getattr(change.new, key)
+            if before != after:
+                _config_log.info(said, change.new.name, before, after)
+        self.drivers[number].config = change.new
+        self.session.set_parameters(number, path_parameters(change.new))
+
+    def _add_link(self, link: LinkConfig) -> None:
+        number = self._next_number
+        self._next_number += 1
+        self.session.add_path(number, path_parameters(link), clock_seq())
+        self.states[number] = (time.time(), "starting")
+        self.drivers[number] = LinkDriver(
+            link,
+            self.config.mode,
+            self._helper,
+            lambda ends: self._opened(number, ends),
+            lambda: self._closed(number),
+        )
+
+    def _remove_link(self, number: int) -> None:
+        """Takes a link out; its DISCONNECT is sent before its socket closes."""
+        self.tun.write_batch(self.session.remove_path(number, self._loop.time()))
+        self._after()
+        driver = self.drivers.pop(number)
+        del self.states[number]
+        self._drop_log.forget(driver.config.name)
+        self._forget_socket(driver)
+        driver.stop()
+
+    def _set_filters(self) -> None:
+        numbers = {driver.config.name: number for number, driver in self.drivers.items()}
+        link_type = bpf.LinkType.RAW if self.config.tuntap is DeviceKind.TUN else bpf.LinkType.ETHERNET
+        programs = []
+        for entry in self.config.filters:
+            try:
+                program = bpf.compile(entry.expression, link_type)
+            except bpf.FilterError as error:
+                _config_log.warning("invalid filter %s = %s: %s", entry.link, entry.expression, error)
+                continue
+            programs.append((program, numbers[entry.link]))
+        self.session.set_filters(programs)
+
+    # Sockets.
+
+    def _opened(self, number: int, ends: Endpoints) -> None:
+        link_socket = self.drivers[number].socket
+        assert link_socket is not None  # noqa: S101  (the driver calls with its socket open)
+        self._loop.add_reader(link_socket.fileno(), self._on_link, number)
+        self.session.path_ready(number, ends.remote, self._loop.time())
+        self._after()
+
+    def _closed(self, number: int) -> None:
+        driver = self.drivers.get(number)
+        if driver is None or driver.socket is None:
+            return
+        self._forget_socket(driver)
+        self.tun.write_batch(self.session.path_unready(number, self._loop.time()))
+        self._after()
+
+    def _forget_socket(self, driver: LinkDriver) -> None:
+        if driver.socket is not None:
+            self._loop.remove_reader(driver.socket.fileno())
+            self._loop.remove_writer(driver.socket.fileno())
+
+    # Input.
+
+    def _on_tun(self) -> None:
+        try:
+            packets = self.tun.read_batch(BURST)
+        except OSError as error:
+            self._tun_lost(error)
+            return
+        self.session.send(packets, self._loop.time())
+        self._after()
+
+    def _on_link(self, number: int) -> None:
+        driver = self.drivers[number]
+        if driver.socket is None:
+            return
+        datagrams = driver.socket.receive_batch(BURST)
+        packets = self.session.receive(number, datagrams, self._loop.time())
+        self.tun.write_batch(packets)
+        self._drop_log.look(driver.config.name, self.session.path(number).drops, self._loop.time())
+        self._after()
+
+    def _on_writable(self, number: int) -> None:
+        link_socket = self.drivers[number].socket
+        if link_socket is None:
+            return
+        link_socket.flush()
+        if not link_socket.blocked:
+            self._loop.remove_writer(link_socket.fileno())
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._expire(self._loop.time())
+
+    def _expire(self, now: float) -> None:
+        self.tun.write_batch(self.session.handle_timer(now))
+        self._after()
+
+    # Output.
+
+    def _after(self) -> None:
+        for event in self.session.events():
+            self._handle(event)
+        for number, address, datagrams in self.session.transmits():
+            driver = self.drivers.get(number)
+            if driver is None or driver.socket is None:
+                continue
+            driver.socket.send_batch(datagrams, address)
+            if driver.socket.blocked:
+                self._loop.add_writer(driver.socket.fileno(), self._on_writable, number)
+        due = self.session.get_timer()
+        # A timer that fires early finds nothing to do; only a nearer deadline is worth a new one.
+        if due is not None and (self._timer is None or due < self._timer.when()):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._on_timer)
+
+    # Events.
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, TierChanged):
+            self._tier_changed(event)
+            return
+        driver = self.drivers[event.path]
+        name = driver.config.name
+        match event:
+            case PathUp(number):
+                _protocol.info("%s authenticated", name)
+                self.states[number] = (time.time(), "")
+                self._scripts.put("rtun_up", name)
+                if self._up_count() == 1:
+                    self._scripts.put("tuntap_up")
+                self._learn_family(number)
+            case PathDown(number, reason):
+                if reason is not DownReason.CLOSED:
+                    _protocol.info("%s %s", name, reason.value)
+                self.states[number] = (time.time(), reason.value)
+                self._scripts.put("rtun_down", name)
+                if self._up_count() == 0:
+                    self._scripts.put("tuntap_down")
+                if reason is DownReason.TIMEOUT:
+                    driver.reopen()
+            case PeerMoved(number, address):
+                _protocol.info("%s new connection -> %s", name, format_address(address))
+                self._learn_family(number)
+            case PeerRestarted():
+                _protocol.info("%s the peer has restarted", name)
+            case PathUnanswered(number):
+                ends = driver.next_address()
+                if ends is None:
+                    driver.reopen()
+                else:
+                    self.session.path_ready(number, ends.remote, self._loop.time())
+            case PathStatusChanged():
+                self._status_changed(name, event)
+        self.changed.set()
+
+    def _up_count(self) -> int:
+        return sum(path.up for path in self.session.paths)
+
+    def _status_changed(self, name: str, event: PathStatusChanged) -> None:
+        path = self.session.path(event.path)
+        limits = path.parameters
+        self.states[event.path] = (time.time(), "")
+        if PathStatus.LOSSY in (event.before, event.after):
+            word = "reached threashold" if event.after is PathStatus.LOSSY else "acceptable again"
+            _rtt.info("%s packet loss %s: %d%%/%d%%", name, word, path.loss_percent, limits.loss_tolerance)
+        if PathStatus.HIGH_LATENCY in (event.before, event.after):
+            word = "reached threashold" if event.after is PathStatus.HIGH_LATENCY else "acceptable again"
+            _rtt.info("%s latency %s: %fms/%dms", name, word, path.rtt.srtt_ms, limits.latency_tolerance)
+
+    def _tier_changed(self, event: TierChanged) -> None:
+        if event.after is Tier.FALLBACK:
+            _log.info("all tunnels are down, lossy or too slow, switch fallback mode")
+        elif event.after is Tier.LAST_RESORT:
+            _log.info("all tunnels are down, lossy or too slow but fallback is not available")
+        elif event.after is Tier.NORMAL and event.before is not Tier.NONE:
+            _log.info("normal links carry the traffic again")
+
+    # The interface.
+
+    def _learn_family(self, number: int) -> None:
+        """An unset MTU depends on the family outside, which the peer's address tells."""
+        peer = self.session.path(number).peer
+        ipv6 = peer is not None and len(peer) == 4 and not peer[0].startswith("::ffff:")
+        if ipv6 and not self._ipv6_path and self.config.mtu is None:
+            self._ipv6_path = True
+            self._configure_interface()
+
+    def _configure_interface(self) -> None:
+        self._spawn(self.configure_interface())
+
+    async def configure_interface(self) -> None:
+        """Has the helper set MTU, addresses and routes as the file says now."""
+        try:
+            self.mtu = await self._helper.configure_tun(ipv6_path=self._ipv6_path)
+        except MlvpndError as error:
+            _tuntap.warning("%s %s", self.interface, error)
+
+    def _tun_lost(self, error: OSError) -> None:
+        _tuntap.critical("tuntap device closed: %s", error.strerror)
+        self._loop.remove_reader(self.tun.fileno())
+        self._spawn(self._regain_tun())
+
+    async def _regain_tun(self) -> None:
+        while True:
+            try:
+                opened = await self._helper.open_tun()
+            except MlvpndError as error:
+                _tuntap.debug("%s", error)
+                await asyncio.sleep(TUN_RETRY)
+                continue
+            break
+        self.tun.replace(opened.fd)
+        self.interface, self.mtu = opened.name, opened.mtu
+        _tuntap.warning("created interface `%s' again", self.interface)
+        self._loop.add_reader(self.tun.fileno(), self._on_tun)
+        await self.configure_interface()
+        if self._up_count():
+            self._scripts.put("tuntap_up")
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+_UPDATE_LINES = {
+    "bandwidth_upload": "%s bandwidth changed from %d to %d",
+    "fallback_only": "%s fallback_only changed from %d to %d",
+    "loss_tolerance": "%s loss tolerence changed from %d%% to %d%%",
+    "latency_tolerance": "%s latency tolerence changed from %d%% to %d%%",
+    "timeout": "%s timeout changed from %d to %d",
+}
+
+
+def session_parameters(config: Config) -> SessionParameters:
+    """The file's words in the protocol's terms."""
+    return SessionParameters(
+        key=derive_key(config.password),
+        is_server=config.mode is Mode.SERVER,
+        layer2=config.tuntap is DeviceKind.TAP,
+        cleartext_data=config.cleartext_data,
+        reorder_size=config.reorder_buffer_size,
+    )
+
+
+def path_parameters(link: LinkConfig) -> PathParameters:
+    """The same for a link."""
+    return PathParameters(
+        name=link.name,
+        timeout=link.timeout,
+        loss_tolerance=link.loss_tolerance,
+        latency_tolerance=link.latency_tolerance,
+        fallback_only=link.fallback_only,
+        bandwidth=link.bandwidth_upload,
+    )
