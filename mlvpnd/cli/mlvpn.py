@@ -1,0 +1,147 @@
+"""`mlvpn` and `mlvpnd`: upstream's command line, read as upstream reads it and as its guide writes it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from mlvpnd import __version__, log
+from mlvpnd.errors import MlvpndError
+from mlvpnd.options import DEFAULT_VERBOSITY, Options
+
+if TYPE_CHECKING:
+    from mlvpnd.helper.client import HelperClient
+
+MAX_DEBUG_TOKENS = 40
+"""Upstream's limit for -D."""
+
+_DEFAULTS = Options()
+_GUIDE_FORMS = frozenset(
+    ("-config", "-debug", "-natural-title", "-name", "-user", "-verbose", "-quiet", "-version", "-help")
+)
+"""Long options with one dash, as upstream's guide prints them."""
+_TAKES_VALUE = frozenset(("-c", "--config", "-config", "-D", "-n", "--name", "-name", "-u", "--user", "-user"))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs `mlvpn ARGUMENTS`; returns the exit code: 0 after a clean stop, 1 after a fatal error."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments[:1] == ["check-config"]:
+        from . import check_config
+
+        return check_config.main(arguments[1:])
+    _ensure_standard_streams()
+    options, remarks = parse(arguments)
+    if log.setup(options) is not None:
+        _echo_fatal_errors()
+    for remark in remarks:
+        log.logger().warning("%s", remark)
+    return start(options)
+
+
+def start(options: Options) -> int:
+    """Starts the daemon by hand and stays until it ends."""
+    from mlvpnd.helper import byhand
+
+    try:
+        return byhand.run(options, _daemon)
+    except (MlvpndError, OSError) as error:
+        log.logger().critical("%s", error)
+        return 1
+
+
+def parse(arguments: list[str]) -> tuple[Options, list[str]]:
+    """The options, and remarks on what is ignored. Exits for --help, --version (0) and wrong usage (2)."""
+    parser = _parser()
+    found, others = parser.parse_known_args(_with_two_dashes(arguments))
+    unknown = [word for word in others if word.startswith("-") and word not in ("-", "--")]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    remarks = [f"argument {word} ignored" for word in others if word != "--"]
+    tokens: list[str] = found.token
+    if len(tokens) > MAX_DEBUG_TOKENS:
+        remarks.append(f"-D: {len(tokens)} tokens given, all after the first {MAX_DEBUG_TOKENS} are ignored")
+        tokens = tokens[:MAX_DEBUG_TOKENS]
+    for token in dict.fromkeys(tokens):
+        if token not in log.TOKENS:
+            remarks.append(f"-D: unknown token {token}, known are {' '.join(sorted(log.TOKENS))}")
+    options = Options(
+        config_path=os.path.abspath(found.config),
+        name=found.name,
+        user=found.user,
+        verbosity=DEFAULT_VERBOSITY + found.verbose - found.quiet,
+        log_to_terminal=found.debug or bool(tokens),
+        debug_tokens=frozenset(tokens) & log.TOKENS,
+        natural_title=found.natural_title,
+    )
+    return options, remarks
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mlvpn",
+        description="Multi-link VPN: one tunnel over several internet lines at once.",
+        epilog="'mlvpnd check-config FILE...' checks configuration files and starts nothing.",
+    )
+    add = parser.add_argument
+    add("-c", "--config", metavar="FILE", default=_DEFAULTS.config_path, help="configuration file (%(default)s)")
+    add("--debug", action="store_true", help="log to the terminal instead of syslog")
+    add("-D", dest="token", metavar="TOKEN", action="append", default=[], help=_token_help())
+    add("--natural-title", action="store_true", help="leave the process title alone")
+    add("-n", "--name", metavar="NAME", default=_DEFAULTS.name, help="in titles and syslog (%(default)s)")
+    add("-u", "--user", metavar="USER", default=_DEFAULTS.user, help="run the daemon as this user (%(default)s)")
+    add("-v", "--verbose", action="count", default=0, help="log more; may be repeated")
+    add("-q", "--quiet", action="count", default=0, help="log less; may be repeated")
+    add("-V", "--version", action="version", version=f"mlvpn version {__version__}.", help="print the version")
+    add("--yes-run-as-root", action="store_true", help="accepted, without effect, as in MLVPN")
+    return parser
+
+
+def _token_help() -> str:
+    return "as --debug, with the debug lines of a subsystem: " + " ".join(sorted(log.TOKENS))
+
+
+def _with_two_dashes(arguments: list[str]) -> list[str]:
+    """The guide's `-user mlvpn -debug` as `--user mlvpn --debug`; values of options are left alone."""
+    words: list[str] = []
+    previous = ""
+    for position, word in enumerate(arguments):
+        if word == "--":
+            return words + arguments[position:]
+        is_value = previous in _TAKES_VALUE
+        words.append(f"-{word}" if word in _GUIDE_FORMS and not is_value else word)
+        previous = "" if is_value else word
+    return words
+
+
+def _ensure_standard_streams() -> None:
+    """Opens what the caller closed of standard input, output and error: no socket may get their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None or sys.stderr is None:
+        sys.stdout = sys.stdout or open(1, "w", closefd=False)
+        sys.stderr = sys.stderr or open(2, "w", closefd=False)
+
+
+def _echo_fatal_errors() -> None:
+    """Shows fatal errors on standard error too when the log goes to syslog: somebody may be waiting there."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.CRITICAL)
+    handler.setFormatter(logging.Formatter("mlvpn: %(message)s"))
+    logging.getLogger(log.ROOT).addHandler(handler)
+
+
+def _daemon(options: Options, helper: HelperClient) -> int:
+    """The forked child: everything is imported, then root is given up, then the network is listened to."""
+    # Not before the fork: the privileged process needs no protocol code.
+    from mlvpnd import daemon, sandbox
+
+    daemon.preload()
+    sandbox.enter(options.user)
+    return daemon.run(options, helper)

@@ -1,0 +1,273 @@
+"""`mlvpn -c FILE` without systemd: a parent that keeps root as `[priv]` and a forked child that is the daemon.
+
+1. What can be seen to fail is checked while there is one process and a terminal: file, user, /dev/net/tun.
+2. Fork, before anything is parsed and before asyncio starts. Both ends share a SEQPACKET channel.
+3. The child makes a socket pair for each request and passes one end over the channel; the parent serves it as
+   it would an accepted connection. So a slow request delays no other.
+4. The end of the channel tells either side that the other is gone: the daemon stops; the parent undoes what it set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mlvpnd import proctitle, sandbox
+from mlvpnd.config import file as config_file
+from mlvpnd.errors import MlvpndError
+from mlvpnd.log import logger
+from mlvpnd.options import Options
+
+from . import channel
+from .client import HelperClient
+
+if TYPE_CHECKING:
+    from .operations import Operations
+
+STOP_LIMIT = 70.0
+"""Seconds that the daemon has to end after SIGTERM: the time limit of its last script and some."""
+TUN_DEVICE = "/dev/net/tun"
+
+_FORWARDED = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_STOP = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
+# Their default is to end the process, and none of them means anything to us.
+_IGNORED = (
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+    signal.SIGPWR,
+)
+_MAX_CONNECTIONS = 64
+_CONNECTION_WORD = b"c"
+
+_log = logger("privsep")
+
+Child = Callable[[Options, HelperClient], int]
+"""The daemon, from its imports to its exit code; it enters the sandbox by itself."""
+
+
+class StartError(MlvpndError):
+    """The process can't start; the text is for the operator."""
+
+
+def run(options: Options, child: Child) -> int:
+    """Starts the daemon and serves it until it ends; returns the exit code. Raises MlvpndError before the fork."""
+    user = _check(options)
+    _detach()
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # No signal may come between the fork and the handlers: it would kill one of the two.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*_FORWARDED, *_IGNORED))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        mine.close()
+        _run_child(options, child, theirs)
+    theirs.close()
+    title = f"mlvpn: {options.name} [priv]" if options.name else "mlvpn: [priv]"
+    proctitle.set_title(title, natural=options.natural_title)
+    with mine:
+        return asyncio.run(_Parent(options, user, pid, mine).serve())
+
+
+def _check(options: Options) -> pwd.struct_passwd:
+    """The daemon's user; raises MlvpndError with what would fail later, less plainly."""
+    os.close(config_file.open_file(options.config_path))
+    user = sandbox.find_user(options.user)
+    if not os.access(TUN_DEVICE, os.R_OK | os.W_OK):
+        raise StartError(f"unable to open {TUN_DEVICE}")
+    return user
+
+
+def _detach() -> None:
+    """Makes the process a clean root for the programs that it will start, and lets go of the terminal's input."""
+    os.chdir("/")
+    os.umask(0o022)
+    for entry in os.listdir("/proc/self/fd"):
+        try:
+            if int(entry) > 2:
+                os.set_inheritable(int(entry), False)  # noqa: FBT003 - the standard library's signature
+        except OSError:
+            pass  # the directory's own descriptor
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    # Whoever started us may have had them ignored or blocked, which scripts would inherit.
+    for number in (*_FORWARDED, *_IGNORED, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _run_child(options: Options, child: Child, link: socket.socket) -> None:
+    """Becomes the daemon; never returns."""
+    code = 1
+    try:
+        # Until the daemon has its handlers, a reload has nothing to reload, and a stop is the default.
+        for number in (signal.SIGHUP, *_IGNORED):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        proctitle.set_title(f"mlvpn: {options.name}".rstrip(": "), natural=options.natural_title)
+        code = child(options, HelperClient(ByHandConnector(link), link))
+    except MlvpndError as error:
+        logger().critical("%s", error)
+    except BaseException:
+        logger().critical("the daemon failed:\n%s", traceback.format_exc())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+class ByHandConnector:
+    """Gives fresh connections to the parent over the channel that is shared with it."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+
+    def __call__(self) -> socket.socket:
+        """A connection; raises OSError if the parent is gone or overrun."""
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                channel.send(self._link, _CONNECTION_WORD, theirs.fileno())
+            except OSError:
+                mine.close()
+                raise
+        return mine
+
+
+class _Parent:
+    """The privileged process after the fork."""
+
+    def __init__(self, options: Options, user: pwd.struct_passwd, pid: int, link: socket.socket) -> None:
+        self._options = options
+        self._user = user
+        self._pid = pid
+        self._link = link
+        self._stop_signals: list[int] = []
+        self._kill_timer: asyncio.TimerHandle | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def serve(self) -> int:
+        """Serves until the child is gone, undoes what was set, and returns the exit code."""
+        # Not before the fork: the child needs none of it.
+        from .operations import Operations
+
+        loop = asyncio.get_running_loop()
+        for number in _FORWARDED:
+            loop.add_signal_handler(number, self._forward, number)
+        for number in _IGNORED:
+            # A handler and not SIG_IGN, which the scripts would inherit.
+            loop.add_signal_handler(number, int)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_FORWARDED, *_IGNORED))
+        operations = Operations(self._options.config_path, self._user.pw_uid, self._user.pw_gid)
+        accepting = asyncio.create_task(self._accept(operations))
+        status = await self._child_end()
+        accepting.cancel()
+        await asyncio.gather(accepting, return_exceptions=True)
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+        await operations.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        return self._exit_code(status)
+
+    async def _accept(self, operations: Operations) -> None:
+        from .server import serve_connection
+
+        while True:
+            try:
+                data, descriptor = await channel.next_message(self._link, len(_CONNECTION_WORD))
+            except channel.MessageError as error:
+                _log.warning("connection refused: %s", error)
+                continue
+            except OSError:
+                break
+            if descriptor is None:
+                if data:
+                    _log.warning("connection refused: no descriptor")
+                    continue
+                break
+            connection = _seqpacket_socket(descriptor)
+            if connection is None:
+                _log.warning("connection refused: not a seqpacket socket")
+            elif len(self._connections) >= _MAX_CONNECTIONS:
+                _log.warning("connection refused: %d requests are being served", len(self._connections))
+                connection.close()
+            else:
+                task = asyncio.create_task(serve_connection(connection, operations))
+                self._connections.add(task)
+                task.add_done_callback(self._connections.discard)
+        # The child is ending, or has lost its mind.
+        self._stop_child()
+
+    def _forward(self, number: int) -> None:
+        if number in _STOP:
+            self._stop_signals.append(number)
+            if len(self._stop_signals) > 1:
+                self._signal_child(signal.SIGKILL)
+                return
+            self._arm_kill()
+        self._signal_child(number)
+
+    def _stop_child(self) -> None:
+        self._signal_child(signal.SIGTERM)
+        self._arm_kill()
+
+    def _arm_kill(self) -> None:
+        if self._kill_timer is None:
+            loop = asyncio.get_running_loop()
+            self._kill_timer = loop.call_later(STOP_LIMIT, self._signal_child, signal.SIGKILL)
+
+    def _signal_child(self, number: int) -> None:
+        try:
+            os.kill(self._pid, number)
+        except ProcessLookupError:
+            pass
+
+    async def _child_end(self) -> int:
+        """Waits for the child's end and reaps it; its exit code, or minus the signal that killed it."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        descriptor = os.pidfd_open(self._pid)
+        loop.add_reader(descriptor, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        _pid, status = os.waitpid(self._pid, 0)  # noqa: ASYNC222 - it has ended
+        return os.waitstatus_to_exitcode(status)
+
+    def _exit_code(self, status: int) -> int:
+        if status >= 0:
+            return status
+        if -status in self._stop_signals and -status in _STOP:
+            return 0  # stopped before it had started
+        _log.error("the daemon was killed by signal %d", -status)
+        return 1
+
+
+def _seqpacket_socket(descriptor: int) -> socket.socket | None:
+    """The socket of a descriptor, which is closed if it is another thing."""
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
+    if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_SEQPACKET:
+        sock.close()
+        return None
+    return sock

@@ -1,0 +1,163 @@
+"""The daemon's stubs: one method per request of `requests.py`, same names.
+
+After construction nothing is imported and no file is opened, so that they work in an empty chroot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mlvpnd.config import file as config_file
+from mlvpnd.errors import MlvpndError
+
+from . import channel, requests
+
+_MAX_ANSWER_SIZE = 65536
+# Seconds until an answer is given up; each is above the helper's own limit for that work.
+_LIMIT = 15.0
+_RESOLVE_LIMIT = 30.0
+_SCRIPT_LIMIT = 90.0
+
+
+class HelperError(MlvpndError):
+    """The helper refused, failed, or is not there; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunDescriptor:
+    """An open TUN or TAP interface; the caller closes the descriptor, which removes the interface."""
+
+    fd: int
+    name: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    members: dict[str, Any]
+    descriptor: int | None
+
+
+class HelperClient:
+    """Asks the helper. `connect` gives a fresh connection each time.
+
+    `lifeline`, where there is one, is a socket that reaches its end when the helper is gone.
+    All methods but `on_closed` raise HelperError.
+    """
+
+    def __init__(self, connect: Callable[[], socket.socket], lifeline: socket.socket | None = None) -> None:
+        self._connect = connect
+        self._lifeline = lifeline
+        self._script_turn = asyncio.Lock()
+
+    def on_closed(self, callback: Callable[[], None]) -> None:
+        """Has the running loop call `callback` once when the helper is gone."""
+        lifeline = self._lifeline
+        if lifeline is None:
+            return
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            try:
+                if lifeline.recv(1, socket.MSG_DONTWAIT):
+                    return  # nothing is ever sent this way
+            except BlockingIOError:
+                return
+            except OSError:
+                pass
+            loop.remove_reader(lifeline)
+            callback()
+
+        loop.add_reader(lifeline, ended)
+
+    async def open_config(self) -> bytes:
+        """The configuration file's text, at most a byte more than the parser takes."""
+        descriptor = _required(await self._ask(requests.OpenConfig(), _LIMIT))
+        try:
+            return config_file.read_descriptor(descriptor, "the configuration")
+        except MlvpndError as error:
+            raise HelperError(str(error)) from None
+        finally:
+            os.close(descriptor)
+
+    async def open_tun(self) -> TunDescriptor:
+        """The interface of the file, non-blocking, with the MTU that fits what the file tells of the paths."""
+        answer = await self._ask(requests.OpenTun(), _LIMIT)
+        return TunDescriptor(_required(answer), str(answer.members["name"]), int(answer.members["mtu"]))
+
+    async def configure_tun(self, *, ipv6_path: bool) -> int:
+        """Sets MTU and, where the file asks for it, addresses and routes; returns the MTU. May be repeated."""
+        answer = await self._ask(requests.ConfigureTun(ipv6_path), _LIMIT)
+        return int(answer.members["mtu"])
+
+    async def tune_socket(self, link: str, sock: socket.socket) -> None:
+        """Enlarges the receive buffer of a link's UDP socket."""
+        await self._ask(requests.TuneSocket(link), _LIMIT, sock)
+
+    async def bind_socket(self, link: str, sock: socket.socket) -> None:
+        """Binds a link's UDP socket as its section says."""
+        await self._ask(requests.BindSocket(link), _RESOLVE_LIMIT, sock)
+
+    async def run_script(self, event: str, link: str | None) -> int:
+        """Runs the status command; its exit status, or minus the signal that killed it. 0 if there is none.
+
+        Calls are served one at a time in their order.
+        """
+        request = requests.RunScript(requests.ScriptEvent(event), link)
+        async with self._script_turn:
+            answer = await self._ask(request, _SCRIPT_LIMIT)
+        return int(answer.members["rc"])
+
+    async def resolve(self, end: str, link: str | None = None) -> list[tuple[int, Any]]:
+        """Families and socket addresses of a link's `bind` or `remote` end, or of `control`."""
+        answer = await self._ask(requests.Resolve(requests.End(end), link), _RESOLVE_LIMIT)
+        return [
+            (family, (host, port) if family == socket.AF_INET else (host, port, flow, scope))
+            for family, host, port, flow, scope in answer.members["addresses"]
+        ]
+
+    async def open_control(self) -> socket.socket | None:
+        """The control socket, listening; None if the file names none."""
+        return _socket(await self._ask(requests.OpenControl(), _LIMIT))
+
+    async def open_log(self) -> socket.socket | None:
+        """A socket connected to the system log; None if there is no system log."""
+        return _socket(await self._ask(requests.OpenLog(), _LIMIT))
+
+    async def _ask(self, request: requests.Request, limit: float, sock: socket.socket | None = None) -> _Answer:
+        try:
+            async with asyncio.timeout(limit):
+                with self._connect() as connection:
+                    channel.send(connection, requests.encode(request), None if sock is None else sock.fileno())
+                    data, descriptor = await channel.next_message(connection, _MAX_ANSWER_SIZE)
+        except TimeoutError:
+            raise HelperError(f"{request.OP}: no answer after {limit:g} s") from None
+        except OSError as error:
+            raise HelperError(f"{request.OP}: helper not reached: {error.strerror or error}") from None
+        except channel.MessageError as error:
+            raise HelperError(f"{request.OP}: {error}") from None
+        if not data:
+            raise HelperError(f"{request.OP}: refused")
+        members = json.loads(data)
+        if "error" in members:
+            raise HelperError(str(members["error"]))
+        return _Answer(members, descriptor)
+
+
+def _required(answer: _Answer) -> int:
+    if answer.descriptor is None:
+        raise HelperError("the helper's answer has no descriptor")
+    return answer.descriptor
+
+
+def _socket(answer: _Answer) -> socket.socket | None:
+    if answer.descriptor is None:
+        return None
+    os.set_blocking(answer.descriptor, False)
+    return socket.socket(fileno=answer.descriptor)

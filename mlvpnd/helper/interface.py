@@ -1,0 +1,74 @@
+"""The TUN or TAP interface: opened by python-pytun, its MTU read and set by name."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+from dataclasses import dataclass
+
+import pytun
+
+from mlvpnd.config.model import DeviceKind
+from mlvpnd.errors import MlvpndError
+
+# linux/sockios.h
+_SIOCGIFMTU = 0x8921
+_SIOCSIFMTU = 0x8922
+_IFREQ = struct.Struct("16si20x")
+
+
+class InterfaceError(MlvpndError):
+    """The kernel refused something about the interface; the text names both."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunDevice:
+    """An open interface; whoever gets it closes the descriptor, which removes the interface."""
+
+    descriptor: int
+    name: str
+
+
+def open_tun(name: str, kind: DeviceKind) -> TunDevice:
+    """Creates the interface, or attaches to a persistent one; `name` may be a pattern as `tun%d`.
+
+    The descriptor is non-blocking, one packet per read without a packet-information header.
+    """
+    layer = pytun.IFF_TUN if kind is DeviceKind.TUN else pytun.IFF_TAP
+    try:
+        device = pytun.TunTapDevice(name=name, flags=layer | pytun.IFF_NO_PI)
+    except (pytun.Error, ValueError) as error:
+        raise InterfaceError(f"cannot create tunnel device {name}: {error}") from None
+    # pytun closes its descriptor with its object.
+    descriptor = os.dup(device.fileno())
+    real_name = device.name
+    device.close()
+    os.set_blocking(descriptor, False)
+    return TunDevice(descriptor, real_name)
+
+
+def _mtu_call(request: int, name: str, mtu: int = 0) -> int:
+    # Any socket will do; a unix one needs no address family that a sandbox might forbid.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        answer = fcntl.ioctl(sock, request, _IFREQ.pack(os.fsencode(name), mtu))
+    return int(_IFREQ.unpack(answer)[1])
+
+
+def get_mtu(name: str) -> int:
+    """The interface's MTU in bytes."""
+    try:
+        return _mtu_call(_SIOCGIFMTU, name)
+    except OSError as error:
+        raise InterfaceError(f"cannot read the MTU of {name}: {error.strerror}") from None
+
+
+def set_mtu(name: str, mtu: int) -> None:
+    """Sets the interface's MTU unless that is what it has."""
+    if get_mtu(name) == mtu:
+        return
+    try:
+        _mtu_call(_SIOCSIFMTU, name, mtu)
+    except OSError as error:
+        raise InterfaceError(f"cannot set the MTU of {name} to {mtu}: {error.strerror}") from None

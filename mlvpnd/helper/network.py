@@ -1,0 +1,224 @@
+"""Link state, addresses and routes of the interface, for `configure_interface = 1`, and their undoing.
+
+pyroute2 is imported by the first call that needs it: the import takes a third of a second and most files don't ask
+for it. All calls block; the helper makes them in a thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+from typing import TYPE_CHECKING
+
+from mlvpnd.config.model import Config
+from mlvpnd.errors import MlvpndError
+
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute  # type: ignore[import-untyped]  # ships no types
+
+_IFF_UP = 1
+_TABLE_MAIN = 254
+_RTN_UNICAST = 1
+_ANYWHERE4 = "0.0.0.0"  # noqa: S104 - a route's destination
+_ANYWHERE6 = "::"
+_GONE = frozenset((errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENETDOWN))
+
+
+class NetworkError(MlvpndError):
+    """Something could not be set; the text names each address and route, the rest was set."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """The interface is up."""
+
+    def __str__(self) -> str:
+        return "link up"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address of the interface."""
+
+    value: IPv4Interface | IPv6Interface
+
+    def __str__(self) -> str:
+        return f"address {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route through the interface."""
+
+    network: IPv4Network | IPv6Network
+    gateway: IPv4Address | IPv6Address | None
+
+    def __str__(self) -> str:
+        return f"route {self.network}" + (f" via {self.gateway}" if self.gateway else "")
+
+
+Item = LinkUp | Address | Route
+
+
+def wanted(config: Config, problems: list[str]) -> list[Item]:
+    """What the file asks for, in the order of setting it; what can't be read is named in `problems`."""
+    addresses: list[Item] = []
+    routes: list[Item] = []
+    if config.ip4:
+        try:
+            addresses.append(Address(IPv4Interface(config.ip4)))
+        except ValueError as error:
+            problems.append(f"ip4: {error}")
+    if config.ip6:
+        try:
+            addresses.append(Address(IPv6Interface(config.ip6)))
+        except ValueError as error:
+            problems.append(f"ip6: {error}")
+    for route in config.ip4_routes.split():
+        try:
+            gateway4 = IPv4Address(config.ip4_gateway) if config.ip4_gateway else None
+            routes.append(Route(IPv4Network("0.0.0.0/0" if route == "default" else route), gateway4))
+        except ValueError as error:
+            problems.append(f"ip4_routes: {route}: {error}")
+    for route in config.ip6_routes.split():
+        try:
+            gateway6 = IPv6Address(config.ip6_gateway) if config.ip6_gateway else None
+            routes.append(Route(IPv6Network("::/0" if route == "default" else route), gateway6))
+        except ValueError as error:
+            problems.append(f"ip6_routes: {route}: {error}")
+    return list(dict.fromkeys([LinkUp(), *addresses, *routes]))
+
+
+class NetworkSetup:
+    """Keeps an interface as the file says, and a ledger of what was set for that."""
+
+    def __init__(self) -> None:
+        self._ledger: list[Item] = []
+        self._index = 0
+        """The interface that the ledger is about."""
+
+    def apply(self, device: str, config: Config) -> None:
+        """Makes `device` what the file asks for: sets what is missing, removes what only an earlier file asked for.
+
+        Things that were there before and are asked for are left alone, also by `undo`. May be repeated. Raises
+        NetworkError.
+        """
+        problems: list[str] = []
+        items = wanted(config, problems)
+        with _netlink() as netlink:
+            index = _find(netlink, device)
+            if index != self._index:
+                self._ledger.clear()  # that interface is gone and took everything along
+                self._index = index
+            self._remove(netlink, [item for item in self._ledger if item not in items], problems)
+            present = set(_present(netlink, index))
+            for item in items:
+                if item in present:
+                    continue
+                try:
+                    _change(netlink, "add", item, index)
+                except OSError as error:
+                    problems.append(_refusal(item, error))
+                else:
+                    if item not in self._ledger:
+                        self._ledger.append(item)
+        if problems:
+            raise NetworkError(f"{device}: " + "; ".join(problems))
+
+    def withdraw(self) -> None:
+        """Removes everything in the ledger, newest first. Raises NetworkError."""
+        if not self._ledger:
+            return
+        problems: list[str] = []
+        try:
+            socket.if_indextoname(self._index)
+        except OSError:
+            self._ledger.clear()
+            return
+        with _netlink() as netlink:
+            self._remove(netlink, list(self._ledger), problems)
+        if problems:
+            raise NetworkError("; ".join(problems))
+
+    def _remove(self, netlink: IPRoute, items: list[Item], problems: list[str]) -> None:
+        for item in reversed(items):
+            try:
+                _change(netlink, "del", item, self._index)
+            except OSError as error:
+                if error.errno not in _GONE:
+                    problems.append(_refusal(item, error))
+            self._ledger.remove(item)
+
+
+def _netlink() -> IPRoute:
+    from pyroute2 import IPRoute
+
+    return IPRoute()
+
+
+def _find(netlink: IPRoute, device: str) -> int:
+    """The index of a TUN or TAP interface; raises NetworkError for any other."""
+    try:
+        index = socket.if_nametoindex(device)
+        link = netlink.get_links(index)[0]
+    except (OSError, LookupError):
+        raise NetworkError(f"{device}: no such interface") from None
+    if link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") != "tun":
+        raise NetworkError(f"{device}: not a tun or tap interface")
+    return index
+
+
+def _present(netlink: IPRoute, index: int) -> Iterator[Item]:
+    """What the interface has now."""
+    if netlink.get_links(index)[0]["flags"] & _IFF_UP:
+        yield LinkUp()
+    for address in netlink.get_addr(index=index):
+        text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
+        yield Address(ip_interface(f"{text}/{address['prefixlen']}"))
+    for family, anywhere in ((socket.AF_INET, _ANYWHERE4), (socket.AF_INET6, _ANYWHERE6)):
+        for route in netlink.get_routes(family=family, oif=index):
+            if route["table"] != _TABLE_MAIN or route["type"] != _RTN_UNICAST:
+                continue
+            destination = route.get_attr("RTA_DST") or anywhere
+            gateway = route.get_attr("RTA_GATEWAY")
+            yield Route(ip_network(f"{destination}/{route['dst_len']}"), ip_address(gateway) if gateway else None)
+
+
+def _change(netlink: IPRoute, verb: str, item: Item, index: int) -> None:
+    """Adds or removes one thing; raises OSError."""
+    from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]  # ships no types
+
+    try:
+        if isinstance(item, LinkUp):
+            netlink.link("set", index=index, state="up" if verb == "add" else "down")
+        elif isinstance(item, Address):
+            netlink.addr(verb, index=index, address=str(item.value.ip), prefixlen=item.value.network.prefixlen)
+        else:
+            family = socket.AF_INET if item.network.version == 4 else socket.AF_INET6
+            gateway: dict[str, object] = {}
+            if item.gateway is not None:
+                # The far end is always on the link, whether or not our address's prefix covers it.
+                gateway = {"gateway": str(item.gateway), "flags": ["onlink"]}
+            netlink.route(verb, family=family, dst=str(item.network), oif=index, **gateway)
+    except NetlinkError as error:
+        raise OSError(error.code, os.strerror(error.code)) from None
+
+
+def _refusal(item: Item, error: OSError) -> str:
+    if error.errno == errno.EEXIST:
+        return f"{item}: there is already another one"
+    return f"{item}: {error.strerror}"

@@ -1,0 +1,213 @@
+"""What the helper does for each request. Everything comes from the configuration file, read in that request.
+
+An error that the caller may read is an MlvpndError; the server turns it into an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from mlvpnd.config import ConfigError, parse
+from mlvpnd.config import file as config_file
+from mlvpnd.config.model import Config, LinkConfig
+from mlvpnd.errors import MlvpndError
+from mlvpnd.log import connect_syslog, logger
+
+from . import interface, requests, script, sockets
+from .network import NetworkError, NetworkSetup
+from .resolver import Resolver
+
+_log = logger("privsep")
+
+
+class OperationError(MlvpndError):
+    """The request can't be served; the text is for the daemon's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back beside `ok`; the server closes the descriptor once it is sent."""
+
+    members: dict[str, object] = field(default_factory=dict)
+    descriptor: int | None = None
+
+
+class Operations:
+    """The table of requests and the little that the helper remembers: the interface's name and what to undo.
+
+    `uid` and `gid` are the daemon's. Must be made and used within one event loop.
+    """
+
+    def __init__(self, config_path: str, uid: int, gid: int) -> None:
+        self._config_path = config_path
+        self._last_good: Config | None = None
+        self._links_seen: dict[str, None] = {}
+        self._device = ""
+        """The name of the interface that was opened; empty: none yet."""
+        self._network = NetworkSetup()
+        self._network_turn = asyncio.Lock()
+        self._scripts = script.ScriptRunner()
+        self._resolver = Resolver()
+        self._control = sockets.ControlSocket(uid, gid)
+
+    async def perform(self, request: requests.Request, descriptor: int | None) -> Answer:
+        """Serves one request, whose descriptor it takes over; raises MlvpndError."""
+        handler = _HANDLERS[type(request)]
+        if descriptor is None:
+            return await handler(self, request)
+        with sockets.udp_socket(descriptor) as sock:
+            return await handler(self, request, sock)
+
+    async def close(self) -> None:
+        """Undoes what was set up. The daemon is gone."""
+        await self._scripts.close()
+        self._control.remove()
+        async with self._network_turn:
+            try:
+                await asyncio.to_thread(self._network.withdraw)
+            except NetworkError as error:
+                _log.warning("cannot undo: %s", error)
+
+    # Configuration
+
+    def _config(self) -> Config:
+        """The file as it is now, or, while it is wrong, as it was when it was last right, which is what runs."""
+        try:
+            config = parse(config_file.read(self._config_path), self._config_path).config
+        except ConfigError:
+            if self._last_good is None:
+                raise
+            return self._last_good
+        self._last_good = config
+        self._links_seen.update(dict.fromkeys(link.name for link in config.links))
+        return config
+
+    def _link(self, name: str) -> LinkConfig:
+        link = self._config().link(name)
+        if link is None:
+            raise OperationError(f"no link {name!a} in {self._config_path}")
+        return link
+
+    async def open_config(self, _request: requests.OpenConfig) -> Answer:
+        try:
+            self._config()  # remembered as what runs
+        except MlvpndError:
+            pass  # the daemon reads it too, and says what is wrong
+        return Answer(descriptor=config_file.open_file(self._config_path))
+
+    # The interface
+
+    def _device_name(self, config: Config) -> str:
+        name = self._device or config.interface_name
+        if "%" in name:
+            raise OperationError(f"interface {name} is not open")
+        return name
+
+    async def open_tun(self, _request: requests.OpenTun) -> Answer:
+        config = self._config()
+        device = interface.open_tun(config.interface_name, config.tuntap)
+        self._device = device.name
+        try:
+            mtu = self._set_mtu(device.name, config.effective_mtu(ipv6_path=_has_ipv6_literal(config)))
+        except MlvpndError:
+            os.close(device.descriptor)
+            raise
+        return Answer({"name": device.name, "mtu": mtu}, device.descriptor)
+
+    async def configure_tun(self, request: requests.ConfigureTun) -> Answer:
+        async with self._network_turn:
+            config = self._config()
+            name = self._device_name(config)
+            mtu = self._set_mtu(name, config.effective_mtu(ipv6_path=request.ipv6_path))
+            if config.configure_interface:
+                await asyncio.to_thread(self._network.apply, name, config)
+            else:
+                await asyncio.to_thread(self._network.withdraw)
+            return Answer({"mtu": mtu})
+
+    def _set_mtu(self, name: str, mtu: int) -> int:
+        """The MTU that the interface has afterwards; one that can't be changed is no reason not to run."""
+        try:
+            interface.set_mtu(name, mtu)
+        except interface.InterfaceError as error:
+            _log.warning("%s", error)
+        return interface.get_mtu(name)
+
+    # Sockets
+
+    async def tune_socket(self, request: requests.TuneSocket, sock: socket.socket) -> Answer:
+        self._link(request.link)
+        sockets.tune(sock)
+        return Answer()
+
+    async def bind_socket(self, request: requests.BindSocket, sock: socket.socket) -> Answer:
+        await sockets.bind(sock, self._link(request.link), self._resolver)
+        return Answer()
+
+    async def open_control(self, _request: requests.OpenControl) -> Answer:
+        path = self._config().control_unix_path
+        if not path:
+            self._control.remove()
+            return Answer()
+        return Answer(descriptor=self._control.open(path).detach())
+
+    async def open_log(self, _request: requests.OpenLog) -> Answer:
+        sock = connect_syslog()
+        return Answer(descriptor=sock.detach() if sock is not None else None)
+
+    # Names
+
+    async def resolve(self, request: requests.Resolve) -> Answer:
+        if request.link is None:
+            config = self._config()
+            host, service = config.control_bind_host, config.control_bind_port
+            found = await self._resolver.resolve(host or None, service, kind=socket.SOCK_STREAM, passive=True)
+            return Answer({"addresses": found})
+        link = self._link(request.link)
+        if request.end is requests.End.BIND:
+            found = await self._resolver.resolve(link.bindhost or None, link.bindport or "0", passive=True)
+        elif link.remotehost:
+            found = await self._resolver.resolve(link.remotehost, link.remoteport)
+        else:
+            raise OperationError(f"{link.name} has no remotehost")
+        return Answer({"addresses": found})
+
+    # The status command
+
+    async def run_script(self, request: requests.RunScript) -> Answer:
+        config = self._config()
+        # A link that a reload took out of the file still goes down.
+        if request.link is not None and request.link not in self._links_seen:
+            raise OperationError(f"no link {request.link!a} in {self._config_path}")
+        if not config.statuscommand:
+            return Answer({"rc": 0})
+        device = self._device_name(config)
+        try:
+            mtu = interface.get_mtu(device)
+        except interface.InterfaceError:
+            mtu = config.effective_mtu(ipv6_path=_has_ipv6_literal(config))
+        run = script.compose(config, request.event, request.link, device, mtu)
+        return Answer({"rc": await self._scripts.run(run)})
+
+
+def _has_ipv6_literal(config: Config) -> bool:
+    """Whether an address of the file makes an IPv6 path certain."""
+    return any(":" in host for link in config.links for host in (link.bindhost, link.remotehost))
+
+
+# Each handler takes the request class of its row, which the type system cannot say of a table.
+_HANDLERS: dict[type[requests.Request], Callable[..., Awaitable[Answer]]] = {
+    requests.OpenConfig: Operations.open_config,
+    requests.OpenTun: Operations.open_tun,
+    requests.ConfigureTun: Operations.configure_tun,
+    requests.TuneSocket: Operations.tune_socket,
+    requests.BindSocket: Operations.bind_socket,
+    requests.RunScript: Operations.run_script,
+    requests.Resolve: Operations.resolve,
+    requests.OpenControl: Operations.open_control,
+    requests.OpenLog: Operations.open_log,
+}

@@ -1,0 +1,228 @@
+"""What the daemon may ask the helper: a closed table of requests, bytes to frozen values.
+
+A request is one JSON object with `op` and the fields of its class below. None of them carries a path,
+an interface name, an argument or an environment: the helper takes those from the configuration file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlvpnd.errors import MlvpndError
+
+MAX_REQUEST_SIZE = 4096
+"""Bytes; the longest honest request is a section's name and some 60 more."""
+
+
+class Refused(MlvpndError):
+    """The caller broke the contract; it gets no answer."""
+
+
+class ScriptEvent(enum.Enum):
+    """Upstream's four events of the status command."""
+
+    RTUN_UP = "rtun_up"
+    RTUN_DOWN = "rtun_down"
+    TUNTAP_UP = "tuntap_up"
+    TUNTAP_DOWN = "tuntap_down"
+
+    @property
+    def about_link(self) -> bool:
+        """Whether the event names a link."""
+        return self in (ScriptEvent.RTUN_UP, ScriptEvent.RTUN_DOWN)
+
+
+class End(enum.Enum):
+    """Which host and port of the file are looked up."""
+
+    BIND = "bind"
+    REMOTE = "remote"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Base of all requests."""
+
+    OP: ClassVar[str]
+    DESCRIPTORS: ClassVar[int] = 0
+    """How many descriptors come with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenConfig(Request):
+    """The configuration file, open for reading."""
+
+    OP: ClassVar[str] = "open-config"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTun(Request):
+    """The TUN or TAP interface of the file."""
+
+    OP: ClassVar[str] = "open-tun"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigureTun(Request):
+    """MTU and, where the file asks for it, link state, addresses and routes."""
+
+    OP: ClassVar[str] = "configure-tun"
+    ipv6_path: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TuneSocket(Request):
+    """A receive buffer above the system's limit for a link's UDP socket."""
+
+    OP: ClassVar[str] = "tune-socket"
+    DESCRIPTORS: ClassVar[int] = 1
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindSocket(Request):
+    """Binds a link's UDP socket as its section says."""
+
+    OP: ClassVar[str] = "bind-socket"
+    DESCRIPTORS: ClassVar[int] = 1
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunScript(Request):
+    """Runs the status command."""
+
+    OP: ClassVar[str] = "run-script"
+    event: ScriptEvent
+    link: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.event.about_link != (self.link is not None):
+            raise Refused(f"{self.OP}: link is given for rtun events and only for them")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve(Request):
+    """Looks up a name of the file."""
+
+    OP: ClassVar[str] = "resolve"
+    end: End
+    link: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.end is End.CONTROL) != (self.link is None):
+            raise Refused(f"{self.OP}: link is given for bind and remote and only for them")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenControl(Request):
+    """The control socket, bound and listening."""
+
+    OP: ClassVar[str] = "open-control"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLog(Request):
+    """A fresh socket connected to the system log."""
+
+    OP: ClassVar[str] = "open-log"
+
+
+TABLE: dict[str, type[Request]] = {
+    request.OP: request
+    for request in (
+        OpenConfig,
+        OpenTun,
+        ConfigureTun,
+        TuneSocket,
+        BindSocket,
+        RunScript,
+        Resolve,
+        OpenControl,
+        OpenLog,
+    )
+}
+"""All that may be asked."""
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Refused("not a boolean")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Refused("not a text")
+    return value
+
+
+def _event(value: object) -> ScriptEvent:
+    try:
+        return ScriptEvent(_text(value))
+    except ValueError:
+        raise Refused("unknown event") from None
+
+
+def _end(value: object) -> End:
+    try:
+        return End(_text(value))
+    except ValueError:
+        raise Refused("unknown end") from None
+
+
+_FIELD: dict[str, Callable[[object], object]] = {"ipv6_path": _flag, "link": _text, "event": _event, "end": _end}
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Refused("a key is repeated")
+    return members
+
+
+def encode(request: Request) -> bytes:
+    """The request's message."""
+    members: dict[str, object] = {"op": request.OP}
+    for field in dataclasses.fields(request):
+        value = getattr(request, field.name)
+        if value is not None:
+            members[field.name] = value.value if isinstance(value, enum.Enum) else value
+    return json.dumps(members).encode()
+
+
+def parse(data: bytes, descriptors: int) -> Request:
+    """The request in a message that came with that many descriptors; raises Refused."""
+    if len(data) > MAX_REQUEST_SIZE:
+        raise Refused("too long")
+    try:
+        members = json.loads(data.decode(), object_pairs_hook=_object)
+    except (ValueError, RecursionError):
+        raise Refused("not JSON") from None
+    if not isinstance(members, dict):
+        raise Refused("not an object")
+    op = members.pop("op", None)
+    kind = TABLE.get(op) if isinstance(op, str) else None
+    if kind is None:
+        raise Refused(f"unknown op {ascii(op)[:80]}")
+    if descriptors != kind.DESCRIPTORS:
+        raise Refused(f"{kind.OP}: {descriptors} descriptors instead of {kind.DESCRIPTORS}")
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    values: dict[str, object] = {}
+    for name, value in members.items():
+        if name not in known:
+            raise Refused(f"{kind.OP}: unknown field {ascii(name)[:80]}")
+        try:
+            values[name] = _FIELD[name](value)
+        except Refused as error:
+            raise Refused(f"{kind.OP}: {name}: {error}") from None
+    for name, field in known.items():
+        if name not in values and field.default is dataclasses.MISSING:
+            raise Refused(f"{kind.OP}: {name} is missing")
+    return kind(**values)

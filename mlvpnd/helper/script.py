@@ -1,0 +1,192 @@
+"""Runs the status command: upstream's arguments, environment and checks, with an end to every run.
+
+Scripts of the tunnel run one at a time in the order they were asked for. What they print goes to the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+
+from mlvpnd.config.model import Config
+from mlvpnd.errors import MlvpndError
+from mlvpnd.log import logger
+
+from .files import check_script
+from .requests import ScriptEvent
+
+TIME_LIMIT = 60.0
+"""Seconds that a script may take before it gets SIGTERM."""
+KILL_DELAY = 5.0
+"""Seconds from SIGTERM to SIGKILL."""
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_MAX_LINES = 200
+"""Of one run in the log; a script that prints without end must not fill the disk."""
+_MAX_LINE_LENGTH = 1000
+_MAX_LINGERING = 16
+"""Runs whose output is still read because a process that they left behind holds it."""
+
+_log = logger("privsep")
+
+
+class ScriptError(MlvpndError):
+    """The script was not run; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRun:
+    """All that a run needs."""
+
+    path: str
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def compose(config: Config, event: ScriptEvent, link: str | None, device: str, mtu: int) -> ScriptRun:
+    """Upstream's argv and environment; nothing is inherited."""
+    return ScriptRun(
+        path=config.statuscommand,
+        arguments=(config.statuscommand, device, event.value, *([link] if link is not None else [])),
+        environment={
+            "PATH": SEARCH_PATH,
+            "IP4": config.ip4,
+            "IP6": config.ip6,
+            "IP4_GATEWAY": config.ip4_gateway,
+            "IP6_GATEWAY": config.ip6_gateway,
+            "IP4_ROUTES": config.ip4_routes,
+            "IP6_ROUTES": config.ip6_routes,
+            "DEVICE": device,
+            "MTU": str(mtu),
+        },
+    )
+
+
+class _OutputLog:
+    """Cuts what a script prints into lines for the log."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._partial = b""
+        self._lines = 0
+
+    def feed(self, data: bytes) -> None:
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._write(line)
+        if len(self._partial) > _MAX_LINE_LENGTH:
+            self.end()
+
+    def end(self) -> None:
+        """Writes a last line that has no end."""
+        if self._partial:
+            self._write(self._partial)
+        self._partial = b""
+
+    def _write(self, line: bytes) -> None:
+        self._lines += 1
+        if self._lines > _MAX_LINES:
+            if self._lines == _MAX_LINES + 1:
+                _log.warning("network script %s: further output is not logged", self._path)
+            return
+        text = line[:_MAX_LINE_LENGTH].decode(errors="replace")
+        _log.info("%s: %s", self._path, "".join(letter if letter.isprintable() else " " for letter in text).rstrip())
+
+
+class ScriptRunner:
+    """Runs scripts one after the other; `time_limit` and `kill_delay` are in seconds."""
+
+    def __init__(self, *, time_limit: float = TIME_LIMIT, kill_delay: float = KILL_DELAY) -> None:
+        self._time_limit = time_limit
+        self._kill_delay = kill_delay
+        self._turn = asyncio.Lock()
+        self._readers: list[asyncio.Task[None]] = []
+
+    async def run(self, script: ScriptRun) -> int:
+        """The exit status, or minus the signal that killed it; logs both unless the status is 0.
+
+        Raises ScriptError or UnsafeFile if it cannot or may not be run, which is for the caller to log.
+        """
+        async with self._turn:
+            try:
+                check_script(script.path)
+                process, output = await self._start(script)
+            except (OSError, ValueError) as error:
+                raise ScriptError(f"{script.path}: could not launch network script: {error}") from None
+            self._follow_output(script.path, output)
+            status = await self._finish(script.path, process)
+        if status < 0:
+            _log.warning("network script %s killed by signal %d", script.path, -status)
+        elif status > 0:
+            _log.warning("network script %s exit status %d", script.path, status)
+        return status
+
+    async def close(self) -> None:
+        """Waits for the script that runs, and lets go of the output of what scripts left behind."""
+        async with self._turn:
+            for reader in self._readers:
+                reader.cancel()
+            await asyncio.gather(*self._readers, return_exceptions=True)
+
+    async def _start(self, script: ScriptRun) -> tuple[asyncio.subprocess.Process, int]:
+        output, script_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *script.arguments,
+                executable=script.path,
+                env=script.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=script_end,
+                stderr=script_end,
+                cwd="/",
+                umask=0o022,
+                start_new_session=True,
+                close_fds=True,
+            )
+        except BaseException:
+            os.close(output)
+            raise
+        finally:
+            os.close(script_end)
+        return process, output
+
+    async def _finish(self, path: str, process: asyncio.subprocess.Process) -> int:
+        for number, limit in ((signal.SIGTERM, self._time_limit), (signal.SIGKILL, self._kill_delay)):
+            try:
+                return await asyncio.wait_for(process.wait(), limit)
+            except TimeoutError:
+                if number == signal.SIGTERM:
+                    _log.warning("network script %s: not done after %g s, killed", path, self._time_limit)
+                _signal_group(process, number)
+        return await process.wait()
+
+    def _follow_output(self, path: str, output: int) -> None:
+        self._readers = [reader for reader in self._readers if not reader.done()]
+        while len(self._readers) >= _MAX_LINGERING:
+            self._readers.pop(0).cancel()
+        self._readers.append(asyncio.create_task(_read_output(path, output)))
+
+
+def _signal_group(process: asyncio.subprocess.Process, number: int) -> None:
+    """Reaches what the script started as well."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        pass
+
+
+async def _read_output(path: str, output: int) -> None:
+    """Logs until the last process that holds the other end is gone."""
+    stream = asyncio.StreamReader()
+    transport, _protocol = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", buffering=0)
+    )
+    lines = _OutputLog(path)
+    try:
+        while data := await stream.read(65536):
+            lines.feed(data)
+    finally:
+        lines.end()
+        transport.close()

@@ -1,0 +1,67 @@
+"""One connection, one request, one answer, close."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+
+from mlvpnd.errors import MlvpndError
+from mlvpnd.log import logger
+
+from . import channel, requests
+from .operations import Operations
+
+REQUEST_TIME_LIMIT = 10.0
+"""Seconds that a caller has to send its request."""
+
+_log = logger("privsep")
+
+
+async def serve_connection(sock: socket.socket, operations: Operations) -> None:
+    """Serves the one request of a connection and closes it; never raises.
+
+    What is not a request of the table gets one line in the log and no answer.
+    """
+    with sock:
+        try:
+            async with asyncio.timeout(REQUEST_TIME_LIMIT):
+                data, descriptor = await channel.next_message(sock, requests.MAX_REQUEST_SIZE)
+        except channel.MessageError as error:
+            _log.warning("request refused: %s", error)
+            return
+        except (TimeoutError, OSError):
+            return
+        if not data and descriptor is None:
+            return  # the caller thought better of it
+        try:
+            request = requests.parse(data, 0 if descriptor is None else 1)
+        except requests.Refused as error:
+            if descriptor is not None:
+                os.close(descriptor)
+            _log.warning("request refused: %s", error)
+            return
+        await _answer(sock, request, descriptor, operations)
+
+
+async def _answer(
+    sock: socket.socket, request: requests.Request, descriptor: int | None, operations: Operations
+) -> None:
+    members: dict[str, object]
+    returned = None
+    try:
+        answer = await operations.perform(request, descriptor)
+        members, returned = {"ok": True, **answer.members}, answer.descriptor
+    except (MlvpndError, OSError) as error:
+        members = {"error": str(error)}
+    except Exception:
+        _log.exception("%s failed", request.OP)
+        members = {"error": f"{request.OP}: internal error, see the log"}
+    try:
+        channel.send(sock, json.dumps(members).encode(), returned)
+    except OSError:
+        pass  # the caller did not wait
+    finally:
+        if returned is not None:
+            os.close(returned)
