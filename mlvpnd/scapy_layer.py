@@ -12,6 +12,7 @@ mistake made there is not made here as well; nothing in the daemon imports it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import logging
 import os
@@ -42,7 +43,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
-from scapy.utils import PcapReader
+from scapy.utils import PcapNgReader, PcapReader
 
 HEADER_SIZE = 28
 MAC_SIZE = 16
@@ -188,30 +189,44 @@ _LARGEST_READ = 1 << 24
 """No sane record of a capture is larger; a hostile length is not worth its memory."""
 
 
-class _DamagedError(Exception):
+class DamagedError(Exception):
     """The capture cannot be read, or not to its end."""
 
 
 class _WatchedFile:
-    """A capture's file that remembers whether a record was cut off, which scapy's readers take for the end."""
+    """A capture's file that notices where a record is cut off, which scapy's readers take for the end."""
 
     def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
         self._file = file
+        self.between_records = False
+        """Set before a record is read: the file may end here."""
         self.cut = False
 
     def read(self, size: int) -> bytes:
-        if size > _LARGEST_READ:
-            self.cut = True
-            return b""
         try:
-            data = self._file.read(size)
+            data = self._file.read(size) if size <= _LARGEST_READ else b""
         except EOFError:  # gzip: its stream ends early
+            data = b""
+            self.between_records = False
+        if len(data) < size and (data or not self.between_records):
             self.cut = True
-            return b""
-        # Nothing at all is the file's end where a record may begin: 16 bytes of pcap, 4 of pcapng.
-        if len(data) < size and (data or size not in (4, 16)):
-            self.cut = True
+        self.between_records = False
         return data
+
+    def ends_in_a_block(self) -> bool:
+        """Whether a pcapng file was read to its end and ends with a whole block, which has its length at both ends."""
+        if self._file.read(1):
+            return False
+        end = self._file.tell()
+        self._file.seek(max(end - 4, 0))
+        length = self._file.read(4)
+        for order in ("little", "big"):
+            start = end - int.from_bytes(length, order)  # type: ignore[arg-type]  # a str in the tuple, to mypy
+            if start >= 0:
+                self._file.seek(start + 4)
+                if self._file.read(4) == length:
+                    return True
+        return False
 
 
 class _Collector(logging.Handler):
@@ -225,39 +240,47 @@ class _Collector(logging.Handler):
         self.lines.append(record.getMessage())
 
 
+@contextlib.contextmanager
+def _open_capture(path: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """A capture's bytes, unpacked where it is gzipped."""
+    with open(path, "rb") as file:
+        if file.peek(2)[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield unpacked
+        else:
+            yield file
+
+
 def read_capture(path: str) -> Iterator[Packet]:
-    """The packets of a pcap or pcapng file, one by one. Raises _DamagedError where it cannot go on."""
+    """The packets of a pcap or pcapng file, one by one. Raises DamagedError where it cannot go on."""
     logger = logging.getLogger("scapy")
     collector = _Collector()
     propagate, handlers = logger.propagate, logger.handlers
     logger.propagate, logger.handlers = False, [collector]
-    reader = None
     try:
-        reader = PcapReader(path)
-        file, watched = reader.f, _WatchedFile(reader.f)
-        reader.f = watched  # type: ignore[assignment]  # it has all that the reader calls from here on
-        try:
+        with _open_capture(path) as file:
+            watched = _WatchedFile(file)
+            reader = PcapReader(watched)  # type: ignore[arg-type]  # read() is all that it calls
             while True:
+                watched.between_records = True
                 try:
                     packet = reader.read_packet()
                 except EOFError:
                     break
                 yield packet
-        finally:
-            reader.f = file
-        if watched.cut:
-            raise _DamagedError("the file ends inside a record")
+            # scapy's pcapng reader passes over blocks without packets, so `cut` is about pcap alone.
+            whole = watched.ends_in_a_block() if isinstance(reader, PcapNgReader) else not watched.cut
         if collector.lines:
-            raise _DamagedError(collector.lines[-1])
-    except _DamagedError:
+            raise DamagedError(collector.lines[-1])
+        if not whole:
+            raise DamagedError("the file ends inside a record")
+    except DamagedError:
         raise
     except OSError as error:
-        raise _DamagedError(error.strerror or str(error)) from None
+        raise DamagedError(error.strerror or str(error)) from None
     except Exception as error:  # scapy's readers raise whatever a hostile file leads them to
-        raise _DamagedError(str(error) or type(error).__name__) from None
+        raise DamagedError(str(error) or type(error).__name__) from None
     finally:
-        if reader is not None:
-            reader.close()
         logger.propagate, logger.handlers = propagate, handlers
 
 
@@ -464,7 +487,7 @@ def _decode(arguments: argparse.Namespace) -> int:
         for packet in read_capture(arguments.file):
             for line in decoder.lines(packet):
                 print(line)
-    except _DamagedError as error:
+    except DamagedError as error:
         status = complain(f"{arguments.file}: {_clean(str(error))}")
     print(decoder.totals(), flush=True)
     if not decoder.counts:
@@ -478,6 +501,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     arguments = _parser().parse_args(argv)
     conf.debug_dissector = False  # hostile bytes become Raw, whatever the user's scapy is set to
+    conf.warning_threshold = 0  # no warning of a reader is dropped for being frequent
     try:
         return _decode(arguments)
     except BrokenPipeError:  # `| head` has seen enough; leave nothing for the interpreter's last flush
