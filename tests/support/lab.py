@@ -23,7 +23,8 @@ import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -272,8 +273,8 @@ class Lab:
     def __enter__(self) -> Self:
         if os.geteuid():
             raise LabError("a lab needs root: it makes network namespaces")
-        self.directory = Path(tempfile.mkdtemp(prefix="mlvpnd-lab-"))
-        """For files of the lab's programs; others may enter it, not list it."""
+        self.directory = Path(tempfile.mkdtemp(prefix="mlvpnd-lab-", dir="/run"))
+        """For files of the lab's programs; in /run, since the helper trusts no file below /tmp."""
         try:
             self.directory.chmod(0o711)
             self._start_janitor()
@@ -341,6 +342,16 @@ class Lab:
         )
         self._cleanup.callback(emulator.stop)
         self._lines.append(LabLine(number, client, server, emulator))
+
+
+def wait_until(done: Callable[[], bool], timeout: float) -> bool:
+    """Asks `done` every 20 ms until it says yes; False after `timeout` seconds without it."""
+    end_at = time.monotonic() + timeout
+    while not done():
+        if time.monotonic() > end_at:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _enter_namespace(descriptor: int) -> None:

@@ -167,7 +167,7 @@ def tcp_receive(address: str, *, seed: int, patience: float, clock: Callable[[],
                 break
             if not data:
                 # The sender waits for this: all that it sent has arrived.
-                connection.sendall(b"\0" * 8 if error else struct.pack("!Q", verifier.count))
+                connection.sendall(struct.pack("!Q", verifier.count))
                 break
             now = clock()
             gaps.tick(now)

@@ -1,0 +1,160 @@
+"""A server and a client, configured for a lab: one link for each line."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .daemons import Daemon, config_text
+from .lab import SERVER_IPV4, SERVER_IPV6, Direction, Lab
+from .linkemu import PROJECT
+
+SERVER_INNER_IPV4 = "10.42.0.1"
+CLIENT_INNER_IPV4 = "10.42.0.2"
+SERVER_INNER_IPV6 = "fd42::1"
+CLIENT_INNER_IPV6 = "fd42::2"
+FIRST_PORT = 5080
+BYTES_PER_MBIT = 125_000
+STATUS_SCRIPT = PROJECT / "examples" / "mlvpn_updown.sh"
+
+Keys = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelSpec:
+    """What differs from the plain case: boxed, tun, IPv4 outside, `configure_interface`, timeout 2."""
+
+    general: Keys = field(default_factory=dict)
+    """Keys of both files' [general]; None leaves one out."""
+    server: Keys = field(default_factory=dict)
+    """More of the server's."""
+    client: Keys = field(default_factory=dict)
+    """More of the client's."""
+    links: Mapping[str, Keys] = field(default_factory=dict)
+    """Keys of a link, `link1` and so on, on both ends."""
+    client_links: Mapping[str, Keys] = field(default_factory=dict)
+    """More of the client's."""
+    client_filters: Sequence[tuple[str, str]] = ()
+    ipv6_outside: bool = False
+    scripted: bool = False
+    """The interface is brought up by the example's status command, whose calls are recorded."""
+
+
+def link_name(number: int) -> str:
+    """The link over a line of the lab."""
+    return f"link{number}"
+
+
+class Tunnel:
+    """A server and a client that belong together, not yet started."""
+
+    def __init__(self, lab: Lab, spec: TunnelSpec) -> None:
+        """Files go into the lab's directory; the links' weights are the lines' rates."""
+        self._lab = lab
+        self._spec = spec
+        self.events_path = {end: lab.directory / f"{end}.events" for end in ("server", "client")}
+        """What each end's status command was called with, if the tunnel is scripted: see `events`."""
+        self.server = self._daemon("server")
+        self.client = self._daemon("client")
+
+    def _daemon(self, end: str) -> Daemon:
+        control = self._lab.directory / f"{end}.control"
+        host = self._lab.server if end == "server" else self._lab.client
+        return Daemon(host, self._lab.directory, end, self.config(end), control=control)
+
+    def config(self, end: str, *, general: Keys | None = None, links: Mapping[str, Keys] | None = None) -> str:
+        """The file of `server` or `client`, with other keys where given: for a reload."""
+        spec = self._spec
+        ipv4, ipv6 = {
+            "server": (SERVER_INNER_IPV4, SERVER_INNER_IPV6),
+            "client": (CLIENT_INNER_IPV4, CLIENT_INNER_IPV6),
+        }[end]
+        keys: dict[str, object] = {
+            "mode": end,
+            "password": "pleasechangeme!",
+            "interface_name": "mlvpn0",
+            "ip4": f"{ipv4}/24",
+            "ip6": f"{ipv6}/64",
+            "timeout": 2,
+            "reorder_buffer_size": 512,
+            "control_unix_path": self._lab.directory / f"{end}.control",
+        }
+        if spec.scripted:
+            keys["statuscommand"] = self._write_script(end)
+        else:
+            keys["configure_interface"] = 1
+        keys |= spec.general
+        keys |= spec.server if end == "server" else spec.client
+        keys |= general or {}
+        sections = {}
+        for line in self._lab.lines:
+            name = link_name(line.number)
+            section: dict[str, object] = self._addresses(end, line.number)
+            section |= spec.links.get(name, {})
+            section |= spec.client_links.get(name, {}) if end == "client" else {}
+            section |= (links or {}).get(name, {})
+            sections[name] = section
+        return config_text(keys, sections, spec.client_filters if end == "client" else ())
+
+    def _addresses(self, end: str, number: int) -> dict[str, object]:
+        line = self._lab.line(number)
+        server = SERVER_IPV6 if self._spec.ipv6_outside else SERVER_IPV4
+        port = FIRST_PORT + number - 1
+        sending = Direction.TO_SERVER if end == "client" else Direction.TO_CLIENT
+        weight = {"bandwidth_upload": round(line.conditions(sending).rate * BYTES_PER_MBIT)}
+        if end == "server":
+            return {"bindhost": server, "bindport": port} | weight
+        bindhost = line.client.ipv6 if self._spec.ipv6_outside else line.client.ipv4
+        return {"bindhost": bindhost, "remotehost": server, "remoteport": port} | weight
+
+    def _write_script(self, end: str) -> Path:
+        """The example's script, after a line that records the call; where only root can change it, as must be."""
+        example = self._lab.directory / STATUS_SCRIPT.name
+        wrapper = self._lab.directory / f"{end}.status"
+        variables = ("IP4", "IP6", "IP4_GATEWAY", "IP6_GATEWAY", "IP4_ROUTES", "IP6_ROUTES", "DEVICE", "MTU")
+        record = "".join(f"{name}=${name};" for name in variables)
+        for path, text in (
+            (example, STATUS_SCRIPT.read_text()),
+            (wrapper, f'#!/bin/sh\necho "$*|{record}" >>{self.events_path[end]}\nexec {example} "$@"\n'),
+        ):
+            path.touch(mode=0o700)
+            path.write_text(text)
+        return wrapper
+
+    def events(self, end: str) -> list[tuple[list[str], dict[str, str]]]:
+        """Each call of the status command: its arguments, and the variables that the manual promises."""
+        calls = []
+        path = self.events_path[end]
+        for line in path.read_text().splitlines() if path.exists() else ():
+            arguments, _, record = line.partition("|")
+            variables = dict(item.split("=", 1) for item in record.rstrip(";").split(";"))
+            calls.append((arguments.split(), variables))
+        return calls
+
+    def start(self) -> None:
+        """Starts both ends and waits until every link is up on both."""
+        self.server.start()
+        self.client.start()
+        self.wait_up()
+
+    def wait_up(self, *names: str) -> None:
+        """Waits until the links named, or all, are up on both ends."""
+        for daemon in (self.server, self.client):
+            daemon.wait_links("connected", *names)
+
+    def stop(self) -> None:
+        """Stops what is running, the client first; both must end with status 0."""
+        for daemon in (self.client, self.server):
+            if daemon.running:
+                daemon.stop()
+
+
+@contextlib.contextmanager
+def running_tunnel(lab: Lab, spec: TunnelSpec | None = None) -> Iterator[Tunnel]:
+    """A tunnel that is up; stopped at the end unless the block failed (the lab then kills what is left)."""
+    tunnel = Tunnel(lab, spec or TunnelSpec())
+    tunnel.start()
+    yield tunnel
+    tunnel.stop()
