@@ -19,7 +19,7 @@ from .links import check_mode, check_together, read_link
 from .model import Config, FilterConfig, LinkConfig, Mode
 from .problems import ConfigError, Problem, Report, Severity, shown
 from .reader import SectionReader
-from .schema import FILTERS_PREFIX, GENERAL, GENERAL_KEYS, LINK_KEYS, MAX_FILE_SIZE, MAX_FILTERS
+from .schema import FILTERS_PREFIX, GENERAL, GENERAL_KEYS, LINK_KEYS, MAX_FILE_SIZE, MAX_FILTERS, MAX_LINKS
 from .syntax import Entry, Section, read_sections, spaced
 
 
@@ -76,9 +76,9 @@ def _read_general(
         if reader.exists:
             return read_general(reader, require_password=require_password)
     message = "there is no [general] section with mode and password"
-    near = difflib.get_close_matches(GENERAL, [name.strip().lower() for name in list(sections)[:100] if len(name) < 40])
-    if section is None and near:
-        message += f"; is [{near[0]}] meant to be it? The name counts to the letter"
+    similar = next((name for name in sections if name.strip().lower() == GENERAL and name != GENERAL), None)
+    if similar is not None:
+        message += f"; [{shown(similar)}] is not [general]"
     report.error(section.line if section else 0, "", message)
     return None, None
 
@@ -111,7 +111,7 @@ def _read_filters(entries: list[Entry], links: tuple[LinkConfig, ...], report: R
             continue
         if entry.key not in names:
             message = f"(filters) {shown(entry.key)} interface not found"
-            if report.has_room(Severity.LAX):
+            if len(names) <= MAX_LINKS and report.has_room(Severity.LAX):
                 near = difflib.get_close_matches(entry.key[:40], names, n=1)
                 message += f": did you mean {shown(near[0])}?" if near else ": filter ignored"
             report.lax(entry.line, entry.key, message)

@@ -66,7 +66,7 @@ class Report:
         """Notes a problem; `key` and `line` as in `Problem`."""
         fatal = self._fatal(severity)
         if self.has_room(severity):
-            self._found[fatal].append(Problem(self._filename, line, shown(key), message))
+            self._found[fatal].append(Problem(self._filename, line, shown_key(key), message))
         else:
             self._omitted[fatal] += 1
 
@@ -109,6 +109,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("ascii", "backslashreplace").decode() for c in text).translate(
         {c: f"\\x{c:02x}" for c in (*range(32), 127)}
     )
+
+
+def shown_key(key: str) -> str:
+    """A key fit for a message. `password my=secret` makes the key `passwordmy`: a secret does not belong in a log."""
+    return shown(key) if key == "password" or not key.startswith("password") else "password…"
 
 
 def shown(text: str) -> str:

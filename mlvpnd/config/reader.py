@@ -85,8 +85,6 @@ class SectionReader:
         if not self._report.has_room(Severity.LAX):
             self._report.lax(entry.line, "", "")
             return
-        # `password my=secret` makes the key passwordmy: no part of a secret belongs in a log.
-        name = "password…" if entry.key.startswith("password") else entry.key
         if entry.key in RETIRED_KEYS:
             message = "retired with MLVPN 1.x, has no effect: remove it"
         elif entry.key in spellings(GENERAL_KEYS):
@@ -98,7 +96,7 @@ class SectionReader:
             known = [*self._keys]
             near = difflib.get_close_matches(entry.key[:_LONGEST_SUGGESTED_FOR], known, n=1)
             message += f": did you mean {near[0]}?" if near else f": known here are {', '.join(known)}"
-        self._report.lax(entry.line, name, message)
+        self._report.lax(entry.line, entry.key, message)
 
     def line_of(self, name: str) -> int:
         """Where the key is set, else where the section starts."""
