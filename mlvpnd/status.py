@@ -1,0 +1,404 @@
+"""One snapshot of everything an operator may ask, and its three faces: process title, JSON and metrics.
+
+The renderers are pure. What upstream shows keeps upstream's name, meaning and order; everything else is added.
+Points in time are Unix seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from . import __version__
+
+PROGRAM = "mlvpn"
+UPSTREAM_VERSION = "1.1"
+"""The version of the format, as upstream says it; mlvpnd's own is `mlvpnd_version`."""
+TITLE_NAME_SIZE = 28
+"""Characters of a link's name in the process title."""
+
+Address = tuple[str, int] | tuple[str, int, int, int]
+"""A socket address, IPv4 or IPv6."""
+
+
+class LinkState(enum.Enum):
+    """Upstream's status values: number, word, mark in the process title."""
+
+    DISCONNECTED = (0, "disconnected", "!")
+    WAITING = (1, "waiting peer", "!")
+    CONNECTED = (2, "connected", "@")
+    LOSSY = (3, "lossy link", "~")
+    SLOW = (4, "slow link", "~")
+
+    def __init__(self, number: int, word: str, mark: str) -> None:
+        self.number = number
+        self.word = word
+        self.mark = mark
+
+    @property
+    def up(self) -> bool:
+        """Whether the link can carry traffic."""
+        return self.number >= LinkState.CONNECTED.number
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """One link."""
+
+    name: str
+    mode: str
+    """`server` or `client`."""
+    status: LinkState
+    bindaddr: str = ""
+    """This and the next three as configured; empty: not set."""
+    bindport: str = ""
+    destaddr: str = ""
+    destport: str = ""
+    sent_packets: int = 0
+    """Datagrams of all types."""
+    received_packets: int = 0
+    sent_bytes: int = 0
+    """UDP payloads, with header and MAC."""
+    received_bytes: int = 0
+    bandwidth_upload: int = 0
+    """Bytes per second, as configured; 0: unknown."""
+    has_rtt: bool = False
+    """False: no sample yet, and the next three say nothing."""
+    srtt_ms: float = 1000.0
+    rttvar_ms: float = 0.0
+    min_rtt_ms: float | None = None
+    loss_percent: int = 0
+    """Datagrams of the peer that did not arrive, lately."""
+    disconnects: int = 0
+    last_packet_at: float = 0.0
+    timeout: int = 0
+    """Seconds."""
+    peer: str = ""
+    """Where datagrams go, live; empty: not known."""
+    local: str = ""
+    """What the socket is bound to, live; empty: no socket."""
+    device: str = ""
+    """Interface that the socket is bound to; empty: none."""
+    fallback_only: bool = False
+    share: float = 0.0
+    """Part of the traffic that the scheduler gives to the link now, 0 to 1."""
+    state_since: float = 0.0
+    reason: str = ""
+    """Why it is down; empty: it is up."""
+    drops: Mapping[str, int] = field(default_factory=dict)
+    """Datagrams and packets that went nowhere, by reason."""
+    last_error: str = ""
+    """What the system said last against its socket; empty: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReorderStatus:
+    """The reorder buffer; counters are of packets, but for `timeouts`."""
+
+    size: int = 0
+    """Packets held at most; 0: off."""
+    held: int = 0
+    wait_seconds: float = 0.0
+    """For how long a hole is waited for."""
+    late: int = 0
+    """Came after their hole was given up."""
+    timeouts: int = 0
+    """Holes given up at their deadline."""
+    duplicates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelStatus:
+    """A whole daemon, as it was at `now`."""
+
+    name: str
+    """The `--name`."""
+    interface: str
+    kind: str
+    """`tun` or `tap`."""
+    started_at: float
+    reloaded_at: float
+    now: float
+    pid: int
+    links: Sequence[LinkStatus] = ()
+    """In the file's order."""
+    mtu: int = 0
+    data_plane: str = "reference"
+    """Which implementation runs: `reference` or `native`."""
+    tier: str = ""
+    """Which links carry the traffic now."""
+    drops: Mapping[str, int] = field(default_factory=dict)
+    """Packets that went nowhere and belong to no link, by reason."""
+    reorder: ReorderStatus = field(default_factory=ReorderStatus)
+    tun_packets_read: int = 0
+    tun_packets_written: int = 0
+    tun_drops: int = 0
+    """Packets that the interface did not take."""
+
+
+def newest_first(status: TunnelStatus) -> Iterator[LinkStatus]:
+    """Upstream's order of links."""
+    return reversed(status.links)
+
+
+def format_address(address: Address | None) -> str:
+    """`192.0.2.1:5080`, `[2001:db8::1]:5080`, `[fe80::1%2]:5080`; an IPv4-mapped address as IPv4, None as "".
+
+    The scope is the number of the interface unless the address has it by name.
+    """
+    if address is None:
+        return ""
+    host, port = address[0], address[1]
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return f"{host}:{port}"
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return f"{parsed}:{port}"
+    if parsed.ipv4_mapped is not None:
+        return f"{parsed.ipv4_mapped}:{port}"
+    scope = f"%{address[3]}" if len(address) == 4 and address[3] and parsed.scope_id is None else ""
+    return f"[{parsed}{scope}]:{port}"
+
+
+def title(status: TunnelStatus) -> str:
+    """`NAME !t2 @t1`, what follows `mlvpn: ` in the process title."""
+    marks = (link.status.mark + link.name[:TITLE_NAME_SIZE] for link in newest_first(status))
+    return " ".join(filter(None, [status.name, *marks]))
+
+
+# JSON.
+
+
+def to_json(status: TunnelStatus) -> str:
+    """The `status` command's answer: one object in upstream's layout, which ends in `]}` and has no final newline."""
+    members = {
+        "name": json.dumps(PROGRAM),
+        "version": json.dumps(UPSTREAM_VERSION),
+        "uptime": str(int(status.started_at)),  # upstream's word for the time of its start
+        "last_reload": str(int(status.reloaded_at)),
+        "pid": str(status.pid),
+        "tuntap": _block({"type": status.kind, "name": status.interface, "mtu": status.mtu}),
+        "mlvpnd_version": json.dumps(__version__),
+        "tunnel": json.dumps(status.name),
+        "start_time": str(int(status.started_at)),
+        "uptime_seconds": str(max(0, int(status.now - status.started_at))),
+        "data_plane": json.dumps(status.data_plane),
+        "tier": json.dumps(status.tier),
+        "packets": _block(
+            {
+                "tun_read": status.tun_packets_read,
+                "tun_written": status.tun_packets_written,
+                "tun_dropped": status.tun_drops,
+            }
+        ),
+        "reorder": _block(
+            {
+                "size": status.reorder.size,
+                "held": status.reorder.held,
+                "wait_ms": _ms(status.reorder.wait_seconds * 1000),
+                "late": status.reorder.late,
+                "timeouts": status.reorder.timeouts,
+                "duplicates": status.reorder.duplicates,
+            }
+        ),
+        "drops": json.dumps(dict(status.drops)),
+        "tunnels": "[\n" + ",\n".join(_block(_link_members(link)) for link in newest_first(status)) + "\n]",
+    }
+    return "{" + ",\n".join(f"{json.dumps(key)}: {value}" for key, value in members.items()) + "}"
+
+
+def _link_members(link: LinkStatus) -> dict[str, object]:
+    return {
+        "name": link.name,
+        "mode": link.mode,
+        "bindaddr": link.bindaddr,
+        "bindport": link.bindport,
+        "destaddr": link.destaddr,
+        "destport": link.destport,
+        "status": link.status.word,
+        "sentpackets": link.sent_packets,
+        "recvpackets": link.received_packets,
+        "sentbytes": link.sent_bytes,
+        "recvbytes": link.received_bytes,
+        "bandwidth": link.bandwidth_upload,
+        "srtt": int(link.srtt_ms),
+        "loss": link.loss_percent,
+        "disconnects": link.disconnects,
+        "last_packet": int(link.last_packet_at),
+        "timeout": link.timeout,
+        "up": link.status.up,
+        "state_since": int(link.state_since),
+        "reason": link.reason,
+        "last_error": link.last_error,
+        "local": link.local,
+        "peer": link.peer,
+        "device": link.device,
+        "fallback_only": link.fallback_only,
+        "share": round(link.share, 4),
+        "srtt_ms": _ms(link.srtt_ms) if link.has_rtt else None,
+        "rttvar_ms": _ms(link.rttvar_ms) if link.has_rtt else None,
+        "min_rtt_ms": _ms(link.min_rtt_ms) if link.has_rtt and link.min_rtt_ms is not None else None,
+        "drops": dict(link.drops),
+    }
+
+
+def _block(members: Mapping[str, object]) -> str:
+    return "{\n" + ",\n".join(f"   {json.dumps(key)}: {json.dumps(value)}" for key, value in members.items()) + "\n}"
+
+
+def _ms(value: float) -> float:
+    return round(value, 1)
+
+
+# Metrics.
+
+_Sample = tuple[Mapping[str, str], float]
+
+
+def to_metrics(status: TunnelStatus) -> str:
+    """The `metrics` command's answer in Prometheus' text format 0.0.4.
+
+    Upstream's names come first, without a prefix and with its units; its counters lack the suffix that makes
+    a counter, and are `untyped`. mlvpnd's own begin with `mlvpn_`, and their label for a link is `link`.
+    """
+    lines: list[str] = []
+    for name, kind, explained, samples in (*_upstream_families(status), *_families(status)):
+        lines.append(f"# HELP {name} {explained}")
+        lines.append(f"# TYPE {name} {kind}")
+        for labels, value in samples:
+            lines.append(f"{name}{_labels(labels)} {_number(value)}")
+    return "\n".join(lines) + "\n"
+
+
+_Family = tuple[str, str, str, list[_Sample]]
+_LinkValue = Callable[[LinkStatus], float | None]
+
+
+def _upstream_families(status: TunnelStatus) -> Iterator[_Family]:
+    yield "uptime", "gauge", "Start time, Unix seconds.", [({}, int(status.started_at))]
+    yield (
+        "last_reload",
+        "gauge",
+        "Time of the start or the last good reload, Unix seconds.",
+        [({}, int(status.reloaded_at))],
+    )
+    yield "pid", "gauge", "Process id.", [({}, status.pid)]
+    for name, kind, explained, value in _UPSTREAM_LINK_FAMILIES:
+        yield name, kind, explained, _per_link(status, "tunnel", value)
+
+
+_UPSTREAM_LINK_FAMILIES: Sequence[tuple[str, str, str, _LinkValue]] = (
+    ("disconnected", "gauge", "1: the link is down.", lambda link: link.status is LinkState.DISCONNECTED),
+    ("waitingpeer", "gauge", "1: the link waits for the peer's answer.", lambda link: link.status is LinkState.WAITING),
+    ("connected", "gauge", "1: the link is up and well.", lambda link: link.status is LinkState.CONNECTED),
+    ("lossy", "gauge", "1: the link is up and loses too much.", lambda link: link.status is LinkState.LOSSY),
+    ("slow", "gauge", "1: the link is up and too slow.", lambda link: link.status is LinkState.SLOW),
+    ("sentpackets", "untyped", "Datagrams sent.", lambda link: link.sent_packets),
+    ("recvpackets", "untyped", "Datagrams received.", lambda link: link.received_packets),
+    ("sentbytes", "untyped", "UDP payload sent, bytes.", lambda link: link.sent_bytes),
+    ("recvbytes", "untyped", "UDP payload received, bytes.", lambda link: link.received_bytes),
+    ("bandwidth", "gauge", "Configured bandwidth_upload, bytes per second.", lambda link: link.bandwidth_upload),
+    ("srtt", "gauge", "Smoothed RTT, ms; 1000 before a sample.", lambda link: int(link.srtt_ms)),
+    ("loss", "gauge", "Loss, percent.", lambda link: link.loss_percent),
+    ("disconnects", "untyped", "Times that the link was taken down.", lambda link: link.disconnects),
+    ("last_packet", "gauge", "Last word of the peer, Unix seconds.", lambda link: int(link.last_packet_at)),
+    ("timeout", "gauge", "Seconds of silence until the link is down.", lambda link: link.timeout),
+)
+
+
+def _families(status: TunnelStatus) -> Iterator[_Family]:
+    reorder = status.reorder
+    info = {
+        "version": __version__,
+        "tunnel": status.name,
+        "interface": status.interface,
+        "type": status.kind,
+        "data_plane": status.data_plane,
+        "tier": status.tier,
+    }
+    yield "mlvpn_info", "gauge", "What runs; always 1.", [(info, 1)]
+    for name, kind, explained, value in (
+        ("start_time_seconds", "gauge", "Start time, Unix seconds.", status.started_at),
+        ("last_reload_time_seconds", "gauge", "Start or last good reload, Unix seconds.", status.reloaded_at),
+        ("mtu_bytes", "gauge", "MTU of the interface.", status.mtu),
+        ("tun_read_packets_total", "counter", "Packets taken from the interface.", status.tun_packets_read),
+        ("tun_written_packets_total", "counter", "Packets given to the interface.", status.tun_packets_written),
+        ("tun_dropped_packets_total", "counter", "Packets that the interface did not take.", status.tun_drops),
+        ("reorder_size_packets", "gauge", "Size of the reorder buffer; 0: off.", reorder.size),
+        ("reorder_held_packets", "gauge", "Packets waiting behind a hole.", reorder.held),
+        ("reorder_wait_seconds", "gauge", "For how long a hole is waited for.", reorder.wait_seconds),
+        ("reorder_late_packets_total", "counter", "Packets that came after their hole was given up.", reorder.late),
+        ("reorder_timeouts_total", "counter", "Holes given up at their deadline.", reorder.timeouts),
+        ("reorder_duplicate_packets_total", "counter", "Packets that were waiting already.", reorder.duplicates),
+    ):
+        yield f"mlvpn_{name}", kind, explained, [({}, value)]
+    yield (
+        "mlvpn_dropped_packets_total",
+        "counter",
+        "Packets that went nowhere and belong to no link, by reason.",
+        [({"reason": reason}, count) for reason, count in status.drops.items()],
+    )
+    link_info: list[_Sample] = [
+        ({"link": link.name, "mode": link.mode, "local": link.local, "peer": link.peer, "device": link.device}, 1)
+        for link in newest_first(status)
+    ]
+    yield "mlvpn_link_info", "gauge", "A link's live addresses; always 1.", link_info
+    for name, kind, explained, of_link in _LINK_FAMILIES:
+        yield f"mlvpn_link_{name}", kind, explained, _per_link(status, "link", of_link)
+    yield (
+        "mlvpn_link_dropped_packets_total",
+        "counter",
+        "A link's datagrams and packets that went nowhere, by reason.",
+        [
+            ({"link": link.name, "reason": reason}, count)
+            for link in newest_first(status)
+            for reason, count in link.drops.items()
+        ],
+    )
+
+
+_LINK_FAMILIES: Sequence[tuple[str, str, str, _LinkValue]] = (
+    ("up", "gauge", "1: the link can carry traffic.", lambda link: link.status.up),
+    ("state", "gauge", "Upstream's status number, 0 to 4.", lambda link: link.status.number),
+    ("state_since_seconds", "gauge", "When the state began, Unix seconds.", lambda link: link.state_since),
+    ("sent_packets_total", "counter", "Datagrams sent.", lambda link: link.sent_packets),
+    ("received_packets_total", "counter", "Datagrams received.", lambda link: link.received_packets),
+    ("sent_bytes_total", "counter", "UDP payload sent.", lambda link: link.sent_bytes),
+    ("received_bytes_total", "counter", "UDP payload received.", lambda link: link.received_bytes),
+    ("disconnects_total", "counter", "Times that the link was taken down.", lambda link: link.disconnects),
+    ("bandwidth_bytes_per_second", "gauge", "Configured; 0: unknown.", lambda link: link.bandwidth_upload),
+    ("share_ratio", "gauge", "Part of the traffic given to the link.", lambda link: link.share),
+    ("fallback_only", "gauge", "1: used only while no other link is well.", lambda link: link.fallback_only),
+    ("srtt_seconds", "gauge", "Smoothed RTT.", lambda link: link.srtt_ms / 1000 if link.has_rtt else None),
+    ("rttvar_seconds", "gauge", "Variation of the RTT.", lambda link: link.rttvar_ms / 1000 if link.has_rtt else None),
+    (
+        "min_rtt_seconds",
+        "gauge",
+        "Smallest RTT.",
+        lambda link: link.min_rtt_ms / 1000 if link.has_rtt and link.min_rtt_ms is not None else None,
+    ),
+    ("loss_ratio", "gauge", "Datagrams of the peer lost lately, 0 to 1.", lambda link: link.loss_percent / 100),
+    ("last_packet_time_seconds", "gauge", "Last word of the peer, Unix seconds.", lambda link: link.last_packet_at),
+    ("timeout_seconds", "gauge", "Silence until the link is down.", lambda link: link.timeout),
+)
+
+
+def _per_link(status: TunnelStatus, label: str, value: _LinkValue) -> list[_Sample]:
+    values = ((link, value(link)) for link in newest_first(status))
+    return [({label: link.name}, found) for link, found in values if found is not None]
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return "{" + ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items()) + "}" if labels else ""
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
