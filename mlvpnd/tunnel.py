@@ -108,6 +108,10 @@ class Tunnel:
         await self._scripts.drain(limit)
         self.tun.close()
 
+    def unix_time(self, at: float) -> float:
+        """A point of the monotonic clock as Unix seconds."""
+        return time.time() - (self._loop.time() - at)
+
     # Configuration.
 
     def apply(self, config: Config) -> None:

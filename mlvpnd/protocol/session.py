@@ -132,6 +132,11 @@ class Session:
         """The links in the schedule now."""
         return self._scheduler.links
 
+    @property
+    def tier(self) -> Tier:
+        """On what kind of links the traffic is."""
+        return self._tier
+
     # Configuration.
 
     def add_path(self, number: int, parameters: PathParameters, first_seq: int) -> Path:

@@ -1,0 +1,110 @@
+"""Fills `status.TunnelStatus` from a running tunnel: the one place where its parts are read for an operator."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .link import LinkDriver
+from .options import Options
+from .protocol.path import Path, PathStatus
+from .protocol.scheduler import effective_weights
+from .status import LinkState, LinkStatus, ReorderStatus, TunnelStatus, format_address
+from .tunnel import Tunnel
+
+_STATES = {
+    PathStatus.DISCONNECTED: LinkState.DISCONNECTED,
+    PathStatus.AUTHSENT: LinkState.WAITING,
+    PathStatus.AUTHOK: LinkState.CONNECTED,
+    PathStatus.LOSSY: LinkState.LOSSY,
+    PathStatus.HIGH_LATENCY: LinkState.SLOW,
+}
+
+
+def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
+    """The tunnel as it is now."""
+    session, tun = tunnel.session, tunnel.tun
+    reorder = session.reorder
+    order = {link.name: index for index, link in enumerate(tunnel.config.links)}
+    numbers = sorted(tunnel.drivers, key=lambda number: order[tunnel.drivers[number].config.name])
+    shares = _shares(tunnel)
+    return TunnelStatus(
+        name=options.name,
+        interface=tunnel.interface,
+        kind=tunnel.config.tuntap.value,
+        mtu=tunnel.mtu,
+        started_at=tunnel.started_at,
+        reloaded_at=tunnel.reloaded_at,
+        now=time.time(),
+        pid=os.getpid(),
+        links=tuple(_link(tunnel, number, shares.get(number, 0.0)) for number in numbers),
+        tier=session.tier.value,
+        drops={reason.value: count for reason, count in session.drops.items()},
+        reorder=ReorderStatus()
+        if reorder is None
+        else ReorderStatus(
+            size=reorder.size,
+            held=len(reorder),
+            wait_seconds=reorder.wait,
+            late=reorder.late,
+            timeouts=reorder.timeouts,
+            duplicates=reorder.duplicates,
+        ),
+        tun_packets_read=tun.packets_read,
+        tun_packets_written=tun.packets_written,
+        tun_drops=tun.write_errors,
+    )
+
+
+def _shares(tunnel: Tunnel) -> dict[int, float]:
+    paths = tunnel.session.paths
+    weights = effective_weights(path.parameters.bandwidth for path in paths)
+    by_number = {path.number: weight for path, weight in zip(paths, weights, strict=True)}
+    carrying = tunnel.session.carrying
+    total = sum(by_number[number] for number in carrying)
+    return {number: by_number[number] / total for number in carrying}
+
+
+def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
+    driver = tunnel.drivers[number]
+    link, path = driver.config, tunnel.session.path(number)
+    since, reason = tunnel.states[number]
+    return LinkStatus(
+        name=link.name,
+        mode=tunnel.config.mode.value,
+        status=_STATES[path.status],
+        bindaddr=link.bindhost,
+        bindport=link.bindport,
+        destaddr=link.remotehost,
+        destport=link.remoteport,
+        sent_packets=path.packets_sent,
+        received_packets=path.packets_received,
+        sent_bytes=path.bytes_sent,
+        received_bytes=path.bytes_received,
+        bandwidth_upload=link.bandwidth_upload,
+        has_rtt=path.rtt.has_sample,
+        srtt_ms=path.rtt.srtt_ms,
+        rttvar_ms=path.rtt.rttvar_ms,
+        min_rtt_ms=path.rtt.min_rtt_ms if path.rtt.has_sample else None,
+        loss_percent=path.loss_percent,
+        disconnects=path.disconnects,
+        last_packet_at=tunnel.unix_time(path.heard_at) if path.heard_at > 0 else since,
+        timeout=link.timeout,
+        peer=format_address(path.peer),
+        local=format_address(driver.socket.local_address) if driver.socket else "",
+        device=link.binddevice,
+        fallback_only=link.fallback_only,
+        share=share,
+        state_since=since,
+        reason=driver.error or reason,
+        drops=_drops(driver, path),
+        last_error=driver.socket.last_error if driver.socket else driver.error,
+    )
+
+
+def _drops(driver: LinkDriver, path: Path) -> dict[str, int]:
+    drops = {reason.value: count for reason, count in path.drops.items()}
+    if driver.socket is not None:
+        drops["send_queue_full"] = driver.socket.overflows
+        drops["send_error"] = driver.socket.send_errors
+    return drops
