@@ -1,9 +1,9 @@
 """`ScapyPeer`: an MLVPN peer that shares no code with the daemon, over a real UDP socket.
 
 Built on the scapy layer. It behaves like C MLVPN on the wire: no replay check, no doubt about what opens, the
-peer's address follows the last datagram that opened, timestamps are echoed once within a second. What it receives it keeps,
-dissected. Drive it by hand (`send_*`, `receive`), let `run_until` do what a peer does by itself, or let a
-thread do so (`with peer:`).
+peer's address follows the last datagram that opened, timestamps are echoed once within a second. What it
+receives it keeps, dissected. Drive it by hand (`send_*`, `receive`), let `run_until` do what a peer does by
+itself, or let a thread do so (`with peer:`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from pyroute2 import netns
+from pyroute2 import netns  # type: ignore[import-untyped]  # it has no stubs
 from scapy.packet import Packet
 
 from mlvpnd.scapy_layer import (
@@ -204,7 +204,7 @@ class ScapyPeer:
         host, port = self.sock.getsockname()[:2]
         return host, port
 
-    def build(self, packet_type: int, payload: bytes | None = None, **fields: int) -> bytes:
+    def build(self, packet_type: int, payload: bytes | None = None, /, **fields: int) -> bytes:
         """The next datagram of a type, numbered, stamped and sealed; `payload` None is the type's own."""
         with self._changed:
             now = time.monotonic()
