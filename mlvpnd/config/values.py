@@ -78,7 +78,7 @@ def address_problem(text: str, version: int, *, prefix: bool) -> str:
                 return ""
     except ValueError:
         pass
-    what = f"IPv{version} address with a prefix length" if prefix else f"IPv{version} address"
+    what = f"IPv{version} address/prefix" if prefix else f"IPv{version} address"
     return f"'{shown(text)}' is no {what}"
 
 

@@ -133,8 +133,8 @@ def test_addresses_are_the_status_commands_business() -> None:
 
 def test_addresses_are_checked_when_they_are_ours_to_set() -> None:
     assert errors_of(with_general(ADDRESSES + "configure_interface = 1")) == [
-        "f:5: ip4: '10.0.0.1' is no IPv4 address with a prefix length; allowed: an IPv4 address with prefix, as 10.0.0.1/24",
-        "f:6: ip6: '10.0.0.1/24' is no IPv6 address with a prefix length; allowed: an IPv6 address with prefix, as fd00::1/64",
+        "f:5: ip4: '10.0.0.1' is no IPv4 address/prefix; allowed: an IPv4 address with prefix, as 10.0.0.1/24",
+        "f:6: ip6: '10.0.0.1/24' is no IPv6 address/prefix; allowed: an IPv6 address with prefix, as fd00::1/64",
         "f:7: ip4_gateway: 'gw' is no IPv4 address; allowed: an IPv4 address",
         "f:8: ip6_gateway: 'fd00::1/64' is no IPv6 address; allowed: an IPv6 address",
         "f:9: ip4_routes: 'default' is no IPv4 network; allowed: IPv4 networks, as 10.1.0.0/16 10.2.0.0/16",

@@ -85,7 +85,8 @@ def second_server_link(lines: str) -> list[str]:
 
 
 def test_links_of_a_server_cannot_share_an_address() -> None:
-    clash = "f:9: bindport: [second] has the bind address and port of [adsl1] in line 5; allowed: different ones for each link"
+    place = "f:9: bindport: [second] has the bind address and port of [adsl1] in line 5"
+    clash = f"{place}; allowed: different ones for each link"
     assert second_server_link("bindport = 5080\nbindhost = 10.0.0.1\n") == [clash]
     assert second_server_link("bindport = 05080\nbindhost = 10.0.0.1\nbinddevice = eth0\n") == [clash]
     assert second_server_link("bindport = 5080\nbindhost = 10.0.0.1\nbinddevice = eth1\n") == []

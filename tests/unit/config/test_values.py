@@ -89,7 +89,7 @@ def test_addresses(text: str, version: int, prefix: bool) -> None:
 
 @pytest.mark.parametrize("text", ["10.0.0.1/33", "10.0.0.1/255.0.0.0", "10.0.0/8", "x", "/", "10.0.0.1/", "1/1/1"])
 def test_texts_that_are_no_address_with_prefix(text: str) -> None:
-    assert values.address_problem(text, 4, prefix=True) == f"'{text}' is no IPv4 address with a prefix length"
+    assert values.address_problem(text, 4, prefix=True) == f"'{text}' is no IPv4 address/prefix"
 
 
 def test_scoped_addresses_are_refused() -> None:

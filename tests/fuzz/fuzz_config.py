@@ -1,0 +1,62 @@
+"""Coverage-guided fuzzing of the configuration parser with atheris (`pip install atheris`, no part of the dev extra).
+
+`python -m tests.fuzz.fuzz_config -max_total_time=600 [CORPUS_DIRECTORY]`; the options are libFuzzer's. It ends
+with the first input that gives anything but a result or a ConfigError, or takes too long, and saves it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_MAX_LENGTH = 4096
+_INPUT_TIMEOUT = 5
+"""Seconds; the parser takes some ms for the longest input."""
+
+
+def main() -> None:
+    """Runs until libFuzzer's own options stop it."""
+    atheris: Any = importlib.import_module("atheris")
+    with atheris.instrument_imports(include=["mlvpnd.config"]):
+        config = importlib.import_module("mlvpnd.config")
+        changes = importlib.import_module("mlvpnd.config.changes")
+        schema = importlib.import_module("mlvpnd.config.schema")
+    samples = importlib.import_module("tests.support.configs")  # not before: what is imported already has no coverage
+
+    def one_input(data: bytes) -> None:
+        accepted = {}
+        for strict in (False, True):
+            try:
+                result = config.parse(data, "fuzz.conf", strict=strict)
+            except config.ConfigError as error:
+                if not error.problems or not str(error):
+                    raise AssertionError("an error without a word") from error
+                continue
+            accepted[strict] = result.config
+            for warning in result.warnings:
+                if not str(warning).isprintable():
+                    raise AssertionError("a warning that could disturb a terminal")
+            if changes.compare(result.config, result.config):
+                raise AssertionError("a configuration differs from itself")
+        if True in accepted and accepted[True] != accepted.get(False):
+            raise AssertionError("strict accepts what lenient does not, or reads it otherwise")
+
+    with tempfile.TemporaryDirectory() as directory:
+        seeds = Path(directory, "seeds")
+        seeds.mkdir()
+        for number, text in enumerate((samples.CLIENT, samples.SERVER, samples.DOCUMENTED_CLIENT)):
+            Path(seeds, str(number)).write_text(text)
+        words = Path(directory, "words")
+        words.write_text("".join(f'"{key.name}"\n' for key in schema.GENERAL_KEYS + schema.LINK_KEYS))
+        arguments = [f"-max_len={_MAX_LENGTH}", f"-timeout={_INPUT_TIMEOUT}", f"-dict={words}", *sys.argv[1:]]
+        # New inputs are saved in the first directory: the caller's, if there is one.
+        arguments.append(str(seeds))
+        atheris.Setup([sys.argv[0], *arguments], one_input)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

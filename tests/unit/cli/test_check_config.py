@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlvpnd.cli.check_config import main
+from tests.support.configs import CLIENT, DOCUMENTED_CLIENT
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_good_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = write(tmp_path / "one", CLIENT), write(tmp_path / "two", DOCUMENTED_CLIENT)
+    assert main([one, two]) == 0
+    assert capsys.readouterr() == (f"{one}: ok, 1 link\n{two}: ok, 2 links\n", "")
+
+
+def test_what_upstream_lets_pass_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f", CLIENT + "timeout = 30s\nx = 1\n")
+    assert main([path]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split(": ")[:2] for line in err.splitlines()] == [[f"{path}:8", "timeout"], [f"{path}:9", "x"]]
+
+
+def test_one_bad_file_of_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = write(tmp_path / "good", CLIENT), write(tmp_path / "bad", "")
+    assert main([bad, good]) == 1
+    out, err = capsys.readouterr()
+    assert out == f"{good}: ok, 1 link\n"
+    assert err == f"{bad}: there is no [general] section with mode and password\n"
+
+
+def test_advice_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f", CLIENT.replace("adsl1", "a" * 30))
+    assert main([path]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{path}: ok, 1 link\n"
+    assert err.startswith(f"warning: {path}:5: the link's name")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640])
+def test_permissions(tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: int) -> None:
+    path = write(tmp_path / "f", CLIENT)
+    Path(path).chmod(mode)
+    assert main([path]) == 1
+    assert "file is group/other accessible" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("expression", "tun", "tap"),
+    [("udp port 5060", 0, 0), ("ether multicast", 1, 0), ("udp pot 5060", 1, 1), ("ip[8] == 1", 0, 0)],
+)
+def test_filters_are_compiled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], expression: str, tun: int, tap: int
+) -> None:
+    for kind, expected in (("tun", tun), ("tap", tap)):
+        text = CLIENT.replace("[adsl1]", f"tuntap = {kind}\n[adsl1]") + f"[filters]\nadsl1 = {expression}\n"
+        path = write(tmp_path / "f", text)
+        assert main([path]) == expected
+        out, err = capsys.readouterr()
+        assert bool(out) is not bool(expected)
+        assert err.startswith(f"{path}:10: adsl1: invalid filter adsl1 = {expression}: " if expected else "")
+        assert err.count("\n") == expected
+
+
+def test_filters_are_compiled_also_when_other_lines_are_odd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f", CLIENT + "x = 1\n[filters]\nadsl1 = nonsense here\n")
+    assert main([path]) == 1
+    assert [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()] == ["x", "adsl1"]
+
+
+def test_without_libpcap_filters_cannot_be_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlvpnd.net.bpf", None)
+    monkeypatch.delattr("mlvpnd.net.bpf", raising=False)
+    path = write(tmp_path / "f", CLIENT + "[filters]\nadsl1 = udp\n")
+    assert main([path]) == 1
+    assert "filters cannot be checked" in capsys.readouterr().err
+    assert main([write(tmp_path / "g", CLIENT)]) == 0
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert main(["--nonsense", "f"]) == 2
+    assert "usage: mlvpnd check-config" in capsys.readouterr().err
+    assert main(["--help"]) == 0
+    assert "usage: mlvpnd check-config" in capsys.readouterr().out
