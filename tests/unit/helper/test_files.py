@@ -1,0 +1,124 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from mlvpnd.helper.files import UnsafeFile, check_script, open_trusted_directory
+
+
+@pytest.fixture
+def script(trusted_directory: Path) -> Path:
+    path = trusted_directory / "script"
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o700)
+    return path
+
+
+def test_a_safe_script(script: Path) -> None:
+    check_script(str(script))
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        (0o710, "is group/other accessible"),
+        (0o702, "is group/other accessible"),
+        (0o704, "is group/other accessible"),
+        (0o600, "is not executable"),
+    ],
+)
+def test_modes_in_upstreams_words(script: Path, mode: int, reason: str) -> None:
+    script.chmod(mode)
+    with pytest.raises(UnsafeFile) as refused:
+        check_script(str(script))
+    assert str(refused.value) == f"{script} {reason}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_another_owner(script: Path) -> None:
+    os.chown(script, 65534, 0)
+    with pytest.raises(UnsafeFile, match="is not owned by root"):
+        check_script(str(script))
+
+
+def test_a_missing_file(trusted_directory: Path) -> None:
+    with pytest.raises(UnsafeFile, match=r"Unable to open file .*/nix: No such file"):
+        check_script(str(trusted_directory / "nix"))
+
+
+def test_a_missing_directory(trusted_directory: Path) -> None:
+    with pytest.raises(UnsafeFile, match=r"Unable to open file .*/nix/script: No such file"):
+        check_script(str(trusted_directory / "nix" / "script"))
+
+
+def test_a_file_where_a_directory_should_be(script: Path) -> None:
+    with pytest.raises(UnsafeFile, match="Not a directory"):
+        check_script(str(script / "x"))
+
+
+def test_a_symbolic_link_is_no_script(script: Path) -> None:
+    link = script.with_name("link")
+    link.symlink_to(script)
+    with pytest.raises(UnsafeFile, match="Unable to open file"):
+        check_script(str(link))
+
+
+def test_a_fifo_does_not_hang(trusted_directory: Path) -> None:
+    os.mkfifo(trusted_directory / "fifo", 0o700)
+    with pytest.raises(UnsafeFile, match="is not a regular file"):
+        check_script(str(trusted_directory / "fifo"))
+
+
+@pytest.mark.parametrize("path", ["script", "", "./script", "/", "/etc/", "/etc/a\0b"])
+def test_not_an_absolute_path_of_a_file(path: str) -> None:
+    with pytest.raises(UnsafeFile, match="must be an absolute path"):
+        check_script(path)
+
+
+@pytest.mark.parametrize("mode", [0o757, 0o1777])
+def test_a_directory_that_others_can_change(trusted_directory: Path, mode: int) -> None:
+    inner = trusted_directory / "open" / "inner"
+    inner.mkdir(parents=True)
+    inner.parent.chmod(mode)
+    with pytest.raises(UnsafeFile, match=f"directory {inner.parent} can be changed by others"):
+        open_trusted_directory(str(inner / "file"))
+
+
+def test_a_directory_of_a_group(trusted_directory: Path) -> None:
+    directory = trusted_directory / "shared"
+    directory.mkdir()
+    directory.chmod(0o775)
+    os.close(open_trusted_directory(str(directory / "file")))  # of root's group or ours
+    if os.geteuid() == 0:
+        os.chown(directory, 0, 50)
+        directory.chmod(0o775)
+        with pytest.raises(UnsafeFile, match="can be changed by others"):
+            open_trusted_directory(str(directory / "file"))
+
+
+def test_links_to_directories_are_followed_and_checked(trusted_directory: Path) -> None:
+    good, bad = trusted_directory / "good", trusted_directory / "bad"
+    (good / "deep").mkdir(parents=True)
+    (bad / "deep").mkdir(parents=True)
+    bad.chmod(0o777)
+    (trusted_directory / "absolute").symlink_to(good / "deep")
+    (trusted_directory / "relative").symlink_to("good/deep/../deep")
+    (trusted_directory / "through").symlink_to("bad/deep")
+    (trusted_directory / "loop").symlink_to("loop")
+    for name in ("absolute", "relative"):
+        descriptor = open_trusted_directory(str(trusted_directory / name / "file"))
+        assert os.path.samestat(os.fstat(descriptor), os.stat(good / "deep"))
+        os.close(descriptor)
+    with pytest.raises(UnsafeFile, match="bad can be changed by others"):
+        open_trusted_directory(str(trusted_directory / "through" / "file"))
+    with pytest.raises(UnsafeFile, match="too many symbolic links"):
+        open_trusted_directory(str(trusted_directory / "loop" / "file"))
+
+
+def test_nothing_stays_open(trusted_directory: Path, script: Path) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    check_script(str(script))
+    for path in ("/tmp/x", "/nix/x", str(script / "x")):  # noqa: S108 - refused places
+        with pytest.raises(UnsafeFile):
+            check_script(path)
+    assert set(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,225 @@
+"""Addresses and routes against a fake kernel; tests/netns/test_byhand.py has the real one."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+from pyroute2.netlink.exceptions import NetlinkError
+
+from mlvpnd.config.model import Config, Mode
+from mlvpnd.helper import network
+from mlvpnd.helper.network import NetworkError, NetworkSetup
+
+INDEX = 7
+CONFIG = Config(
+    mode=Mode.CLIENT,
+    password=b"x",
+    configure_interface=True,
+    ip4="10.0.0.2/30",
+    ip6="fd00::2/64",
+    ip4_gateway="10.0.0.1",
+    ip4_routes="10.1.0.0/16 default",
+    ip6_routes="fd01::/64",
+)
+ALL = {
+    "up",
+    "10.0.0.2/30",
+    "fd00::2/64",
+    "10.1.0.0/16 via 10.0.0.1",
+    "0.0.0.0/0 via 10.0.0.1",
+    "fd01::/64",
+}
+
+
+class Message(dict[str, Any]):
+    def get_attr(self, name: str) -> Any:
+        return self.get(name)
+
+    def get_nested(self, *names: str) -> Any:
+        return self.get(names[-1])
+
+
+class FakeKernel:
+    """The part of pyroute2.IPRoute that is used, and the interface as a set of words."""
+
+    def __init__(self) -> None:
+        self.state: set[str] = set()
+        self.kind = "tun"
+        self.refuse: dict[str, int] = {}
+        self.calls: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def get_links(self, index: int) -> list[Message]:
+        assert index == INDEX
+        return [Message(flags=1 if "up" in self.state else 0, IFLA_INFO_KIND=self.kind)]
+
+    def get_addr(self, *, index: int) -> Iterator[Message]:
+        for word in self.state:
+            if word != "up" and word not in self.routes():
+                address, prefix = word.split("/")
+                yield Message(IFA_ADDRESS=address, prefixlen=int(prefix))
+
+    def routes(self) -> set[str]:
+        return {word for word in self.state if " via " in word or word.split("/")[0].endswith(("::", ".0"))}
+
+    def get_routes(self, *, family: int, oif: int) -> Iterator[Message]:
+        for word in self.routes():
+            destination, _, gateway = word.partition(" via ")
+            if (":" in destination) == (family == 10):
+                host, prefix = destination.split("/")
+                yield Message(
+                    table=254,
+                    type=1,
+                    dst_len=int(prefix),
+                    RTA_DST=None if prefix == "0" else host,
+                    RTA_GATEWAY=gateway or None,
+                )
+
+    def _change(self, verb: str, word: str) -> None:
+        self.calls.append(f"{verb} {word}")
+        if word in self.refuse:
+            raise NetlinkError(self.refuse[word], "refused")
+        if verb == "add":
+            if word in self.state:
+                raise NetlinkError(errno.EEXIST, "exists")
+            self.state.add(word)
+        elif word in self.state:
+            self.state.remove(word)
+        else:
+            raise NetlinkError(errno.ESRCH, "not there")
+
+    def link(self, verb: str, *, index: int, state: str) -> None:
+        self._change("add" if state == "up" else "del", "up")
+
+    def addr(self, verb: str, *, index: int, address: str, prefixlen: int) -> None:
+        self._change(verb, f"{address}/{prefixlen}")
+
+    def route(self, verb: str, *, dst: str, oif: int, gateway: str = "", **_more: object) -> None:
+        self._change(verb, dst + (f" via {gateway}" if gateway else ""))
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
+    fake = FakeKernel()
+    monkeypatch.setattr(network, "_netlink", lambda: fake)
+    monkeypatch.setattr(network.socket, "if_nametoindex", lambda _name: INDEX)
+    monkeypatch.setattr(network.socket, "if_indextoname", lambda _index: "mlvpn0")
+    return fake
+
+
+def test_all_is_set_and_all_is_undone(kernel: FakeKernel) -> None:
+    setup = NetworkSetup()
+    setup.apply("mlvpn0", CONFIG)
+    assert kernel.state == ALL
+    assert kernel.calls[0] == "add up"
+    setup.withdraw()
+    assert kernel.state == set()
+    assert kernel.calls[-1] == "del up"
+
+
+def test_a_second_time_changes_nothing(kernel: FakeKernel) -> None:
+    setup = NetworkSetup()
+    setup.apply("mlvpn0", CONFIG)
+    kernel.calls.clear()
+    setup.apply("mlvpn0", CONFIG)
+    assert kernel.calls == []
+
+
+def test_only_the_difference_is_applied(kernel: FakeKernel) -> None:
+    setup = NetworkSetup()
+    setup.apply("mlvpn0", CONFIG)
+    kernel.calls.clear()
+    setup.apply("mlvpn0", replace(CONFIG, ip6="", ip4_routes="10.1.0.0/16 10.2.0.0/16"))
+    assert kernel.calls == ["del 0.0.0.0/0 via 10.0.0.1", "del fd00::2/64", "add 10.2.0.0/16 via 10.0.0.1"]
+
+
+def test_a_new_gateway_replaces_the_routes(kernel: FakeKernel) -> None:
+    setup = NetworkSetup()
+    setup.apply("mlvpn0", replace(CONFIG, ip4_routes="10.1.0.0/16"))
+    setup.apply("mlvpn0", replace(CONFIG, ip4_routes="10.1.0.0/16", ip4_gateway=""))
+    assert "10.1.0.0/16" in kernel.state
+    assert "10.1.0.0/16 via 10.0.0.1" not in kernel.state
+
+
+def test_what_was_lost_is_set_again(kernel: FakeKernel) -> None:
+    setup = NetworkSetup()
+    setup.apply("mlvpn0", CONFIG)
+    kernel.state.clear()
+    setup.apply("mlvpn0", CONFIG)
+    assert kernel.state == ALL
+
+
+def test_what_was_there_before_stays(kernel: FakeKernel) -> None:
+    kernel.state |= {"up", "10.0.0.2/30", "192.168.1.1/24"}
+    setup = NetworkSetup()
+    setup.apply("mlvpn0", CONFIG)
+    setup.withdraw()
+    assert kernel.state == {"up", "10.0.0.2/30", "192.168.1.1/24"}
+
+
+def test_errors_name_what_was_refused_and_the_rest_is_set(kernel: FakeKernel) -> None:
+    kernel.refuse = {"10.1.0.0/16 via 10.0.0.1": errno.ENETUNREACH, "0.0.0.0/0 via 10.0.0.1": errno.EEXIST}
+    setup = NetworkSetup()
+    with pytest.raises(NetworkError) as refused:
+        setup.apply("mlvpn0", replace(CONFIG, ip6="fd00::2/200"))
+    text = str(refused.value)
+    assert "mlvpn0: " in text
+    assert "ip6: " in text
+    assert "route 10.1.0.0/16 via 10.0.0.1: Network is unreachable" in text
+    assert "route 0.0.0.0/0 via 10.0.0.1: there is already another one" in text
+    assert kernel.state == {"up", "10.0.0.2/30", "fd01::/64"}
+    kernel.refuse = {}
+    setup.withdraw()
+    assert kernel.state == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"ip4": "10.0.0.300"}, "ip4: "),
+        ({"ip4": "fd00::1/64"}, "ip4: "),
+        ({"ip4_routes": "10.1.0.1/16"}, "ip4_routes: 10.1.0.1/16: "),
+        ({"ip4_gateway": "gw"}, "ip4_routes: 10.1.0.0/16: "),
+        ({"ip6_routes": "10.1.0.0/16"}, "ip6_routes: 10.1.0.0/16: "),
+    ],
+)
+def test_texts_that_are_no_addresses(kernel: FakeKernel, change: dict[str, str], key: str) -> None:
+    with pytest.raises(NetworkError, match=key):
+        NetworkSetup().apply("mlvpn0", replace(CONFIG, **change))  # type: ignore[arg-type]  # fields of text
+
+
+def test_only_a_tun_interface_is_touched(kernel: FakeKernel) -> None:
+    kernel.kind = "veth"
+    with pytest.raises(NetworkError, match="mlvpn0: not a tun or tap interface"):
+        NetworkSetup().apply("mlvpn0", CONFIG)
+    assert kernel.calls == []
+
+
+def test_nothing_is_undone_on_an_interface_that_is_gone(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = NetworkSetup()
+    setup.apply("mlvpn0", CONFIG)
+    kernel.calls.clear()
+
+    def gone(_index: int) -> str:
+        raise OSError(errno.ENXIO, "no such device")
+
+    monkeypatch.setattr(network.socket, "if_indextoname", gone)
+    setup.withdraw()
+    assert kernel.calls == []
+
+
+def test_an_unknown_interface() -> None:
+    with pytest.raises(NetworkError, match="mlvnix9: no such interface"):
+        NetworkSetup().apply("mlvnix9", CONFIG)
