@@ -38,7 +38,8 @@ class SectionReader:
         self._values: dict[str, Value] = {}
         self.exists = False
         """Whether it has any value, of a known key or not: upstream does not see a section without."""
-        for entry in entries:
+        # What upstream does not read must not come before what it reads: a file that works with it means the same here.
+        for entry in sorted(entries, key=lambda entry: not entry.upstream_reads):
             self._take(entry)
 
     def _take(self, entry: Entry) -> None:

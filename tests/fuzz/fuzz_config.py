@@ -7,6 +7,7 @@ with the first input that gives anything but a result or a ConfigError, or takes
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -54,8 +55,11 @@ def main() -> None:
         arguments = [f"-max_len={_MAX_LENGTH}", f"-timeout={_INPUT_TIMEOUT}", f"-dict={words}", *sys.argv[1:]]
         # New inputs are saved in the first directory: the caller's, if there is one.
         arguments.append(str(seeds))
-        atheris.Setup([sys.argv[0], *arguments], one_input)
-        atheris.Fuzz()
+        child = os.fork()  # libFuzzer leaves its process without a word to Python
+        if child == 0:
+            atheris.Setup([sys.argv[0], *arguments], one_input)
+            atheris.Fuzz()
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 if __name__ == "__main__":

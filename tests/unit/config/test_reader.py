@@ -15,6 +15,15 @@ def test_first_definition_wins() -> None:
     ]
 
 
+@pytest.mark.parametrize("unread", ["timeout 10", "timeout\t= 10"])
+def test_definition_that_upstream_reads_wins(unread: str) -> None:
+    assert good(CLIENT + f"{unread}\n").config.links[0].timeout == 10
+    assert good(CLIENT + f"{unread}\ntimeout = 20\n").config.links[0].timeout == 20
+    assert warnings_of(CLIENT + f"{unread}\ntimeout = 20\n") == [
+        "f:8: timeout: already set as timeout in line 9, which counts; give it once"
+    ]
+
+
 def test_empty_definition_does_not_count() -> None:
     assert good(CLIENT + "timeout =\ntimeout = 20\n", strict=True).config.links[0].timeout == 20
 
