@@ -12,8 +12,6 @@ mistake made there is not made here as well; nothing in the daemon imports it.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gzip
 import logging
 import os
 import struct
@@ -40,7 +38,7 @@ from scapy.fields import (
 )
 from scapy.layers import ppp  # noqa: F401  registers PPP and PPPoE, which DSL lines are captured with
 from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import PcapNgReader, PcapReader
@@ -196,18 +194,14 @@ class DamagedError(Exception):
 class _WatchedFile:
     """A capture's file that notices where a record is cut off, which scapy's readers take for the end."""
 
-    def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.between_records = False
         """Set before a record is read: the file may end here."""
         self.cut = False
 
     def read(self, size: int) -> bytes:
-        try:
-            data = self._file.read(size) if size <= _LARGEST_READ else b""
-        except EOFError:  # gzip: its stream ends early
-            data = b""
-            self.between_records = False
+        data = self._file.read(size) if size <= _LARGEST_READ else b""
         if len(data) < size and (data or not self.between_records):
             self.cut = True
         self.between_records = False
@@ -240,17 +234,6 @@ class _Collector(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-@contextlib.contextmanager
-def _open_capture(path: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
-    """A capture's bytes, unpacked where it is gzipped."""
-    with open(path, "rb") as file:
-        if file.peek(2)[:2] == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield unpacked
-        else:
-            yield file
-
-
 def read_capture(path: str) -> Iterator[Packet]:
     """The packets of a pcap or pcapng file, one by one. Raises DamagedError where it cannot go on."""
     logger = logging.getLogger("scapy")
@@ -258,7 +241,7 @@ def read_capture(path: str) -> Iterator[Packet]:
     propagate, handlers = logger.propagate, logger.handlers
     logger.propagate, logger.handlers = False, [collector]
     try:
-        with _open_capture(path) as file:
+        with open(path, "rb") as file:
             watched = _WatchedFile(file)
             reader = PcapReader(watched)  # type: ignore[arg-type]  # read() is all that it calls
             while True:
@@ -294,6 +277,12 @@ def is_plausible(packet: Packet) -> bool:
         and packet.len >= 1
         and packet.len == len(bytes(packet.payload))
     )
+
+
+def is_fragment(packet: Packet) -> bool:
+    """Whether a captured packet is a part of an IP packet, outside of any tunnel in it."""
+    ip = packet.getlayer(IP)
+    return (ip is not None and (ip.frag > 0 or bool(ip.flags.MF))) or IPv6ExtHdrFragment in packet
 
 
 def split_segments(data: bytes) -> list[bytes]:
@@ -365,10 +354,14 @@ class Decoder:
         self.counts: Counter[str] = Counter()
         self.opened = 0
         self.not_opened = 0
+        self.fragments = 0
         self.other_packets = 0
 
     def lines(self, packet: Packet) -> Iterator[str]:
         """One line per MLVPN datagram in a captured packet, with `show` followed by its fields."""
+        if is_fragment(packet):
+            self.fragments += 1
+            return
         udp = packet.getlayer(UDP)
         if udp is None or (self._ports and not self._ports & {udp.sport, udp.dport}):
             self.other_packets += 1
@@ -420,8 +413,8 @@ class Decoder:
         """The counts, for the end."""
         types = ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items())) or "none"
         return (
-            f"{sum(self.counts.values())} MLVPN datagrams: {types}; {self.opened} opened,"
-            f" {self.not_opened} not opened; {self.other_packets} other packets"
+            f"{sum(self.counts.values())} MLVPN datagrams: {types}; {self.opened} opened, {self.not_opened} not opened;"
+            f" {self.fragments} IP fragments, not read; {self.other_packets} other packets"
         )
 
 
@@ -451,14 +444,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     decode.add_argument("file", metavar="FILE", help="a capture, as tcpdump and wireshark write it")
     decode.add_argument("--password-file", metavar="FILE", required=True, help="the password is its first line")
-    decode.add_argument(
-        "--port",
-        metavar="N",
-        type=_port,
-        action="append",
-        default=[],
-        help="take UDP from or to this port (may be repeated); else whatever has a sane MLVPN header",
-    )
+    port_help = "UDP from or to this port (may be repeated); else whatever has a sane MLVPN header"
+    decode.add_argument("--port", metavar="N", type=_port, action="append", default=[], help=port_help)
     decode.add_argument("--cleartext", action="store_true", help="the tunnel has cleartext_data = 1")
     decode.add_argument("--tap", action="store_true", help="the tunnel carries Ethernet frames")
     decode.add_argument("--show", action="store_true", help="print all fields of each packet")
@@ -475,13 +462,8 @@ def _decode(arguments: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         return complain(f"{arguments.password_file}: {reason}")
-    decoder = Decoder(
-        key,
-        ports=frozenset(arguments.port),
-        cleartext=arguments.cleartext,
-        tap=arguments.tap,
-        show=arguments.show,
-    )
+    ports = frozenset(arguments.port)
+    decoder = Decoder(key, ports=ports, cleartext=arguments.cleartext, tap=arguments.tap, show=arguments.show)
     status = 0
     try:
         for packet in read_capture(arguments.file):

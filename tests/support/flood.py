@@ -13,7 +13,8 @@ from scapy.layers.inet6 import IPv6
 
 from mlvpnd.scapy_layer import DATA, MLVPN, TYPES, derive_key, seal
 
-from .peer import Address, in_namespace
+from .lab import Host
+from .peer import Address
 
 _SLICE = 0.001
 """Seconds slept when nothing is due: 20 datagrams at 20 000 a second."""
@@ -118,14 +119,15 @@ def truncated(datagrams: Sequence[bytes], *, seed: int = 0) -> list[bytes]:
 
 
 def spoofed(datagrams: Iterable[bytes], source: Address, target: Address) -> list[bytes]:
-    """Whole IP packets that claim to come from `source`, for a `raw_socket` and a flood to (host of `target`, 0)."""
+    """Whole IP packets that claim to come from `source`, for a `raw_socket` and a flood to (host of `target`, 0).
+
+    The system does not fragment them: what is over the MTU counts as refused.
+    """
     ip = IPv6(src=source[0], dst=target[0]) if ":" in target[0] else IP(src=source[0], dst=target[0])
     return [bytes(ip / UDP(sport=source[1], dport=target[1]) / datagram) for datagram in datagrams]
 
 
-def raw_socket(*, ipv6: bool = False, namespace: str | None = None) -> socket.socket:
-    """A socket that takes whole IP packets, header included. Needs root."""
+def raw_socket(*, ipv6: bool = False, host: Host | None = None) -> socket.socket:
+    """A socket that takes whole IP packets, header included, on a lab's host (None: here). Needs root."""
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
-    return in_namespace(
-        namespace, lambda: socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_RAW)
-    )
+    return (socket.socket if host is None else host.socket)(family, socket.SOCK_RAW, socket.IPPROTO_RAW)

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from pyroute2 import netns  # type: ignore[import-untyped]  # it has no stubs
 from scapy.packet import Packet
 
 from mlvpnd.scapy_layer import (
@@ -37,6 +36,8 @@ from mlvpnd.scapy_layer import (
     plaintext,
     seal,
 )
+
+from .lab import Host
 
 Address = tuple[str, int]
 
@@ -102,46 +103,17 @@ class _Echo:
         return (stamp + int((now - self.at) * 1000)) & 0xFFFF
 
 
-def in_namespace(namespace: str | None, make: Callable[[], socket.socket]) -> socket.socket:
-    """A socket made in a network namespace (None: here), where it stays for its life.
-
-    Only a short-lived thread enters the namespace, so that nothing else of the process does.
-    """
-    if namespace is None:
-        return make()
-    made: list[socket.socket] = []
-    failed: list[BaseException] = []
-
-    def enter() -> None:
-        try:
-            netns.setns(namespace, flags=0)
-            made.append(make())
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return made[0]
-
-
-def udp_socket(address: Address, *, namespace: str | None = None) -> socket.socket:
-    """A UDP socket bound to `address`, IPv4 or IPv6; port 0 takes a free one."""
-
-    def make() -> socket.socket:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(address)
-        except OSError:
-            sock.close()
-            raise
-        return sock
-
-    return in_namespace(namespace, make)
+def udp_socket(address: Address, *, host: Host | None = None) -> socket.socket:
+    """A UDP socket bound to `address`, IPv4 or IPv6, on a lab's host (None: here); port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    sock = (socket.socket if host is None else host.socket)(family, socket.SOCK_DGRAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def altered(datagram: bytes, **fields: int) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import gzip
 import re
 import struct
 import subprocess
@@ -15,8 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
 from scapy.layers.l2 import CookedLinux, Ether
 from scapy.layers.ppp import PPP, PPPoE
 from scapy.packet import Packet, Raw
@@ -290,7 +289,7 @@ def test_decode_boxed(decoding: Decoding) -> None:
     ]
     assert decoding.totals == (
         "6 MLVPN datagrams: 1 AUTH, 1 AUTH_OK, 2 DATA, 1 DISCONNECT, 1 KEEPALIVE; 6 opened, 0 not opened;"
-        " 0 other packets"
+        " 0 IP fragments, not read; 0 other packets"
     )
 
 
@@ -335,12 +334,8 @@ def test_decode_links_other_than_ethernet(decoding: Decoding, below: Packet) -> 
     assert "1 opened" in decoding.totals
 
 
-def test_decode_pcapng_and_gzip(decoding: Decoding) -> None:
+def test_decode_pcapng(decoding: Decoding) -> None:
     wrpcapng(str(decoding.capture), conversation())
-    assert decoding() == 0
-    assert "6 opened" in decoding.totals
-    whole = decoding.capture.read_bytes()
-    decoding.capture.write_bytes(gzip.compress(whole))
     assert decoding() == 0
     assert "6 opened" in decoding.totals
 
@@ -358,6 +353,20 @@ def test_decode_segmentation_offload(decoding: Decoding) -> None:
     write(decoding.capture, [ETHER / IP() / UDP() / b"".join(datagrams)])
     assert decoding() == 0
     assert decoding.totals.startswith("6 MLVPN datagrams: 5 DATA, 1 KEEPALIVE; 6 opened")
+
+
+@pytest.mark.parametrize("form", ["ipv4", "ipv6"])
+def test_decode_counts_fragments(decoding: Decoding, form: str) -> None:
+    udp = UDP() / seal(MLVPN() / bytes(1432), KEY)
+    whole6 = IPv6(src="::1", dst="::2") / IPv6ExtHdrFragment() / udp
+    parts = (
+        fragment(IP() / udp, fragsize=1480)  # type: ignore[no-untyped-call]  # scapy types it not
+        if form == "ipv4"
+        else fragment6(whole6, 1500)  # type: ignore[no-untyped-call]  # nor this
+    )
+    write(decoding.capture, [*(ETHER / part for part in parts), *conversation()])
+    assert decoding() == 0
+    assert "6 opened, 0 not opened; 2 IP fragments, not read; 0 other packets" in decoding.totals
 
 
 def test_split_needs_segments_of_one_size() -> None:
@@ -387,9 +396,11 @@ def test_decode_port_takes_what_has_no_sane_header(decoding: Decoding) -> None:
     assert decoding.lines[0].endswith(" malformed length 5 not opened: shorter than a header")
     assert " type-40 version 9 " in decoding.lines[1]
     assert decoding.lines[1].endswith(" length 28 not opened: len says 500, 0 bytes are there")
-    assert "1 malformed, 1 type-40; 6 opened, 2 not opened; 2 other packets" in decoding.totals
+    assert (
+        "1 malformed, 1 type-40; 6 opened, 2 not opened; 0 IP fragments, not read; 2 other packets" in decoding.totals
+    )
     assert decoding() == 0
-    assert "7 opened, 0 not opened; 3 other packets" in decoding.totals
+    assert "7 opened, 0 not opened; 0 IP fragments, not read; 3 other packets" in decoding.totals
 
 
 def test_decode_unexpected_control_payload(decoding: Decoding) -> None:
@@ -403,7 +414,9 @@ def test_decode_unexpected_control_payload(decoding: Decoding) -> None:
 def test_decode_other_protocols(decoding: Decoding) -> None:
     write(decoding.capture, [ETHER / IP() / TCP(), ETHER / IP() / UDP() / b"other", ETHER / b"garbage"])
     assert decoding() == 1
-    assert decoding.lines == ["0 MLVPN datagrams: none; 0 opened, 0 not opened; 3 other packets"]
+    assert decoding.lines == [
+        "0 MLVPN datagrams: none; 0 opened, 0 not opened; 0 IP fragments, not read; 3 other packets"
+    ]
     assert decoding.errors == "mlvpnd.scapy_layer: no MLVPN datagram found\n"
 
 
@@ -436,13 +449,6 @@ def test_decode_truncated_after_good_packets_prints_them(decoding: Decoding) -> 
     assert decoding() == 1
     assert decoding.totals.startswith("5 MLVPN datagrams")
     assert decoding.errors.endswith("capture.pcap: the file ends inside a record\n")
-
-
-def test_decode_truncated_gzip(decoding: Decoding) -> None:
-    write(decoding.capture, conversation())
-    decoding.capture.write_bytes(gzip.compress(decoding.capture.read_bytes())[:-20])
-    assert decoding() == 1
-    assert "the file ends inside a record" in decoding.errors
 
 
 def test_decode_hostile_record_length_takes_no_memory(decoding: Decoding) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +10,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import Ether
 
 from mlvpnd.scapy_layer import AUTH, AUTH_OK, DATA, DISCONNECT, KEEPALIVE, MLVPN, NO_TIMESTAMP
-from tests.support.peer import ScapyPeer, Style, altered, in_namespace, udp_socket
+from tests.support.peer import ScapyPeer, Style, altered, udp_socket
 
 PASSWORD = b"secret"
 THERE = bytes(IP(src="10.42.43.1", dst="10.42.43.2") / ICMP() / b"there")
@@ -229,13 +228,3 @@ def test_refused_port_is_no_failure(pair: Pair) -> None:
     client.send_raw(b"x", to=address)
     assert client.receive(1) is None
     assert [error.__class__ for error in client.send_errors] == [ConnectionRefusedError]
-
-
-def test_missing_namespace_is_an_error() -> None:
-    with pytest.raises(OSError, match="no-such-namespace"):
-        udp_socket(("127.0.0.1", 0), namespace="no-such-namespace")
-
-
-def test_in_namespace_without_one_is_here() -> None:
-    with in_namespace(None, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
-        assert sock.fileno() >= 0
