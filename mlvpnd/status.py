@@ -247,7 +247,8 @@ def _link_members(link: LinkStatus) -> dict[str, object]:
 
 
 def _block(members: Mapping[str, object]) -> str:
-    return "{\n" + ",\n".join(f"   {json.dumps(key)}: {json.dumps(value)}" for key, value in members.items()) + "\n}"
+    """An object with a line for each member."""
+    return "{\n   " + json.dumps(members, separators=(",\n   ", ": "))[1:-1] + "\n}"
 
 
 def _ms(value: float) -> float:
@@ -256,7 +257,8 @@ def _ms(value: float) -> float:
 
 # Metrics.
 
-_Sample = tuple[Mapping[str, str], float]
+_Sample = tuple[str, float]
+"""Labels as they are written, and the value."""
 
 
 def to_metrics(status: TunnelStatus) -> str:
@@ -270,7 +272,7 @@ def to_metrics(status: TunnelStatus) -> str:
         lines.append(f"# HELP {name} {explained}")
         lines.append(f"# TYPE {name} {kind}")
         for labels, value in samples:
-            lines.append(f"{name}{_labels(labels)} {_number(value)}")
+            lines.append(f"{name}{labels} {_number(value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -279,16 +281,17 @@ _LinkValue = Callable[[LinkStatus], float | None]
 
 
 def _upstream_families(status: TunnelStatus) -> Iterator[_Family]:
-    yield "uptime", "gauge", "Start time, Unix seconds.", [({}, int(status.started_at))]
+    yield "uptime", "gauge", "Start time, Unix seconds.", [("", int(status.started_at))]
     yield (
         "last_reload",
         "gauge",
         "Time of the start or the last good reload, Unix seconds.",
         [({}, int(status.reloaded_at))],
     )
-    yield "pid", "gauge", "Process id.", [({}, status.pid)]
+    yield "pid", "gauge", "Process id.", [("", status.pid)]
+    links = [(_labels(tunnel=link.name), link) for link in newest_first(status)]
     for name, kind, explained, value in _UPSTREAM_LINK_FAMILIES:
-        yield name, kind, explained, _per_link(status, "tunnel", value)
+        yield name, kind, explained, _per_link(links, value)
 
 
 _UPSTREAM_LINK_FAMILIES: Sequence[tuple[str, str, str, _LinkValue]] = (
@@ -312,14 +315,14 @@ _UPSTREAM_LINK_FAMILIES: Sequence[tuple[str, str, str, _LinkValue]] = (
 
 def _families(status: TunnelStatus) -> Iterator[_Family]:
     reorder = status.reorder
-    info = {
-        "version": __version__,
-        "tunnel": status.name,
-        "interface": status.interface,
-        "type": status.kind,
-        "data_plane": status.data_plane,
-        "tier": status.tier,
-    }
+    info = _labels(
+        version=__version__,
+        tunnel=status.name,
+        interface=status.interface,
+        type=status.kind,
+        data_plane=status.data_plane,
+        tier=status.tier,
+    )
     yield "mlvpn_info", "gauge", "What runs; always 1.", [(info, 1)]
     for name, kind, explained, value in (
         ("start_time_seconds", "gauge", "Start time, Unix seconds.", status.started_at),
@@ -335,26 +338,27 @@ def _families(status: TunnelStatus) -> Iterator[_Family]:
         ("reorder_timeouts_total", "counter", "Holes given up at their deadline.", reorder.timeouts),
         ("reorder_duplicate_packets_total", "counter", "Packets that were waiting already.", reorder.duplicates),
     ):
-        yield f"mlvpn_{name}", kind, explained, [({}, value)]
+        yield f"mlvpn_{name}", kind, explained, [("", value)]
     yield (
         "mlvpn_dropped_packets_total",
         "counter",
         "Packets that went nowhere and belong to no link, by reason.",
-        [({"reason": reason}, count) for reason, count in status.drops.items()],
+        [(_labels(reason=reason), count) for reason, count in status.drops.items()],
     )
     link_info: list[_Sample] = [
-        ({"link": link.name, "mode": link.mode, "local": link.local, "peer": link.peer, "device": link.device}, 1)
+        (_labels(link=link.name, mode=link.mode, local=link.local, peer=link.peer, device=link.device), 1)
         for link in newest_first(status)
     ]
     yield "mlvpn_link_info", "gauge", "A link's live addresses; always 1.", link_info
+    links = [(_labels(link=link.name), link) for link in newest_first(status)]
     for name, kind, explained, of_link in _LINK_FAMILIES:
-        yield f"mlvpn_link_{name}", kind, explained, _per_link(status, "link", of_link)
+        yield f"mlvpn_link_{name}", kind, explained, _per_link(links, of_link)
     yield (
         "mlvpn_link_dropped_packets_total",
         "counter",
         "A link's datagrams and packets that went nowhere, by reason.",
         [
-            ({"link": link.name, "reason": reason}, count)
+            (_labels(link=link.name, reason=reason), count)
             for link in newest_first(status)
             for reason, count in link.drops.items()
         ],
@@ -387,13 +391,13 @@ _LINK_FAMILIES: Sequence[tuple[str, str, str, _LinkValue]] = (
 )
 
 
-def _per_link(status: TunnelStatus, label: str, value: _LinkValue) -> list[_Sample]:
-    values = ((link, value(link)) for link in newest_first(status))
-    return [({label: link.name}, found) for link, found in values if found is not None]
+def _per_link(links: Sequence[tuple[str, LinkStatus]], value: _LinkValue) -> list[_Sample]:
+    values = ((labels, value(link)) for labels, link in links)
+    return [(labels, found) for labels, found in values if found is not None]
 
 
-def _labels(labels: Mapping[str, str]) -> str:
-    return "{" + ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items()) + "}" if labels else ""
+def _labels(**labels: str) -> str:
+    return "{" + ",".join(f'{key}="{_escape(text)}"' for key, text in labels.items()) + "}"
 
 
 def _escape(text: str) -> str:

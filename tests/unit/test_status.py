@@ -1,0 +1,293 @@
+"""What status renders: upstream's title, JSON and metrics, and what was added."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from mlvpnd import __version__, status
+from mlvpnd.status import LinkState, LinkStatus, ReorderStatus, TunnelStatus, format_address
+
+START = 1795333267
+
+
+def link(name: str, state: LinkState = LinkState.CONNECTED, **more: object) -> LinkStatus:
+    """A link with the values of upstream's example."""
+    values: dict[str, object] = {
+        "mode": "server",
+        "bindaddr": "127.0.0.1",
+        "bindport": "5081",
+        "last_packet_at": START + 0.9,
+        "timeout": 5,
+        "state_since": START + 1.5,
+    }
+    return LinkStatus(name=name, status=state, **{**values, **more})  # type: ignore[arg-type]
+
+
+def tunnel(*links: LinkStatus, **more: object) -> TunnelStatus:
+    """A tunnel with the values of upstream's example."""
+    values: dict[str, object] = {
+        "name": "mlvpn",
+        "interface": "mlvpn0",
+        "kind": "tun",
+        "started_at": START + 0.7,
+        "reloaded_at": START + 60.2,
+        "now": START + 100.9,
+        "pid": 4711,
+        "mtu": 1428,
+    }
+    return TunnelStatus(links=links, **{**values, **more})  # type: ignore[arg-type]
+
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def samples(text: str) -> Samples:
+    """Every sample that Prometheus' parser finds, by name and labels; fails on doubles."""
+    found: Samples = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (("192.0.2.1", 5080), "192.0.2.1:5080"),
+        (("2001:db8::1", 5080, 0, 0), "[2001:db8::1]:5080"),
+        (("2001:DB8:0::1", 5080), "[2001:db8::1]:5080"),
+        (("::ffff:192.0.2.1", 5080, 0, 0), "192.0.2.1:5080"),
+        (("fe80::1", 5080, 0, 2), "[fe80::1%2]:5080"),
+        (("fe80::1%eth0", 5080, 0, 2), "[fe80::1%eth0]:5080"),
+        (("no address", 1), "no address:1"),
+        (None, ""),
+    ],
+)
+def test_format_address(address: status.Address | None, text: str) -> None:
+    assert format_address(address) == text
+
+
+def test_states_are_upstreams() -> None:
+    assert [(state.number, state.word, state.mark, state.up) for state in LinkState] == [
+        (0, "disconnected", "!", False),
+        (1, "waiting peer", "!", False),
+        (2, "connected", "@", True),
+        (3, "lossy link", "~", True),
+        (4, "slow link", "~", True),
+    ]
+
+
+def test_title_has_the_newest_link_first() -> None:
+    assert status.title(tunnel(link("t1"), link("t2", LinkState.WAITING))) == "mlvpn !t2 @t1"
+    assert status.title(
+        tunnel(link("adsl"), link("3g", LinkState.LOSSY), link("wifi", LinkState.SLOW), name="home")
+    ) == ("home ~wifi ~3g @adsl")
+
+
+def test_title_cuts_long_names_and_leaves_an_empty_one_out() -> None:
+    assert status.title(tunnel(link("x" * 28 + "cut"), name="")) == "@" + "x" * 28
+    assert status.title(tunnel()) == "mlvpn"
+
+
+def test_json_is_upstreams_with_more() -> None:
+    text = status.to_json(tunnel(link("t1"), link("t2", LinkState.DISCONNECTED)))
+    found = json.loads(text)
+    upstream = {"name", "version", "uptime", "last_reload", "pid", "tuntap", "tunnels"}
+    assert {key: found[key] for key in found if key in upstream - {"tunnels"}} == {
+        "name": "mlvpn",
+        "version": "1.1",
+        "uptime": START,
+        "last_reload": START + 60,
+        "pid": 4711,
+        "tuntap": {"type": "tun", "name": "mlvpn0", "mtu": 1428},
+    }
+    assert [key for key in found if key in upstream] == [
+        "name",
+        "version",
+        "uptime",
+        "last_reload",
+        "pid",
+        "tuntap",
+        "tunnels",
+    ]
+    assert [one["name"] for one in found["tunnels"]] == ["t2", "t1"]
+    assert list(found["tunnels"][0].items())[:17] == [
+        ("name", "t2"),
+        ("mode", "server"),
+        ("bindaddr", "127.0.0.1"),
+        ("bindport", "5081"),
+        ("destaddr", ""),
+        ("destport", ""),
+        ("status", "disconnected"),
+        ("sentpackets", 0),
+        ("recvpackets", 0),
+        ("sentbytes", 0),
+        ("recvbytes", 0),
+        ("bandwidth", 0),
+        ("srtt", 1000),
+        ("loss", 0),
+        ("disconnects", 0),
+        ("last_packet", START),
+        ("timeout", 5),
+    ]
+
+
+def test_json_keeps_upstreams_lines() -> None:
+    lines = status.to_json(tunnel(link("t1"))).split("\n")
+    assert lines[0] == '{"name": "mlvpn",'
+    assert lines[1] == '"version": "1.1",'
+    assert '   "status": "connected",' in lines
+    assert lines[-2:] == ["}", "]}"]
+
+
+def test_json_has_what_upstream_lacks() -> None:
+    found = json.loads(
+        status.to_json(
+            tunnel(
+                link(
+                    "t1",
+                    has_rtt=True,
+                    srtt_ms=42.26,
+                    rttvar_ms=3.14,
+                    min_rtt_ms=40.0,
+                    loss_percent=3,
+                    peer="192.0.2.1:5080",
+                    local="192.0.2.2:41000",
+                    bandwidth_upload=125000,
+                    share=2 / 3,
+                    drops={"replayed": 2},
+                ),
+                link(
+                    "t2", LinkState.WAITING, reason="timeout", last_error="Network is unreachable", fallback_only=True
+                ),
+                name="home",
+                tier="normal",
+                drops={"no_link": 7},
+                reorder=ReorderStatus(size=64, held=3, wait_seconds=0.0255, late=1, timeouts=2, duplicates=4),
+                tun_packets_read=10,
+                tun_packets_written=20,
+                tun_drops=1,
+            )
+        )
+    )
+    second, first = found["tunnels"]
+    assert found["mlvpnd_version"] == __version__
+    assert (found["tunnel"], found["start_time"], found["uptime_seconds"]) == ("home", START, 100)
+    assert (found["data_plane"], found["tier"], found["drops"]) == ("reference", "normal", {"no_link": 7})
+    assert found["packets"] == {"tun_read": 10, "tun_written": 20, "tun_dropped": 1}
+    assert found["reorder"] == {"size": 64, "held": 3, "wait_ms": 25.5, "late": 1, "timeouts": 2, "duplicates": 4}
+    assert (first["srtt"], first["srtt_ms"], first["rttvar_ms"], first["min_rtt_ms"]) == (42, 42.3, 3.1, 40.0)
+    assert (first["bandwidth"], first["share"], first["loss"], first["up"]) == (125000, 0.6667, 3, True)
+    assert (first["peer"], first["local"], first["drops"]) == ("192.0.2.1:5080", "192.0.2.2:41000", {"replayed": 2})
+    assert (second["srtt"], second["srtt_ms"], second["rttvar_ms"], second["min_rtt_ms"]) == (1000, None, None, None)
+    assert (second["reason"], second["last_error"]) == ("timeout", "Network is unreachable")
+    assert (second["up"], second["fallback_only"], second["state_since"]) == (False, True, START + 1)
+
+
+def test_uptime_is_not_negative_after_a_clock_step() -> None:
+    assert json.loads(status.to_json(tunnel(now=START - 5000)))["uptime_seconds"] == 0
+
+
+HOSTILE = [
+    'a"b',
+    "back\\slash",
+    "new\nline",
+    'all\\"\n\\n',
+    "{}",
+    "tab\t",
+    "\x00\x1b[31m",
+    "käse",
+    '"} 1\ninjected 1\n',
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_escaped(name: str) -> None:
+    one = tunnel(link(name, peer=name), link("other"), name=name, interface=name)
+    found = json.loads(status.to_json(one))
+    assert (found["tunnel"], found["tuntap"]["name"], found["tunnels"][1]["name"]) == (name, name, name)
+    parsed = samples(status.to_metrics(one))
+    assert parsed["connected", (("tunnel", name),)] == 1
+    assert ("injected", ()) not in parsed
+
+
+@pytest.mark.parametrize("count", [0, 1, 12, 128])
+def test_any_number_of_links(count: int) -> None:
+    one = tunnel(*(link(f"link{number}") for number in range(count)))
+    names = [f"link{number}" for number in reversed(range(count))]
+    assert [found["name"] for found in json.loads(status.to_json(one))["tunnels"]] == names
+    parsed = samples(status.to_metrics(one))
+    assert [dict(labels)["tunnel"] for name, labels in parsed if name == "connected"] == names
+
+
+UPSTREAM_LINK_METRICS = (
+    "disconnected waitingpeer connected lossy slow sentpackets recvpackets sentbytes recvbytes bandwidth srtt loss "
+    "disconnects last_packet timeout"
+).split()
+
+
+def test_metrics_keep_upstreams_names_units_and_order() -> None:
+    one = tunnel(link("t1", LinkState.WAITING, sent_packets=7, bandwidth_upload=1000, loss_percent=4))
+    text = status.to_metrics(one)
+    lines = [line for line in text.splitlines() if not line.startswith(("#", "mlvpn_"))]
+    assert [re.split(r"[ {]", line)[0] for line in lines] == ["uptime", "last_reload", "pid", *UPSTREAM_LINK_METRICS]
+    for expected in (
+        f"uptime {START}",
+        f"last_reload {START + 60}",
+        "pid 4711",
+        'disconnected{tunnel="t1"} 0',
+        'waitingpeer{tunnel="t1"} 1',
+        'sentpackets{tunnel="t1"} 7',
+        'bandwidth{tunnel="t1"} 1000',
+        'srtt{tunnel="t1"} 1000',
+        'loss{tunnel="t1"} 4',
+        f'last_packet{{tunnel="t1"}} {START}',
+        'timeout{tunnel="t1"} 5',
+    ):
+        assert expected in lines
+
+
+@pytest.mark.parametrize("state", LinkState)
+def test_exactly_one_state_metric_is_set(state: LinkState) -> None:
+    parsed = samples(status.to_metrics(tunnel(link("t1", state))))
+    values = [parsed[name, (("tunnel", "t1"),)] for name in UPSTREAM_LINK_METRICS[:5]]
+    assert values == [float(number == state.number) for number in range(5)]
+
+
+def test_metrics_are_families_with_help_and_type_in_base_units() -> None:
+    one = tunnel(
+        link("t1", has_rtt=True, srtt_ms=42.5, rttvar_ms=2.0, min_rtt_ms=40.0, loss_percent=3, drops={"replayed": 2}),
+        link("t2", LinkState.LOSSY),
+        drops={"no_link": 7},
+        reorder=ReorderStatus(size=64, late=1),
+    )
+    text = status.to_metrics(one)
+    parsed = samples(text)
+    assert parsed["mlvpn_link_srtt_seconds", (("link", "t1"),)] == 0.0425
+    assert ("mlvpn_link_srtt_seconds", (("link", "t2"),)) not in parsed
+    assert parsed["mlvpn_link_loss_ratio", (("link", "t1"),)] == 0.03
+    assert parsed["mlvpn_link_state", (("link", "t2"),)] == 3
+    assert parsed["mlvpn_link_dropped_packets_total", (("link", "t1"), ("reason", "replayed"))] == 2
+    assert parsed["mlvpn_dropped_packets_total", (("reason", "no_link"),)] == 7
+    assert parsed["mlvpn_reorder_late_packets_total", ()] == 1
+    assert text.endswith("\n")
+
+    families = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
+    assert len(families) == len({name for name, _ in families})
+    assert re.findall(r"^# HELP (\S+) \S", text, re.MULTILINE) == [name for name, _ in families]
+    for name, kind in families:
+        assert (kind == "counter") == name.endswith("_total")
+    seen = [re.split(r"[ {]", line)[0] for line in text.splitlines() if not line.startswith("#")]
+    assert [name for place, name in enumerate(seen) if name in seen[:place] and seen[place - 1] != name] == []
+
+
+def test_a_snapshot_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        link("t1").name = "t2"  # type: ignore[misc]
