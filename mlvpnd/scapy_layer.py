@@ -244,13 +244,14 @@ def read_capture(path: str) -> Iterator[Packet]:
         with open(path, "rb") as file:
             watched = _WatchedFile(file)
             reader = PcapReader(watched)  # type: ignore[arg-type]  # read() is all that it calls
-            while True:
+            while not collector.lines:  # at first: a kind of link that scapy does not know
                 watched.between_records = True
                 try:
                     packet = reader.read_packet()
                 except EOFError:
                     break
                 yield packet
+                collector.lines.clear()  # those about packets, not about the file
             # scapy's pcapng reader passes over blocks without packets, so `cut` is about pcap alone.
             whole = watched.ends_in_a_block() if isinstance(reader, PcapNgReader) else not watched.cut
         if collector.lines:

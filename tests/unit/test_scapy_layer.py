@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import logging
 import re
 import struct
 import subprocess
@@ -449,6 +450,24 @@ def test_decode_truncated_after_good_packets_prints_them(decoding: Decoding) -> 
     assert decoding() == 1
     assert decoding.totals.startswith("5 MLVPN datagrams")
     assert decoding.errors.endswith("capture.pcap: the file ends inside a record\n")
+
+
+def test_decode_names_a_kind_of_link_that_is_unknown(decoding: Decoding) -> None:
+    write(decoding.capture, conversation(), linktype=147)
+    assert decoding() == 1
+    assert "unknown LL type [147]" in decoding.errors
+
+
+def test_decode_warning_about_a_packet_is_no_damage(decoding: Decoding, monkeypatch: pytest.MonkeyPatch) -> None:
+    def warn(data: bytes, *, tap: bool) -> Packet:
+        logging.getLogger("scapy.runtime").warning("strange packet")
+        return Raw(data)
+
+    monkeypatch.setattr(scapy_layer, "inner_packet", warn)
+    write(decoding.capture, conversation())
+    assert decoding() == 0
+    assert decoding.errors == ""
+    assert "6 opened" in decoding.totals
 
 
 def test_decode_hostile_record_length_takes_no_memory(decoding: Decoding) -> None:
