@@ -42,6 +42,7 @@ _LATE_MODULES = (
     "encodings.ascii",
     "encodings.idna",
     "encodings.latin_1",
+    "encodings.punycode",
     "linecache",
     "stringprep",
     "tokenize",

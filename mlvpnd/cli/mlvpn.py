@@ -56,11 +56,12 @@ def start(options: Options) -> int:
 def parse(arguments: list[str]) -> tuple[Options, list[str]]:
     """The options, and remarks on what is ignored. Exits for --help, --version (0) and wrong usage (2)."""
     parser = _parser()
-    found, others = parser.parse_known_args(_with_two_dashes(arguments))
-    unknown = [word for word in others if word.startswith("-") and word not in ("-", "--")]
+    words, others = _with_two_dashes(arguments)
+    found, more = parser.parse_known_args(words)
+    unknown = [word for word in more if word.startswith("-") and word != "-"]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    remarks = [f"argument {word} ignored" for word in others if word != "--"]
+    remarks = [f"argument {word} ignored" for word in more + others]
     tokens: list[str] = found.token
     if len(tokens) > MAX_DEBUG_TOKENS:
         remarks.append(f"-D: {len(tokens)} tokens given, all after the first {MAX_DEBUG_TOKENS} are ignored")
@@ -104,17 +105,20 @@ def _token_help() -> str:
     return "as --debug, with the debug lines of a subsystem: " + " ".join(sorted(log.TOKENS))
 
 
-def _with_two_dashes(arguments: list[str]) -> list[str]:
-    """The guide's `-user mlvpn -debug` as `--user mlvpn --debug`; values of options are left alone."""
+def _with_two_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The guide's `-user mlvpn -debug` as `--user mlvpn --debug`, and apart from them what follows a `--`.
+
+    Values of options are left alone.
+    """
     words: list[str] = []
     previous = ""
     for position, word in enumerate(arguments):
-        if word == "--":
-            return words + arguments[position:]
         is_value = previous in _TAKES_VALUE
+        if word == "--" and not is_value:
+            return words, arguments[position + 1 :]
         words.append(f"-{word}" if word in _GUIDE_FORMS and not is_value else word)
         previous = "" if is_value else word
-    return words
+    return words, []
 
 
 def _ensure_standard_streams() -> None:

@@ -159,5 +159,6 @@ def _required(answer: _Answer) -> int:
 def _socket(answer: _Answer) -> socket.socket | None:
     if answer.descriptor is None:
         return None
-    os.set_blocking(answer.descriptor, False)
-    return socket.socket(fileno=answer.descriptor)
+    sock = socket.socket(fileno=answer.descriptor)
+    sock.settimeout(0)  # Python does not see that the descriptor is non-blocking
+    return sock

@@ -18,7 +18,6 @@ interface_name = "mlvtest%d"
 
 [adsl1]
 bindhost = "127.0.0.1"
-bindport = "0"
 remotehost = "localhost"
 remoteport = "5080"
 

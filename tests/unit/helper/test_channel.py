@@ -9,6 +9,8 @@ import pytest
 
 from mlvpnd.helper import channel
 
+from .descriptors import open_descriptors
+
 Pair = tuple[socket.socket, socket.socket]
 
 
@@ -17,10 +19,6 @@ def pair() -> Iterator[Pair]:
     one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with one, other:
         yield one, other
-
-
-def _open_descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
 
 
 def test_a_message_and_its_descriptor_arrive(pair: Pair, tmp_path: Path) -> None:
@@ -53,20 +51,20 @@ def test_a_message_of_the_largest_size(pair: Pair) -> None:
 
 def test_a_longer_message_is_an_error(pair: Pair) -> None:
     channel.send(pair[0], b"x" * 101, pair[0].fileno())
-    before = _open_descriptors()
+    before = open_descriptors()
     with pytest.raises(channel.MessageError, match="too long"):
         channel.receive(pair[1], 100)
-    assert _open_descriptors() == before
+    assert open_descriptors() == before
 
 
 @pytest.mark.parametrize("number", [2, 3, 200])
 def test_more_descriptors_are_an_error_and_closed(pair: Pair, number: int) -> None:
     rights = array.array("i", [pair[0].fileno()] * number)
     pair[0].sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-    before = _open_descriptors()
+    before = open_descriptors()
     with pytest.raises(channel.MessageError, match="more than one descriptor"):
         channel.receive(pair[1], 100)
-    assert _open_descriptors() == before
+    assert open_descriptors() == before
 
 
 def test_waiting_for_a_message(pair: Pair) -> None:

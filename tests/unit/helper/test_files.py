@@ -5,6 +5,8 @@ import pytest
 
 from mlvpnd.helper.files import UnsafeFile, check_script, open_trusted_directory
 
+from .descriptors import open_descriptors
+
 
 @pytest.fixture
 def script(trusted_directory: Path) -> Path:
@@ -116,9 +118,9 @@ def test_links_to_directories_are_followed_and_checked(trusted_directory: Path) 
 
 
 def test_nothing_stays_open(trusted_directory: Path, script: Path) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     check_script(str(script))
     for path in ("/tmp/x", "/nix/x", str(script / "x")):  # noqa: S108 - refused places
         with pytest.raises(UnsafeFile):
             check_script(path)
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before

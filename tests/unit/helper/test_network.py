@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 import pytest
-from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]  # ships no types
 
 from mlvpnd.config.model import Config, Mode
 from mlvpnd.helper import network
@@ -114,8 +115,8 @@ class FakeKernel:
 def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     fake = FakeKernel()
     monkeypatch.setattr(network, "_netlink", lambda: fake)
-    monkeypatch.setattr(network.socket, "if_nametoindex", lambda _name: INDEX)
-    monkeypatch.setattr(network.socket, "if_indextoname", lambda _index: "mlvpn0")
+    monkeypatch.setattr(socket, "if_nametoindex", lambda _name: INDEX)
+    monkeypatch.setattr(socket, "if_indextoname", lambda _index: "mlvpn0")
     return fake
 
 
@@ -215,7 +216,7 @@ def test_nothing_is_undone_on_an_interface_that_is_gone(kernel: FakeKernel, monk
     def gone(_index: int) -> str:
         raise OSError(errno.ENXIO, "no such device")
 
-    monkeypatch.setattr(network.socket, "if_indextoname", gone)
+    monkeypatch.setattr(socket, "if_indextoname", gone)
     setup.withdraw()
     assert kernel.calls == []
 

@@ -63,6 +63,7 @@ def test_the_table_is_complete() -> None:
         (b'{"op": "resolve", "host": "www.example.org"}', "unknown field 'host'"),
         (b'{"op": "open-config"' + b" " * 4096 + b"}", "too long"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_anything_else_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(Refused, match=reason):

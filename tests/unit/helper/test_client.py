@@ -1,0 +1,212 @@
+"""The stubs against the real server and operations, without root: what needs root is in tests/netns/test_byhand.py."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from mlvpnd.helper import client as client_module
+from mlvpnd.helper.client import HelperClient, HelperError
+from mlvpnd.helper.operations import Operations
+from mlvpnd.helper.server import serve_connection
+
+from .descriptors import open_descriptors
+
+T = TypeVar("T")
+
+
+def _with_helper(config_path: Path, scenario: Callable[[HelperClient], Awaitable[T]]) -> T:
+    async def run() -> T:
+        operations = Operations(str(config_path), os.geteuid(), os.getegid())
+        served: list[asyncio.Task[None]] = []
+
+        def connect() -> socket.socket:
+            mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            served.append(asyncio.create_task(serve_connection(theirs, operations)))
+            return mine
+
+        try:
+            return await scenario(HelperClient(connect))
+        finally:
+            await asyncio.gather(*served)
+            await operations.close()
+
+    before = open_descriptors()
+    try:
+        return asyncio.run(run())
+    finally:
+        assert open_descriptors() == before
+
+
+def _error(config_path: Path, scenario: Callable[[HelperClient], Awaitable[object]]) -> str:
+    with pytest.raises(HelperError) as raised:
+        _with_helper(config_path, scenario)
+    return str(raised.value)
+
+
+def test_the_configuration(config_path: Path) -> None:
+    assert _with_helper(config_path, lambda helper: helper.open_config()) == config_path.read_bytes()
+
+
+def test_a_configuration_that_others_can_read(config_path: Path) -> None:
+    config_path.chmod(0o640)
+    assert "file is group/other accessible" in _error(config_path, lambda helper: helper.open_config())
+
+
+def test_a_wrong_configuration_is_handed_out_all_the_same(config_path: Path) -> None:
+    config_path.write_text("nonsense")
+    assert _with_helper(config_path, lambda helper: helper.open_config()) == b"nonsense"
+    assert "mlvpn.conf" in _error(config_path, lambda helper: helper.open_tun())
+
+
+def test_names_of_the_file(config_path: Path) -> None:
+    async def scenario(helper: HelperClient) -> None:
+        assert (socket.AF_INET, ("127.0.0.1", 5080)) in await helper.resolve("remote", "adsl1")
+        assert await helper.resolve("bind", "adsl1") == [(socket.AF_INET, ("127.0.0.1", 0))]
+        assert {family for family, _ in await helper.resolve("bind", "adsl2")} == {socket.AF_INET, socket.AF_INET6}
+
+    _with_helper(config_path, scenario)
+
+
+def test_only_links_of_the_file(config_path: Path) -> None:
+    async def tune(helper: HelperClient) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            await helper.tune_socket("nix", sock)
+
+    expected = f"no link 'nix' in {config_path}"
+    assert _error(config_path, tune) == expected
+    assert _error(config_path, lambda helper: helper.resolve("remote", "nix")) == expected
+    assert _error(config_path, lambda helper: helper.run_script("rtun_up", "nix")) == expected
+
+
+def test_sockets_are_tuned_and_bound(config_path: Path) -> None:
+    async def scenario(helper: HelperClient) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            before = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            await helper.tune_socket("adsl1", sock)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= before
+            await helper.bind_socket("adsl1", sock)
+            assert sock.getsockname()[0] == "127.0.0.1"
+
+    _with_helper(config_path, scenario)
+
+
+def test_a_socket_of_another_kind(config_path: Path) -> None:
+    async def scenario(helper: HelperClient) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            await helper.bind_socket("adsl1", sock)
+
+    assert _error(config_path, scenario) == "not a UDP socket"
+
+
+def test_no_control_socket_and_no_status_command(config_path: Path) -> None:
+    async def scenario(helper: HelperClient) -> None:
+        assert await helper.open_control() is None
+        assert await helper.run_script("tuntap_up", None) == 0
+
+    _with_helper(config_path, scenario)
+
+
+def test_the_control_socket(config_path: Path, trusted_directory: Path) -> None:
+    path = trusted_directory / "control"
+    text = config_path.read_text().replace("[general]", f'[general]\ncontrol_unix_path = "{path}"')
+    config_path.write_text(text)
+
+    async def scenario(helper: HelperClient) -> None:
+        listener = await helper.open_control()
+        assert listener is not None
+        with listener:
+            assert not listener.getblocking()
+            _reader, writer = await asyncio.open_unix_connection(path)
+            writer.close()
+
+    _with_helper(config_path, scenario)
+    assert not path.exists()
+
+
+def test_a_link_that_left_the_file_still_goes_down(config_path: Path, trusted_directory: Path) -> None:
+    script = trusted_directory / "script"
+    script.write_text(f'#!/bin/sh\necho "$@" >>{trusted_directory}/calls\n')
+    script.chmod(0o700)
+    text = config_path.read_text().replace("mlvtest%d", f'lo"\nstatuscommand = "{script}')
+    config_path.write_text(text)
+
+    async def scenario(helper: HelperClient) -> None:
+        await helper.run_script("rtun_up", "adsl2")
+        config_path.write_text(text[: text.index("[adsl2]")])
+        await helper.open_config()
+        await helper.run_script("rtun_down", "adsl2")
+        config_path.write_text("broken")
+        await helper.run_script("tuntap_down", None)
+
+    _with_helper(config_path, scenario)
+    assert (trusted_directory / "calls").read_text().splitlines() == [
+        "lo rtun_up adsl2",
+        "lo rtun_down adsl2",
+        "lo tuntap_down",
+    ]
+
+
+def test_an_interface_pattern_without_an_interface(config_path: Path) -> None:
+    expected = "interface mlvtest%d is not open"
+    assert _error(config_path, lambda helper: helper.configure_tun(ipv6_path=False)) == expected
+
+
+def test_a_helper_that_is_gone() -> None:
+    def refuse() -> socket.socket:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    with pytest.raises(HelperError, match="open-tun: helper not reached: Connection refused"):
+        asyncio.run(HelperClient(refuse).open_tun())
+
+
+def test_a_helper_that_hangs_up() -> None:
+    def connect() -> socket.socket:
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.shutdown(socket.SHUT_WR)
+        kept.append(theirs)
+        return mine
+
+    kept: list[socket.socket] = []
+    with pytest.raises(HelperError, match="open-log: refused"):
+        asyncio.run(HelperClient(connect).open_log())
+    kept[0].close()
+
+
+def test_a_helper_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect() -> socket.socket:
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        kept.append(theirs)
+        return mine
+
+    kept: list[socket.socket] = []
+    monkeypatch.setattr(client_module, "_LIMIT", 0.05)
+    with pytest.raises(HelperError, match=r"open-log: no answer after 0.05 s"):
+        asyncio.run(HelperClient(connect).open_log())
+    kept[0].close()
+
+
+def test_the_end_of_the_helper_is_noticed() -> None:
+    async def scenario() -> int:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        calls = 0
+
+        def closed() -> None:
+            nonlocal calls
+            calls += 1
+
+        with ours:
+            HelperClient(lambda: ours, ours).on_closed(closed)
+            await asyncio.sleep(0.01)
+            assert calls == 0
+            theirs.close()
+            await asyncio.sleep(0.05)
+        return calls
+
+    assert asyncio.run(scenario()) == 1

@@ -1,0 +1,138 @@
+"""The operations that need a TUN interface, with a fake one; the others are tested through the client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from mlvpnd.config.model import DeviceKind
+from mlvpnd.errors import MlvpndError
+from mlvpnd.helper import interface, requests
+from mlvpnd.helper.operations import _HANDLERS, Answer, Operations
+from mlvpnd.helper.requests import ConfigureTun, OpenTun, ScriptEvent
+
+
+class FakeTun:
+    """One interface whose MTU can be looked at."""
+
+    def __init__(self) -> None:
+        self.mtu = 1500
+        self.asked: list[tuple[str, DeviceKind]] = []
+        self.fixed = False
+
+    def open_tun(self, name: str, kind: DeviceKind) -> interface.TunDevice:
+        self.asked.append((name, kind))
+        return interface.TunDevice(os.open("/dev/null", os.O_RDWR), name.replace("%d", "7"))
+
+    def get_mtu(self, name: str) -> int:
+        if name != "mlvtest7":
+            raise interface.InterfaceError(f"cannot read the MTU of {name}: No such device")
+        return self.mtu
+
+    def set_mtu(self, name: str, mtu: int) -> None:
+        if self.fixed:
+            raise interface.InterfaceError(f"cannot set the MTU of {name} to {mtu}: Operation not permitted")
+        self.mtu = mtu
+
+
+@pytest.fixture
+def tun(monkeypatch: pytest.MonkeyPatch) -> FakeTun:
+    fake = FakeTun()
+    for name in ("open_tun", "get_mtu", "set_mtu"):
+        monkeypatch.setattr(interface, name, getattr(fake, name))
+    return fake
+
+
+def _do(config_path: Path, *asked: requests.Request) -> list[Answer]:
+    async def scenario() -> list[Answer]:
+        operations = Operations(str(config_path), os.geteuid(), os.getegid())
+        answers = [await operations.perform(request, None) for request in asked]
+        await operations.close()
+        return answers
+
+    answers = asyncio.run(scenario())
+    for answer in answers:
+        if answer.descriptor is not None:
+            os.close(answer.descriptor)
+    return answers
+
+
+def _edit(config_path: Path, old: str, new: str) -> None:
+    config_path.write_text(config_path.read_text().replace(old, new))
+
+
+def test_every_request_has_its_handler() -> None:
+    assert set(_HANDLERS) == set(requests.TABLE.values())
+
+
+def test_the_interface_is_the_files(config_path: Path, tun: FakeTun) -> None:
+    (answer,) = _do(config_path, OpenTun())
+    assert tun.asked == [("mlvtest%d", DeviceKind.TUN)]
+    assert answer.members == {"name": "mlvtest7", "mtu": 1428}
+
+
+def test_an_ipv6_literal_decides_the_mtu_at_once(config_path: Path, tun: FakeTun) -> None:
+    _edit(config_path, "localhost", "2001:db8::1")
+    assert _do(config_path, OpenTun())[0].members["mtu"] == 1408
+
+
+def test_a_tap_interface(config_path: Path, tun: FakeTun) -> None:
+    _edit(config_path, "[general]", '[general]\ntuntap = "tap"')
+    assert _do(config_path, OpenTun())[0].members["mtu"] == 1414
+    assert tun.asked == [("mlvtest%d", DeviceKind.TAP)]
+
+
+def test_the_mtu_follows_the_path(config_path: Path, tun: FakeTun) -> None:
+    answers = _do(config_path, OpenTun(), ConfigureTun(ipv6_path=True), ConfigureTun(ipv6_path=False))
+    assert [answer.members["mtu"] for answer in answers] == [1428, 1408, 1428]
+
+
+def test_an_mtu_that_is_given_stays(config_path: Path, tun: FakeTun) -> None:
+    _edit(config_path, "[general]", "[general]\nmtu = 1300")
+    answers = _do(config_path, OpenTun(), ConfigureTun(ipv6_path=True))
+    assert [answer.members["mtu"] for answer in answers] == [1300, 1300]
+
+
+def test_an_mtu_that_can_not_be_set_is_told_as_it_is(
+    config_path: Path, tun: FakeTun, log_lines: pytest.LogCaptureFixture
+) -> None:
+    tun.fixed = True
+    assert _do(config_path, OpenTun())[0].members["mtu"] == 1500
+    assert log_lines.messages == ["cannot set the MTU of mlvtest7 to 1428: Operation not permitted"]
+
+
+def test_the_last_right_file_counts_while_the_file_is_wrong(config_path: Path, tun: FakeTun) -> None:
+    async def scenario() -> None:
+        operations = Operations(str(config_path), os.geteuid(), os.getegid())
+        answer = await operations.perform(requests.OpenConfig(), None)
+        assert answer.descriptor is not None
+        os.close(answer.descriptor)
+        _edit(config_path, "[general]", "[general]\nmtu = 99999")
+        answer = await operations.perform(OpenTun(), None)
+        assert answer.members["mtu"] == 1428
+        assert answer.descriptor is not None
+        os.close(answer.descriptor)
+        await operations.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_wrong_file_at_the_start_is_an_error(config_path: Path, tun: FakeTun) -> None:
+    _edit(config_path, "password", "passwort")
+    with pytest.raises(MlvpndError, match="mlvpn.conf"):
+        _do(config_path, OpenTun())
+    assert tun.asked == []
+
+
+def test_the_script_gets_the_real_name_and_mtu(config_path: Path, tun: FakeTun, trusted_directory: Path) -> None:
+    script = trusted_directory / "script"
+    script.write_text(f'#!/bin/sh\necho "$DEVICE $MTU $*" >{trusted_directory}/call\n')
+    script.chmod(0o700)
+    _edit(config_path, "[general]", f'[general]\nstatuscommand = "{script}"')
+    tun.fixed = True
+    answers = _do(config_path, OpenTun(), requests.RunScript(ScriptEvent.TUNTAP_UP))
+    assert answers[-1].members == {"rc": 0}
+    assert (trusted_directory / "call").read_text() == "mlvtest7 1500 mlvtest7 tuntap_up\n"
