@@ -43,8 +43,12 @@ def preload() -> None:
 
 
 def run(options: Options, helper: HelperClient) -> int:
-    """Runs the tunnel to its end; returns the exit code: 0 after a clean stop, 1 after a fatal error."""
-    syslog = log.setup(options)
+    """Runs the tunnel to its end; returns the exit code: 0 after a clean stop, 1 after a fatal error.
+
+    The log is set up already: in the chroot there is no /dev/log to be found.
+    """
+    handlers = logging.getLogger(log.ROOT).handlers
+    syslog = next((handler for handler in handlers if isinstance(handler, log.SyslogHandler)), None)
     try:
         with asyncio.Runner() as runner:
             return runner.run(Daemon(options, helper, syslog).run())
