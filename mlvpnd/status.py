@@ -286,7 +286,7 @@ def _upstream_families(status: TunnelStatus) -> Iterator[_Family]:
         "last_reload",
         "gauge",
         "Time of the start or the last good reload, Unix seconds.",
-        [({}, int(status.reloaded_at))],
+        [("", int(status.reloaded_at))],
     )
     yield "pid", "gauge", "Process id.", [("", status.pid)]
     links = [(_labels(tunnel=link.name), link) for link in newest_first(status)]
