@@ -55,10 +55,12 @@ def check_script(path: str) -> None:
         raise UnsafeFile(f"{path} is not executable")
 
 
-def open_trusted_directory(path: str) -> int:
+def open_trusted_directory(path: str, *, sticky: bool = False) -> int:
     """A descriptor (O_PATH) of the directory of `path`, reached through directories that only root can change.
 
-    Symbolic links on the way are followed, and what they lead through is held to the same rule. Raises UnsafeFile.
+    Symbolic links on the way are followed, and what they lead through is held to the same rule. With `sticky`,
+    directories as /tmp will do as well, where others may make names but not change root's: enough for a file
+    that is to be made, not for one that is found. Raises UnsafeFile.
     """
     if not path.startswith("/") or "\0" in path or not os.path.basename(path):
         raise UnsafeFile(f"{path}: must be an absolute path of a file")
@@ -66,11 +68,12 @@ def open_trusted_directory(path: str) -> int:
     current = os.open("/", _WALK_FLAGS)
     links = 0
     try:
-        _check_directory(current, path)
+        _check_directory(current, path, sticky=sticky)
         while pending:
             part = pending.popleft()
             following = os.open(part, _WALK_FLAGS, dir_fd=current)
-            if stat.S_ISLNK(os.fstat(following).st_mode):
+            found = os.fstat(following)
+            if stat.S_ISLNK(found.st_mode) and found.st_uid in trusted_owners():
                 target = os.readlink("", dir_fd=following)
                 os.close(following)
                 links += 1
@@ -82,7 +85,7 @@ def open_trusted_directory(path: str) -> int:
                 following = os.open("/", _WALK_FLAGS)
             os.close(current)
             current = following
-            _check_directory(current, path)
+            _check_directory(current, path, sticky=sticky)
     except OSError as error:
         os.close(current)
         raise UnsafeFile(f"Unable to open file {path}: {_reason(error)}") from None
@@ -92,12 +95,13 @@ def open_trusted_directory(path: str) -> int:
     return current
 
 
-def _check_directory(descriptor: int, path: str) -> None:
+def _check_directory(descriptor: int, path: str, *, sticky: bool) -> None:
     found = os.fstat(descriptor)
     if not stat.S_ISDIR(found.st_mode):
         raise UnsafeFile(f"Unable to open file {path}: Not a directory")
-    # A sticky directory is no exception: whoever may create names there could have made this one.
     changeable = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid != 0)
+    if changeable and sticky and found.st_mode & stat.S_ISVTX:
+        changeable = False
     if found.st_uid not in trusted_owners() or changeable:
         name = os.readlink(f"/proc/self/fd/{descriptor}")
         raise UnsafeFile(f"{path}: directory {name} can be changed by others than root")

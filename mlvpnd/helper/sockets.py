@@ -86,10 +86,10 @@ class ControlSocket:
     def open(self, path: str) -> socket.socket:
         """A listening socket at `path`, for its owner only, who is the daemon's user; raises SocketError, UnsafeFile.
 
-        The directory must be one that only root can change: then nobody can exchange the file between
-        its making and its change of owner, and a path is as good as a descriptor.
+        The directory must be one where only root can change what is root's: then nobody can exchange the file
+        between its making and its change of owner, and a path is as good as a descriptor.
         """
-        directory = open_trusted_directory(path)
+        directory = open_trusted_directory(path, sticky=True)
         os.close(directory)
         self.remove()
         _remove_stale(path)

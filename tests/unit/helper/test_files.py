@@ -86,6 +86,27 @@ def test_a_directory_that_others_can_change(trusted_directory: Path, mode: int) 
         open_trusted_directory(str(inner / "file"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_sticky_directory_will_do_for_a_new_file(trusted_directory: Path) -> None:
+    shared = trusted_directory / "shared"
+    (shared / "ours").mkdir(parents=True)
+    (shared / "theirs").mkdir()
+    (shared / "link").symlink_to("ours")
+    os.chown(shared / "theirs", 65534, 65534)
+    os.chown(shared / "link", 65534, 65534, follow_symlinks=False)
+    shared.chmod(0o1777)
+    for path in (shared / "file", shared / "ours" / "file"):
+        os.close(open_trusted_directory(str(path), sticky=True))
+        with pytest.raises(UnsafeFile, match="can be changed by others"):
+            open_trusted_directory(str(path))
+    for path in (shared / "theirs" / "file", shared / "link" / "file"):
+        with pytest.raises(UnsafeFile):
+            open_trusted_directory(str(path), sticky=True)
+    shared.chmod(0o777)
+    with pytest.raises(UnsafeFile, match="can be changed by others"):
+        open_trusted_directory(str(shared / "file"), sticky=True)
+
+
 def test_a_directory_of_a_group(trusted_directory: Path) -> None:
     directory = trusted_directory / "shared"
     directory.mkdir()
