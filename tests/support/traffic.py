@@ -80,24 +80,24 @@ class TcpTransfer(_Traffic):
         *,
         seconds: float = 5.0,
         size: int | None = None,
-        congestion: str = "",
+        congestion: str = "cubic",
         seed: int = 1,
         patience: float = 15.0,
+        settle: float = 0.0,
     ) -> None:
         """From `sender` to `address` of `receiver`: `size` bytes, or for `seconds`.
 
-        `congestion` is a TCP congestion control, empty for the system's; the transfer fails after `patience`
-        seconds without a byte.
+        `congestion` is a TCP congestion control: that of a fresh Debian, so that the result does not depend on
+        this machine's setting. The transfer fails after `patience` seconds without a byte; the first `settle` seconds
+        are left out of its settled goodput.
         """
         common = ["--seed", str(seed), "--patience", str(patience)]
         amount = ["--seconds", str(seconds)] if size is None else ["--bytes", str(size)]
-        if congestion:
-            amount += ["--congestion", congestion]
         super().__init__(
             sender,
             receiver,
-            ["tcp-receive", address, *common],
-            ["tcp-send", address, *common, *amount],
+            ["tcp-receive", address, *common, "--settle", str(settle)],
+            ["tcp-send", address, *common, *amount, "--congestion", congestion],
             port_at=2,
         )
         self._progress = (0.0, 0)

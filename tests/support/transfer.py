@@ -20,7 +20,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 BLOCK_SIZE = 64 * 1024
@@ -45,12 +45,20 @@ class TcpResult:
     """Seconds without a new byte, at worst."""
     longest_gap_at: float
     """When that began, in seconds from the first byte."""
+    settled_bytes: int = 0
+    """Without those of the first seconds, in which TCP looks for its speed: as many as the receiver was told."""
+    settled_seconds: float = 0.0
     error: str = ""
 
     @property
     def mbit(self) -> float:
-        """Goodput in Mbit/s."""
+        """Goodput in Mbit/s, from the first byte to the last."""
         return self.bytes_received * 8 / self.seconds / 1e6 if self.seconds else 0.0
+
+    @property
+    def settled_mbit(self) -> float:
+        """Goodput in Mbit/s without the first seconds."""
+        return self.settled_bytes * 8 / self.settled_seconds / 1e6 if self.settled_seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +154,13 @@ def _listen(kind: socket.SocketKind, address: str) -> socket.socket:
     return sock
 
 
-def tcp_receive(address: str, *, seed: int, patience: float, clock: Callable[[], float] = time.monotonic) -> TcpResult:
-    """Takes one connection and reads it to its end; `patience` seconds without a byte are an error."""
+def tcp_receive(address: str, *, seed: int, patience: float, settle: float) -> TcpResult:
+    """Takes one connection and reads it to its end; `patience` seconds without a byte are an error.
+
+    `settle` is how many seconds the settled goodput leaves out.
+    """
     verifier, gaps, error = Verifier(seed), GapMeter(), ""
+    settled_at, settled_count = 0.0, 0
     with _listen(socket.SOCK_STREAM, address) as listener:
         listener.settimeout(patience)
         try:
@@ -163,18 +175,20 @@ def tcp_receive(address: str, *, seed: int, patience: float, clock: Callable[[],
                 data = connection.recv(BLOCK_SIZE)
             except OSError as failure:
                 error = f"no byte for {patience} s" if isinstance(failure, TimeoutError) else str(failure)
-                gaps.tick(clock())
+                gaps.tick(time.monotonic())
                 break
             if not data:
                 # The sender waits for this: all that it sent has arrived.
                 connection.sendall(struct.pack("!Q", verifier.count))
                 break
-            now = clock()
+            now = time.monotonic()
             gaps.tick(now)
             if not verifier.feed(data):
                 error = f"byte {verifier.count} is wrong"
+            assert gaps.first_at is not None
+            if not settled_at and now - gaps.first_at >= settle:
+                settled_at, settled_count = now, verifier.count
             if now >= report_at:
-                assert gaps.first_at is not None
                 report_at = now + PROGRESS_INTERVAL
                 _say(at=round(now - gaps.first_at, 3), bytes=verifier.count)
     return TcpResult(
@@ -183,6 +197,8 @@ def tcp_receive(address: str, *, seed: int, patience: float, clock: Callable[[],
         verified=not error,
         longest_gap=gaps.longest,
         longest_gap_at=gaps.longest_at,
+        settled_bytes=verifier.count - settled_count if settled_at else 0,
+        settled_seconds=gaps.last_at - settled_at if settled_at else 0.0,
         error=error,
     )
 
@@ -269,6 +285,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("address")
         command.add_argument("--seed", type=int, default=1)
         command.add_argument("--patience", type=float, default=15.0, help="seconds without progress that are an error")
+    receive.add_argument("--settle", type=float, default=0.0, help="seconds that the settled goodput leaves out")
     send.add_argument("port", type=int)
     send.add_argument("--bytes", type=int, dest="size", help="how much; else --seconds counts")
     send.add_argument("--seconds", type=float, default=5.0)

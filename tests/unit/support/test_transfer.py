@@ -55,6 +55,7 @@ def test_gap_meter() -> None:
 def test_goodput() -> None:
     result = TcpResult(2_500_000, 2.0, verified=True, longest_gap=0, longest_gap_at=0)
     assert result.mbit == 10.0
+    assert result.settled_mbit == 0.0
     assert TcpResult(0, 0.0, verified=False, longest_gap=0, longest_gap_at=0).mbit == 0.0
 
 
@@ -96,10 +97,14 @@ def test_tcp_transfer(address: str) -> None:
 
 
 def test_tcp_transfer_for_a_time() -> None:
-    status, reports, _, sent = run_pair(["tcp-receive", "127.0.0.1"], ["tcp-send", "127.0.0.1", "--seconds", "0.3"])
+    status, reports, _, sent = run_pair(
+        ["tcp-receive", "127.0.0.1", "--settle", "0.1"], ["tcp-send", "127.0.0.1", "--seconds", "0.3"]
+    )
     assert status == 0
     assert reports[-1]["bytes_received"] == sent["sent"] > 0
     assert 0.2 < reports[-1]["seconds"] < 5
+    assert 0 < reports[-1]["settled_bytes"] < reports[-1]["bytes_received"]
+    assert reports[-1]["settled_seconds"] == pytest.approx(reports[-1]["seconds"] - 0.1, abs=0.05)
 
 
 def test_tcp_receiver_sees_wrong_bytes() -> None:
