@@ -1,0 +1,116 @@
+"""A peer by hand: seals what a test tells it to, opens what a session sends. It has no state but its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mlvpnd.protocol import wire
+from mlvpnd.protocol.box import Box
+from mlvpnd.protocol.constants import HEADER_SIZE, NO_TIMESTAMP
+from mlvpnd.protocol.drops import DropReason
+from mlvpnd.protocol.path import Address
+from mlvpnd.protocol.session import Session
+from mlvpnd.protocol.wire import Header, PacketType
+
+from .session_pair import KEY
+
+PEER: Address = ("192.0.2.1", 5000)
+ELSEWHERE: Address = ("203.0.113.66", 6666)
+
+
+class Heard(NamedTuple):
+    """A datagram of the session, opened."""
+
+    type: PacketType
+    plaintext: bytes
+    header: Header
+    address: Address
+    path: int
+    datagram: bytes
+
+
+class HandPeer:
+    """The far end of one link, with one flow_id."""
+
+    def __init__(self, flow_id: int = 0xC0FFEE, seq: int = 1000, *, key: bytes = KEY) -> None:
+        self.flow_id = flow_id
+        self.seq = seq
+        self.data_seq = 1
+        self._box = Box(key)
+
+    def datagram(
+        self,
+        packet_type: PacketType,
+        plaintext: bytes = b"",
+        *,
+        seq: int | None = None,
+        clear: bool = False,
+        reorder: bool = True,
+        data_seq: int = 0,
+        timestamp: int = 0,
+        timestamp_reply: int = NO_TIMESTAMP,
+    ) -> bytes:
+        """One datagram, of the next number unless told."""
+        if seq is None:
+            seq, self.seq = self.seq, self.seq + 1
+        payload = plaintext if clear else self._box.seal(plaintext, self.flow_id, seq)
+        header = Header(len(payload), packet_type, reorder, timestamp, timestamp_reply, self.flow_id, seq, data_seq)
+        return wire.pack(header) + payload
+
+    def auth(self) -> bytes:
+        return self.datagram(PacketType.AUTH, b"AU")
+
+    def auth_ok(self) -> bytes:
+        return self.datagram(PacketType.AUTH_OK, b"OK")
+
+    def keepalive(self) -> bytes:
+        return self.datagram(PacketType.KEEPALIVE)
+
+    def disconnect(self) -> bytes:
+        return self.datagram(PacketType.DISCONNECT)
+
+    def data(self, packet: bytes, *, clear: bool = False) -> bytes:
+        """DATA with the next `data_seq`."""
+        data_seq, self.data_seq = self.data_seq, self.data_seq + 1
+        return self.datagram(PacketType.DATA, packet, data_seq=data_seq, clear=clear)
+
+
+def with_type(datagram: bytes, packet_type: PacketType) -> bytes:
+    """The same datagram with another type in its header, which nothing protects."""
+    header = wire.parse(datagram)
+    assert isinstance(header, Header)
+    return wire.pack(header._replace(type=packet_type)) + datagram[HEADER_SIZE:]
+
+
+def heard(session: Session, *, key: bytes = KEY) -> list[Heard]:
+    """Everything that the session wants to send now, opened; clear DATA as it is."""
+    out: list[Heard] = []
+    box = Box(key)
+    for transmit in session.transmits():
+        for datagram in transmit.datagrams:
+            header = wire.parse(datagram)
+            assert isinstance(header, Header)
+            payload = datagram[HEADER_SIZE:]
+            opened = box.open(payload, header.flow_id, header.seq)
+            plaintext = payload if opened is None else opened
+            out.append(Heard(PacketType(header.type), plaintext, header, transmit.address, transmit.path, datagram))
+    return out
+
+
+def types(session: Session) -> list[PacketType]:
+    """The types of everything that the session wants to send now."""
+    return [one.type for one in heard(session)]
+
+
+def dropped(session: Session, number: int = 0) -> dict[DropReason, int]:
+    """What a link has dropped so far."""
+    return dict(session.path(number).drops)
+
+
+def hear(
+    session: Session, datagrams: bytes | Sequence[bytes], now: float, *, source: Address = PEER, number: int = 0
+) -> list[bytes]:
+    """The session receives datagrams from `source`."""
+    burst = [datagrams] if isinstance(datagrams, bytes) else datagrams
+    return session.receive(number, [(datagram, source) for datagram in burst], now)

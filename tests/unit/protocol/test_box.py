@@ -1,0 +1,59 @@
+"""Key, nonce and box against upstream's vectors."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlvpnd.protocol.box import KEY_SIZE, Box, derive_key
+from mlvpnd.protocol.constants import HEADER_SIZE, MAC_SIZE
+from tests.support.vectors import KEYS, PASSWORD, VECTORS, Vector
+
+BOXED = [vector for vector in VECTORS if not vector.cleartext]
+each_box = pytest.mark.parametrize("vector", BOXED, ids=lambda vector: vector.name)
+
+
+@pytest.mark.parametrize("password", KEYS)
+def test_key(password: bytes) -> None:
+    assert derive_key(password) == KEYS[password]
+
+
+@each_box
+def test_seals_as_upstream(vector: Vector) -> None:
+    sealed = Box(derive_key(PASSWORD)).seal(vector.plaintext, vector.flow_id, vector.seq)
+    assert sealed == vector.datagram[HEADER_SIZE:]
+    assert len(sealed) == len(vector.plaintext) + MAC_SIZE
+
+
+@each_box
+def test_opens_upstream(vector: Vector) -> None:
+    box = Box(derive_key(PASSWORD))
+    assert box.open(vector.datagram[HEADER_SIZE:], vector.flow_id, vector.seq) == vector.plaintext
+
+
+@each_box
+def test_other_numbers_or_another_key_do_not_open(vector: Vector) -> None:
+    payload = vector.datagram[HEADER_SIZE:]
+    assert Box(derive_key(PASSWORD)).open(payload, vector.flow_id ^ 1, vector.seq) is None
+    assert Box(derive_key(PASSWORD)).open(payload, vector.flow_id, vector.seq ^ 1) is None
+    assert Box(derive_key(b"x")).open(payload, vector.flow_id, vector.seq) is None
+
+
+@each_box
+def test_no_bit_may_change(vector: Vector) -> None:
+    box = Box(derive_key(PASSWORD))
+    payload = vector.datagram[HEADER_SIZE:]
+    for place in range(len(payload)):
+        changed = bytearray(payload)
+        changed[place] ^= 1
+        assert box.open(bytes(changed), vector.flow_id, vector.seq) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, MAC_SIZE - 1])
+def test_less_than_a_mac(size: int) -> None:
+    assert Box(derive_key(PASSWORD)).open(bytes(size), 0, 0) is None
+
+
+@pytest.mark.parametrize("size", [0, KEY_SIZE - 1, KEY_SIZE + 1])
+def test_a_key_has_its_size(size: int) -> None:
+    with pytest.raises(ValueError, match="a key has 32 bytes"):
+        Box(bytes(size))

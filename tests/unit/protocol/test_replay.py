@@ -1,0 +1,158 @@
+"""Windows of numbers, for authentic packets and for clear ones, and the table of flows."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlvpnd.protocol.constants import CLEAR_WINDOW_SIZE, MAX_FLOWS, REPLAY_WINDOW_SIZE
+from mlvpnd.protocol.replay import ClearWindow, FlowTable, ReplayWindow
+
+FIRST = 10_000
+NOBODY: frozenset[int] = frozenset()
+
+
+def window_after(*seqs: int) -> ReplayWindow:
+    window = ReplayWindow(FIRST)
+    for seq in seqs:
+        assert window.accept(seq)
+    return window
+
+
+def test_the_first_number_is_seen() -> None:
+    assert not window_after().accept(FIRST)
+
+
+def test_nothing_from_before_the_first_number_counts() -> None:
+    """A receiver that was started anew must not take the last 2047 packets of before from a recording."""
+    window = window_after()
+    assert not window.may_accept(FIRST - 1)
+    assert not window.accept(FIRST - 1)
+    assert window_after(FIRST + 5).may_accept(FIRST + 1)
+    assert not window_after(FIRST + 5).may_accept(FIRST - 1)
+
+
+@pytest.mark.parametrize("ahead", [1, 2, REPLAY_WINDOW_SIZE - 1, REPLAY_WINDOW_SIZE, REPLAY_WINDOW_SIZE + 1, 1 << 40])
+def test_each_number_once(ahead: int) -> None:
+    window = window_after(FIRST + ahead)
+    assert window.newest == FIRST + ahead
+    assert not window.accept(FIRST + ahead)
+    assert not window.accept(FIRST)
+    for between in {FIRST + ahead - 1, FIRST + ahead - REPLAY_WINDOW_SIZE + 1}:
+        if between > FIRST:
+            assert window.accept(between)
+            assert not window.accept(between)
+    assert window.newest == FIRST + ahead
+
+
+def test_late_by_less_than_the_window() -> None:
+    window = window_after(FIRST + 5000)
+    assert window.may_accept(FIRST + 5000 - REPLAY_WINDOW_SIZE + 1)
+    assert not window.may_accept(FIRST + 5000 - REPLAY_WINDOW_SIZE)
+    assert not window.accept(FIRST + 5000 - REPLAY_WINDOW_SIZE)
+
+
+def test_a_look_changes_nothing() -> None:
+    window = window_after()
+    assert window.may_accept(FIRST + 1)
+    assert window.may_accept(FIRST + 1)
+    assert window.newest == FIRST
+    assert window.accept(FIRST + 1)
+
+
+def test_the_window_is_as_large_as_promised() -> None:
+    assert REPLAY_WINDOW_SIZE >= 2048
+
+
+def test_clear_numbers_count_once() -> None:
+    window = ClearWindow(FIRST)
+    assert window.accept(FIRST + 1)
+    assert not window.accept(FIRST + 1)
+
+
+def test_clear_numbers_are_not_taken_from_far_away() -> None:
+    window = ClearWindow(FIRST)
+    assert window.accept(FIRST - REPLAY_WINDOW_SIZE + 1)
+    assert not window.accept(FIRST - REPLAY_WINDOW_SIZE - 8)
+    assert not window.accept(FIRST + CLEAR_WINDOW_SIZE)
+    assert not window.accept((1 << 64) - 1)
+    assert window.accept(FIRST + 1)
+
+
+def test_a_clear_window_of_a_peer_that_counts_from_0() -> None:
+    window = ClearWindow(0)
+    assert window.accept(0)
+    assert window.accept(CLEAR_WINDOW_SIZE - 1)
+    assert not window.accept(CLEAR_WINDOW_SIZE)
+
+
+def test_clear_numbers_do_not_move_the_window() -> None:
+    window = ClearWindow(FIRST)
+    for seq in range(FIRST + 10, FIRST + CLEAR_WINDOW_SIZE // 2, 1000):
+        assert window.accept(seq)
+    assert window.accept(FIRST + 1)
+
+
+@pytest.mark.parametrize("ahead", [1, 7, 8, 9, 3000, CLEAR_WINDOW_SIZE - 1, CLEAR_WINDOW_SIZE, 10 * CLEAR_WINDOW_SIZE])
+def test_an_authentic_packet_moves_the_range(ahead: int) -> None:
+    window = ClearWindow(FIRST)
+    window.accept(FIRST + 1)
+    window.anchor(FIRST + ahead)
+    assert window.accept(FIRST + 1) is False
+    assert window.accept(FIRST + ahead + 1)
+    assert window.accept(FIRST + ahead + CLEAR_WINDOW_SIZE - REPLAY_WINDOW_SIZE - 8)
+    assert not window.accept(FIRST + ahead + CLEAR_WINDOW_SIZE)
+
+
+def test_the_range_never_goes_back() -> None:
+    window = ClearWindow(FIRST + 100_000)
+    window.anchor(FIRST)
+    assert not window.accept(FIRST)
+
+
+def test_what_a_clear_window_has_seen() -> None:
+    window = ClearWindow(FIRST)
+    window.accept(FIRST + 3)
+    assert [seq for seq in range(FIRST - 70_000, FIRST + 200_000) if window.seen(seq)] == [FIRST + 3]
+
+
+def test_a_flow_is_found_again() -> None:
+    table = FlowTable()
+    assert table.get(7) is None
+    flow = table.add(7, "adsl", FIRST, NOBODY)
+    assert table.get(7) is flow
+    assert (flow.link, flow.window.newest) == ("adsl", FIRST)
+
+
+def test_memory_is_bounded_and_the_least_used_goes() -> None:
+    table = FlowTable()
+    for number in range(MAX_FLOWS):
+        table.add(number, "adsl", 0, NOBODY)
+    first = table.get(0)
+    assert first is not None
+    table.touch(first)
+    table.add(MAX_FLOWS, "adsl", 0, NOBODY)
+    assert len(table) == MAX_FLOWS
+    assert table.get(0) is first
+    assert table.get(1) is None
+
+
+def test_flows_that_links_live_on_stay() -> None:
+    table = FlowTable(limit=3)
+    for number in range(10):
+        table.add(number, "adsl", 0, frozenset({0, 1}))
+    assert len(table) == 3
+    assert [number for number in range(10) if table.get(number)] == [0, 1, 9]
+
+
+def test_links_come_before_the_limit() -> None:
+    table = FlowTable(limit=2)
+    for number in range(3):
+        table.add(number, "adsl", 0, frozenset({0, 1, 2}))
+    assert len(table) == 3
+
+
+def test_flows_of_a_link_that_is_gone_belong_to_nobody() -> None:
+    table = FlowTable()
+    kept, released = table.add(1, "adsl", 0, NOBODY), table.add(2, "wifi", 0, NOBODY)
+    table.release("wifi")
+    assert (kept.link, released.link) == ("adsl", None)

@@ -1,0 +1,79 @@
+"""Which links carry, and how long to wait for the slowest of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlvpnd.protocol.path import Path, PathParameters, PathStatus
+from mlvpnd.protocol.selection import MAX_WAIT, MIN_WAIT, UNKNOWN_SPREAD, Tier, eligible, reorder_wait
+
+DOWN, CALLING, UP, LOSSY, SLOW = PathStatus
+
+
+def link(status: PathStatus, *, fallback: bool = False, number: int = 0, rtts: tuple[float, ...] = ()) -> Path:
+    path = Path(number, PathParameters(f"link{number}", 10.0, fallback_only=fallback), number, 0)
+    path.status = status
+    for rtt in rtts:
+        path.rtt.update(rtt)
+    return path
+
+
+def chosen(*paths: tuple[PathStatus, bool]) -> tuple[Tier, list[int]]:
+    links = [link(status, fallback=fallback, number=number) for number, (status, fallback) in enumerate(paths)]
+    tier, best = eligible(links)
+    return tier, [path.number for path in best]
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        ([], (Tier.NONE, [])),
+        ([(DOWN, False), (CALLING, False)], (Tier.NONE, [])),
+        ([(UP, False), (UP, False), (DOWN, False)], (Tier.NORMAL, [0, 1])),
+        ([(UP, False), (LOSSY, False), (SLOW, False)], (Tier.NORMAL, [0])),
+        ([(UP, False), (UP, True)], (Tier.NORMAL, [0])),
+        ([(DOWN, False), (UP, True)], (Tier.FALLBACK, [1])),
+        # Upstream sends nothing in the next one: a link that is down counts as healthy there.
+        ([(LOSSY, False), (DOWN, False), (UP, True)], (Tier.FALLBACK, [2])),
+        ([(LOSSY, False), (SLOW, True)], (Tier.LAST_RESORT, [0])),
+        ([(LOSSY, False), (LOSSY, False)], (Tier.LAST_RESORT, [0])),
+        ([(DOWN, False), (LOSSY, True)], (Tier.LAST_RESORT, [1])),
+    ],
+)
+def test_tiers(paths: list[tuple[PathStatus, bool]], expected: tuple[Tier, list[int]]) -> None:
+    assert chosen(*paths) == expected
+
+
+def test_last_resort_is_the_least_bad() -> None:
+    slow, slower = link(SLOW, rtts=(500,)), link(SLOW, number=1, rtts=(900,))
+    assert eligible([slower, slow]) == (Tier.LAST_RESORT, [slow])
+
+
+def test_without_samples_the_spread_is_unknown() -> None:
+    assert reorder_wait([], 0.0) == UNKNOWN_SPREAD
+    assert reorder_wait([link(UP), link(DOWN, number=1, rtts=(50,))], 0.0) == UNKNOWN_SPREAD
+
+
+def test_a_still_line_waits_for_as_long_as_its_deviation() -> None:
+    assert reorder_wait([link(UP, rtts=(40,))], 0.0) == pytest.approx(4 * 20 / 1000)
+
+
+def test_the_spread_of_two_lines() -> None:
+    paths = [link(UP, rtts=(10,) * 100), link(UP, number=1, rtts=(80,) * 100)]
+    assert reorder_wait(paths, 0.0) == pytest.approx(0.07, abs=1e-6)
+
+
+def test_like_lines_wait_for_next_to_nothing() -> None:
+    assert reorder_wait([link(UP, rtts=(0,)), link(UP, number=1, rtts=(0,))], 0.0) == MIN_WAIT
+
+
+def test_a_terrible_line_is_not_waited_for() -> None:
+    assert reorder_wait([link(UP, rtts=(10,)), link(UP, number=1, rtts=(4000,))], 0.0) == MAX_WAIT
+
+
+def test_an_idle_line_delays_nobody() -> None:
+    near, far = link(UP, rtts=(10,) * 100), link(LOSSY, number=1, rtts=(400,) * 100)
+    near.data_received_at = far.data_received_at = 100.0
+    assert reorder_wait([near, far], 101.0) == pytest.approx(0.39, abs=1e-6)
+    near.data_received_at = 104.0
+    assert reorder_wait([near, far], 104.0) == MIN_WAIT
