@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from .model import Config, LinkConfig
 from .schema import GENERAL_KEYS, LINK_KEYS, ReloadEffect
@@ -42,9 +42,7 @@ class Changes:
 
     def __bool__(self) -> bool:
         """Whether anything changed."""
-        links = self.added or self.removed or self.restarted or self.updated
-        keys = self.at_once or self.interface or self.not_applied
-        return bool(links or keys or self.mode or self.filters)
+        return any(getattr(self, one.name) for one in fields(self))
 
 
 def compare(old: Config, new: Config) -> Changes:

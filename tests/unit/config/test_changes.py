@@ -19,6 +19,23 @@ def test_nothing_changed() -> None:
         assert not compare(BASE, new)
 
 
+def test_anything_is_a_change() -> None:
+    link, change = (A,), (LinkChange(A, A, ()),)
+    for name, value in (
+        ("added", link),
+        ("removed", link),
+        ("restarted", change),
+        ("updated", change),
+        ("at_once", ("mtu",)),
+        ("interface", ("mtu",)),
+        ("not_applied", ("mtu",)),
+        ("mode", True),
+        ("filters", True),
+    ):
+        values = {field.name: getattr(NOTHING, field.name) for field in dataclasses.fields(NOTHING)}
+        assert Changes(**{**values, name: value})
+
+
 def test_links_come_and_go() -> None:
     changes = compare(BASE, dataclasses.replace(BASE, links=(C, B)))
     assert changes == dataclasses.replace(NOTHING, added=(C,), removed=(A,))

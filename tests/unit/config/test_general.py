@@ -49,6 +49,8 @@ def test_odd_tuntap_is_warned_of() -> None:
             "reorder_buffer_size: reorder_buffer_size capped to",
         ),
         ("mtu = 1400 # x", "mtu", 1400, None),
+        ("mtu = 576", "mtu", 576, None),
+        ("mtu = 9000", "mtu", 9000, None),
         ("mtu = 0", "mtu", None, None),
         ("mtu = none", "mtu", None, "mtu: 'none' is not a number and is read as 0"),
         ("statuscommand = up.sh", "statuscommand", "", "statuscommand: 'up.sh' is not absolute: it will not be run"),

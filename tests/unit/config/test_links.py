@@ -142,6 +142,7 @@ def test_names_that_are_hardly_meant() -> None:
     assert warnings_of(SERVER.replace("adsl1", "x" * 29)) == [
         f"f:5: the link's name [{'x' * 29}] is long: process titles show 28 characters of it"
     ]
+    assert len(good(SERVER.replace("adsl1", "adsl1 "), strict=True).warnings) == 1
     assert warnings_of(SERVER.replace("adsl1", " adsl1")) == [
         "f:5: the spaces around the link's name [ adsl1] are a part of it"
     ]

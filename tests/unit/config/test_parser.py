@@ -128,9 +128,11 @@ def test_tabs_in_the_password(written: str, password: bytes) -> None:
 
 
 def test_tabs_around_the_password_are_mentioned() -> None:
-    assert warnings_of(CLIENT.replace('"pleasechangeme!"', "\tx")) == [
-        "f:3: password: the TAB before or after the text counts as part of it"
-    ]
+    for written in ("\tx", "x\t"):
+        text = CLIENT.replace('"pleasechangeme!"', written)
+        assert [str(warning) for warning in good(text, strict=True).warnings] == [
+            "f:3: password: the TAB before or after the text counts as part of it"
+        ]
 
 
 def test_password_may_come_from_elsewhere() -> None:
@@ -251,6 +253,7 @@ class TestFilters:
         assert warnings_of(self.LINK + lines) == [
             f"f:{line}: sdsl: sdsl filter udp error: too many filters, at most 255" for line in (267, 268)
         ]
+        assert errors_of(self.LINK + lines, strict=True) == warnings_of(self.LINK + lines)
 
     def test_filters_may_stand_before_their_link(self) -> None:
         assert len(good("[filters]\nadsl1 = udp\n" + CLIENT).config.filters) == 1

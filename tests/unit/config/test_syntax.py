@@ -162,6 +162,13 @@ def test_lines_that_are_dropped(line: bytes, warning: str) -> None:
     assert sections[0].entries == []
 
 
+@pytest.mark.parametrize("line", [b"x [a]", b"a[ = 1", b"a] = 1", b"= v", b"a = \xff", b"[t]\n[s]\n] = 1", b"a == 1 ["])
+def test_check_config_refuses_odd_lines(line: bytes) -> None:
+    report = Report("f", strict=True)
+    read_sections(b"[s]\n" + line, report)
+    assert report.failed is (line != b"a == 1 [")  # a bracket in a value is none; the second '=' is judged by its key
+
+
 def test_values_before_any_section_are_dropped() -> None:
     sections, warnings = read(b"a = 1\nb =\n[s]\n")
     assert sections[0].entries == []
