@@ -179,10 +179,10 @@ class Daemon:
 
     @property
     def child_pid(self) -> int:
-        """The unprivileged process's; DaemonError if there is none, or more than one child."""
+        """The unprivileged process's: the parent's eldest child, others are status commands. DaemonError if none."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        if len(children) != 1:
-            raise self._error(f"children of the parent: {children}")
+        if not children:
+            raise self._error("the parent has no child")
         return int(children[0])
 
     def _wait(self, done: Callable[[], bool], timeout: float, what: str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from .daemons import Daemon, config_text
-from .lab import SERVER_IPV4, SERVER_IPV6, Direction, Lab
+from .daemons import START_TIMEOUT, Daemon, DaemonError, config_text
+from .lab import SERVER_IPV4, SERVER_IPV6, Direction, Host, Lab, wait_until
 from .linkemu import PROJECT
 
 SERVER_INNER_IPV4 = "10.42.0.1"
@@ -134,10 +135,14 @@ class Tunnel:
         return calls
 
     def start(self) -> None:
-        """Starts both ends and waits until every link is up on both."""
+        """Starts both ends and waits until every link is up on both, and the interface has its address."""
         self.server.start()
         self.client.start()
         self.wait_up()
+        for daemon, address in ((self.server, SERVER_INNER_IPV4), (self.client, CLIENT_INNER_IPV4)):
+            # The status command, where one does it, runs beside the links.
+            if not wait_until(partial(_has_address, daemon.host, address), START_TIMEOUT):
+                raise DaemonError(f"{daemon.name}: its interface has no address {address}\n{daemon.log()}")
 
     def wait_up(self, *names: str) -> None:
         """Waits until the links named, or all, are up on both ends."""
@@ -149,6 +154,10 @@ class Tunnel:
         for daemon in (self.client, self.server):
             if daemon.running:
                 daemon.stop()
+
+
+def _has_address(host: Host, address: str) -> bool:
+    return f" {address}/" in host.run("ip", "addr")
 
 
 @contextlib.contextmanager
