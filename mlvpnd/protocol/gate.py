@@ -73,6 +73,10 @@ class Gate:
         self._is_server = is_server
         self.cleartext_data = cleartext_data
 
+    def release(self, link: str) -> None:
+        """The link is gone for good: what its flows have used up stays known, but another link may have them."""
+        self._flows.release(link)
+
     def introduces(self, path: Path, packet_type: int) -> bool:
         """Whether a packet of this type may bring a new flow to the link now."""
         if self._is_server:
@@ -89,7 +93,7 @@ class Gate:
         if header.flow_id in self._own_flow_ids:
             return DropReason.REFLECTED
         flow = self._flows.get(header.flow_id)
-        if flow is not None and flow.link != path.parameters.name:
+        if flow is not None and flow.link is not None and flow.link != path.parameters.name:
             return DropReason.WRONG_LINK
         payload = datagram[HEADER_SIZE:]
         if header.type == PacketType.DATA and self.cleartext_data:
@@ -108,6 +112,10 @@ class Gate:
             flow = self._flows.add(header.flow_id, path.parameters.name, header.seq, _flow_ids(live))
             return Admitted(header, packet, flow, newest=True, authentic=True)
         newest = header.seq > flow.window.newest
+        if flow.link is None:
+            if not newest or not self.introduces(path, header.type):
+                return Stranger(header)
+            flow.link = path.parameters.name
         flow.window.accept(header.seq)
         self._flows.touch(flow)
         return Admitted(header, packet, flow, newest=newest, authentic=True)

@@ -13,15 +13,19 @@ from .constants import CLEAR_WINDOW_SIZE, MAX_FLOWS, REPLAY_WINDOW_SIZE
 
 
 class ReplayWindow:
-    """Which of the last `size` numbers up to the newest have been seen."""
+    """Which of the last `size` numbers up to the newest have been seen.
+
+    All before the first count as seen: a flow begins with the packet that introduces it, and what is older
+    can only come from a recording.
+    """
 
     __slots__ = ("_bits", "_mask", "newest", "size")
 
     def __init__(self, first: int, size: int = REPLAY_WINDOW_SIZE) -> None:
         self.size = size
         self.newest = first
-        self._bits = 1  # bit n: newest - n has been seen
         self._mask = (1 << size) - 1
+        self._bits = self._mask  # bit n: newest - n has been seen
 
     def may_accept(self, seq: int) -> bool:
         """Whether `seq` is neither seen nor older than the window."""
@@ -80,19 +84,28 @@ class ClearWindow:
         self._seen[octet] |= bit
         return True
 
+    def seen(self, seq: int) -> bool:
+        """Whether `seq` is in the range and was accepted."""
+        if not self._base <= seq < self._base + self._size:
+            return False
+        return bool(self._seen[seq // 8 % (self._size // 8)] & 1 << seq % 8)
+
 
 class PeerFlow:
     """One `flow_id` of the peer: its window, and the link that it is bound to."""
 
-    __slots__ = ("clear", "flow_id", "link", "revoked", "window")
+    __slots__ = ("clear", "flow_id", "insistent", "link", "ousted", "window")
 
     def __init__(self, flow_id: int, link: str, seq: int) -> None:
         self.flow_id = flow_id
-        self.link = link
+        self.link: str | None = link
+        """None once that link has been removed: AUTH or AUTH_OK may bring the flow to another."""
         self.window = ReplayWindow(seq)
         self.clear: ClearWindow | None = None
-        self.revoked = False
-        """It was found to be a replay of an older session and never carries a link again."""
+        self.ousted = False
+        """Another flow has taken the link from it; only AUTH or AUTH_OK bring it back."""
+        self.insistent = False
+        """Ousted, it came back by a new AUTH or AUTH_OK. Recordings hold few of those, so it is alive."""
 
 
 class FlowTable:
@@ -121,6 +134,12 @@ class FlowTable:
             del self._flows[victim]
         flow = self._flows[flow_id] = PeerFlow(flow_id, link, seq)
         return flow
+
+    def release(self, link: str) -> None:
+        """The link is gone: its flows are bound to none."""
+        for flow in self._flows.values():
+            if flow.link == link:
+                flow.link = None
 
     def touch(self, flow: PeerFlow) -> None:
         """Marks a flow as used."""

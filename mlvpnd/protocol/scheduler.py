@@ -16,22 +16,29 @@ _SCALE = 1 << 20
 class WeightedScheduler:
     """Spreads packets over links by weight; links are known by a number."""
 
-    __slots__ = ("_clock", "_cost")
+    __slots__ = ("_clock", "_cost", "_weights")
 
     def __init__(self) -> None:
         self._clock: dict[int, int] = {}
         self._cost: dict[int, int] = {}
+        self._weights: dict[int, int] = {}
 
     def set_links(self, weights: Mapping[int, int]) -> None:
         """Spreads over these links from now on; `weights` are > 0, in any unit.
 
-        A link that stays keeps its place in the round; one that is new begins where the others stand.
+        A link that stays keeps its place in the round; one that is new begins where the others stand. With a weight of
+        those that stay changed, all begin anew: a place in the old round says nothing in the new one.
         """
-        heaviest = max(weights.values(), default=1)
-        start = min((self._clock[link] for link in weights if link in self._clock), default=0)
-        self._clock = {link: self._clock.get(link, start) - start for link in weights}
+        stay = {link for link in weights if link in self._clock}
+        if any(weights[link] != self._weights[link] for link in stay):
+            stay = set()
+        heaviest, unit = max(weights.values(), default=1), max(self._weights.values(), default=1)
+        start = min((self._clock[link] for link in stay), default=0)
+        # The clocks count in units of the heaviest link, which may have come or gone.
+        self._clock = {link: (self._clock[link] - start) * heaviest // unit if link in stay else 0 for link in weights}
         # Virtual time per byte, at least 1 so that a link a million times slower still advances.
         self._cost = {link: max(1, _SCALE * heaviest // weight) for link, weight in weights.items()}
+        self._weights = dict(weights)
 
     def pick(self, size: int) -> int | None:
         """The link that takes a packet of `size` bytes, or None if there is none."""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from . import wire
+from . import loss, wire
 from .constants import (
     ANSWER_INTERVAL,
     AUTH_INTERVAL,
@@ -106,6 +106,8 @@ class Session:
         self._reorder: ReorderBuffer | None = None
         self._bursts: dict[int, list[tuple[Address, list[bytes]]]] = {}
         self._events: list[Event] = []
+        self._released: list[bytes] = []
+        """Packets that the reorder buffer gave up because nothing will fill its holes any more."""
         self._now = 0.0
         self.drops: Counter[DropReason] = Counter()
         """Outgoing packets that no link took."""
@@ -149,9 +151,10 @@ class Session:
         """Says DISCONNECT and forgets the link. Its last burst is still in `transmits`."""
         self._now = now
         self._go_down(self._paths[number], DownReason.CLOSED, say_so=True)
-        del self._paths[number]
+        path = self._paths.pop(number)
+        self._gate.release(path.parameters.name)
         self._reschedule()
-        return self._flush_if_all_down()
+        return self._take_released()
 
     def set_parameters(self, number: int, parameters: PathParameters) -> None:
         """Changes what a reload may change under an up link."""
@@ -194,7 +197,7 @@ class Session:
         path = self._paths[number]
         self._go_down(path, DownReason.CLOSED, say_so=False)
         path.ready = False
-        return self._flush_if_all_down()
+        return self._take_released()
 
     def close(self, now: float) -> None:
         """Says DISCONNECT on every up link; the session ends."""
@@ -283,6 +286,8 @@ class Session:
         reorder = self._reorder
         for datagram, address in datagrams:
             data = self._take(path, datagram, address)
+            if self._released:
+                out += self._take_released()
             if isinstance(data, DropReason):
                 path.drops[data] += 1
             elif data is not None:
@@ -327,28 +332,43 @@ class Session:
         return self._control(path, header)
 
     def _adopts(self, path: Path, datagram: Admitted) -> bool:
-        """Whether a flow that is not the link's becomes it: the peer begins anew, or takes back what is its own."""
+        """Whether a flow that is not the link's becomes it: the peer begins anew, or takes back what is its own.
+
+        Two flows that both speak are a peer and a recording, and either may have come first: none is shut out for
+        ever. Speaking takes a link back from a newcomer, but not from a flow that was ousted and has asked again.
+        """
         header, _, flow, newest, _ = datagram
-        now = self._now
+        now, current = self._now, path.flow
         if not newest:
             return False
-        if not flow.revoked and self._gate.introduces(path, header.type):
-            if path.flow is not None and path.up:
-                path.displaced, path.displaced_at = path.flow, now
+        if self._gate.introduces(path, header.type):
+            flow.insistent = flow.ousted
+            if current is not None and path.up:
+                # What has said nothing since it came displaces nobody else: whom it displaced may be alive.
+                if path.displaced in (None, flow) or path.heard_at > path.displaced_at:
+                    path.displaced, path.displaced_at = current, now
                 self._events.append(PeerRestarted(path.number))
-        elif flow is path.displaced and now >= path.displaced_at + RECLAIM_GRACE:
+                self._release()
+        elif (
+            flow is path.displaced and now >= path.displaced_at + RECLAIM_GRACE and not (current and current.insistent)
+        ):
             # It is alive, so what displaced it was a replay of an older session.
-            if path.flow is not None:
-                path.flow.revoked = True
             path.displaced = None
         else:
             return False
+        if current is not None:
+            current.ousted = True
         path.begin_flow(flow, header.seq)
         return True
 
     def _measure(self, path: Path, datagram: Admitted) -> None:
         header, _, flow, newest, _ = datagram
         if path.loss is not None:
+            if newest and flow.clear is not None:
+                # Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in.
+                for seq in range(max(0, header.seq - loss.WINDOW), header.seq):
+                    if flow.clear.seen(seq):
+                        path.loss.received(seq)
             path.loss.received(header.seq)
         path.echo.received(header.timestamp, self._now)
         sample = sample_ms(header.timestamp_reply, self._now)
@@ -381,8 +401,9 @@ class Session:
         """An authentic packet of a session that the link does not have: helps a peer that lives to begin anew.
 
         A server says DISCONNECT, or the client would wait out its timeout; but not while the link lives, since
-        a recorded packet would buy its sender a valid DISCONNECT of ours. A client takes a foreign DISCONNECT for
-        a hint that the server has restarted and asks it: a replay gets nothing by that.
+        a recorded packet would buy its sender a valid DISCONNECT of ours. A client takes a foreign packet for
+        a hint that the server has restarted and asks, where the server was and where the packet came from: a replay
+        gets nothing by that, and an AUTH_OK that was lost is asked for again.
         """
         now = self._now
         if self._parameters.is_server:
@@ -391,8 +412,10 @@ class Session:
             if is_traffic and silent and path.ready and now >= path.last_disconnect_at + DISCONNECT_INTERVAL:
                 path.last_disconnect_at = now
                 self._emit(path, PacketType.DISCONNECT, b"", address=address)
-        elif header.type == PacketType.DISCONNECT and path.up and now >= path.last_auth_at + AUTH_INTERVAL:
+        elif path.up and now >= path.last_auth_at + AUTH_INTERVAL:
             self._send_auth(path)
+            if address != path.peer:
+                self._emit(path, PacketType.AUTH, AUTH_PLAINTEXT, address=address)
 
     # Up and down.
 
@@ -420,12 +443,17 @@ class Session:
         path.disconnects += 1
         self._events.append(PathDown(path.number, reason))
         self._reschedule()
+        if not any(other.up for other in self._paths.values()):
+            self._release()
 
-    def _flush_if_all_down(self) -> list[bytes]:
-        """With the last link gone nothing will fill a hole any more."""
-        if self._reorder is None or any(path.up for path in self._paths.values()):
-            return []
-        return self._reorder.flush()
+    def _release(self) -> None:
+        """Nothing will fill a hole any more, and the peer may count anew: the reorder buffer begins afresh."""
+        if self._reorder is not None:
+            self._released += self._reorder.flush()
+
+    def _take_released(self) -> list[bytes]:
+        released, self._released = self._released, []
+        return released
 
     def _reschedule(self) -> None:
         """Chooses anew which links carry traffic."""
@@ -462,7 +490,7 @@ class Session:
             if path.up and path.heard_at + path.parameters.timeout <= now:
                 self._go_down(path, DownReason.TIMEOUT, say_so=False)
                 path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
-                out += self._flush_if_all_down()
+                out += self._take_released()
             if path.up:
                 if path.next_keepalive_at <= now:
                     self._tick(path)
@@ -495,6 +523,7 @@ class Session:
             path.step(PathInput.LATENCY_FINE)
         if path.status is not before:
             self._events.append(PathStatusChanged(path.number, before, path.status))
+        if path.status is not before or self._tier is Tier.LAST_RESORT:
             self._reschedule()
 
     def _send_auth(self, path: Path) -> None:

@@ -1,20 +1,24 @@
-"""A peer by hand: seals what a test tells it to, opens what a session sends. It has no state but its numbers."""
+"""A peer by hand: seals what a test tells it to, opens what a session sends. It has no state but its numbers.
+
+And sessions for it to talk to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from mlvpnd.protocol import wire
 from mlvpnd.protocol.box import Box
 from mlvpnd.protocol.constants import HEADER_SIZE, NO_TIMESTAMP
 from mlvpnd.protocol.drops import DropReason
-from mlvpnd.protocol.path import Address
-from mlvpnd.protocol.session import Session
+from mlvpnd.protocol.path import Address, PathParameters
+from mlvpnd.protocol.session import Session, SessionParameters
 from mlvpnd.protocol.wire import Header, PacketType
 
 from .session_pair import KEY
 
+FIRST_SEQ = 5_000_000
 PEER: Address = ("192.0.2.1", 5000)
 ELSEWHERE: Address = ("203.0.113.66", 6666)
 
@@ -114,3 +118,60 @@ def hear(
     """The session receives datagrams from `source`."""
     burst = [datagrams] if isinstance(datagrams, bytes) else datagrams
     return session.receive(number, [(datagram, source) for datagram in burst], now)
+
+
+def flow_ids() -> Iterator[int]:
+    yield from range(0xA0, 0xFFFF)
+
+
+def make_session(
+    *links: PathParameters,
+    is_server: bool,
+    reorder_size: int = 0,
+    cleartext_data: bool = False,
+    layer2: bool = False,
+    now: float = 0.0,
+) -> Session:
+    """All links have their sockets; without any named there is one, `adsl`, with a timeout of 5 s."""
+    parameters = SessionParameters(
+        KEY, is_server=is_server, reorder_size=reorder_size, cleartext_data=cleartext_data, layer2=layer2
+    )
+    session = Session(parameters, FIRST_SEQ, flow_ids().__next__)
+    for number, link in enumerate(links or [PathParameters("adsl", 5.0)]):
+        session.add_path(number, link, FIRST_SEQ)
+        session.path_ready(number, None if is_server else PEER, now)
+    return session
+
+
+def server_up(*links: PathParameters, **options: Any) -> tuple[Session, HandPeer]:
+    """A server that a client has joined at 0.0 on link 0; its answers are taken."""
+    session = make_session(*links, is_server=True, **options)
+    peer = HandPeer()
+    hear(session, peer.auth(), 0.0)
+    assert types(session) == [PacketType.AUTH_OK]
+    assert session.path(0).up
+    session.events()
+    return session, peer
+
+
+def client_up(*links: PathParameters, **options: Any) -> tuple[Session, HandPeer]:
+    """A client that has joined a server at 0.0 on link 0."""
+    session = make_session(*links, is_server=False, **options)
+    session.handle_timer(0.0)
+    peer = HandPeer()
+    hear(session, peer.auth_ok(), 0.0)
+    assert session.path(0).up
+    session.transmits()
+    session.events()
+    return session, peer
+
+
+def several(*links: PathParameters, reorder_size: int = 0) -> tuple[Session, list[HandPeer]]:
+    """A server with a peer on each link."""
+    session = make_session(*links, is_server=True, reorder_size=reorder_size)
+    peers = [HandPeer(0xB0 + number) for number in range(len(links))]
+    for number, peer in enumerate(peers):
+        hear(session, peer.auth(), 0.0, number=number)
+    session.transmits()
+    session.events()
+    return session, peers

@@ -1,0 +1,221 @@
+"""A session of several links: who carries what, and in what order it comes out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from mlvpnd.protocol.events import TierChanged
+from mlvpnd.protocol.path import PathParameters
+from mlvpnd.protocol.selection import Tier
+from mlvpnd.protocol.session import Session, SessionParameters
+from mlvpnd.protocol.wire import PacketType
+from tests.support.hand_peer import FIRST_SEQ, HandPeer, hear, heard, server_up, several, types
+from tests.support.session_pair import KEY, packet_of
+
+DATA, DISCONNECT = PacketType.DATA, PacketType.DISCONNECT
+ONE, TWO, THREE = packet_of(1), packet_of(2), packet_of(3)
+
+
+def carried(session: Session, packets: int = 100, now: float = 1.0) -> Counter[int]:
+    """How many of so many packets each link takes."""
+    session.send([packet_of(number) for number in range(packets)], now)
+    return Counter(one.path for one in heard(session) if one.type is DATA)
+
+
+def test_weights() -> None:
+    session, _ = several(*(PathParameters(f"l{n}", 5.0, bandwidth=n) for n in (40, 30, 20, 10)))
+    assert carried(session) == {0: 40, 1: 30, 2: 20, 3: 10}
+
+
+def test_one_unknown_weight_makes_all_alike() -> None:
+    session, _ = several(PathParameters("a", 5.0, bandwidth=90), PathParameters("b", 5.0))
+    assert carried(session) == {0: 50, 1: 50}
+
+
+def test_numbers_are_one_row_over_all_links() -> None:
+    session, _ = several(PathParameters("a", 5.0), PathParameters("b", 5.0))
+    session.send([ONE] * 4, 1.0)
+    assert sorted(one.header.data_seq for one in heard(session)) == list(range(FIRST_SEQ, FIRST_SEQ + 4))
+
+
+def test_fallback_carries_when_nothing_else_is_well() -> None:
+    session, (main, spare) = several(
+        PathParameters("main", 5.0, loss_tolerance=10), PathParameters("spare", 50.0, fallback_only=True)
+    )
+    assert session.carrying == (0,)
+    main.seq += 20
+    hear(session, main.keepalive(), 1.0)
+    session.handle_timer(1.0)
+    assert carried(session) == {1: 100}
+    hear(session, spare.disconnect(), 1.5, number=1)
+    assert carried(session) == {0: 100}
+    hear(session, main.disconnect(), 2.0)
+    assert carried(session) == {}
+    assert [event.after for event in session.events() if isinstance(event, TierChanged)] == [
+        Tier.FALLBACK,
+        Tier.LAST_RESORT,
+        Tier.NONE,
+    ]
+    assert session.tier is Tier.NONE
+
+
+def test_among_bad_links_the_best_of_now_carries() -> None:
+    """It is chosen anew as their loss changes, though none of them becomes well."""
+    session, peers = several(*(PathParameters(f"l{n}", 50.0, loss_tolerance=10) for n in range(2)))
+    for second, losses in enumerate([(10, 20), (40, 0)], start=1):
+        for number, (peer, lost) in enumerate(zip(peers, losses, strict=True)):
+            peer.seq += lost
+            hear(session, peer.keepalive(), float(second), number=number)
+        session.handle_timer(float(second))
+        session.transmits()
+        assert session.carrying == (second - 1,)
+
+
+def test_a_link_that_is_removed_says_so_and_carries_no_more() -> None:
+    session, _ = several(PathParameters("a", 5.0), PathParameters("b", 5.0))
+    session.remove_path(0, 1.0)
+    assert [(one.path, one.type) for one in heard(session)] == [(0, DISCONNECT)]
+    assert carried(session) == {1: 100}
+    assert [path.number for path in session.paths] == [1]
+
+
+def test_a_link_under_another_name_finds_its_peer_again() -> None:
+    """The peer's flow was bound to the link that is gone; its next AUTH binds it to the one that took its place."""
+    session, peer = server_up()
+    session.remove_path(0, 1.0)
+    session.add_path(1, PathParameters("adsl2", 5.0), FIRST_SEQ)
+    session.path_ready(1, None, 1.0)
+    session.transmits()
+    hear(session, peer.keepalive(), 1.5, number=1)
+    assert types(session) == [DISCONNECT]
+    hear(session, peer.auth(), 2.0, number=1)
+    assert session.path(1).up
+
+
+# Reorder buffer and filters.
+
+
+class Port:
+    """A filter on one byte of the packet."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def matches(self, packet: bytes) -> bool:
+        return packet[27] == self._number
+
+
+def test_order_is_restored_over_links() -> None:
+    session, (near, far) = several(PathParameters("a", 5.0), PathParameters("b", 5.0), reorder_size=8)
+    datagrams = [near.data(ONE), near.datagram(DATA, THREE, data_seq=3), far.datagram(DATA, TWO, data_seq=2)]
+    assert hear(session, datagrams[:2], 1.0) == [ONE]
+    assert hear(session, datagrams[2], 1.01, number=1) == [TWO, THREE]
+
+
+def test_a_hole_is_waited_for_and_given_up() -> None:
+    session, peer = server_up(reorder_size=8)
+    assert hear(session, [peer.data(ONE), peer.datagram(DATA, THREE, data_seq=3)], 0.5) == [ONE]
+    due = session.get_timer()
+    assert due is not None
+    assert 0.5 < due < 1.0
+    assert session.handle_timer(due) == [THREE]
+    assert hear(session, peer.data(TWO), 0.9) == [TWO]
+
+
+@pytest.mark.parametrize("data_seq", [0, 3])
+def test_a_packet_without_the_mark_passes_the_buffer(data_seq: int) -> None:
+    session, peer = server_up(reorder_size=8)
+    hear(session, peer.data(ONE), 1.0)
+    filtered = peer.datagram(DATA, THREE, reorder=False, data_seq=data_seq)
+    assert hear(session, filtered, 1.0) == [THREE]
+    assert hear(session, peer.data(TWO), 1.0) == [TWO]
+
+
+def test_the_end_of_the_last_link_frees_what_is_held() -> None:
+    session, peer = server_up(reorder_size=8)
+    held = [peer.data(ONE), peer.datagram(DATA, THREE, data_seq=3), peer.disconnect()]
+    assert hear(session, held, 1.0) == [ONE, THREE]
+
+
+@pytest.mark.parametrize("end", ["remove", "socket", "timeout"])
+def test_other_ends_free_what_is_held_too(end: str) -> None:
+    session, peer = server_up(PathParameters("adsl", 1.0), reorder_size=8)
+    hear(session, [peer.data(ONE), peer.datagram(DATA, THREE, data_seq=3)], 1.0)
+    if end == "remove":
+        assert session.remove_path(0, 1.0) == [THREE]
+    elif end == "socket":
+        assert session.path_unready(0, 1.0) == [THREE]
+    else:
+        assert session.handle_timer(2.0) == [THREE]
+
+
+def test_a_peer_that_counts_from_0_again_is_sorted_from_its_first_packet() -> None:
+    """As upstream does after a restart; the old count must not make its first packets late ones."""
+    session, old = server_up(reorder_size=8)
+    old.data_seq = 500
+    hear(session, [old.data(ONE), old.datagram(DATA, THREE, data_seq=502)], 1.0)
+    new = HandPeer(0xBEEF, seq=0)
+    new.data_seq = 0
+    assert hear(session, new.auth(), 2.0) == [THREE]
+    assert hear(session, new.data(ONE), 2.0) == [ONE]
+    late, early = new.data(TWO), new.data(THREE)
+    assert hear(session, [early, late], 2.0) == [TWO, THREE]
+
+
+def test_the_reorder_buffer_comes_changes_and_goes() -> None:
+    session, peer = server_up()
+
+    def sized(size: int) -> SessionParameters:
+        return SessionParameters(KEY, is_server=True, reorder_size=size)
+
+    gap = peer.datagram(DATA, ONE, data_seq=10), peer.datagram(DATA, TWO, data_seq=12)
+    assert hear(session, gap, 1.0) == [ONE, TWO]
+    assert session.reconfigure(sized(4)) == []
+    gap = peer.datagram(DATA, ONE, data_seq=20), peer.datagram(DATA, TWO, data_seq=22)
+    assert hear(session, gap, 1.0) == [ONE]
+    assert session.reconfigure(sized(4)) == []
+    assert session.reconfigure(sized(9)) == [TWO]
+    gap = peer.datagram(DATA, ONE, data_seq=30), peer.datagram(DATA, TWO, data_seq=32)
+    assert hear(session, gap, 1.0) == [ONE]
+    assert session.reconfigure(sized(0)) == [TWO]
+    assert session.reorder is None
+
+
+def test_a_filtered_packet_has_no_number_and_no_mark() -> None:
+    session, _ = several(PathParameters("a", 5.0), PathParameters("b", 5.0))
+    session.set_filters([(Port(2), 1)])
+    session.send([ONE, TWO, THREE], 1.0)
+    sent = {one.plaintext: one for one in heard(session)}
+    assert (sent[TWO].path, sent[TWO].header.reorder, sent[TWO].header.data_seq) == (1, False, 0)
+    assert [(sent[p].header.reorder, sent[p].header.data_seq - FIRST_SEQ) for p in (ONE, THREE)] == [
+        (True, 0),
+        (True, 1),
+    ]
+
+
+def test_the_first_filter_whose_link_is_up_wins() -> None:
+    session, peers = several(*(PathParameters(f"l{n}", 5.0, fallback_only=n == 2) for n in range(3)))
+    session.set_filters([(Port(2), 1), (Port(2), 2), (Port(2), 0)])
+
+    def carrier() -> int:
+        session.send([TWO], 1.0)
+        (sent,) = heard(session)
+        return sent.path
+
+    assert carrier() == 1
+    hear(session, peers[1].disconnect(), 1.0, number=1)
+    assert carrier() == 2
+    session.remove_path(2, 1.0)
+    session.transmits()
+    assert carrier() == 0
+
+
+def test_a_filter_whose_links_are_all_down_leaves_the_packet_to_the_schedule() -> None:
+    session, peers = several(PathParameters("a", 5.0), PathParameters("b", 5.0))
+    session.set_filters([(Port(2), 1)])
+    hear(session, peers[1].disconnect(), 1.0, number=1)
+    session.send([TWO], 1.0)
+    (sent,) = heard(session)
+    assert (sent.path, sent.header.reorder, sent.header.data_seq) == (0, True, FIRST_SEQ)
