@@ -9,8 +9,8 @@ HTTP answers carry `Access-Control-Allow-Origin: *`, which dashboards in browser
 that is open in a browser which can reach a TCP control socket can read the status (names and addresses, no secret).
 
 Clients cost little, whatever they do: at most `MAX_CLIENTS` of them, the one silent for longest making room for
-another; `MAX_REQUEST_SIZE` bytes of input each; one answer each, in pieces that must be taken in time; and making
-answers takes no more than a tenth of the process's time.
+another; `MAX_REQUEST_SIZE` bytes of input each; one answer each, in pieces that must be taken in time; making
+answers takes no more than a tenth of the process's time, and taking clients and their input has its pauses too.
 """
 
 from __future__ import annotations
@@ -43,14 +43,17 @@ PAUSE_FACTOR = 9
 """The next answer waits for so many times what making one took,"""
 MAX_PAUSE = 0.1
 """but no more seconds than these."""
+ACCEPT_PAUSE = 0.01
+"""Seconds between two turns of taking new clients, a few in each."""
+RECEIVE_PAUSE = 0.02
+"""Seconds until more is taken from a client that has sent a whole buffer's worth at once, which no request needs."""
 RETRY_ACCEPT = 1.0
 """Seconds without a new client after the system refused one, for want of descriptors."""
 
 _BACKLOG = 16
-_ACCEPTS_PER_TURN = 8
+_ACCEPTS_PER_TURN = 4
 _RECEIVE_SIZE = 4096
 _SEND_SIZE = 16384
-_LINGER_SIZE = 1 << 18
 _LOG_INTERVAL = 1.0
 _LINE_END = re.compile(rb"[\n\x04]")
 _REQUEST_LINE = re.compile(r"(\S+) +(\S+) +HTTP/1\.\d", re.ASCII)
@@ -88,7 +91,7 @@ class ControlServer:
         self._idle_limit = idle_limit
         self._listeners: dict[socket.socket, bool] = {}
         """With each, whether it is for HTTP only."""
-        self._retries: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._clients: dict[_Client, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         """Those of the clients, and of such as have been told to end."""
@@ -119,8 +122,8 @@ class ControlServer:
 
     async def close(self) -> None:
         """Ends every connection at once and leaves nothing."""
-        for retry in self._retries.values():
-            retry.cancel()
+        for pause in self._pauses.values():
+            pause.cancel()
         for listener in self._listeners:
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
@@ -144,17 +147,19 @@ class ControlServer:
         for _ in range(_ACCEPTS_PER_TURN):
             try:
                 connection, _address = listener.accept()
-            except BlockingIOError:
-                return
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:  # out of descriptors or memory; the listener would stay readable
+            except (BlockingIOError, ConnectionAbortedError):
+                break
+            except OSError as error:  # out of descriptors or memory; the listener stays readable
                 self._say(logging.WARNING, "accept error: %s", error.strerror)
-                loop = asyncio.get_running_loop()
-                loop.remove_reader(listener)
-                self._retries[listener] = loop.call_later(RETRY_ACCEPT, self._listen, listener)
+                self._pause(listener, RETRY_ACCEPT)
                 return
             self._add(connection, http_only=self._listeners[listener])
+        self._pause(listener, ACCEPT_PAUSE)
+
+    def _pause(self, listener: socket.socket, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        self._pauses[listener] = loop.call_later(seconds, self._listen, listener)
 
     def _add(self, connection: socket.socket, *, http_only: bool) -> None:
         connection.settimeout(0)
@@ -265,6 +270,7 @@ class _Client:
         self._loop = asyncio.get_running_loop()
         self._ended = False
         self._input = b""
+        self._pause = 0.0
         self.number = connection.fileno()
         self.active_at = self._loop.time()
         """When it last sent something or took something."""
@@ -295,10 +301,10 @@ class _Client:
 
     async def receive(self, limit: float) -> None:
         """Waits for input for `limit` seconds; raises TimeoutError, OSError."""
-        # The socket may give at once, without a wait in which others have their turn.
-        await asyncio.sleep(0)
+        await asyncio.sleep(self._pause)
         async with asyncio.timeout(limit):
             data = await self._loop.sock_recv(self._connection, _RECEIVE_SIZE)
+        self._pause = RECEIVE_PAUSE if len(data) == _RECEIVE_SIZE else 0.0
         self._ended = not data
         self._input += data
         self.active_at = self._loop.time()
@@ -313,14 +319,11 @@ class _Client:
     async def finish(self) -> None:
         """Says that no more will come, and lets the client come to its end; raises OSError."""
         self._connection.shutdown(socket.SHUT_WR)
-        received = 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_LIMIT):
-                while not self._ended and received < _LINGER_SIZE:
-                    data = await self._loop.sock_recv(self._connection, _RECEIVE_SIZE)
-                    received += len(data)
-                    self._ended = not data
-                    await asyncio.sleep(0)
+                while not self._ended:
+                    self._input = b""
+                    await self.receive(LINGER_LIMIT)
 
 
 class _Request(NamedTuple):

@@ -473,7 +473,7 @@ def test_clients_that_go_away_leave_nothing(tmp_path: Path, caplog: pytest.LogCa
             client.connect(served.path)
             client.send((b"", b"status\n", b"GET /status HTTP/1.1\r\n\r\n", b"stat")[number % 4])
             client.close()
-            await asyncio.sleep(0)
+            await asyncio.sleep(control.ACCEPT_PAUSE / 2)
         assert await (await served.unix()).ask(b"quit\n") == b"bye."
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:
