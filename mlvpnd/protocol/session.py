@@ -508,6 +508,8 @@ class Session:
         if path.next_keepalive_at <= now:  # we were suspended: no burst to catch up
             path.next_keepalive_at = now + KEEPALIVE_INTERVAL
         self._emit(path, PacketType.KEEPALIVE, b"")
+        if path.unanswered_auths and not self._parameters.is_server:  # it was given a hint and asks until answered
+            self._send_auth(path)
         self._judge(path)
         if self._reorder is not None:
             self._reorder.wait = reorder_wait(self.paths, now)
