@@ -57,7 +57,8 @@ class LinkDriver:
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"link {config.name}")
 
     def reopen(self) -> None:
-        """Looks names up again and opens a new socket."""
+        """Closes the socket, at once, so that nothing more goes out of it; looks names up again and opens a new one."""
+        self._close()
         self._again.set()
 
     def next_address(self) -> Endpoints | None:
@@ -90,7 +91,7 @@ class LinkDriver:
             backoff = FIRST_BACKOFF
             self.error = ""
             await self._again.wait()
-            self._close()
+            self._close()  # if that was asked for while it was being opened
 
     def _failed(self, error: Exception, backoff: float) -> None:
         text = str(error) if isinstance(error, MlvpndError) else os.strerror(getattr(error, "errno", 0) or 0)

@@ -491,7 +491,8 @@ class Session:
                 self._go_down(path, DownReason.TIMEOUT, say_so=False)
                 path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
                 out += self._take_released()
-            if path.up:
+                # AUTH is for the next turn: the driver may open another socket first, where the answer will go.
+            elif path.up:
                 if path.next_keepalive_at <= now:
                     self._tick(path)
             elif path.ready and not self._parameters.is_server and path.peer is not None and path.next_auth_at <= now:
