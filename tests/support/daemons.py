@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +24,9 @@ START_TIMEOUT = 15.0
 STOP_TIMEOUT = 10.0
 _LOG_SHOWN = 4000
 """Characters of the log's end that a failure shows."""
+_FAULT = re.compile(
+    r"^.*(?:import of \S+ refused|Traceback|never retrieved|internal error|Exception in callback).*$", re.M
+)
 
 
 class DaemonError(AssertionError):
@@ -44,6 +48,11 @@ def config_text(
         if written:
             lines += [f"[{name}]", *written, ""]
     return "\n".join(lines)
+
+
+def faults(log: str) -> list[str]:
+    """Lines of a log that no daemon should write, whatever is done to it: they tell of a mistake in the program."""
+    return [found[0] for found in _FAULT.finditer(log)]
 
 
 class Daemon:
@@ -94,13 +103,18 @@ class Daemon:
         return self._process is not None and self._process.poll() is None
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Asks the parent to stop; DaemonError unless both processes go in time and the exit status is 0."""
+        """Asks the parent to stop.
+
+        DaemonError unless both processes go in time, the exit status is 0, and no fault was ever logged.
+        """
         child = self.child_pid
         status = self._end(number)
         if status != 0:
             raise self._error(f"exit status {status}")
         if not wait_until(lambda: not Path(f"/proc/{child}").exists(), STOP_TIMEOUT):
             raise self._error(f"the child {child} is still there")
+        if found := faults(self.log()):
+            raise self._error(f"it logged {found[0]!r}")
 
     def kill(self) -> None:
         """Kills both processes without a warning."""

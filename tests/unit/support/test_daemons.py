@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mlvpnd.config.parser import parse
-from tests.support.daemons import config_text, process_name, process_status, process_title, resident_bytes
+from tests.support.daemons import config_text, faults, process_name, process_status, process_title, resident_bytes
 
 
 def test_config_text_is_a_file_as_the_parser_wants_it() -> None:
@@ -32,3 +32,15 @@ def test_this_process() -> None:
     assert "python" in process_title(pid) or "pytest" in process_title(pid)
     assert process_name(pid) == process_status(pid)["Name"]
     assert resident_bytes(pid) > 5_000_000
+
+
+def test_faults_are_found_in_a_log() -> None:
+    good = "2026-01-01T10:00:00 [ERR/config] f:3: mode: what\n2026-01-01T10:00:00 [WARN/config] reload failed\n"
+    assert faults(good) == []
+    bad = [
+        "2026-01-01T10:00:00 [CRIT] import of xyz refused: it must be loaded before the sandbox is entered",
+        "Traceback (most recent call last):",
+        "2026-01-01T10:00:00 [ERR] Task exception was never retrieved",
+        "Exception in callback Tunnel._on_link(1)",
+    ]
+    assert faults(good + "\n".join(bad) + "\n" + good) == bad
