@@ -43,6 +43,8 @@ SILENCE = 2.5
 RECLAIM_GRACE = 1.0
 """Seconds that packets of a displaced flow may be stragglers of a peer that has restarted; a flow that still
 speaks after them is alive, and what displaced it was a replay."""
+WAIT_INTERVAL = 0.1
+"""Seconds between looks at the links' delays for the reorder buffer's wait."""
 UNANSWERED_AUTHS = 5
 """AUTHs without an answer after which the driver is told to try another address."""
 MAX_DATAGRAM_SIZE = 65507

@@ -121,6 +121,7 @@ class Path:
         self.heard_at = float("-inf")
         self.last_answer_at = float("-inf")
         self.last_disconnect_at = float("-inf")
+        self.up_at = float("-inf")
         self.data_received_at = float("-inf")
         self.greeted = False
         """A client has sent its first AUTH, and before it the DISCONNECT that frees a peer's old session."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from .path import Path
 
 DATA_RECENT = 3.0
-"""Seconds in which a link must have brought data to count in the spread."""
+"""Seconds in which a link must have come up or brought data to count in the spread."""
 UNKNOWN_SPREAD = 0.1
-"""Seconds to wait while no link has an RTT sample."""
+"""Seconds to wait at least while a link that may bring data has no RTT sample."""
 MAX_WAIT = 0.5
 """Seconds; a link that is later than this is no help to the others."""
 MIN_WAIT = 0.002
@@ -50,13 +50,15 @@ def eligible(paths: Sequence[Path]) -> tuple[Tier, list[Path]]:
 def reorder_wait(paths: Sequence[Path], now: float) -> float:
     """Seconds that a hole is worth waiting for: how much later than the fastest link the slowest may be.
 
-    A link's packets are between srtt - and srtt + 4 rttvar on their way and back (RFC 6298 takes the same
-    bound for its timeout). Only links that bring data count: an idle bad link delays nobody.
+    A link's packets are between its least RTT and srtt + 4 rttvar on their way and back (RFC 6298 takes the same
+    bound for its timeout). Only links that bring data, or have just come up and may, count: an idle bad
+    link delays nobody.
     """
-    sampled = [path for path in paths if path.up and path.rtt.has_sample]
-    carrying = [path for path in sampled if now - path.data_received_at < DATA_RECENT] or sampled
-    if not carrying:
-        return UNKNOWN_SPREAD
-    slowest = max(path.rtt.srtt_ms + 4 * path.rtt.rttvar_ms for path in carrying)
-    fastest = min(path.rtt.min_rtt_ms for path in carrying)
-    return min(max((slowest - fastest) / 1000, MIN_WAIT), MAX_WAIT)
+    up = [path for path in paths if path.up]
+    carrying = [path for path in up if now - max(path.data_received_at, path.up_at) < DATA_RECENT] or up
+    sampled = [path.rtt for path in carrying if path.rtt.has_sample]
+    wait = MIN_WAIT if len(sampled) == len(carrying) and sampled else UNKNOWN_SPREAD
+    if sampled:
+        spread = max(rtt.srtt_ms + 4 * rtt.rttvar_ms for rtt in sampled) - min(rtt.min_rtt_ms for rtt in sampled)
+        wait = max(wait, spread / 1000)
+    return min(wait, MAX_WAIT)

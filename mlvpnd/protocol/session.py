@@ -34,6 +34,7 @@ from .constants import (
     RECLAIM_GRACE,
     SILENCE,
     UNANSWERED_AUTHS,
+    WAIT_INTERVAL,
 )
 from .drops import DropReason
 from .events import (
@@ -109,6 +110,7 @@ class Session:
         self._released: list[bytes] = []
         """Packets that the reorder buffer gave up because nothing will fill its holes any more."""
         self._now = 0.0
+        self._wait_due = float("-inf")
         self.drops: Counter[DropReason] = Counter()
         """Outgoing packets that no link took."""
         self._set_reorder(parameters.reorder_size)
@@ -284,6 +286,8 @@ class Session:
         path = self._paths[number]
         out: list[bytes] = []
         reorder = self._reorder
+        if now >= self._wait_due:  # a queue that builds up moves the spread within a fraction of a second
+            self._update_wait()
         for datagram, address in datagrams:
             data = self._take(path, datagram, address)
             if self._released:
@@ -427,9 +431,11 @@ class Session:
         path.unanswered_auths = 0
         if was_up:
             return
+        path.up_at = now
         path.next_keepalive_at = now + KEEPALIVE_INTERVAL
         self._events.append(PathUp(path.number))
         self._reschedule()
+        self._update_wait()
 
     def _go_down(self, path: Path, reason: DownReason, *, say_so: bool) -> None:
         if not path.up:
@@ -512,8 +518,12 @@ class Session:
         if path.unanswered_auths and not self._parameters.is_server:  # it was given a hint and asks until answered
             self._send_auth(path)
         self._judge(path)
+
+    def _update_wait(self) -> None:
+        """Follows the spread of the links' delays."""
+        self._wait_due = self._now + WAIT_INTERVAL
         if self._reorder is not None:
-            self._reorder.wait = reorder_wait(self.paths, now)
+            self._reorder.wait = reorder_wait(self.paths, self._now)
 
     def _judge(self, path: Path) -> None:
         limits = path.parameters

@@ -77,3 +77,17 @@ def test_an_idle_line_delays_nobody() -> None:
     assert reorder_wait([near, far], 101.0) == pytest.approx(0.39, abs=1e-6)
     near.data_received_at = 104.0
     assert reorder_wait([near, far], 104.0) == MIN_WAIT
+
+
+def test_a_line_that_has_just_come_up_may_bring_data_at_any_moment() -> None:
+    near, far = link(UP, rtts=(10,) * 100), link(UP, number=1, rtts=(80,) * 100)
+    near.data_received_at = 104.0
+    assert reorder_wait([near, far], 104.0) == MIN_WAIT
+    far.up_at = 103.9
+    assert reorder_wait([near, far], 104.0) == pytest.approx(0.07, abs=1e-6)
+
+
+def test_a_line_without_a_sample_may_be_a_slow_one() -> None:
+    near, far = link(UP, rtts=(10,) * 100), link(UP, number=1)
+    far.up_at = near.data_received_at = 104.0
+    assert reorder_wait([near, far], 104.0) == UNKNOWN_SPREAD
