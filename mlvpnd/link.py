@@ -29,6 +29,10 @@ _protocol = logger("protocol")
 _dns = logger("dns")
 
 
+class _LookupError(MlvpndError):
+    """A name has no address now."""
+
+
 class LinkDriver:
     """Keeps one link supplied with a socket.
 
@@ -53,6 +57,10 @@ class LinkDriver:
         """Why there is no socket, for status."""
         self._candidates: list[Endpoints] = []
         self._current = 0
+        self._last: Endpoints | None = None
+        """The ends that were joined last."""
+        self._unanswered = False
+        """Nobody was there."""
         self._again = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"link {config.name}")
 
@@ -62,12 +70,17 @@ class LinkDriver:
         self._again.set()
 
     def next_address(self) -> Endpoints | None:
-        """The peer's next address that this socket can reach, or None: `reopen` is then due."""
-        while self._current + 1 < len(self._candidates):
-            self._current += 1
-            now, before = self._candidates[self._current], self._candidates[self._current - 1]
-            if now.family == before.family and now.local == before.local:
+        """The peer does not answer: its next address that this socket can reach.
+
+        None: `reopen` is then due, which goes on with the addresses that need another socket.
+        """
+        following = self._current + 1
+        if following < len(self._candidates):
+            before, now = self._candidates[self._current], self._candidates[following]
+            if (now.family, now.local) == (before.family, before.local):
+                self._current, self._last = following, now
                 return now
+        self._unanswered = True
         return None
 
     def stop(self) -> None:
@@ -95,15 +108,16 @@ class LinkDriver:
 
     def _failed(self, error: Exception, backoff: float) -> None:
         text = str(error) if isinstance(error, MlvpndError) else os.strerror(getattr(error, "errno", 0) or 0)
+        log = _dns if isinstance(error, _LookupError) else _protocol
         if text != self.error:  # once, not at every try
-            _protocol.warning("%s %s (trying again until it works)", self.config.name, text)
+            log.warning("%s %s (trying again until it works)", self.config.name, text)
         else:
-            _protocol.debug("%s %s, next try in %d s", self.config.name, text, backoff)
+            log.debug("%s %s, next try in %d s", self.config.name, text, backoff)
         self.error = text
 
     async def _open(self) -> None:
         last: Exception | None = None
-        candidates = await self._resolve()
+        candidates = self._in_turn(await self._resolve())
         # A candidate that cannot even be bound is no reason not to try the others.
         for index, ends in enumerate(candidates):
             try:
@@ -112,11 +126,19 @@ class LinkDriver:
                 last = error
                 continue
             self._candidates, self._current = candidates, index
+            self._last, self._unanswered = ends, False
             self.socket = LinkSocket(sock)
             _protocol.info("%s bind to %s", self.config.name, self.config.bindhost or "any")
             self._opened(ends)
             return
         raise last or MlvpndError(f"{self.config.name}: no address")
+
+    def _in_turn(self, found: list[Endpoints]) -> list[Endpoints]:
+        """Begins with the address that worked before, or with the one after that which did not answer."""
+        if self._last not in found:
+            return found
+        start = found.index(self._last) + self._unanswered
+        return found[start:] + found[:start]
 
     async def _resolve(self) -> list[Endpoints]:
         link = self.config
@@ -138,8 +160,7 @@ class LinkDriver:
         try:
             return await resolve.addresses(host, port, lookup, passive=passive)
         except MlvpndError as error:
-            _dns.debug("%s getaddrinfo(%s,%s) failed: %s", self.config.name, host, port, error)
-            raise MlvpndError(f"getaddrinfo({host},{port}) failed: {error}") from None
+            raise _LookupError(str(error)) from None
 
     async def _bind(self, ends: Endpoints) -> socket.socket:
         link = self.config

@@ -133,11 +133,13 @@ class Host:
         """Sets `net` parameters; two underscores stand for a dot: `ipv4__tcp_no_metrics_save=1`."""
         self.run("sysctl", "-q", "-w", *(f"net.{key.replace('__', '.')}={value}" for key, value in settings.items()))
 
-    def write_hosts(self, names: Mapping[str, str]) -> None:
-        """What /etc/hosts says here, name to address; seen by programs started after the first call."""
+    def write_hosts(self, names: Mapping[str, str | Sequence[str]]) -> None:
+        """What /etc/hosts says here, name to address or addresses; seen by programs started after the first call."""
         directory = HOSTS_DIR / self.name
         directory.mkdir(parents=True, exist_ok=True)
-        text = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in names.items())
+        text = "127.0.0.1 localhost\n"
+        for name, found in names.items():
+            text += "".join(f"{address} {name}\n" for address in ([found] if isinstance(found, str) else found))
         # In place: the running programs have this very file mounted.
         (directory / "hosts").write_text(text)
 

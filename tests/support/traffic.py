@@ -166,3 +166,12 @@ def ping(
     times = re.search(r"= ([\d.]+)/([\d.]+)/([\d.]+)/", text)
     minimum, average, maximum = (float(value) for value in times.groups()) if times else (0.0, 0.0, 0.0)
     return PingResult(int(counts[1]), int(counts[2]), minimum, average, maximum)
+
+
+def wait_for_answer(host: Host, address: str, timeout: float) -> float:
+    """Sends echo requests until one is answered; returns the seconds that took. LabError after `timeout` seconds."""
+    start = time.monotonic()
+    while (taken := time.monotonic() - start) < timeout:
+        if host.run("ping", "-n", "-c", "1", "-W", "0.2", address, check=False).count(" 1 received"):
+            return taken
+    raise LabError(f"{address} does not answer {host.name} within {timeout} s")

@@ -1,0 +1,164 @@
+"""A link's socket: which of the peer's addresses is tried when, and what a failure looks like."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+
+from mlvpnd import link as link_module
+from mlvpnd.config.model import LinkConfig, Mode
+from mlvpnd.errors import MlvpndError
+from mlvpnd.helper.client import HelperClient
+from mlvpnd.link import LinkDriver
+from mlvpnd.resolve import Endpoints
+
+V4, V6 = int(socket.AF_INET), int(socket.AF_INET6)
+
+
+class Helper:
+    """Answers look-ups from a list that the test changes; the empty list is a failure."""
+
+    def __init__(self, *hosts: str) -> None:
+        self.hosts = list(hosts)
+        self.lookups = 0
+
+    async def resolve(self, end: str, link: str) -> list[tuple[int, Any]]:
+        assert (end, link) == ("remote", "adsl1")
+        self.lookups += 1
+        if not self.hosts:
+            raise MlvpndError("getaddrinfo(vpn.test,5080) failed: Name or service not known")
+        return [(V6, (host, 5080, 0, 0)) if ":" in host else (V4, (host, 5080)) for host in self.hosts]
+
+    async def tune_socket(self, link: str, sock: socket.socket) -> None:
+        pass
+
+
+class Followed:
+    """A driver and what it reported."""
+
+    def __init__(self, helper: Helper, config: LinkConfig) -> None:
+        self.opened: asyncio.Queue[Endpoints] = asyncio.Queue()
+        self.closed = 0
+        self.driver = LinkDriver(
+            config, Mode.CLIENT, cast(HelperClient, helper), self.opened.put_nowait, self._count_close
+        )
+
+    def _count_close(self) -> None:
+        assert self.driver.socket is not None  # still there
+        self.closed += 1
+
+    async def next(self) -> str:
+        """The peer's address of the next socket."""
+        ends = await asyncio.wait_for(self.opened.get(), 5)
+        return str(ends.remote[0])
+
+    def unanswered(self) -> str:
+        """The peer does not answer: the address that is asked next over the same socket, or "" for a new socket."""
+        ends = self.driver.next_address()
+        if ends is None:
+            self.driver.reopen()
+            return ""
+        return str(ends.remote[0])
+
+
+def follow(
+    helper: Helper,
+    steps: Callable[[Followed], Awaitable[None]],
+    config: LinkConfig | None = None,
+) -> None:
+    async def main() -> None:
+        followed = Followed(helper, config or LinkConfig("adsl1", remotehost="vpn.test", remoteport="5080"))
+        try:
+            await steps(followed)
+        finally:
+            followed.driver.stop()
+
+    asyncio.run(main())
+
+
+def test_addresses_of_one_family_are_tried_over_one_socket_and_then_looked_up_again() -> None:
+    helper = Helper("192.0.2.1", "192.0.2.2")
+
+    async def steps(followed: Followed) -> None:
+        assert await followed.next() == "192.0.2.1"
+        assert followed.unanswered() == "192.0.2.2"
+        assert helper.lookups == 1
+        assert followed.unanswered() == ""
+        assert followed.closed == 1
+        helper.hosts.append("192.0.2.3")
+        assert await followed.next() == "192.0.2.3"
+        assert followed.unanswered() == "192.0.2.1"
+
+    follow(helper, steps)
+
+
+def test_addresses_of_another_family_are_tried_too() -> None:
+    async def steps(followed: Followed) -> None:
+        for _ in range(2):
+            assert await followed.next() == "2001:db8::1"
+            assert followed.unanswered() == ""
+            assert await followed.next() == "192.0.2.1"
+            assert followed.unanswered() == ""
+
+    follow(Helper("2001:db8::1", "192.0.2.1"), steps)
+
+
+def test_after_a_timeout_the_address_that_worked_comes_first() -> None:
+    async def steps(followed: Followed) -> None:
+        assert await followed.next() == "192.0.2.1"
+        assert followed.unanswered() == "192.0.2.2"
+        followed.driver.reopen()
+        assert await followed.next() == "192.0.2.2"
+
+    follow(Helper("192.0.2.1", "192.0.2.2"), steps)
+
+
+def test_a_changed_name_is_followed() -> None:
+    helper = Helper("192.0.2.1")
+
+    async def steps(followed: Followed) -> None:
+        await followed.next()
+        helper.hosts[:] = ["192.0.2.9"]
+        followed.driver.reopen()
+        assert await followed.next() == "192.0.2.9"
+
+    follow(helper, steps)
+
+
+def test_a_name_without_address_is_said_once_and_looked_up_until_it_has_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(link_module, "FIRST_BACKOFF", 0.01)
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    helper = Helper()
+
+    async def steps(followed: Followed) -> None:
+        await asyncio.sleep(0.2)
+        assert helper.lookups > 2
+        assert followed.driver.error == "getaddrinfo(vpn.test,5080) failed: Name or service not known"
+        helper.hosts.append("192.0.2.1")
+        assert await followed.next() == "192.0.2.1"
+        await asyncio.sleep(0)
+        assert followed.driver.error == ""
+
+    with caplog.at_level(logging.INFO):
+        follow(helper, steps)
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert [record.name for record in warnings] == ["mlvpnd.dns"]
+    assert warnings[0].getMessage().startswith("adsl1 getaddrinfo(vpn.test,5080) failed: Name or service not known")
+
+
+def test_a_local_address_that_is_not_there() -> None:
+    config = LinkConfig("adsl1", bindhost="192.0.2.77", remotehost="192.0.2.1", remoteport="5080")
+
+    async def steps(followed: Followed) -> None:
+        await asyncio.sleep(0.05)
+        assert followed.driver.error == "bind error: bind to 192.0.2.77:0: Cannot assign requested address"
+        assert followed.driver.socket is None
+
+    follow(Helper(), steps, config)
