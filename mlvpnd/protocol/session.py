@@ -308,12 +308,12 @@ class Session:
         if isinstance(datagram, DropReason):
             return datagram
         if isinstance(datagram, Stranger):
-            self._answer_stranger(path, datagram.header, address)
+            self._answer_stranger(path, datagram.header, address, counted=False)
             return DropReason.UNKNOWN_FLOW
         header, _, flow, newest, authentic = datagram
         if authentic:
             if flow is not path.flow and not self._adopts(path, datagram):
-                self._answer_stranger(path, header, address)
+                self._answer_stranger(path, header, address, counted=True)
                 return DropReason.UNKNOWN_FLOW
             self._measure(path, datagram)
             if newest and address != path.peer:
@@ -323,7 +323,7 @@ class Session:
         path.bytes_received += HEADER_SIZE + header.length
         if header.type == PacketType.DATA or header.type == PacketType.KEEPALIVE:
             if not path.up:
-                self._answer_stranger(path, header, address)
+                self._answer_stranger(path, header, address, counted=True)
                 return DropReason.NOT_UP
             if authentic:
                 path.heard_at = self._now
@@ -401,24 +401,26 @@ class Session:
         self._go_up(path)
         return None
 
-    def _answer_stranger(self, path: Path, header: Header, address: Address) -> None:
+    def _answer_stranger(self, path: Path, header: Header, address: Address, *, counted: bool) -> None:
         """An authentic packet of a session that the link does not have: helps a peer that lives to begin anew.
 
         A server says DISCONNECT, or the client would wait out its timeout; but not while the link lives, since
         a recorded packet would buy its sender a valid DISCONNECT of ours. A client takes a foreign packet for
-        a hint that the server has restarted and asks, where the server was and where the packet came from: a replay
-        gets nothing by that, and an AUTH_OK that was lost is asked for again.
+        a hint that the server has restarted and asks where the server was: a replay gets nothing by that, and
+        an AUTH_OK that was lost is asked for again. It asks where the packet came from, too, but not while the link
+        lives and the packet is not `counted` (its flow has no window, it could come again and again): who is given
+        a fresh AUTH can pass it on to the server from his own address, and is taken for the client that has moved.
         """
         now = self._now
+        silent = not path.up or now >= path.heard_at + SILENCE
         if self._parameters.is_server:
             is_traffic = header.type == PacketType.KEEPALIVE or header.type == PacketType.DATA
-            silent = not path.up or now >= path.heard_at + SILENCE
             if is_traffic and silent and path.ready and now >= path.last_disconnect_at + DISCONNECT_INTERVAL:
                 path.last_disconnect_at = now
                 self._emit(path, PacketType.DISCONNECT, b"", address=address)
         elif path.up and now >= path.last_auth_at + AUTH_INTERVAL:
             self._send_auth(path)
-            if address != path.peer:
+            if address != path.peer and (counted or silent):
                 self._emit(path, PacketType.AUTH, AUTH_PLAINTEXT, address=address)
 
     # Up and down.

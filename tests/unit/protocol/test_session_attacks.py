@@ -339,11 +339,11 @@ def test_a_recording_that_came_first_does_not_shut_the_living_flow_out() -> None
 
 
 def test_a_client_is_not_kept_by_a_recording_either() -> None:
-    """It asks whoever speaks; only the living server can answer with a number that is new."""
+    """It asks again; only the living server can answer with a number that is new."""
     session, living = client_up()
     recorded = HandPeer(0xBEEF)
     hear(session, recorded.disconnect(), 1.0, source=ELSEWHERE)
-    assert [(one.type, one.address) for one in heard(session)] == [(AUTH, PEER), (AUTH, ELSEWHERE)]
+    assert [(one.type, one.address) for one in heard(session)] == [(AUTH, PEER)]
     hear(session, recorded.auth_ok(), 1.0, source=ELSEWHERE)
     assert session.path(0).peer == ELSEWHERE
     session.transmits()
@@ -362,7 +362,17 @@ def test_a_recorded_disconnect_of_an_older_session(up: Up) -> None:
     assert session.path(0).up
     assert session.path(0).peer == PEER
     assert session.events() == []
-    assert types(session) == ([] if up is server_up else [AUTH, AUTH])
+    assert types(session) == ([] if up is server_up else [AUTH])
+
+
+def test_recordings_buy_no_auth_for_elsewhere_while_the_link_lives() -> None:
+    """Passed on to the server, it would make the server believe that the client has moved there."""
+    session, _ = client_up()
+    recorded = HandPeer(0xBEEF).disconnect()
+    hear(session, recorded, SILENCE - 0.1, source=ELSEWHERE)
+    assert [(one.type, one.address) for one in heard(session)] == [(AUTH, PEER)]
+    hear(session, recorded, SILENCE + 1, source=ELSEWHERE)
+    assert [(one.type, one.address) for one in heard(session)] == [(AUTH, PEER), (AUTH, ELSEWHERE)]
 
 
 def test_a_client_asks_once_a_second_at_most() -> None:
