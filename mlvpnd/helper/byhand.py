@@ -117,6 +117,7 @@ def _run_child(options: Options, child: Child, link: socket.socket) -> None:
         for number in (signal.SIGHUP, *_IGNORED):
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _leave_terminal()
         proctitle.set_title(f"mlvpn: {options.name}".rstrip(": "), natural=options.natural_title)
         code = child(options, HelperClient(ByHandConnector(link), link))
     except MlvpndError as error:
@@ -127,6 +128,21 @@ def _run_child(options: Options, child: Child, link: socket.socket) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _leave_terminal() -> None:
+    """Leaves the daemon nothing of root's terminal but lines on standard error.
+
+    Otherwise one that was taken over could type into the shell it was started from (TIOCSTI), and read what is typed.
+    """
+    os.setsid()
+    if os.isatty(2):
+        try:
+            terminal = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+        except PermissionError:
+            return  # not started by root, on another user's terminal
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 class ByHandConnector:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import pwd
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -448,6 +451,42 @@ def test_both_processes_are_found_by_the_kernels_name(command: str, make_directo
             code = process.wait(LIMIT)
         log.seek(0)
         assert code == 0, log.read()
+
+
+def test_the_terminal_stays_roots(make_directory: Callable[[], Path]) -> None:
+    """The daemon can neither type into root's shell nor read what root types; ^C stops both as ever."""
+    config = make_directory() / "mlvpn.conf"
+    config.touch(mode=0o600)
+    config.write_text(SERVER)
+    terminal, line = pty.openpty()
+    command = f"{PREPARE} exec {Path(sys.executable).parent}/mlvpn -c {config} -u nobody --debug"
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "unshare", "--net", "--mount", "sh", "-c", command],
+        cwd=PROJECT,
+        stdin=line,
+        stdout=line,
+        stderr=line,
+    )
+    os.close(line)
+    try:
+        shown = b""
+        while b"bind to" not in shown:
+            assert select.select([terminal], [], [], LIMIT)[0], shown.decode()
+            shown += os.read(terminal, 4096)
+        (child,) = _children(process.pid)
+        assert Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[4] != "0"
+        assert Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[4] == "0"
+        for entry in Path(f"/proc/{child}/fd").iterdir():
+            if os.readlink(entry).startswith("/dev/pts/"):
+                flags = re.search(r"^flags:\s*(\d+)", Path(f"/proc/{child}/fdinfo/{entry.name}").read_text(), re.M)
+                assert flags is not None
+                assert int(flags[1], 8) & os.O_ACCMODE == os.O_WRONLY
+        os.write(terminal, b"\x03")
+        assert process.wait(LIMIT) == 0
+    finally:
+        process.kill()
+        process.wait(LIMIT)
+        os.close(terminal)
 
 
 def _output_pids(*command: str) -> set[int]:
