@@ -1,8 +1,9 @@
 """What may come in: every check between a datagram and the session, cheap ones first.
 
-1 length, version, type · 2 not our own flow_id · 3 its flow lives on this link · 4 a look into the replay window ·
-5 the box opens · 6 the plaintext is what the type carries · 7 the flow is known, or introduced by AUTH or AUTH_OK ·
-8 the window moves. Up to 7 nothing has changed; what fails is dropped and counted, never answered.
+1 length, version, type · 2 not our own flow_id · 3 its flow lives on this link, or AUTH or AUTH_OK bring it here ·
+4 a look into the replay window · 5 the box opens · 6 the plaintext is what the type carries · 7 the flow is known, or
+introduced by AUTH or AUTH_OK · 8 the window moves. Up to 7 nothing has changed; what fails is dropped and counted,
+never answered.
 
 Clear DATA leaves after 3: it proves nothing, so it moves nothing, and it counts only on an up link, from the current
 flow and address of the peer, and once.
@@ -73,10 +74,6 @@ class Gate:
         self._is_server = is_server
         self.cleartext_data = cleartext_data
 
-    def release(self, link: str) -> None:
-        """The link is gone for good: what its flows have used up stays known, but another link may have them."""
-        self._flows.release(link)
-
     def introduces(self, path: Path, packet_type: int) -> bool:
         """Whether a packet of this type may bring a new flow to the link now."""
         if self._is_server:
@@ -93,7 +90,7 @@ class Gate:
         if header.flow_id in self._own_flow_ids:
             return DropReason.REFLECTED
         flow = self._flows.get(header.flow_id)
-        if flow is not None and flow.link is not None and flow.link != path.parameters.name:
+        if flow is not None and flow.link != path.parameters.name and not self.introduces(path, header.type):
             return DropReason.WRONG_LINK
         payload = datagram[HEADER_SIZE:]
         if header.type == PacketType.DATA and self.cleartext_data:
@@ -112,9 +109,9 @@ class Gate:
             flow = self._flows.add(header.flow_id, path.parameters.name, header.seq, _flow_ids(live))
             return Admitted(header, packet, flow, newest=True, authentic=True)
         newest = header.seq > flow.window.newest
-        if flow.link is None:
-            if not newest or not self.introduces(path, header.type):
-                return Stranger(header)
+        if flow.link != path.parameters.name:
+            if not newest:
+                return DropReason.WRONG_LINK
             flow.link = path.parameters.name
         flow.window.accept(header.seq)
         self._flows.touch(flow)

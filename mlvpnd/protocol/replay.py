@@ -1,8 +1,9 @@
 """Protection against replay, after RFC 4303 §3.4.3 and RFC 6479, for a protocol that has none of its own.
 
 Every `flow_id` that has proven itself has one window of sequence numbers, in one table for the process, and is
-bound to the link where it was first seen: a datagram counts once, on its own link. A window moves only for
-what was authentic; a look before the box is opened saves the work for what is a replay already.
+bound to the link where it was introduced: a datagram counts once, on its own link. Only a new AUTH or AUTH_OK
+moves a flow to another: whoever plays a recording on the wrong link must not keep the living flow from its own.
+A window moves only for what was authentic; a look before the box is opened saves the work for what is a replay already.
 """
 
 from __future__ import annotations
@@ -98,8 +99,8 @@ class PeerFlow:
 
     def __init__(self, flow_id: int, link: str, seq: int) -> None:
         self.flow_id = flow_id
-        self.link: str | None = link
-        """None once that link has been removed: AUTH or AUTH_OK may bring the flow to another."""
+        self.link = link
+        """Where it was introduced last."""
         self.window = ReplayWindow(seq)
         self.clear: ClearWindow | None = None
         self.ousted = False
@@ -134,12 +135,6 @@ class FlowTable:
             del self._flows[victim]
         flow = self._flows[flow_id] = PeerFlow(flow_id, link, seq)
         return flow
-
-    def release(self, link: str) -> None:
-        """The link is gone: its flows are bound to none."""
-        for flow in self._flows.values():
-            if flow.link == link:
-                flow.link = None
 
     def touch(self, flow: PeerFlow) -> None:
         """Marks a flow as used."""

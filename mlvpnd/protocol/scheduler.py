@@ -16,12 +16,14 @@ _SCALE = 1 << 20
 class WeightedScheduler:
     """Spreads packets over links by weight; links are known by a number."""
 
-    __slots__ = ("_clock", "_cost", "_weights")
+    __slots__ = ("_clock", "_cost", "_virtual_time", "_weights")
 
     def __init__(self) -> None:
         self._clock: dict[int, int] = {}
         self._cost: dict[int, int] = {}
         self._weights: dict[int, int] = {}
+        self._virtual_time = 0
+        """What the clock of the link that took the last packet shows."""
 
     def set_links(self, weights: Mapping[int, int]) -> None:
         """Spreads over these links from now on; `weights` are > 0, in any unit.
@@ -33,9 +35,11 @@ class WeightedScheduler:
         if any(weights[link] != self._weights[link] for link in stay):
             stay = set()
         heaviest, unit = max(weights.values(), default=1), max(self._weights.values(), default=1)
-        start = min((self._clock[link] for link in stay), default=0)
+        start = min((self._clock[link] for link in stay), default=self._virtual_time)
         # The clocks count in units of the heaviest link, which may have come or gone.
-        self._clock = {link: (self._clock[link] - start) * heaviest // unit if link in stay else 0 for link in weights}
+        clocks = {link: self._clock[link] if link in stay else self._virtual_time for link in weights}
+        self._clock = {link: (clock - start) * heaviest // unit for link, clock in clocks.items()}
+        self._virtual_time = (self._virtual_time - start) * heaviest // unit
         # Virtual time per byte, at least 1 so that a link a million times slower still advances.
         self._cost = {link: max(1, _SCALE * heaviest // weight) for link, weight in weights.items()}
         self._weights = dict(weights)
@@ -49,7 +53,7 @@ class WeightedScheduler:
                 best = after, link
         if best is None:
             return None
-        self._clock[best[1]] = best[0]
+        self._clock[best[1]] = self._virtual_time = best[0]
         return best[1]
 
     @property

@@ -153,8 +153,7 @@ class Session:
         """Says DISCONNECT and forgets the link. Its last burst is still in `transmits`."""
         self._now = now
         self._go_down(self._paths[number], DownReason.CLOSED, say_so=True)
-        path = self._paths.pop(number)
-        self._gate.release(path.parameters.name)
+        del self._paths[number]
         self._reschedule()
         return self._take_released()
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mlvpnd.protocol.box import derive_key
-from mlvpnd.protocol.events import Event
+from mlvpnd.protocol.events import DownReason, Event, PathDown, PathUnanswered
 from mlvpnd.protocol.path import Address, PathParameters
 from mlvpnd.protocol.session import Session, SessionParameters
 
@@ -166,7 +166,15 @@ class SessionPair:
 
     def drain(self, end: End) -> None:
         """Puts what a session wants to send on its lines."""
-        end.events += end.session.events()
+        events = end.session.events()
+        end.events += events
+        for event in events:
+            if isinstance(event, PathUnanswered) or (
+                isinstance(event, PathDown) and event.reason is DownReason.TIMEOUT and not end.is_server
+            ):
+                # As the driver: a new socket, and the server's address from the configuration again.
+                end.session.path_unready(event.path, self.now)
+                end.session.path_ready(event.path, self.server_address(event.path), self.now)
         for transmit in end.session.transmits():
             source = self.server_address(transmit.path) if end.is_server else self.client_address(transmit.path)
             for datagram in transmit.datagrams:

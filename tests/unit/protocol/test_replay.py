@@ -149,10 +149,3 @@ def test_links_come_before_the_limit() -> None:
     for number in range(3):
         table.add(number, "adsl", 0, frozenset({0, 1, 2}))
     assert len(table) == 3
-
-
-def test_flows_of_a_link_that_is_gone_belong_to_nobody() -> None:
-    table = FlowTable()
-    kept, released = table.add(1, "adsl", 0, NOBODY), table.add(2, "wifi", 0, NOBODY)
-    table.release("wifi")
-    assert (kept.link, released.link) == ("adsl", None)

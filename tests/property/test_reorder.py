@@ -1,0 +1,127 @@
+"""The reorder buffer under any arrival: nothing lost, nothing twice, nothing held too long, order where it can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mlvpnd.protocol.reorder import ReorderBuffer
+
+MODULUS = 1 << 64
+WAIT = 0.05
+FIRSTS = st.sampled_from([0, 1, 500, 1 << 32, MODULUS - 3, MODULUS - 200])
+DELAYS = st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.03, 0.06, 0.2, None]), min_size=1, max_size=120)
+"""How long each packet is on its way; None: for ever."""
+SIZES = st.one_of(st.integers(1, 20), st.sampled_from([63, 64, 65, 512, 1000]))
+
+
+@dataclass
+class Run:
+    """Feeds a buffer in order of arrival, fires its timer on time, and notes what comes out and when."""
+
+    size: int
+    wait: float = WAIT
+    out: list[int] = field(default_factory=list)
+    late: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.buffer = ReorderBuffer(self.size, self.wait)
+        self.arrived_at: dict[int, float] = {}
+        self.now = 0.0
+
+    def feed(self, first: int, delays: list[float | None], start: float, interval: float) -> None:
+        """Packets from `first` on, sent every `interval`."""
+        sent = [(start + index * interval + delay, index) for index, delay in enumerate(delays) if delay is not None]
+        for at, index in sorted(sent):
+            self.until(at)
+            number = (first + index) % MODULUS
+            self.arrived_at[number] = at
+            late = self.buffer.late
+            self.took(self.buffer.push(number, b"%d" % number, at))
+            if self.buffer.late > late:
+                self.late.add(number)
+            assert len(self.buffer) <= self.size
+
+    def until(self, at: float) -> None:
+        """Time goes on to `at`."""
+        while (due := self.buffer.deadline()) is not None and due <= at:
+            self.now = due
+            self.took(self.buffer.expire(due))
+            again = self.buffer.deadline()
+            assert again is None or again > due
+        self.now = at
+
+    def took(self, packets: list[bytes]) -> None:
+        for packet in packets:
+            number = int(packet)
+            assert self.now <= self.arrived_at[number] + self.wait + 1e-9, "held for too long"
+            self.out.append(number)
+
+
+def in_order(run: Run, first: int) -> bool:
+    """Whether numbers grow, but for those that came after their hole had been given up."""
+    places = [(number - first) % MODULUS for number in run.out if number not in run.late]
+    return places == sorted(places)
+
+
+@given(FIRSTS, DELAYS, SIZES, st.sampled_from([0.0, 0.0005, 0.005, 0.1]), st.booleans())
+@example(0, [0.2, 0.0, 0.0], 1, 0.001, False)
+@example(MODULUS - 1, [0.0, 0.06, 0.0, 0.03], 3, 0.001, True)
+def test_nothing_lost_nothing_twice_in_order_in_time(
+    first: int, delays: list[float | None], size: int, interval: float, timer: bool
+) -> None:
+    run = Run(size)
+    run.feed(first, delays, 0.0, interval)
+    if timer:
+        run.until(1000.0)
+        assert len(run.buffer) == 0
+    else:
+        run.took(run.buffer.flush())
+    assert sorted(run.out) == sorted(run.arrived_at)
+    # The first to arrive sets the count: those before it are late.
+    assert in_order(run, next(iter(run.arrived_at), 0))
+    assert run.buffer.duplicates == 0
+
+
+@given(DELAYS, DELAYS, SIZES, st.integers(1 << 17, MODULUS - (1 << 17)))
+def test_a_peer_that_begins_anew(before: list[float | None], after: list[float | None], size: int, new: int) -> None:
+    run = Run(size)
+    run.feed(0, before, 0.0, 0.001)
+    run.feed(new, after, run.now + 0.2, 0.001)
+    run.took(run.buffer.flush())
+    assert sorted(run.out) == sorted(run.arrived_at)
+    later = [number for number in run.out if number >= new]
+    assert run.out[len(run.out) - len(later) :] == later
+    if later:
+        anew = Run(size)
+        anew.feed(new, after, 0.0, 0.001)
+        anew.took(anew.buffer.flush())
+        assert later == anew.out
+
+
+@given(st.permutations(range(10)), SIZES.filter(lambda size: size >= 10))
+def test_within_size_and_wait_order_is_perfect(arrival: list[int], size: int) -> None:
+    buffer = ReorderBuffer(size, WAIT)
+    out = buffer.push(100, b"100", 0.0)
+    for number in arrival:
+        out += buffer.push(101 + number, b"%d" % (101 + number), 0.0)
+    assert out == [b"%d" % number for number in range(100, 111)]
+
+
+@given(st.lists(st.tuples(st.integers(0, MODULUS - 1), st.floats(0, 0.1)), max_size=60), SIZES)
+def test_any_numbers_at_all(pushes: list[tuple[int, float]], size: int) -> None:
+    """Nothing forged in a header makes it hold more, or longer, or lose count."""
+    buffer, now, out, pushed = ReorderBuffer(size, WAIT), 0.0, 0, 0
+    for number, pause in pushes:
+        now += pause
+        out += len(buffer.expire(now))
+        out += len(buffer.push(number, b"", now))
+        pushed += 1
+        assert len(buffer) <= size
+        assert out + len(buffer) + buffer.duplicates == pushed
+        due = buffer.deadline()
+        assert due is None or now < due <= now + WAIT
+    assert out + len(buffer.flush()) + buffer.duplicates == pushed
+    assert buffer.deadline() is None
