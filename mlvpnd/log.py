@@ -19,6 +19,9 @@ ROOT = "mlvpnd"
 TOKENS = frozenset("buffer config control dns net privsep protocol reorder rtt systemd tuntap wrr".split())
 """Upstream's debug tokens."""
 
+LINE_BURST = 1000
+LINE_RATE = 10.0
+"""Lines that a process may write at once, and then a second: 128 links that come up, but no full disk."""
 SYSLOG_PATH = "/dev/log"
 _FACILITY_DAEMON = 3 << 3
 # logging's levels to syslog severities and upstream's tags.
@@ -73,7 +76,6 @@ class SyslogHandler(logging.Handler):
         self._ident = ident
         self.reopen = reopen
         self._socket = reopen()
-        self.lost_lines = 0
 
     @property
     def connected(self) -> bool:
@@ -107,7 +109,39 @@ class SyslogHandler(logging.Handler):
                 pass
             if attempt == 0:
                 self.attach(self.reopen())
-        self.lost_lines += 1
+
+    def close(self) -> None:
+        self.attach(None)
+        super().close()
+
+
+class LineLimit(logging.Filter):
+    """Keeps whoever can cause lines, a peer or a daemon that was taken over, from filling the disk.
+
+    Debug lines were asked for, and a fatal error is the last; all others share `LINE_BURST` and `LINE_RATE`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room = float(LINE_BURST)
+        self._at = time.monotonic()
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno in (logging.DEBUG, logging.CRITICAL):
+            return True
+        now = time.monotonic()
+        self._room = min(LINE_BURST, self._room + (now - self._at) * LINE_RATE)
+        self._at = now
+        if self._room < 1:
+            self._left_out += 1
+            return False
+        self._room -= 1
+        if self._left_out:
+            record.msg = f"{record.getMessage()} ({self._left_out} lines before this one were left out)"
+            record.args = None
+            self._left_out = 0
+        return True
 
 
 def connect_syslog() -> socket.socket | None:
@@ -124,12 +158,9 @@ def connect_syslog() -> socket.socket | None:
 def setup(options: Options) -> SyslogHandler | None:
     """Directs mlvpnd's lines as the options say; returns the syslog handler if that is where they go.
 
-    Without a system log they go to standard error, where they are better than nowhere.
+    Without a system log they go to standard error, where they are better than nowhere. What asyncio says goes there
+    too: an exception that nobody waited for is a fault of ours, which an operator should see.
     """
-    root = logging.getLogger(ROOT)
-    root.propagate = False
-    for old in list(root.handlers):
-        root.removeHandler(old)
     syslog = None if options.log_to_terminal else SyslogHandler(options.name, connect_syslog)
     handler: logging.Handler
     if syslog is not None and syslog.connected:
@@ -138,7 +169,11 @@ def setup(options: Options) -> SyslogHandler | None:
         syslog = None
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(TerminalFormatter(colour=sys.stderr.isatty()))
-    root.addHandler(handler)
+    handler.addFilter(LineLimit())
+    for name in (ROOT, "asyncio"):
+        one = logging.getLogger(name)
+        one.propagate = False
+        one.handlers[:] = [handler]
     set_levels(options)
     logging.raiseExceptions = False  # a log that is gone is no reason to print tracebacks
     return syslog

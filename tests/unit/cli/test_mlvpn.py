@@ -152,12 +152,14 @@ def test_check_config_is_another_program(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def own_log() -> Iterator[None]:
     """Restores the logging that main sets up."""
-    root = logging.getLogger(log.ROOT)
-    handlers, propagate, level, raising = list(root.handlers), root.propagate, root.level, logging.raiseExceptions
+    loggers = [logging.getLogger(name) for name in (log.ROOT, "asyncio")]
+    before = [(one, list(one.handlers), one.propagate, one.level) for one in loggers]
+    raising = logging.raiseExceptions
     yield
-    root.handlers[:] = handlers
-    root.propagate = propagate
-    root.setLevel(level)
+    for one, handlers, propagate, level in before:
+        one.handlers[:] = handlers
+        one.propagate = propagate
+        one.setLevel(level)
     logging.raiseExceptions = raising
 
 
