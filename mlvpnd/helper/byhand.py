@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from mlvpnd import proctitle, sandbox
 from mlvpnd.config import file as config_file
+from mlvpnd.config.schema import MAX_LINKS
 from mlvpnd.errors import MlvpndError
 from mlvpnd.log import logger
 from mlvpnd.options import Options
@@ -47,7 +48,7 @@ _IGNORED = (
     signal.SIGIO,
     signal.SIGPWR,
 )
-_MAX_CONNECTIONS = 64
+_MAX_CONNECTIONS = 2 * MAX_LINKS  # each link has at most one request under way, the rest of the daemon a few
 _CONNECTION_WORD = b"c"
 
 _log = logger("privsep")
@@ -204,6 +205,7 @@ class _Parent:
         from .server import serve_connection
 
         while True:
+            await asyncio.sleep(0)  # a channel that is never empty must not keep signals and requests waiting
             try:
                 data, descriptor = await channel.next_message(self._link, len(_CONNECTION_WORD))
             except channel.MessageError as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import IO, Any, cast
 
 import pytest
 
 from mlvpnd import sandbox
+from mlvpnd.config.schema import MAX_LINKS
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper import byhand
 from mlvpnd.helper.byhand import ByHandConnector
@@ -125,24 +127,58 @@ def test_what_the_child_may_send_over_the_channel(log_lines: pytest.LogCaptureFi
     assert open_descriptors() == before
 
 
-def test_the_number_of_requests_at_a_time_is_bounded(log_lines: pytest.LogCaptureFixture) -> None:
+def _while_accepting(steps: Callable[[byhand._Parent, socket.socket], Awaitable[None]]) -> None:
     async def scenario() -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
             parent = byhand._Parent(Options(), cast(Any, None), 0, ours)
             accepting = asyncio.create_task(parent._accept(cast(Any, None)))
-            connections = [ByHandConnector(theirs)() for _ in range(66)]
-            await asyncio.sleep(0.1)
-            assert [sock.recv(1, socket.MSG_DONTWAIT) for sock in connections[64:]] == [b"", b""]
-            for sock in connections:
-                sock.close()
-            await asyncio.sleep(0.1)
-            assert not parent._connections
+            await steps(parent, theirs)
             accepting.cancel()
             await asyncio.gather(accepting, return_exceptions=True)
 
     asyncio.run(scenario())
-    assert log_lines.messages == ["connection refused: 64 requests are being served"] * 2
+
+
+def test_every_link_may_ask_at_once(log_lines: pytest.LogCaptureFixture) -> None:
+    async def steps(parent: byhand._Parent, theirs: socket.socket) -> None:
+        connections = [ByHandConnector(theirs)() for _ in range(MAX_LINKS + 4)]
+        await asyncio.sleep(0.1)
+        assert len(parent._connections) == MAX_LINKS + 4
+        for sock in connections:
+            sock.close()
+        await asyncio.sleep(0.1)
+        assert not parent._connections
+
+    _while_accepting(steps)
+    assert log_lines.messages == []
+
+
+def test_the_number_of_requests_at_a_time_is_bounded(
+    log_lines: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(byhand, "_MAX_CONNECTIONS", 3)
+
+    async def steps(parent: byhand._Parent, theirs: socket.socket) -> None:
+        connections = [ByHandConnector(theirs)() for _ in range(5)]
+        await asyncio.sleep(0.1)
+        assert [sock.recv(1, socket.MSG_DONTWAIT) for sock in connections[3:]] == [b"", b""]
+        for sock in connections:
+            sock.close()
+
+    _while_accepting(steps)
+    assert log_lines.messages == ["connection refused: 3 requests are being served"] * 2
+
+
+def test_a_child_that_never_stops_asking_does_not_hold_the_parent_up(log_lines: pytest.LogCaptureFixture) -> None:
+    async def steps(_parent: byhand._Parent, theirs: socket.socket) -> None:
+        for _ in range(100):
+            theirs.send(b"c")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert 0 < len(log_lines.messages) < 5
+
+    _while_accepting(steps)
 
 
 @pytest.mark.parametrize(
