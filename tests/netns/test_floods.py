@@ -1,0 +1,232 @@
+"""Hostile datagrams at 20 000 a second against a tunnel of real daemons that carries TCP.
+
+The floods begin on the server's own host, behind the lines: they meet the daemon, not the lines' queues.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+from scapy.layers.inet import ICMP, IP
+
+from mlvpnd.scapy_layer import AUTH, AUTH_OK, DATA, DISCONNECT, KEEPALIVE, MLVPN
+from tests.support.daemons import Daemon, resident_bytes
+from tests.support.flood import flood, garbage, raw_socket, spoofed, truncated, wrong_key
+from tests.support.lab import SERVER_IPV4, Lab, Line
+from tests.support.peer import Address, altered, udp_socket
+from tests.support.recorder import Recorder, recording
+from tests.support.traffic import TcpTransfer, UdpStream, ping
+from tests.support.tunnels import CLIENT_INNER_IPV4, FIRST_PORT, SERVER_INNER_IPV4, Tunnel, TunnelSpec
+
+pytestmark = pytest.mark.netns
+
+LINES = [Line(rate=20, delay=15), Line(rate=10, delay=40)]
+DEVICES = ("wan1", "wan2")
+PORTS = (FIRST_PORT, FIRST_PORT + 1)
+RATE = 20_000
+SETTLE = 4.0
+"""Seconds in which TCP finds its speed."""
+AMMUNITION = 800
+"""Different datagrams of a flood, at most."""
+LINES_LOGGED = 10
+"""What a minute of floods may add to the log."""
+MEMORY_GROWN = 2_000_000
+"""Bytes by which the daemon may grow in it."""
+
+
+class Wave:
+    """A flood of one kind, ready to be sent."""
+
+    def __init__(self, datagrams: Sequence[bytes], *reasons: str, link: int = 1, source: Address | None = None) -> None:
+        """At the server's end of a link. The daemon must refuse all of them for these reasons, under its own names.
+
+        `source` is whom they claim to come from, else who it is.
+        """
+        self.reasons = set(reasons)
+        self._target = (SERVER_IPV4, PORTS[link - 1])
+        self._spoofed = source is not None
+        datagrams = datagrams[:AMMUNITION]
+        self._datagrams = datagrams if source is None else spoofed(datagrams, source, self._target)
+
+    def send(self, lab: Lab, seconds: float) -> int:
+        """From the server's host; how many datagrams went out."""
+        if self._spoofed:
+            sock, target = raw_socket(host=lab.server), (SERVER_IPV4, 0)
+        else:
+            sock, target = udp_socket((SERVER_IPV4, 0), host=lab.server), self._target
+        with sock:
+            result = flood(sock, target, self._datagrams, count=10**9, rate=RATE, seconds=seconds)
+        assert result.rate > 0.5 * RATE  # a busy machine sends less
+        assert result.refused == 0
+        return result.sent
+
+
+@dataclass
+class Goodput:
+    """What the transfer has reported, from one look to the next."""
+
+    transfer: TcpTransfer
+    at: float = 0.0
+    count: int = 0
+
+    def look(self) -> float:
+        """Mbit/s since the last look."""
+        at, count = self.at, self.count
+        *_, (self.at, self.count) = (at, count), *self.transfer.watch(0.05)
+        return (self.count - count) * 8e-6 / max(self.at - at, 0.01)
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab(LINES) as running:
+        yield running
+
+
+def started_and_recorded(lab: Lab, tunnel: Tunnel) -> Recorder:
+    """Starts a tunnel; what an eavesdropper has of its first seconds, in which all types of datagrams passed."""
+    with recording(lab.server, DEVICES, PORTS) as recorder:
+        tunnel.start()
+        assert TcpTransfer(lab.client, lab.server, SERVER_INNER_IPV4, size=1_000_000).wait().verified
+        time.sleep(1.1)
+    for datagrams, types in (
+        (recorder.sent_to(*PORTS), {AUTH, KEEPALIVE, DATA}),
+        (recorder.sent_from(*PORTS), {AUTH_OK, KEEPALIVE, DATA}),
+    ):
+        assert len(datagrams) > 200
+        assert {MLVPN(datagram).type for datagram in datagrams} >= types
+    return recorder
+
+
+def of_another_type(datagrams: Sequence[bytes]) -> list[bytes]:
+    """Each with a type that it was not sent with: headers are not authenticated."""
+    types = itertools.cycle((DISCONNECT, AUTH, AUTH_OK, KEEPALIVE, DATA))
+    changed = [altered(datagram, type=kind) for datagram, kind in zip(datagrams, types, strict=False)]
+    return [datagram for datagram in changed if datagram not in datagrams]
+
+
+def numbered_on(datagram: bytes, count: int) -> list[bytes]:
+    """The same DATA with the numbers that come next, which no box protects when DATA is clear."""
+    header = MLVPN(datagram)
+    return [altered(datagram, seq=header.seq + n, data_seq=header.data_seq + n) for n in range(1, count + 1)]
+
+
+def forged_clear(flow_ids: Sequence[int]) -> list[bytes]:
+    """Clear DATA of these flows with numbers that nobody has used: echo requests that would be answered."""
+    packet = IP(src=CLIENT_INNER_IPV4, dst=SERVER_INNER_IPV4) / ICMP()
+    base = MLVPN(type=DATA, seq=time.time_ns() >> 6) / packet
+    return [altered(bytes(base), flow_id=flow_id, seq=base.seq + n) for n, flow_id in enumerate(flow_ids)]
+
+
+def drops(daemon: Daemon) -> dict[str, int]:
+    """Of all links, by reason."""
+    total: dict[str, int] = {}
+    for link in daemon.links().values():
+        for reason, count in link["drops"].items():
+            total[reason] = total.get(reason, 0) + count
+    return total
+
+
+def endure(lab: Lab, tunnel: Tunnel, waves: dict[str, Wave], seconds: float) -> None:
+    """Sends each wave for so many seconds, and holds the tunnel to what was promised."""
+    server, client = tunnel.server, tunnel.client
+    total = SETTLE + (seconds + 0.5) * (len(waves) + 1)
+    transfer = TcpTransfer(lab.client, lab.server, SERVER_INNER_IPV4, seconds=total)
+    stream = UdpStream(lab.client, lab.server, SERVER_INNER_IPV4, seconds=total)
+    goodput = Goodput(transfer)
+    time.sleep(SETTLE)
+    goodput.look()
+    time.sleep(seconds)
+    undisturbed = goodput.look()
+    assert undisturbed > 5
+    memory, logged = resident_bytes(server.child_pid), len(server.log().splitlines())
+    before = server.links()
+    events = tunnel.events("server")
+    kept = {}
+    for name, wave in waves.items():
+        counted = drops(server)
+        sent = wave.send(lab, seconds)
+        fresh = {reason: count - counted.get(reason, 0) for reason, count in drops(server).items()}
+        kept[name] = goodput.look() / undisturbed
+        # All of it reached the daemon and was refused for what it was.
+        assert {reason for reason, count in fresh.items() if count} == wave.reasons, name
+        assert sum(fresh.values()) > 0.95 * sent, name
+    assert sum(kept.values()) >= 0.5 * len(kept), kept
+    assert min(kept.values()) >= 0.3, kept
+    assert transfer.wait().verified
+    result = stream.wait()
+    assert (result.duplicates, result.wrong) == (0, 0)
+    assert result.lost < 0.05 * result.count  # of a full queue: the TCP fills the lines
+    for name, link in server.links().items():
+        assert link["status"] == "connected"
+        assert link["disconnects"] == 0
+        assert link["peer"] == before[name]["peer"]
+    assert {link["disconnects"] for link in client.links().values()} == {0}
+    assert tunnel.events("server") == events
+    assert len(server.log().splitlines()) - logged <= LINES_LOGGED
+    assert resident_bytes(server.child_pid) - memory < MEMORY_GROWN
+
+
+def test_a_tunnel_in_floods(lab: Lab) -> None:
+    tunnel = Tunnel(lab, TunnelSpec(scripted=True))
+    recorder = started_and_recorded(lab, tunnel)
+    to_server, to_client = recorder.sent_to(*PORTS), recorder.sent_from(*PORTS)
+    client = next(one.source for one in recorder.recorded if one.destination[1] == PORTS[1])
+    forged = [*truncated(to_server[:500]), *wrong_key(500), *to_server[:500], *to_client[:500]]
+    random.Random(1).shuffle(forged)
+    waves = {
+        "garbage": Wave(garbage(AMMUNITION), "short", "bad_length", "not_authentic"),
+        "another key": Wave(wrong_key(AMMUNITION), "not_authentic", link=2),
+        "truncated": Wave(truncated(to_server), "short", "bad_length"),
+        "replayed": Wave(to_server, "replayed", "wrong_link", link=2),
+        "reflected": Wave(to_client, "reflected"),
+        "of another type": Wave(of_another_type(to_server), "replayed", "wrong_link", link=2),
+        "clear": Wave(forged_clear(range(AMMUNITION)), "not_authentic"),
+        "all of it, from the client's address": Wave(
+            forged,
+            *("short", "bad_length", "not_authentic", "replayed", "wrong_link", "reflected"),
+            link=2,
+            source=client,
+        ),
+    }
+    endure(lab, tunnel, waves, 5.0)
+    tunnel.stop()
+
+
+def test_a_clear_tunnel_in_floods(lab: Lab) -> None:
+    tunnel = Tunnel(lab, TunnelSpec(scripted=True, general={"cleartext_data": 1}))
+    recorder = started_and_recorded(lab, tunnel)
+    first_link = [one for one in recorder.recorded if one.destination[1] == PORTS[0]]
+    data = [one.datagram for one in first_link if MLVPN(one.datagram).type == DATA]
+    source, numbers = first_link[0].source, numbered_on(data[-1], AMMUNITION)
+    waves = {
+        # Who knows the flow is refused for his address, who has the address for the flow, who has both for the number.
+        "from elsewhere": Wave(numbers, "clear_not_allowed"),
+        "of the other link": Wave(numbers, "wrong_link", link=2),
+        "of unknown flows": Wave(forged_clear(range(AMMUNITION)), "clear_not_allowed", source=source),
+        "replayed": Wave(data, "replayed", source=source),
+    }
+    endure(lab, tunnel, waves, 2.0)
+    tunnel.stop()
+
+
+def test_a_tunnel_comes_up_in_a_flood(lab: Lab) -> None:
+    tunnel = Tunnel(lab, TunnelSpec())
+    tunnel.server.start()
+    tunnel.server.wait_for_log("link2 bind to")
+    attacker = threading.Thread(target=Wave(wrong_key(AMMUNITION)).send, args=(lab, 3.0))
+    attacker.start()
+    try:
+        tunnel.client.start()
+        begin = time.monotonic()
+        tunnel.wait_up()
+        assert time.monotonic() - begin < 3
+        assert ping(lab.client, SERVER_INNER_IPV4, count=10).received == 10
+    finally:
+        attacker.join()
+    tunnel.stop()
