@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def start(options: Options) -> int:
     """Starts the daemon by hand and stays until it ends."""
+    # A reload that comes too early waits until it can be served; its default would end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
     from mlvpnd.helper import byhand
 
     try:

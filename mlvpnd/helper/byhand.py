@@ -66,8 +66,6 @@ def run(options: Options, child: Child) -> int:
     user = _check(options)
     _detach()
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    # No signal may come between the fork and the handlers: it would kill one of the two.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (*_FORWARDED, *_IGNORED))
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -104,10 +102,11 @@ def _detach() -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     os.close(null)
-    # Whoever started us may have had them ignored or blocked, which scripts would inherit.
+    # No signal may come between the fork and the handlers: it would kill one of the two.
+    signal.pthread_sigmask(signal.SIG_SETMASK, (*_FORWARDED, *_IGNORED))
+    # Whoever started us may have had them ignored, which scripts would inherit.
     for number in (*_FORWARDED, *_IGNORED, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _run_child(options: Options, child: Child, link: socket.socket) -> None:

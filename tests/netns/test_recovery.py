@@ -12,6 +12,7 @@ from tests.support.traffic import TcpTransfer, UdpStream, ping, wait_for_answer
 from tests.support.tunnels import (
     CLIENT_INNER_IPV4,
     SERVER_INNER_IPV4,
+    Keys,
     Tunnel,
     TunnelSpec,
     running_tunnel,
@@ -122,7 +123,7 @@ GONE: dict[str, tuple[Callable[[LineEnd], None], Callable[[LineEnd], None]]] = {
 
 
 def test_what_goes_away_from_an_uplink_and_comes_back() -> None:
-    bound = {
+    bound: dict[str, Keys] = {
         "link1": {},
         "link2": {"binddevice": "adsl2"},
         # Without a line's own address another one is as good, so this link only misses the other two.
@@ -201,7 +202,7 @@ def set_names(lab: Lab, names: Mapping[str, Sequence[str]]) -> None:
 
 
 def test_names_are_looked_up_and_their_addresses_tried_until_somebody_answers() -> None:
-    links = {
+    links: dict[str, Keys] = {
         "link1": {"remotehost": "two.test"},
         "link2": {"remotehost": "both.test", "bindhost": None},
         "link3": {"remotehost": "later.test"},

@@ -55,6 +55,7 @@ class Followed:
     async def next(self) -> str:
         """The peer's address of the next socket."""
         ends = await asyncio.wait_for(self.opened.get(), 5)
+        assert ends.remote is not None
         return str(ends.remote[0])
 
     def unanswered(self) -> str:
@@ -63,6 +64,7 @@ class Followed:
         if ends is None:
             self.driver.reopen()
             return ""
+        assert ends.remote is not None
         return str(ends.remote[0])
 
 
