@@ -2,12 +2,15 @@
 
 Names are looked up and the socket is opened anew after every timeout, so a changed DNS record, a changed local
 address and a new NAT mapping are all followed. What fails is tried again, 1 s later, then 2, up to `MAX_BACKOFF`.
+A name that cannot be looked up any more is no failure: its last addresses are tried, for the name server may be
+out of reach because this tunnel is down.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -24,6 +27,8 @@ from .resolve import Endpoints
 FIRST_BACKOFF = 1.0
 MAX_BACKOFF = 10.0
 """Seconds. A missing address or interface costs nothing to look for, and its owner waits for it to work again."""
+LOOKUP_PATIENCE = 2.0
+"""Seconds until a look-up is not waited for while addresses are known; its answer then serves the next try."""
 
 _protocol = logger("protocol")
 _dns = logger("dns")
@@ -55,6 +60,11 @@ class LinkDriver:
         self.socket: LinkSocket | None = None
         self.error = ""
         """Why there is no socket, for status."""
+        self._known: list[Endpoints] = []
+        """What the last look-up found."""
+        self._lookup: asyncio.Task[list[Endpoints] | MlvpndError] | None = None
+        self._lookup_error = ""
+        self._told_bind = ""
         self._candidates: list[Endpoints] = []
         self._current = 0
         self._last: Endpoints | None = None
@@ -86,6 +96,8 @@ class LinkDriver:
     def stop(self) -> None:
         """Closes the socket for good, at once: another link may want its port. `closed` is not called."""
         self._task.cancel()
+        if self._lookup is not None:
+            self._lookup.cancel()
         if self.socket is not None:
             self.socket.close()
             self.socket = None
@@ -114,10 +126,11 @@ class LinkDriver:
         else:
             log.debug("%s %s, next try in %d s", self.config.name, text, backoff)
         self.error = text
+        self._told_bind = ""
 
     async def _open(self) -> None:
         last: Exception | None = None
-        candidates = self._in_turn(await self._resolve())
+        candidates = self._in_turn(await self._find())
         # A candidate that cannot even be bound is no reason not to try the others.
         for index, ends in enumerate(candidates):
             try:
@@ -128,7 +141,11 @@ class LinkDriver:
             self._candidates, self._current = candidates, index
             self._last, self._unanswered = ends, False
             self.socket = LinkSocket(sock)
-            _protocol.info("%s bind to %s", self.config.name, self.config.bindhost or "any")
+            where = self.config.bindhost or "any"
+            # A client whose peer is away opens a socket every few seconds.
+            level = logging.DEBUG if where == self._told_bind else logging.INFO
+            _protocol.log(level, "%s bind to %s", self.config.name, where)
+            self._told_bind = where
             self._opened(ends)
             return
         raise last or MlvpndError(f"{self.config.name}: no address")
@@ -139,6 +156,29 @@ class LinkDriver:
             return found
         start = found.index(self._last) + self._unanswered
         return found[start:] + found[:start]
+
+    async def _find(self) -> list[Endpoints]:
+        """The ends to try; those known already while names cannot be looked up."""
+        if self._lookup is None:
+            self._lookup = asyncio.get_running_loop().create_task(self._look_up())
+        await asyncio.wait([self._lookup], timeout=LOOKUP_PATIENCE if self._known else None)
+        if not self._lookup.done():
+            return self._known
+        found, self._lookup = self._lookup.result(), None
+        if isinstance(found, list):
+            self._known, self._lookup_error = found, ""
+        elif not self._known:
+            raise found
+        elif str(found) != self._lookup_error:
+            self._lookup_error = str(found)
+            _dns.warning("%s %s (the addresses found before are tried)", self.config.name, found)
+        return self._known
+
+    async def _look_up(self) -> list[Endpoints] | MlvpndError:
+        try:
+            return await self._resolve()
+        except MlvpndError as error:
+            return error
 
     async def _resolve(self) -> list[Endpoints]:
         link = self.config

@@ -26,10 +26,13 @@ class Helper:
     def __init__(self, *hosts: str) -> None:
         self.hosts = list(hosts)
         self.lookups = 0
+        self.answering = asyncio.Event()
+        self.answering.set()
 
     async def resolve(self, end: str, link: str) -> list[tuple[int, Any]]:
         assert (end, link) == ("remote", "adsl1")
         self.lookups += 1
+        await self.answering.wait()
         if not self.hosts:
             raise MlvpndError("getaddrinfo(vpn.test,5080) failed: Name or service not known")
         return [(V6, (host, 5080, 0, 0)) if ":" in host else (V4, (host, 5080)) for host in self.hosts]
@@ -130,6 +133,68 @@ def test_a_changed_name_is_followed() -> None:
         assert await followed.next() == "192.0.2.9"
 
     follow(helper, steps)
+
+
+def test_while_a_name_cannot_be_looked_up_the_addresses_found_before_are_tried(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The name server may be at the other end of this very tunnel."""
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    helper = Helper("192.0.2.1", "192.0.2.2")
+
+    async def steps(followed: Followed) -> None:
+        assert await followed.next() == "192.0.2.1"
+        helper.hosts.clear()
+        for _ in range(2):
+            assert followed.unanswered() == "192.0.2.2"
+            assert followed.unanswered() == ""
+            assert await followed.next() == "192.0.2.1"
+        assert helper.lookups == 3
+        helper.hosts.append("192.0.2.9")
+        followed.driver.reopen()
+        assert await followed.next() == "192.0.2.9"
+
+    with caplog.at_level(logging.INFO):
+        follow(helper, steps)
+    (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+    assert warning.getMessage() == (
+        "adsl1 getaddrinfo(vpn.test,5080) failed: Name or service not known (the addresses found before are tried)"
+    )
+
+
+def test_a_look_up_that_hangs_keeps_no_link_from_its_known_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "LOOKUP_PATIENCE", 0.05)
+    helper = Helper("192.0.2.1")
+
+    async def steps(followed: Followed) -> None:
+        assert await followed.next() == "192.0.2.1"
+        helper.answering.clear()
+        helper.hosts[:] = ["192.0.2.9"]
+        for _ in range(2):
+            assert followed.unanswered() == ""
+            assert await followed.next() == "192.0.2.1"
+        assert helper.lookups == 2
+        helper.answering.set()
+        await asyncio.sleep(0)
+        assert followed.unanswered() == ""
+        assert await followed.next() == "192.0.2.9"
+
+    follow(helper, steps)
+
+
+def test_a_socket_that_is_opened_again_and_again_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+
+    async def steps(followed: Followed) -> None:
+        for _ in range(3):
+            await followed.next()
+            assert followed.unanswered() == ""
+
+    with caplog.at_level(logging.INFO):
+        follow(Helper("192.0.2.1"), steps)
+    assert caplog.messages == ["adsl1 bind to any"]
 
 
 def test_a_name_without_address_is_said_once_and_looked_up_until_it_has_one(
