@@ -69,6 +69,7 @@ class Daemon:
         self._reload_due: asyncio.TimerHandle | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._tunnel: Tunnel | None = None
+        self._started = asyncio.Event()
 
     async def run(self) -> int:
         """Start, serve, stop."""
@@ -83,15 +84,18 @@ class Daemon:
         _log.info("created interface `%s'", opened.name)
         tunnel = self._tunnel = Tunnel(config, self._helper, TunDevice(opened.fd), opened.name, opened.mtu)
         await tunnel.configure_interface()
-        control = await self._open_control(config)
         tunnel.start()
+        self._started.set()
+        # Its name may take long to look up, and the links have no need of it.
+        control = loop.create_task(self._serve_control(config))
         titles = loop.create_task(self._keep_title(tunnel))
         gc.freeze()  # what lives from the start to the end need not be looked through again and again
         try:
             await self._stopping.wait()
         finally:
             titles.cancel()
-            await control.close()
+            control.cancel()
+            await asyncio.wait([control])
             await tunnel.stop(STOP_LIMIT)
         return self._exit_code
 
@@ -124,8 +128,8 @@ class Daemon:
     async def _reload(self) -> None:
         """Reads the file again; a wrong one changes nothing."""
         _config_log.info("reload (SIGHUP)")
-        if self._tunnel is None:
-            return
+        await self._started.wait()
+        assert self._tunnel is not None  # noqa: S101  (it has started)
         try:
             config = await self._read_config()
         except ConfigError as error:
@@ -139,6 +143,17 @@ class Daemon:
         self._tunnel.apply(config)
 
     # What is seen from outside.
+
+    async def _serve_control(self, config: Config) -> None:
+        """Opens the control sockets and serves them until it is cancelled."""
+        server = await self._open_control(config)
+        try:
+            await server.start()
+            await asyncio.get_running_loop().create_future()
+        except OSError as error:
+            log.logger("control").warning("listen error: %s", error.strerror)
+        finally:
+            await server.close()
 
     async def _open_control(self, config: Config) -> ControlServer:
         def current() -> status.TunnelStatus:
@@ -157,9 +172,7 @@ class Daemon:
                 addresses = await resolve.addresses(host, port, lambda: self._helper.resolve("control"))
         except MlvpndError as error:
             log.logger("control").warning("priv_getaddrinfo(%s,%s) failed: %s", host, port, error)
-        server = ControlServer(current, unix, addresses)
-        await server.start()
-        return server
+        return ControlServer(current, unix, addresses)
 
     async def _keep_title(self, tunnel: Tunnel) -> None:
         while True:
