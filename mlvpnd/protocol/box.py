@@ -30,17 +30,17 @@ class Box:
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_SIZE:
             raise ValueError(f"a key has {KEY_SIZE} bytes, not {len(key)}")
-        self._key = key
+        self.key = key
 
     def seal(self, plaintext: bytes, flow_id: int, seq: int) -> bytes:
         """MAC and ciphertext, `MAC_SIZE` bytes longer than the plaintext."""
-        return crypto_secretbox(plaintext, _NONCE.pack(seq, flow_id), self._key)
+        return crypto_secretbox(plaintext, _NONCE.pack(seq, flow_id), self.key)
 
     def open(self, box: bytes, flow_id: int, seq: int) -> bytes | None:
         """The plaintext, or None if the box is not authentic."""
         if len(box) < MAC_SIZE:
             return None
         try:
-            return crypto_secretbox_open(box, _NONCE.pack(seq, flow_id), self._key)
+            return crypto_secretbox_open(box, _NONCE.pack(seq, flow_id), self.key)
         except CryptoError:
             return None

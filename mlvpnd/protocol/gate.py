@@ -54,29 +54,31 @@ class Gate:
 
     def __init__(self, key: bytes, *, is_server: bool, layer2: bool, cleartext_data: bool) -> None:
         self.box = Box(key)
-        self._is_server = is_server
+        self.is_server = is_server
         self._layer2 = layer2
         self.cleartext_data = cleartext_data
-        self._flows = FlowTable()
-        self._own_flow_ids: set[int] = set()
+        self.flows = FlowTable()
+        """The peer's."""
+        self.own_flow_ids: set[int] = set()
+        """Of this process, and of those whose session it has taken up."""
 
     def new_flow_id(self, random_u32: Callable[[], int]) -> int:
         """A flow_id for a link of ours; it stays ours for the life of the process."""
         flow_id = random_u32()
-        while flow_id in self._own_flow_ids or self._flows.get(flow_id) is not None:
+        while flow_id in self.own_flow_ids or self.flows.get(flow_id) is not None:
             flow_id = random_u32()
-        self._own_flow_ids.add(flow_id)
+        self.own_flow_ids.add(flow_id)
         return flow_id
 
     def reconfigure(self, key: bytes, *, is_server: bool, cleartext_data: bool) -> None:
         """Another password, role or mode of DATA; what is known of flows stays."""
         self.box = Box(key)
-        self._is_server = is_server
+        self.is_server = is_server
         self.cleartext_data = cleartext_data
 
     def introduces(self, path: Path, packet_type: int) -> bool:
         """Whether a packet of this type may bring a new flow to the link now."""
-        if self._is_server:
+        if self.is_server:
             return packet_type == PacketType.AUTH
         return packet_type == PacketType.AUTH_OK and path.unanswered_auths > 0
 
@@ -87,9 +89,9 @@ class Gate:
         header = wire.parse(datagram)
         if isinstance(header, DropReason):
             return header
-        if header.flow_id in self._own_flow_ids:
+        if header.flow_id in self.own_flow_ids:
             return DropReason.REFLECTED
-        flow = self._flows.get(header.flow_id)
+        flow = self.flows.get(header.flow_id)
         if flow is not None and flow.link != path.parameters.name and not self.introduces(path, header.type):
             return DropReason.WRONG_LINK
         payload = datagram[HEADER_SIZE:]
@@ -106,7 +108,7 @@ class Gate:
         if flow is None:
             if not self.introduces(path, header.type):
                 return Stranger(header)
-            flow = self._flows.add(header.flow_id, path.parameters.name, header.seq, _flow_ids(live))
+            flow = self.flows.add(header.flow_id, path.parameters.name, header.seq, _flow_ids(live))
             return Admitted(header, packet, flow, newest=True, authentic=True)
         newest = header.seq > flow.window.newest
         if flow.link != path.parameters.name:
@@ -114,7 +116,7 @@ class Gate:
                 return DropReason.WRONG_LINK
             flow.link = path.parameters.name
         flow.window.accept(header.seq)
-        self._flows.touch(flow)
+        self.flows.touch(flow)
         return Admitted(header, packet, flow, newest=newest, authentic=True)
 
     def _admit_clear(

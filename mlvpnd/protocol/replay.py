@@ -9,6 +9,7 @@ A window moves only for what was authentic; a look before the box is opened save
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from .constants import CLEAR_WINDOW_SIZE, MAX_FLOWS, REPLAY_WINDOW_SIZE
 
@@ -27,6 +28,18 @@ class ReplayWindow:
         self.newest = first
         self._mask = (1 << size) - 1
         self._bits = self._mask  # bit n: newest - n has been seen
+
+    @classmethod
+    def restored(cls, newest: int, seen: int, size: int = REPLAY_WINDOW_SIZE) -> ReplayWindow:
+        """A window as another had it: its `newest` and `seen`."""
+        window = cls(newest, size)
+        window._bits = seen & window._mask | 1
+        return window
+
+    @property
+    def seen(self) -> int:
+        """Bit n: number `newest` - n has been seen."""
+        return self._bits
 
     def may_accept(self, seq: int) -> bool:
         """Whether `seq` is neither seen nor older than the window."""
@@ -135,6 +148,13 @@ class FlowTable:
             del self._flows[victim]
         flow = self._flows[flow_id] = PeerFlow(flow_id, link, seq)
         return flow
+
+    def __iter__(self) -> Iterator[PeerFlow]:
+        return iter(self._flows.values())
+
+    def restore(self, flow: PeerFlow) -> None:
+        """Remembers a flow that an earlier process knew."""
+        self._flows[flow.flow_id] = flow
 
     def touch(self, flow: PeerFlow) -> None:
         """Marks a flow as used."""

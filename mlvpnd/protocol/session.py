@@ -92,14 +92,14 @@ class Session:
 
     def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:
         self._parameters = parameters
-        self._gate = Gate(
+        self.gate = Gate(
             parameters.key,
             is_server=parameters.is_server,
             layer2=parameters.layer2,
             cleartext_data=parameters.cleartext_data,
         )
         self._random_u32 = random_u32
-        self._next_data_seq = first_seq % _MODULUS
+        self.next_data_seq = first_seq % _MODULUS
         self._paths: dict[int, Path] = {}
         self._scheduler = WeightedScheduler()
         self._tier = Tier.NORMAL
@@ -145,7 +145,7 @@ class Session:
 
     def add_path(self, number: int, parameters: PathParameters, first_seq: int) -> Path:
         """A new link; it stays silent until `path_ready`."""
-        flow_id = self._gate.new_flow_id(self._random_u32)
+        flow_id = self.gate.new_flow_id(self._random_u32)
         path = self._paths[number] = Path(number, parameters, flow_id, first_seq)
         return path
 
@@ -168,7 +168,7 @@ class Session:
         The driver removes all links before it changes `is_server`; `layer2` never changes.
         """
         old, self._parameters = self._parameters, parameters
-        self._gate.reconfigure(parameters.key, is_server=parameters.is_server, cleartext_data=parameters.cleartext_data)
+        self.gate.reconfigure(parameters.key, is_server=parameters.is_server, cleartext_data=parameters.cleartext_data)
         if old.reorder_size == parameters.reorder_size:
             return []
         held = self._reorder.flush() if self._reorder else []
@@ -191,6 +191,13 @@ class Session:
         if peer is not None:
             path.peer = peer
         path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
+        self._now = now
+        self._announce(path)
+
+    def _announce(self, path: Path) -> None:
+        """A link that was taken up shows its new numbers by an authentic packet first: clear DATA proves none."""
+        if path.up and path.ready:
+            self._emit(path, PacketType.KEEPALIVE, b"")
 
     def path_unready(self, number: int, now: float) -> list[bytes]:
         """The link has lost its socket."""
@@ -199,6 +206,15 @@ class Session:
         self._go_down(path, DownReason.CLOSED, say_so=False)
         path.ready = False
         return self._take_released()
+
+    def resumed(self, now: float) -> None:
+        """Links have been taken up from another process (`resume.py`): traffic goes to those that are up."""
+        self._now = now
+        self._reschedule()
+        self._events.clear()
+        self._update_wait()
+        for path in self._paths.values():
+            self._announce(path)
 
     def close(self, now: float) -> None:
         """Says DISCONNECT on every up link; the session ends."""
@@ -211,7 +227,7 @@ class Session:
     def send(self, packets: Sequence[bytes], now: float) -> None:
         """Seals packets from the interface for the links that shall carry them."""
         self._now = now
-        data_seq = self._next_data_seq
+        data_seq = self.next_data_seq
         for packet in packets:
             size = HEADER_SIZE + len(packet) + MAC_SIZE
             if size > MAX_DATAGRAM_SIZE:
@@ -227,7 +243,7 @@ class Session:
                 continue
             self._emit(self._paths[number], PacketType.DATA, packet, reorder=True, data_seq=data_seq)
             data_seq = (data_seq + 1) % _MODULUS
-        self._next_data_seq = data_seq
+        self.next_data_seq = data_seq
 
     def _filtered(self, packet: bytes) -> Path | None:
         for matcher, number in self._filters:
@@ -252,10 +268,10 @@ class Session:
             return
         seq = path.next_seq
         path.next_seq = seq + 1
-        if packet_type is PacketType.DATA and self._gate.cleartext_data:
+        if packet_type is PacketType.DATA and self.gate.cleartext_data:
             payload = plaintext
         else:
-            payload = self._gate.box.seal(plaintext, path.flow_id, seq)
+            payload = self.gate.box.seal(plaintext, path.flow_id, seq)
         now = self._now
         header = wire.pack(
             Header(len(payload), packet_type, reorder, stamp(now), path.echo.take(now), path.flow_id, seq, data_seq)
@@ -303,7 +319,7 @@ class Session:
 
     def _take(self, path: Path, raw: bytes, address: Address) -> Admitted | DropReason | None:
         """One datagram: DATA to deliver, None for control, or why it is dropped."""
-        datagram = self._gate.admit(path, raw, address, self._paths.values())
+        datagram = self.gate.admit(path, raw, address, self._paths.values())
         if isinstance(datagram, DropReason):
             return datagram
         if isinstance(datagram, Stranger):
@@ -344,7 +360,7 @@ class Session:
         now, current = self._now, path.flow
         if not newest:
             return False
-        if self._gate.introduces(path, header.type):
+        if self.gate.introduces(path, header.type):
             flow.insistent = flow.ousted
             if current is not None and path.up:
                 # What has said nothing since it came displaces nobody else: whom it displaced may be alive.
@@ -393,7 +409,7 @@ class Session:
             self._go_down(path, DownReason.DISCONNECTED, say_so=False)
             path.next_auth_at = max(self._now, path.last_auth_at + AUTH_INTERVAL)
             return None
-        if not self._gate.introduces(path, header.type):
+        if not self.gate.introduces(path, header.type):
             return DropReason.STALE_CONTROL
         if self._parameters.is_server:
             self._emit(path, PacketType.AUTH_OK, AUTH_OK_PLAINTEXT)

@@ -113,7 +113,7 @@ class HostileNetwork(RuleBasedStateMachine):
             assert self.sent[not end.is_server].issuperset(end.delivered)
             assert end.session.reorder is not None
             assert len(end.session.reorder) <= REORDER_SIZE
-            assert len(end.session._gate._flows) <= MAX_FLOWS
+            assert len(end.session.gate.flows) <= MAX_FLOWS
 
     def teardown(self) -> None:
         """The sky clears."""

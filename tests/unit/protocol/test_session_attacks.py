@@ -462,7 +462,7 @@ def test_a_flood_of_old_sessions_needs_no_more_memory() -> None:
     for number in range(3 * MAX_FLOWS):
         hear(session, HandPeer(0x10000 + number).auth(), 1.0)
     session.transmits()
-    assert len(session._gate._flows) == MAX_FLOWS
+    assert len(session.gate.flows) == MAX_FLOWS
     assert hear(session, living.data(ONE), 3.0) == [ONE]
 
 

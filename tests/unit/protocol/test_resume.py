@@ -1,0 +1,116 @@
+"""A process is replaced and its session goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from mlvpnd.protocol.box import derive_key
+from mlvpnd.protocol.drops import DropReason
+from mlvpnd.protocol.resume import recall, remember
+from mlvpnd.protocol.session import Session, SessionParameters
+from tests.support.session_pair import KEY, End, SessionPair
+
+
+def replace(pair: SessionPair, end: End, *, pause: float = 0.4) -> End:
+    """A new process takes up what the old one left as JSON."""
+    text = json.dumps(remember(end.session, pair.now))
+    pair.now += pause
+    new = pair.restart(end)
+    assert recall(new.session, json.loads(text), pair.now, pause)
+    return new
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+@pytest.mark.parametrize("cleartext", [False, True])
+def test_the_peer_notices_nothing(side: str, *, cleartext: bool) -> None:
+    pair = SessionPair(cleartext_data=cleartext)
+    pair.connect()
+    pair.transfer(range(50))
+    pair.run(1)
+    new = replace(pair, pair.server if side == "server" else pair.client)
+    assert new.up == [0, 1]
+    other = pair.client if side == "server" else pair.server
+    told = len(other.events)
+    up = pair.transfer(range(100, 150))
+    down = pair.transfer(range(200, 250), from_server=True)
+    pair.run(1)
+    assert pair.server.delivered[-50:] == up
+    assert pair.client.delivered[-50:] == down
+    assert other.events[told:] == []
+    assert new.events == []
+
+
+def test_what_was_recorded_before_is_a_replay_after() -> None:
+    pair = SessionPair()
+    pair.connect()
+    pair.transfer(range(50))
+    pair.run(1)
+    recording = list(pair.recording)
+    new = replace(pair, pair.server)
+    for flight in recording:
+        pair.inject(flight)
+    pair.run(0.5)
+    assert new.delivered == []
+    drops = [path.drops for path in new.session.paths]
+    assert all(set(counter) <= {DropReason.REPLAYED, DropReason.REFLECTED, DropReason.WRONG_LINK} for counter in drops)
+    assert sum(counter[DropReason.REPLAYED] for counter in drops) >= 50
+
+
+def test_numbers_only_grow_even_if_the_clock_went_back() -> None:
+    pair = SessionPair()
+    pair.connect()
+    pair.transfer(range(50))
+    pair.run(1)
+    last = [path.next_seq for path in pair.client.session.paths]
+    memory = remember(pair.client.session, pair.now)
+    parameters = SessionParameters(KEY, is_server=False, reorder_size=64)
+    session = Session(parameters, 5, iter(range(1, 10)).__next__)
+    for number, path in enumerate(pair.client.session.paths):
+        session.add_path(number, path.parameters, 5)
+    assert recall(session, memory, pair.now, 0.1)
+    assert all(path.next_seq > before for path, before in zip(session.paths, last, strict=True))
+    assert session.next_data_seq > pair.client.session.next_data_seq
+
+
+def test_a_long_pause_is_a_timeout() -> None:
+    pair = SessionPair(timeout=5.0)
+    pair.connect()
+    new = replace(pair, pair.client, pause=6.0)
+    assert new.up == []
+    pair.run(2)
+    assert new.up == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"key": derive_key(b"another")}, {"is_server": True}],
+)
+def test_another_password_or_role_begins_anew(change: dict[str, Any]) -> None:
+    pair = SessionPair()
+    pair.connect()
+    memory = remember(pair.client.session, pair.now)
+    parameters = dataclasses.replace(SessionParameters(KEY, is_server=False), **change)
+    session = Session(parameters, 5, lambda: 77)
+    assert not recall(session, memory, pair.now, 0.1)
+    assert not recall(session, memory | {"version": 0}, pair.now, 0.1)
+    assert len(session.gate.flows) == 0
+
+
+def test_links_that_came_and_went_meanwhile() -> None:
+    pair = SessionPair()
+    pair.connect()
+    memory = remember(pair.client.session, pair.now)
+    session = Session(SessionParameters(KEY, is_server=False), 5, iter(range(1, 10)).__next__)
+    link1, other = (
+        pair.client.session.path(1).parameters,
+        dataclasses.replace(pair.client.session.path(1).parameters, name="other"),
+    )
+    session.add_path(0, other, 5)
+    session.add_path(1, link1, 5)
+    assert recall(session, memory, pair.now, 0.1)
+    assert [path.up for path in session.paths] == [False, True]
+    assert session.carrying == (1,)
