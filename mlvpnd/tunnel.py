@@ -71,6 +71,7 @@ class Tunnel:
         self.reloaded_at = self.started_at = time.time()
         self.changed = asyncio.Event()
         self._helper = helper
+        helper.use_tun(tun.fileno)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._scripts = ScriptQueue(helper)

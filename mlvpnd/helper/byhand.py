@@ -195,6 +195,7 @@ class _Parent:
         if self._kill_timer is not None:
             self._kill_timer.cancel()
         await operations.close()
+        await operations.undo()
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)

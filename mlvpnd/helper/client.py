@@ -54,6 +54,7 @@ class HelperClient:
     def __init__(self, connect: Callable[[], socket.socket], lifeline: socket.socket | None = None) -> None:
         self._connect = connect
         self._lifeline = lifeline
+        self._tun: Callable[[], int] | None = None
         self._script_turn = asyncio.Lock()
 
     def on_closed(self, callback: Callable[[], None]) -> None:
@@ -76,6 +77,10 @@ class HelperClient:
 
         loop.add_reader(lifeline, ended)
 
+    def use_tun(self, descriptor: Callable[[], int]) -> None:
+        """The interface that is configured and that scripts are about: what gives its descriptor at any time."""
+        self._tun = descriptor
+
     async def open_config(self) -> bytes:
         """The configuration file's text, at most a byte more than the parser takes."""
         descriptor = _required(await self._ask(requests.OpenConfig(), _LIMIT))
@@ -93,16 +98,20 @@ class HelperClient:
 
     async def configure_tun(self, *, ipv6_path: bool) -> int:
         """Sets MTU and, where the file asks for it, addresses and routes; returns the MTU. May be repeated."""
-        answer = await self._ask(requests.ConfigureTun(ipv6_path), _LIMIT)
+        answer = await self._ask(requests.ConfigureTun(ipv6_path), _LIMIT, self._tun_descriptor())
         return int(answer.members["mtu"])
+
+    async def unconfigure_tun(self) -> None:
+        """Removes again what `configure_tun` set, before a stop; needed only if the interface outlives the daemon."""
+        await self._ask(requests.UnconfigureTun(), _LIMIT, self._tun_descriptor())
 
     async def tune_socket(self, link: str, sock: socket.socket) -> None:
         """Enlarges the receive buffer of a link's UDP socket."""
-        await self._ask(requests.TuneSocket(link), _LIMIT, sock)
+        await self._ask(requests.TuneSocket(link), _LIMIT, sock.fileno())
 
     async def bind_socket(self, link: str, sock: socket.socket) -> None:
         """Binds a link's UDP socket as its section says."""
-        await self._ask(requests.BindSocket(link), _RESOLVE_LIMIT, sock)
+        await self._ask(requests.BindSocket(link), _RESOLVE_LIMIT, sock.fileno())
 
     async def run_script(self, event: str, link: str | None) -> int:
         """Runs the status command; its exit status, or minus the signal that killed it. 0 if there is none.
@@ -111,7 +120,7 @@ class HelperClient:
         """
         request = requests.RunScript(requests.ScriptEvent(event), link)
         async with self._script_turn:
-            answer = await self._ask(request, _SCRIPT_LIMIT)
+            answer = await self._ask(request, _SCRIPT_LIMIT, self._tun_descriptor())
         return int(answer.members["rc"])
 
     async def resolve(self, end: str, link: str | None = None) -> list[tuple[int, Any]]:
@@ -130,11 +139,16 @@ class HelperClient:
         """A socket connected to the system log; None if there is no system log."""
         return _socket(await self._ask(requests.OpenLog(), _LIMIT))
 
-    async def _ask(self, request: requests.Request, limit: float, sock: socket.socket | None = None) -> _Answer:
+    def _tun_descriptor(self) -> int:
+        if self._tun is None:
+            raise HelperError("no interface is open")
+        return self._tun()
+
+    async def _ask(self, request: requests.Request, limit: float, sent: int | None = None) -> _Answer:
         try:
             async with asyncio.timeout(limit):
                 with self._connect() as connection:
-                    channel.send(connection, requests.encode(request), None if sock is None else sock.fileno())
+                    channel.send(connection, requests.encode(request), sent)
                     data, descriptor = await channel.next_message(connection, _MAX_ANSWER_SIZE)
         except TimeoutError:
             raise HelperError(f"{request.OP}: no answer after {limit:g} s") from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
+import stat
 import struct
 from dataclasses import dataclass
 
@@ -17,6 +19,10 @@ from mlvpnd.errors import MlvpndError
 _SIOCGIFMTU = 0x8921
 _SIOCSIFMTU = 0x8922
 _IFREQ = struct.Struct("16si20x")
+# linux/if_tun.h
+_TUNGETIFF = 0x800454D2
+_TUNGETDEVNETNS = 0x54E3
+_TUN_DEVICE = os.makedev(10, 200)
 
 
 class InterfaceError(MlvpndError):
@@ -47,6 +53,36 @@ def open_tun(name: str, kind: DeviceKind) -> TunDevice:
     device.close()
     os.set_blocking(descriptor, False)
     return TunDevice(descriptor, real_name)
+
+
+def attached(descriptor: int) -> str:
+    """The name that the interface of a TUN or TAP descriptor has now; empty if the interface is gone.
+
+    Raises InterfaceError for any other descriptor, and for an interface of another network namespace: whoever made
+    that need not have been root, and its name means nothing here.
+    """
+    found = os.fstat(descriptor)
+    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _TUN_DEVICE:
+        raise InterfaceError("not a tun or tap interface")
+    try:
+        answer = fcntl.ioctl(descriptor, _TUNGETIFF, bytes(_IFREQ.size))
+        # Who is not root may not ask, and can change nothing here anyway.
+        foreign = os.geteuid() == 0 and not _is_in_our_namespace(descriptor)
+    except OSError as error:
+        if error.errno == errno.EBADFD:
+            return ""
+        raise InterfaceError(f"not a tun or tap interface: {error.strerror}") from None
+    if foreign:
+        raise InterfaceError("an interface of another network namespace")
+    return os.fsdecode(_IFREQ.unpack(answer)[0].rstrip(b"\0"))
+
+
+def _is_in_our_namespace(descriptor: int) -> bool:
+    namespace = fcntl.ioctl(descriptor, _TUNGETDEVNETNS)
+    try:
+        return os.path.samestat(os.fstat(namespace), os.stat("/proc/self/ns/net"))
+    finally:
+        os.close(namespace)
 
 
 def _mtu_call(request: int, name: str, mtu: int = 0) -> int:

@@ -1,5 +1,12 @@
 """Link state, addresses and routes of the interface, for `configure_interface = 1`, and their undoing.
 
+What was set is remembered by the kernel, with the interface and as long as it exists: routes bear a protocol number,
+link state and addresses stand in the interface's alias (`ip link show`). So a helper that was started anew removes
+what an earlier one has set, and nothing that somebody else has.
+
+An interface that goes with its last descriptor takes all of this along; `withdraw` is for those that stay: while the
+daemon runs, or because they are persistent.
+
 pyroute2 is imported by the first call that needs it: the import takes a third of a second and most files don't ask
 for it. All calls block; the helper makes them in a thread.
 """
@@ -30,6 +37,10 @@ from mlvpnd.errors import MlvpndError
 if TYPE_CHECKING:
     from pyroute2 import IPRoute  # type: ignore[import-untyped]  # ships no types
 
+ROUTE_PROTOCOL = 109
+"""Of our routes: `ip route show proto 109`. Unused in iproute2's table."""
+_MARK = "mlvpnd has set: "
+_UP = "up"
 _IFF_UP = 1
 _TABLE_MAIN = 254
 _RTN_UNICAST = 1
@@ -103,65 +114,96 @@ def wanted(config: Config, problems: list[str]) -> list[Item]:
     return list(dict.fromkeys([LinkUp(), *addresses, *routes]))
 
 
-class NetworkSetup:
-    """Keeps an interface as the file says, and a ledger of what was set for that."""
+def apply(device: str, config: Config) -> None:
+    """Makes `device` what the file asks for: sets what is missing, removes what only an earlier file asked for.
 
-    def __init__(self) -> None:
-        self._ledger: list[Item] = []
-        self._index = 0
-        """The interface that the ledger is about."""
-
-    def apply(self, device: str, config: Config) -> None:
-        """Makes `device` what the file asks for: sets what is missing, removes what only an earlier file asked for.
-
-        Things that were there before and are asked for are left alone, also by `undo`. May be repeated. Raises
-        NetworkError.
-        """
-        problems: list[str] = []
-        items = wanted(config, problems)
-        with _netlink() as netlink:
-            index = _find(netlink, device)
-            if index != self._index:
-                self._ledger.clear()  # that interface is gone and took everything along
-                self._index = index
-            self._remove(netlink, [item for item in self._ledger if item not in items], problems)
-            present = set(_present(netlink, index))
-            for item in items:
-                if item in present:
-                    continue
-                try:
-                    _change(netlink, "add", item, index)
-                except OSError as error:
-                    problems.append(_refusal(item, error))
-                else:
-                    if item not in self._ledger:
-                        self._ledger.append(item)
-        if problems:
-            raise NetworkError(f"{device}: " + "; ".join(problems))
-
-    def withdraw(self) -> None:
-        """Removes everything in the ledger, newest first. Raises NetworkError."""
-        if not self._ledger:
-            return
-        problems: list[str] = []
-        try:
-            socket.if_indextoname(self._index)
-        except OSError:
-            self._ledger.clear()
-            return
-        with _netlink() as netlink:
-            self._remove(netlink, list(self._ledger), problems)
-        if problems:
-            raise NetworkError("; ".join(problems))
-
-    def _remove(self, netlink: IPRoute, items: list[Item], problems: list[str]) -> None:
-        for item in reversed(items):
+    Things that were there before and are asked for are left alone, also by `withdraw`. May be repeated. Raises
+    NetworkError.
+    """
+    problems: list[str] = []
+    items = wanted(config, problems)
+    with _netlink() as netlink:
+        index = _find(netlink, device)
+        ours = _ours(netlink, index)
+        _remove(netlink, index, [item for item in ours if item not in items], problems)
+        kept = [item for item in ours if item in items]
+        present = set(_present(netlink, index))
+        missing = [item for item in items if item not in present]
+        # Noted before it is done: what was set must not be forgotten if this process dies meanwhile.
+        _note(netlink, index, kept + missing)
+        done = kept
+        for item in missing:
             try:
-                _change(netlink, "del", item, self._index)
+                _change(netlink, "add", item, index)
             except OSError as error:
-                if error.errno not in _GONE:
-                    problems.append(_refusal(item, error))
-            self._ledger.remove(item)
+                problems.append(_refusal(item, error))
+            else:
+                done.append(item)
+        if len(done) < len(kept) + len(missing):
+            _note(netlink, index, done)
+    if problems:
+        raise NetworkError(f"{device}: " + "; ".join(problems))
+
+
+def withdraw(device: str) -> None:
+    """Removes everything that `apply` has set on `device`, now or in an earlier process. Raises NetworkError."""
+    if _is_surely_untouched(device):
+        return
+    problems: list[str] = []
+    with _netlink() as netlink:
+        index = _find(netlink, device)
+        ours = _ours(netlink, index)
+        _remove(netlink, index, ours, problems)
+        if ours:
+            _note(netlink, index, [])
+    if problems:
+        raise NetworkError(f"{device}: " + "; ".join(problems))
+
+
+def _is_surely_untouched(device: str) -> bool:
+    """Whether the alias of the interface says so: most files set nothing, and then pyroute2 need not be imported."""
+    try:
+        present = socket.if_nametoindex(device)
+    except OSError:
+        return True  # it is gone, and took everything along
+    try:
+        with open(f"/sys/class/net/{device}/ifindex") as index, open(f"/sys/class/net/{device}/ifalias") as alias:
+            # /sys may be that of another network namespace.
+            return int(index.read()) == present and not alias.read().startswith(_MARK)
+    except (OSError, ValueError):
+        return False
+
+
+def _remove(netlink: IPRoute, index: int, items: list[Item], problems: list[str]) -> None:
+    """Newest first."""
+    for item in reversed(items):
+        try:
+            _change(netlink, "del", item, index)
+        except OSError as error:
+            if error.errno not in _GONE:
+                problems.append(_refusal(item, error))
+
+
+def _ours(netlink: IPRoute, index: int) -> list[Item]:
+    """What `apply` has set and is not known to be gone, in the order of `wanted`."""
+    items: list[Item] = []
+    alias = str(netlink.get_links(index)[0].get_attr("IFLA_IFALIAS") or "")
+    for word in alias.removeprefix(_MARK).split() if alias.startswith(_MARK) else ():
+        if word == _UP:
+            items.append(LinkUp())
+            continue
+        try:
+            items.append(Address(ip_interface(word)))
+        except ValueError:
+            continue  # somebody else has written there
+    items += [route for route, protocol in _routes(netlink, index) if protocol == ROUTE_PROTOCOL]
+    return items
+
+
+def _note(netlink: IPRoute, index: int, items: list[Item]) -> None:
+    """Keeps link state and addresses among `items` for `_ours`; routes bear their protocol."""
+    words = [_UP if isinstance(item, LinkUp) else str(item.value) for item in items if not isinstance(item, Route)]
+    netlink.link("set", index=index, IFLA_IFALIAS=_MARK + " ".join(words) if words else "")
 
 
 def _netlink() -> IPRoute:
@@ -189,13 +231,19 @@ def _present(netlink: IPRoute, index: int) -> Iterator[Item]:
     for address in netlink.get_addr(index=index):
         text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
         yield Address(ip_interface(f"{text}/{address['prefixlen']}"))
+    for route, _protocol in _routes(netlink, index):
+        yield route
+
+
+def _routes(netlink: IPRoute, index: int) -> Iterator[tuple[Route, int]]:
+    """The interface's routes in the main table, each with its protocol number."""
     for family, anywhere in ((socket.AF_INET, _ANYWHERE4), (socket.AF_INET6, _ANYWHERE6)):
         for route in netlink.get_routes(family=family, oif=index):
             if route["table"] != _TABLE_MAIN or route["type"] != _RTN_UNICAST:
                 continue
-            destination = route.get_attr("RTA_DST") or anywhere
+            network = ip_network(f"{route.get_attr('RTA_DST') or anywhere}/{route['dst_len']}")
             gateway = route.get_attr("RTA_GATEWAY")
-            yield Route(ip_network(f"{destination}/{route['dst_len']}"), ip_address(gateway) if gateway else None)
+            yield Route(network, ip_address(gateway) if gateway else None), int(route["proto"])
 
 
 def _change(netlink: IPRoute, verb: str, item: Item, index: int) -> None:
@@ -213,7 +261,7 @@ def _change(netlink: IPRoute, verb: str, item: Item, index: int) -> None:
             if item.gateway is not None:
                 # The far end is always on the link, whether or not our address's prefix covers it.
                 gateway = {"gateway": str(item.gateway), "flags": ["onlink"]}
-            netlink.route(verb, family=family, dst=str(item.network), oif=index, **gateway)
+            netlink.route(verb, family=family, dst=str(item.network), oif=index, proto=ROUTE_PROTOCOL, **gateway)
     except NetlinkError as error:
         raise OSError(error.code, os.strerror(error.code)) from None
 

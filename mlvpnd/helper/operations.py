@@ -17,9 +17,9 @@ from mlvpnd.config.model import Config, LinkConfig
 from mlvpnd.errors import MlvpndError
 from mlvpnd.log import connect_syslog, logger
 
-from . import interface, requests, script, sockets
-from .network import NetworkError, NetworkSetup
+from . import interface, network, requests, script, sockets
 from .resolver import Resolver
+from .up_links import UpLinks
 
 _log = logger("privsep")
 
@@ -37,18 +37,24 @@ class Answer:
 
 
 class Operations:
-    """The table of requests and the little that the helper remembers: the interface's name and what to undo.
+    """The table of requests.
+
+    What must be known later is where a helper that was started anew finds it: in the file, in the kernel, and of
+    the links whose status command has run in `up_links_path` (empty: in memory only). What is remembered beside
+    that only makes the by-hand helper, which stays, do better.
 
     `uid` and `gid` are the daemon's. Must be made and used within one event loop.
     """
 
-    def __init__(self, config_path: str, uid: int, gid: int) -> None:
+    def __init__(
+        self, config_path: str, uid: int, gid: int, *, follow_symlinks: bool = True, up_links_path: str = ""
+    ) -> None:
         self._config_path = config_path
+        self._follow_symlinks = follow_symlinks
         self._last_good: Config | None = None
-        self._links_seen: dict[str, None] = {}
-        self._device = ""
-        """The name of the interface that was opened; empty: none yet."""
-        self._network = NetworkSetup()
+        self._up_links = UpLinks(up_links_path)
+        self._configured = 0
+        """The index of the interface that has addresses and routes of ours; 0: none."""
         self._network_turn = asyncio.Lock()
         self._scripts = script.ScriptRunner()
         self._resolver = Resolver()
@@ -59,17 +65,26 @@ class Operations:
         handler = _HANDLERS[type(request)]
         if descriptor is None:
             return await handler(self, request)
-        with sockets.udp_socket(descriptor) as sock:
-            return await handler(self, request, sock)
+        try:
+            return await handler(self, request, descriptor)
+        finally:
+            os.close(descriptor)
 
     async def close(self) -> None:
-        """Undoes what was set up. The daemon is gone."""
+        """Waits for the script that runs. What was set up stays."""
         await self._scripts.close()
+
+    async def undo(self) -> None:
+        """Undoes what was set up: the daemon is gone for good."""
         self._control.remove()
         async with self._network_turn:
             try:
-                await asyncio.to_thread(self._network.withdraw)
-            except NetworkError as error:
+                device = socket.if_indextoname(self._configured)
+            except OSError:
+                return  # the interface went with the daemon, or there is none
+            try:
+                await asyncio.to_thread(network.withdraw, device)
+            except network.NetworkError as error:
                 _log.warning("cannot undo: %s", error)
 
     # Configuration
@@ -77,13 +92,14 @@ class Operations:
     def _config(self) -> Config:
         """The file as it is now, or, while it is wrong, as it was when it was last right, which is what runs."""
         try:
-            config = parse(config_file.read(self._config_path), self._config_path).config
+            text = config_file.read(self._config_path, follow_symlinks=self._follow_symlinks)
+            # The daemon may have the password from elsewhere, and says so if it has none.
+            config = parse(text, self._config_path, require_password=False).config
         except ConfigError:
             if self._last_good is None:
                 raise
             return self._last_good
         self._last_good = config
-        self._links_seen.update(dict.fromkeys(link.name for link in config.links))
         return config
 
     def _link(self, name: str) -> LinkConfig:
@@ -97,20 +113,20 @@ class Operations:
             self._config()  # remembered as what runs
         except MlvpndError:
             pass  # the daemon reads it too, and says what is wrong
-        return Answer(descriptor=config_file.open_file(self._config_path))
+        return Answer(descriptor=config_file.open_file(self._config_path, follow_symlinks=self._follow_symlinks))
 
     # The interface
 
-    def _device_name(self, config: Config) -> str:
-        name = self._device or config.interface_name
+    def _device_name(self, config: Config, descriptor: int) -> str:
+        """The name of the daemon's interface, which may differ from the file's: a pattern, a new value, a renaming."""
+        name = interface.attached(descriptor) or config.interface_name
         if "%" in name:
-            raise OperationError(f"interface {name} is not open")
+            raise OperationError(f"interface {name} is gone")
         return name
 
     async def open_tun(self, _request: requests.OpenTun) -> Answer:
         config = self._config()
         device = interface.open_tun(config.interface_name, config.tuntap)
-        self._device = device.name
         try:
             mtu = self._set_mtu(device.name, config.effective_mtu(ipv6_path=_has_ipv6_literal(config)))
         except MlvpndError:
@@ -118,16 +134,24 @@ class Operations:
             raise
         return Answer({"name": device.name, "mtu": mtu}, device.descriptor)
 
-    async def configure_tun(self, request: requests.ConfigureTun) -> Answer:
+    async def configure_tun(self, request: requests.ConfigureTun, descriptor: int) -> Answer:
         async with self._network_turn:
             config = self._config()
-            name = self._device_name(config)
+            name = self._device_name(config, descriptor)
             mtu = self._set_mtu(name, config.effective_mtu(ipv6_path=request.ipv6_path))
             if config.configure_interface:
-                await asyncio.to_thread(self._network.apply, name, config)
+                self._configured = socket.if_nametoindex(name)
+                await asyncio.to_thread(network.apply, name, config)
             else:
-                await asyncio.to_thread(self._network.withdraw)
+                await asyncio.to_thread(network.withdraw, name)
             return Answer({"mtu": mtu})
+
+    async def unconfigure_tun(self, _request: requests.UnconfigureTun, descriptor: int) -> Answer:
+        async with self._network_turn:
+            name = interface.attached(descriptor)
+            if name:
+                await asyncio.to_thread(network.withdraw, name)
+            return Answer()
 
     def _set_mtu(self, name: str, mtu: int) -> int:
         """The MTU that the interface has afterwards; one that can't be changed is no reason not to run."""
@@ -139,13 +163,16 @@ class Operations:
 
     # Sockets
 
-    async def tune_socket(self, request: requests.TuneSocket, sock: socket.socket) -> Answer:
+    async def tune_socket(self, request: requests.TuneSocket, descriptor: int) -> Answer:
         self._link(request.link)
-        sockets.tune(sock)
+        with sockets.udp_socket(descriptor) as sock:
+            sockets.tune(sock)
         return Answer()
 
-    async def bind_socket(self, request: requests.BindSocket, sock: socket.socket) -> Answer:
-        await sockets.bind(sock, self._link(request.link), self._resolver)
+    async def bind_socket(self, request: requests.BindSocket, descriptor: int) -> Answer:
+        link = self._link(request.link)
+        with sockets.udp_socket(descriptor) as sock:
+            await sockets.bind(sock, link, self._resolver)
         return Answer()
 
     async def open_control(self, _request: requests.OpenControl) -> Answer:
@@ -178,20 +205,27 @@ class Operations:
 
     # The status command
 
-    async def run_script(self, request: requests.RunScript) -> Answer:
+    async def run_script(self, request: requests.RunScript, descriptor: int) -> Answer:
         config = self._config()
-        # A link that a reload took out of the file still goes down.
-        if request.link is not None and request.link not in self._links_seen:
+        if request.link is not None and not self._may_name(request.link, request.event, config):
             raise OperationError(f"no link {request.link!a} in {self._config_path}")
         if not config.statuscommand:
             return Answer({"rc": 0})
-        device = self._device_name(config)
+        device = self._device_name(config, descriptor)
         try:
             mtu = interface.get_mtu(device)
         except interface.InterfaceError:
             mtu = config.effective_mtu(ipv6_path=_has_ipv6_literal(config))
         run = script.compose(config, request.event, request.link, device, mtu)
+        if request.link is not None:
+            self._up_links.note(request.link, up=request.event is requests.ScriptEvent.RTUN_UP)
         return Answer({"rc": await self._scripts.run(run)})
+
+    def _may_name(self, link: str, event: requests.ScriptEvent, config: Config) -> bool:
+        """Whether the script may be told of the link: a link that a reload took out of the file still goes down."""
+        return config.link(link) is not None or (
+            event is requests.ScriptEvent.RTUN_DOWN and link in self._up_links.names()
+        )
 
 
 def _has_ipv6_literal(config: Config) -> bool:
@@ -204,6 +238,7 @@ _HANDLERS: dict[type[requests.Request], Callable[..., Awaitable[Answer]]] = {
     requests.OpenConfig: Operations.open_config,
     requests.OpenTun: Operations.open_tun,
     requests.ConfigureTun: Operations.configure_tun,
+    requests.UnconfigureTun: Operations.unconfigure_tun,
     requests.TuneSocket: Operations.tune_socket,
     requests.BindSocket: Operations.bind_socket,
     requests.RunScript: Operations.run_script,

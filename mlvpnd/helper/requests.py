@@ -70,10 +70,19 @@ class OpenTun(Request):
 
 @dataclass(frozen=True, slots=True)
 class ConfigureTun(Request):
-    """MTU and, where the file asks for it, link state, addresses and routes."""
+    """MTU and, where the file asks for it, link state, addresses and routes of the interface that comes with it."""
 
     OP: ClassVar[str] = "configure-tun"
+    DESCRIPTORS: ClassVar[int] = 1
     ipv6_path: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnconfigureTun(Request):
+    """Removes again what `ConfigureTun` set, but for the MTU: the tunnel is about to stop."""
+
+    OP: ClassVar[str] = "unconfigure-tun"
+    DESCRIPTORS: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +105,10 @@ class BindSocket(Request):
 
 @dataclass(frozen=True, slots=True)
 class RunScript(Request):
-    """Runs the status command."""
+    """Runs the status command about the interface that comes with it."""
 
     OP: ClassVar[str] = "run-script"
+    DESCRIPTORS: ClassVar[int] = 1
     event: ScriptEvent
     link: str | None = None
 
@@ -140,6 +150,7 @@ TABLE: dict[str, type[Request]] = {
         OpenConfig,
         OpenTun,
         ConfigureTun,
+        UnconfigureTun,
         TuneSocket,
         BindSocket,
         RunScript,
@@ -149,6 +160,13 @@ TABLE: dict[str, type[Request]] = {
     )
 }
 """All that may be asked."""
+
+BY_HAND = frozenset(TABLE.values())
+"""What the parent of a daemon that was started by hand serves."""
+SCRIPT = frozenset((RunScript,))
+"""What `mlvpn-script@.service` serves."""
+HELPER = frozenset((OpenConfig, OpenTun, ConfigureTun, UnconfigureTun, TuneSocket, BindSocket))
+"""What `mlvpn-helper@.service` serves. The daemon needs no help with names, its log and its control socket there."""
 
 
 def _flag(value: object) -> bool:

@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import socket
+from collections.abc import Set
 
+from mlvpnd import journal
 from mlvpnd.errors import MlvpndError
 from mlvpnd.log import logger
 
@@ -19,17 +21,24 @@ REQUEST_TIME_LIMIT = 10.0
 _log = logger("privsep")
 
 
-async def serve_connection(sock: socket.socket, operations: Operations) -> None:
+def refuse(reason: object) -> None:
+    """The one line in the log that a refused caller gets."""
+    _log.error("request refused: %s", reason, extra=journal.fields("helper-refused", reason=reason))
+
+
+async def serve_connection(
+    sock: socket.socket, operations: Operations, allowed: Set[type[requests.Request]] = requests.BY_HAND
+) -> None:
     """Serves the one request of a connection and closes it; never raises.
 
-    What is not a request of the table gets one line in the log and no answer.
+    What is not a request of the table, or not `allowed`, gets one line in the log and no answer.
     """
     with sock:
         try:
             async with asyncio.timeout(REQUEST_TIME_LIMIT):
                 data, descriptor = await channel.next_message(sock, requests.MAX_REQUEST_SIZE)
         except channel.MessageError as error:
-            _log.warning("request refused: %s", error)
+            refuse(error)
             return
         except (TimeoutError, OSError):
             return
@@ -37,10 +46,12 @@ async def serve_connection(sock: socket.socket, operations: Operations) -> None:
             return  # the caller thought better of it
         try:
             request = requests.parse(data, 0 if descriptor is None else 1)
+            if type(request) not in allowed:
+                raise requests.Refused(f"{request.OP}: not served here")
         except requests.Refused as error:
             if descriptor is not None:
                 os.close(descriptor)
-            _log.warning("request refused: %s", error)
+            refuse(error)
             return
         await _answer(sock, request, descriptor, operations)
 

@@ -24,11 +24,12 @@ class SocketError(MlvpndError):
 
 
 def udp_socket(descriptor: int) -> socket.socket:
-    """The UDP socket of a descriptor, which it takes over; raises SocketError, with the descriptor closed."""
+    """The UDP socket of a descriptor, as a duplicate that the caller closes; raises SocketError."""
+    duplicate = os.dup(descriptor)
     try:
-        sock = socket.socket(fileno=descriptor)
+        sock = socket.socket(fileno=duplicate)
     except OSError:
-        os.close(descriptor)
+        os.close(duplicate)
         raise SocketError("not a socket") from None
     if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_DGRAM:
         sock.close()

@@ -40,6 +40,7 @@ async def _requests(helper: HelperClient) -> dict[str, Any]:
     seen: dict[str, Any] = {"pid": os.getpid(), "parent": os.getppid(), "root": sorted(os.listdir("/"))}
     seen["config"] = (await helper.open_config()).decode()
     tun = await helper.open_tun()
+    helper.use_tun(lambda: tun.fd)
     seen["tun"] = [tun.name, tun.mtu]
     seen["tun_flags"] = struct.unpack_from("16sH", fcntl.ioctl(tun.fd, TUNGETIFF, bytes(40)))[1]
     seen["tun_blocking"] = os.get_blocking(tun.fd)

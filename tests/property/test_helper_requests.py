@@ -21,6 +21,7 @@ values: st.SearchStrategy[Any] = st.recursive(
 )
 honest: st.SearchStrategy[Request] = st.one_of(
     st.sampled_from([requests.OpenConfig(), requests.OpenTun(), requests.OpenControl(), requests.OpenLog()]),
+    st.just(requests.UnconfigureTun()),
     st.builds(requests.ConfigureTun, ipv6_path=st.booleans()),
     st.builds(requests.TuneSocket, link=links),
     st.builds(requests.BindSocket, link=links),

@@ -52,6 +52,9 @@ class Helper:
     def on_closed(self, callback: Callable[[], None]) -> None:
         pass
 
+    def use_tun(self, descriptor: Callable[[], int]) -> None:
+        pass
+
     async def open_config(self) -> bytes:
         self.configs_read += 1
         links = [LINK.format(name=name, timeout=timeout) for name, timeout in self.timeouts.items()]

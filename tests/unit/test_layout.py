@@ -19,9 +19,15 @@ MAY_IMPORT = {
     "mlvpnd.proctitle": set[str](),
     "mlvpnd.log": {"mlvpnd.options"},
     "mlvpnd.config": {"mlvpnd.errors"},
-    "mlvpnd.helper": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.options"},
+    "mlvpnd.instance": set[str](),
+    "mlvpnd.journal": set[str](),
+    "mlvpnd.systemd": set[str](),
+    "mlvpnd.generator": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.instance"},
+    "mlvpnd.helper": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.journal", "mlvpnd.log", "mlvpnd.options"},
     "mlvpnd.helper.byhand": {"mlvpnd.helper", "mlvpnd.config", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.options"}
     | {"mlvpnd.proctitle", "mlvpnd.sandbox"},
+    "mlvpnd.helper.service": {"mlvpnd.helper", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.journal", "mlvpnd.systemd"}
+    | {"mlvpnd.instance"},
     "mlvpnd.protocol": set[str](),
     "mlvpnd.net": {"mlvpnd.errors"},
     "mlvpnd.scapy_layer": set[str](),

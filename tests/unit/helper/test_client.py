@@ -31,11 +31,16 @@ def _with_helper(config_path: Path, scenario: Callable[[HelperClient], Awaitable
             served.append(asyncio.create_task(serve_connection(theirs, operations)))
             return mine
 
+        client = HelperClient(connect)
+        device = os.open("/dev/net/tun", os.O_RDWR)  # as one whose interface was deleted
+        client.use_tun(lambda: device)
         try:
-            return await scenario(HelperClient(connect))
+            return await scenario(client)
         finally:
+            os.close(device)
             await asyncio.gather(*served)
             await operations.close()
+            await operations.undo()
 
     before = open_descriptors()
     try:
@@ -154,8 +159,19 @@ def test_a_link_that_left_the_file_still_goes_down(config_path: Path, trusted_di
 
 
 def test_an_interface_pattern_without_an_interface(config_path: Path) -> None:
-    expected = "interface mlvtest%d is not open"
+    expected = "interface mlvtest%d is gone"
     assert _error(config_path, lambda helper: helper.configure_tun(ipv6_path=False)) == expected
+
+
+def test_before_the_interface_is_open() -> None:
+    client = HelperClient(socket.socket)
+    for call in (client.configure_tun(ipv6_path=False), client.unconfigure_tun(), client.run_script("tuntap_up", None)):
+        with pytest.raises(HelperError, match="no interface is open"):
+            asyncio.run(call)
+
+
+def test_nothing_is_left_on_an_interface_that_is_gone(config_path: Path) -> None:
+    _with_helper(config_path, lambda helper: helper.unconfigure_tun())
 
 
 def test_a_helper_that_is_gone() -> None:

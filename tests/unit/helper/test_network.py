@@ -14,7 +14,7 @@ from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-unty
 
 from mlvpnd.config.model import Config, Mode
 from mlvpnd.helper import network
-from mlvpnd.helper.network import NetworkError, NetworkSetup
+from mlvpnd.helper.network import NetworkError
 
 INDEX = 7
 CONFIG = Config(
@@ -50,6 +50,8 @@ class FakeKernel:
 
     def __init__(self) -> None:
         self.state: set[str] = set()
+        self.alias = ""
+        self.protocol: dict[str, int] = {}
         self.kind = "tun"
         self.refuse: dict[str, int] = {}
         self.calls: list[str] = []
@@ -64,7 +66,7 @@ class FakeKernel:
 
     def get_links(self, index: int) -> list[Message]:
         assert index == INDEX
-        return [Message(flags=1 if "up" in self.state else 0, IFLA_INFO_KIND=self.kind)]
+        return [Message(flags=1 if "up" in self.state else 0, IFLA_INFO_KIND=self.kind, IFLA_IFALIAS=self.alias)]
 
     def get_addr(self, *, index: int) -> Iterator[Message]:
         for word in self.state:
@@ -83,6 +85,7 @@ class FakeKernel:
                 yield Message(
                     table=254,
                     type=1,
+                    proto=self.protocol.get(word, 3),
                     dst_len=int(prefix),
                     RTA_DST=None if prefix == "0" else host,
                     RTA_GATEWAY=gateway or None,
@@ -101,14 +104,19 @@ class FakeKernel:
         else:
             raise NetlinkError(errno.ESRCH, "not there")
 
-    def link(self, verb: str, *, index: int, state: str) -> None:
-        self._change("add" if state == "up" else "del", "up")
+    def link(self, verb: str, *, index: int, state: str = "", IFLA_IFALIAS: str | None = None) -> None:
+        if IFLA_IFALIAS is not None:
+            self.alias = IFLA_IFALIAS
+        if state:
+            self._change("add" if state == "up" else "del", "up")
 
     def addr(self, verb: str, *, index: int, address: str, prefixlen: int) -> None:
         self._change(verb, f"{address}/{prefixlen}")
 
-    def route(self, verb: str, *, dst: str, oif: int, gateway: str = "", **_more: object) -> None:
-        self._change(verb, dst + (f" via {gateway}" if gateway else ""))
+    def route(self, verb: str, *, dst: str, oif: int, proto: int, gateway: str = "", **_more: object) -> None:
+        word = dst + (f" via {gateway}" if gateway else "")
+        self._change(verb, word)
+        self.protocol[word] = proto
 
 
 @pytest.fixture
@@ -116,65 +124,57 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     fake = FakeKernel()
     monkeypatch.setattr(network, "_netlink", lambda: fake)
     monkeypatch.setattr(socket, "if_nametoindex", lambda _name: INDEX)
-    monkeypatch.setattr(socket, "if_indextoname", lambda _index: "mlvpn0")
     return fake
 
 
 def test_all_is_set_and_all_is_undone(kernel: FakeKernel) -> None:
-    setup = NetworkSetup()
-    setup.apply("mlvpn0", CONFIG)
+    network.apply("mlvpn0", CONFIG)
     assert kernel.state == ALL
     assert kernel.calls[0] == "add up"
-    setup.withdraw()
+    network.withdraw("mlvpn0")
     assert kernel.state == set()
     assert kernel.calls[-1] == "del up"
 
 
 def test_a_second_time_changes_nothing(kernel: FakeKernel) -> None:
-    setup = NetworkSetup()
-    setup.apply("mlvpn0", CONFIG)
+    network.apply("mlvpn0", CONFIG)
     kernel.calls.clear()
-    setup.apply("mlvpn0", CONFIG)
+    network.apply("mlvpn0", CONFIG)
     assert kernel.calls == []
 
 
 def test_only_the_difference_is_applied(kernel: FakeKernel) -> None:
-    setup = NetworkSetup()
-    setup.apply("mlvpn0", CONFIG)
+    network.apply("mlvpn0", CONFIG)
     kernel.calls.clear()
-    setup.apply("mlvpn0", replace(CONFIG, ip6="", ip4_routes="10.1.0.0/16 10.2.0.0/16"))
+    network.apply("mlvpn0", replace(CONFIG, ip6="", ip4_routes="10.1.0.0/16 10.2.0.0/16"))
     assert kernel.calls == ["del 0.0.0.0/0 via 10.0.0.1", "del fd00::2/64", "add 10.2.0.0/16 via 10.0.0.1"]
 
 
 def test_a_new_gateway_replaces_the_routes(kernel: FakeKernel) -> None:
-    setup = NetworkSetup()
-    setup.apply("mlvpn0", replace(CONFIG, ip4_routes="10.1.0.0/16"))
-    setup.apply("mlvpn0", replace(CONFIG, ip4_routes="10.1.0.0/16", ip4_gateway=""))
+    network.apply("mlvpn0", replace(CONFIG, ip4_routes="10.1.0.0/16"))
+    network.apply("mlvpn0", replace(CONFIG, ip4_routes="10.1.0.0/16", ip4_gateway=""))
     assert "10.1.0.0/16" in kernel.state
     assert "10.1.0.0/16 via 10.0.0.1" not in kernel.state
 
 
 def test_what_was_lost_is_set_again(kernel: FakeKernel) -> None:
-    setup = NetworkSetup()
-    setup.apply("mlvpn0", CONFIG)
+    network.apply("mlvpn0", CONFIG)
     kernel.state.clear()
-    setup.apply("mlvpn0", CONFIG)
+    network.apply("mlvpn0", CONFIG)
     assert kernel.state == ALL
 
 
 def test_what_was_there_before_stays(kernel: FakeKernel) -> None:
-    kernel.state |= {"up", "10.0.0.2/30", "192.168.1.1/24"}
-    setup = NetworkSetup()
-    setup.apply("mlvpn0", CONFIG)
-    setup.withdraw()
-    assert kernel.state == {"up", "10.0.0.2/30", "192.168.1.1/24"}
+    kernel.state |= {"up", "10.0.0.2/30", "192.168.1.1/24", "fd01::/64"}
+    network.apply("mlvpn0", CONFIG)
+    network.withdraw("mlvpn0")
+    assert kernel.state == {"up", "10.0.0.2/30", "192.168.1.1/24", "fd01::/64"}
 
 
 def test_errors_name_what_was_refused_and_the_rest_is_set(kernel: FakeKernel) -> None:
     kernel.refuse = {"10.1.0.0/16 via 10.0.0.1": errno.ENETUNREACH, "0.0.0.0/0 via 10.0.0.1": errno.EEXIST}
-    setup = NetworkSetup()
     with pytest.raises(NetworkError) as refused:
-        setup.apply("mlvpn0", replace(CONFIG, ip6="fd00::2/200"))
+        network.apply("mlvpn0", replace(CONFIG, ip6="fd00::2/200"))
     text = str(refused.value)
     assert "mlvpn0: " in text
     assert "ip6: " in text
@@ -182,7 +182,7 @@ def test_errors_name_what_was_refused_and_the_rest_is_set(kernel: FakeKernel) ->
     assert "route 0.0.0.0/0 via 10.0.0.1: there is already another one" in text
     assert kernel.state == {"up", "10.0.0.2/30", "fd01::/64"}
     kernel.refuse = {}
-    setup.withdraw()
+    network.withdraw("mlvpn0")
     assert kernel.state == set()
 
 
@@ -198,29 +198,63 @@ def test_errors_name_what_was_refused_and_the_rest_is_set(kernel: FakeKernel) ->
 )
 def test_texts_that_are_no_addresses(kernel: FakeKernel, change: dict[str, str], key: str) -> None:
     with pytest.raises(NetworkError, match=key):
-        NetworkSetup().apply("mlvpn0", replace(CONFIG, **change))  # type: ignore[arg-type]  # fields of text
+        network.apply("mlvpn0", replace(CONFIG, **change))  # type: ignore[arg-type]  # fields of text
 
 
 def test_only_a_tun_interface_is_touched(kernel: FakeKernel) -> None:
     kernel.kind = "veth"
     with pytest.raises(NetworkError, match="mlvpn0: not a tun or tap interface"):
-        NetworkSetup().apply("mlvpn0", CONFIG)
+        network.apply("mlvpn0", CONFIG)
     assert kernel.calls == []
 
 
-def test_nothing_is_undone_on_an_interface_that_is_gone(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = NetworkSetup()
-    setup.apply("mlvpn0", CONFIG)
-    kernel.calls.clear()
+def test_what_was_set_is_known_from_the_interface_alone(kernel: FakeKernel) -> None:
+    network.apply("mlvpn0", CONFIG)
+    assert kernel.alias == "mlvpnd has set: up 10.0.0.2/30 fd00::2/64"
+    assert set(kernel.protocol.values()) == {network.ROUTE_PROTOCOL}
+    network.withdraw("mlvpn0")
+    assert kernel.alias == ""
 
-    def gone(_index: int) -> str:
-        raise OSError(errno.ENXIO, "no such device")
 
-    monkeypatch.setattr(socket, "if_indextoname", gone)
-    setup.withdraw()
-    assert kernel.calls == []
+def test_what_could_not_be_set_is_not_remembered(kernel: FakeKernel) -> None:
+    kernel.refuse = {"fd00::2/64": errno.EACCES}
+    with pytest.raises(NetworkError):
+        network.apply("mlvpn0", CONFIG)
+    assert kernel.alias == "mlvpnd has set: up 10.0.0.2/30"
+
+
+def test_what_is_about_to_be_set_is_remembered_before(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helper that is killed in the middle leaves nothing that the next one does not know."""
+
+    def killed(*_arguments: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kernel, "route", killed)
+    with pytest.raises(KeyboardInterrupt):
+        network.apply("mlvpn0", CONFIG)
+    monkeypatch.undo()
+    monkeypatch.setattr(network, "_netlink", lambda: kernel)
+    monkeypatch.setattr(socket, "if_nametoindex", lambda _name: INDEX)
+    network.withdraw("mlvpn0")
+    assert kernel.state == set()
+
+
+@pytest.mark.parametrize("alias", ["the office's line", "mlvpnd has set: nonsense 10.0.0.2/99", "mlvpnd has set:"])
+def test_an_alias_that_somebody_else_has_written(kernel: FakeKernel, alias: str) -> None:
+    kernel.state |= {"up", "10.0.0.2/30"}
+    kernel.alias = alias
+    network.withdraw("mlvpn0")
+    assert kernel.state == {"up", "10.0.0.2/30"}
+    assert kernel.alias == alias
+
+
+def test_an_interface_without_our_alias_costs_no_netlink(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_netlink", lambda: pytest.fail("asked"))
+    if not network._is_surely_untouched("lo"):
+        pytest.skip("/sys is that of another network namespace")
+    network.withdraw("lo")
 
 
 def test_an_unknown_interface() -> None:
     with pytest.raises(NetworkError, match="mlvnix9: no such interface"):
-        NetworkSetup().apply("mlvnix9", CONFIG)
+        network.apply("mlvnix9", CONFIG)

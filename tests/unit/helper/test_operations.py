@@ -14,11 +14,14 @@ from mlvpnd.helper import interface, requests
 from mlvpnd.helper.operations import _HANDLERS, Answer, Operations
 from mlvpnd.helper.requests import ConfigureTun, OpenTun, ScriptEvent
 
+from .descriptors import open_descriptors
+
 
 class FakeTun:
     """One interface whose MTU can be looked at."""
 
     def __init__(self) -> None:
+        self.name = "mlvtest7"
         self.mtu = 1500
         self.asked: list[tuple[str, DeviceKind]] = []
         self.fixed = False
@@ -32,6 +35,10 @@ class FakeTun:
             raise interface.InterfaceError(f"cannot read the MTU of {name}: No such device")
         return self.mtu
 
+    def attached(self, descriptor: int) -> str:
+        assert os.fstat(descriptor).st_rdev == os.stat("/dev/null").st_rdev
+        return self.name
+
     def set_mtu(self, name: str, mtu: int) -> None:
         if self.fixed:
             raise interface.InterfaceError(f"cannot set the MTU of {name} to {mtu}: Operation not permitted")
@@ -41,7 +48,7 @@ class FakeTun:
 @pytest.fixture
 def tun(monkeypatch: pytest.MonkeyPatch) -> FakeTun:
     fake = FakeTun()
-    for name in ("open_tun", "get_mtu", "set_mtu"):
+    for name in ("open_tun", "attached", "get_mtu", "set_mtu"):
         monkeypatch.setattr(interface, name, getattr(fake, name))
     return fake
 
@@ -49,7 +56,7 @@ def tun(monkeypatch: pytest.MonkeyPatch) -> FakeTun:
 def _do(config_path: Path, *asked: requests.Request) -> list[Answer]:
     async def scenario() -> list[Answer]:
         operations = Operations(str(config_path), os.geteuid(), os.getegid())
-        answers = [await operations.perform(request, None) for request in asked]
+        answers = [await operations.perform(request, _descriptor(request)) for request in asked]
         await operations.close()
         return answers
 
@@ -58,6 +65,10 @@ def _do(config_path: Path, *asked: requests.Request) -> list[Answer]:
         if answer.descriptor is not None:
             os.close(answer.descriptor)
     return answers
+
+
+def _descriptor(request: requests.Request) -> int | None:
+    return os.open("/dev/null", os.O_RDWR) if request.DESCRIPTORS else None
 
 
 def _edit(config_path: Path, old: str, new: str) -> None:
@@ -104,6 +115,21 @@ def test_an_mtu_that_can_not_be_set_is_told_as_it_is(
     assert log_lines.messages == ["cannot set the MTU of mlvtest7 to 1428: Operation not permitted"]
 
 
+def test_a_wrong_descriptor_is_closed(config_path: Path) -> None:
+    before = open_descriptors()
+    with pytest.raises(MlvpndError, match="not a tun or tap interface"):
+        _do(config_path, ConfigureTun(ipv6_path=True))
+    with pytest.raises(MlvpndError, match="no link 'nix'"):
+        _do(config_path, requests.TuneSocket("nix"))
+    assert open_descriptors() == before
+
+
+def test_an_interface_that_is_gone_has_the_files_name(config_path: Path, tun: FakeTun) -> None:
+    tun.name = ""
+    _edit(config_path, "mlvtest%d", "mlvtest7")
+    assert _do(config_path, ConfigureTun(ipv6_path=True))[0].members["mtu"] == 1408
+
+
 def test_the_last_right_file_counts_while_the_file_is_wrong(config_path: Path, tun: FakeTun) -> None:
     async def scenario() -> None:
         operations = Operations(str(config_path), os.geteuid(), os.getegid())
@@ -121,7 +147,7 @@ def test_the_last_right_file_counts_while_the_file_is_wrong(config_path: Path, t
 
 
 def test_a_wrong_file_at_the_start_is_an_error(config_path: Path, tun: FakeTun) -> None:
-    _edit(config_path, "password", "passwort")
+    _edit(config_path, "client", "")
     with pytest.raises(MlvpndError, match="mlvpn.conf"):
         _do(config_path, OpenTun())
     assert tun.asked == []

@@ -9,6 +9,7 @@ GOOD: list[tuple[Request, str]] = [
     (requests.OpenConfig(), '{"op": "open-config"}'),
     (requests.OpenTun(), '{"op": "open-tun"}'),
     (requests.ConfigureTun(ipv6_path=True), '{"op": "configure-tun", "ipv6_path": true}'),
+    (requests.UnconfigureTun(), '{"op": "unconfigure-tun"}'),
     (requests.TuneSocket("adsl1"), '{"op": "tune-socket", "link": "adsl1"}'),
     (requests.BindSocket("ä\udcff"), '{"op": "bind-socket", "link": "\\u00e4\\udcff"}'),
     (
@@ -31,6 +32,13 @@ def test_each_request_has_one_message(request_: Request, text: str) -> None:
 
 def test_the_table_is_complete() -> None:
     assert {type(request) for request, _ in GOOD} == set(requests.TABLE.values())
+
+
+def test_the_table_is_divided_between_the_services() -> None:
+    by_hand_only = {requests.Resolve, requests.OpenControl, requests.OpenLog}
+    assert requests.BY_HAND == set(requests.TABLE.values())
+    assert requests.SCRIPT == {requests.RunScript}
+    assert requests.HELPER == requests.BY_HAND - requests.SCRIPT - by_hand_only
 
 
 @pytest.mark.parametrize(
@@ -67,7 +75,7 @@ def test_the_table_is_complete() -> None:
 )
 def test_anything_else_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
-        requests.parse(data, 0)
+        requests.parse(data, 1 if b"configure-tun" in data or b"run-script" in data else 0)
 
 
 @pytest.mark.parametrize(("request_", "text"), GOOD, ids=[text for _, text in GOOD])

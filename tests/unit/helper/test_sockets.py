@@ -16,6 +16,8 @@ from mlvpnd.helper.files import UnsafeFile
 from mlvpnd.helper.resolver import ResolveError, Resolver
 from mlvpnd.helper.sockets import ControlSocket, SocketError
 
+from .descriptors import open_descriptors
+
 
 @pytest.fixture
 def udp() -> Iterator[socket.socket]:
@@ -28,8 +30,8 @@ def _control() -> ControlSocket:
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_a_udp_socket_is_taken_over(family: socket.AddressFamily) -> None:
-    with sockets.udp_socket(socket.socket(family, socket.SOCK_DGRAM).detach()) as sock:
+def test_a_udp_socket_is_duplicated(family: socket.AddressFamily) -> None:
+    with socket.socket(family, socket.SOCK_DGRAM) as given, sockets.udp_socket(given.fileno()) as sock:
         assert sock.family == family
 
 
@@ -41,20 +43,20 @@ def test_a_udp_socket_is_taken_over(family: socket.AddressFamily) -> None:
         (socket.AF_NETLINK, socket.SOCK_DGRAM, 0),
     ],
 )
-def test_other_sockets_are_refused_and_closed(family: int, kind: int, protocol: int) -> None:
-    descriptor = socket.socket(family, kind, protocol).detach()
-    with pytest.raises(SocketError, match="not a UDP socket"):
-        sockets.udp_socket(descriptor)
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(descriptor)
+def test_other_sockets_are_refused(family: int, kind: int, protocol: int) -> None:
+    with socket.socket(family, kind, protocol) as given:
+        before = open_descriptors()
+        with pytest.raises(SocketError, match="not a UDP socket"):
+            sockets.udp_socket(given.fileno())
+        assert open_descriptors() == before
 
 
-def test_a_file_is_refused_and_closed(tmp_path: Path) -> None:
-    descriptor = os.open(tmp_path, os.O_RDONLY)
-    with pytest.raises(SocketError, match="not a socket"):
-        sockets.udp_socket(descriptor)
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(descriptor)
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        before = open_descriptors()
+        with pytest.raises(SocketError, match="not a socket"):
+            sockets.udp_socket(file.fileno())
+        assert open_descriptors() == before
 
 
 def test_tuning_enlarges_the_buffer(udp: socket.socket) -> None:

@@ -1,0 +1,241 @@
+"""The helper under systemd: `mlvpn-helper@NAME.service` and `mlvpn-script@NAME.service`, started by their sockets.
+
+Both are this program. The socket's name says which part of the table is served: `FileDescriptorName=helper` or
+`script`. Whoever connects must be the daemon of the same tunnel: the daemon's user, in the daemon's control group.
+After half a minute without a request the process ends; systemd keeps the socket and starts it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import pwd
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Set
+from dataclasses import dataclass
+
+from mlvpnd import journal, log, systemd
+from mlvpnd.errors import MlvpndError
+from mlvpnd.instance import config_path, is_name
+
+from . import requests
+from .operations import Operations
+from .server import refuse, serve_connection
+
+USER = "mlvpn"
+STATE_DIRECTORY = "/run/mlvpn-helper"
+"""Where systemd has made the sockets; nobody but root can write there."""
+IDLE_TIME = 30.0
+"""Seconds after the last request until the process ends."""
+MAX_CONNECTIONS = 64
+
+ROLES: dict[str, Set[type[requests.Request]]] = {"helper": requests.HELPER, "script": requests.SCRIPT}
+
+_SO_PEERPIDFD = 77  # asm-generic/socket.h, Linux 6.5; not in Python's socket
+_CREDENTIALS = struct.Struct("iII")
+_CGROUP_ROOT = "/sys/fs/cgroup"
+
+_log = log.logger("privsep")
+
+
+class ServiceError(MlvpndError):
+    """The service was not started as it should be; the text is for the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who may ask."""
+
+    uid: int
+    unit: str
+    """Its systemd unit."""
+
+    def check(self, sock: socket.socket) -> None:
+        """Raises `requests.Refused` unless the other end of a connection is that."""
+        pid, uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if uid != self.uid:
+            raise requests.Refused(f"process {pid} of user {uid} is not the daemon")
+        try:
+            process = _peer_process(sock, pid)
+        except OSError:
+            raise requests.Refused(f"process {pid} is gone") from None
+        try:
+            groups = control_groups(pid)
+            if select.select([process], [], [], 0)[0]:
+                groups = []  # it has ended: the number may by now be another's
+        finally:
+            os.close(process)
+        if not any(group.endswith(f"/{self.unit}") for group in groups):
+            raise requests.Refused(f"process {pid} is not in {self.unit}")
+
+
+def _peer_process(sock: socket.socket, pid: int) -> int:
+    """A descriptor of the process at the other end, which becomes readable when it has ended; raises OSError."""
+    try:
+        return sock.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+    except OSError:
+        return os.pidfd_open(pid)
+
+
+def control_groups(pid: int) -> list[str]:
+    """The control groups that systemd has put a process in: of version 2 and, on older hosts, its own of version 1."""
+    try:
+        with open(f"/proc/{pid}/cgroup", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    found = [line.split(":", 2) for line in lines]
+    return [path for number, controllers, path in found if number == "0" or controllers == "name=systemd"]
+
+
+def has_company() -> bool:
+    """Whether other processes are in our control group: a script has left them, and they would not outlive us."""
+    for group in control_groups(os.getpid()):
+        try:
+            with open(f"{_CGROUP_ROOT}{group}/cgroup.procs") as file:
+                return any(int(line) != os.getpid() for line in file)
+        except OSError:
+            continue
+    return False
+
+
+class Service:
+    """Serves the connections of one listening socket."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        operations: Operations,
+        allowed: Set[type[requests.Request]],
+        caller: Caller,
+        *,
+        idle_time: float = IDLE_TIME,
+    ) -> None:
+        self._listening = listening
+        self._operations = operations
+        self._allowed = allowed
+        self._caller = caller
+        self._idle_time = idle_time
+        self._last_active = 0.0
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until it is idle or SIGTERM comes; requests that have begun are answered."""
+        loop = asyncio.get_running_loop()
+        self._listening.settimeout(0)
+        self._last_active = loop.time()
+        waiting = asyncio.create_task(self._until_idle())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, waiting.cancel)
+        loop.add_reader(self._listening, self._accept)
+        systemd.send("READY=1")
+        await asyncio.wait([waiting])
+        loop.remove_reader(self._listening)
+        systemd.send("STOPPING=1")
+        await asyncio.gather(*self._connections)
+        await self._operations.close()
+
+    async def _until_idle(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            rest = self._last_active + self._idle_time - loop.time()
+            if rest <= 0:
+                if not self._connections and not (requests.RunScript in self._allowed and has_company()):
+                    return
+                rest = self._idle_time
+            await asyncio.sleep(rest)
+
+    def _accept(self) -> None:
+        try:
+            sock, _address = self._listening.accept()
+        except OSError:
+            return  # the caller is gone already
+        try:
+            if len(self._connections) >= MAX_CONNECTIONS:
+                raise requests.Refused(f"{MAX_CONNECTIONS} requests are being served")
+            self._caller.check(sock)
+        except requests.Refused as error:
+            refuse(error)
+            sock.close()
+            return
+        task = asyncio.create_task(serve_connection(sock, self._operations, self._allowed))
+        self._connections.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._connections.discard(task)
+        self._last_active = asyncio.get_running_loop().time()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs `mlvpn-helper ARGUMENTS`; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="mlvpn-helper", description="Answers the requests of a tunnel's daemon. Started by systemd only."
+    )
+    parser.add_argument("--instance", metavar="NAME", required=True, help="the tunnel")
+    instance: str = parser.parse_args(argv).instance
+    _log_to_journal()
+    try:
+        asyncio.run(_serve(instance))
+    except MlvpndError as error:
+        _log.critical("%s", error)
+        return 1
+    return 0
+
+
+async def _serve(instance: str) -> None:
+    if not is_name(instance):
+        raise ServiceError(f"{instance!a} is no name of a tunnel: letters, digits and :_.- are allowed")
+    listening, role = _inherited_socket()
+    try:
+        user = pwd.getpwnam(USER)
+    except KeyError:
+        raise ServiceError(f"user {USER} does not exist") from None
+    operations = Operations(
+        config_path(instance),
+        user.pw_uid,
+        user.pw_gid,
+        follow_symlinks=False,
+        up_links_path=f"{STATE_DIRECTORY}/{instance}.links" if role == "script" else "",
+    )
+    caller = Caller(user.pw_uid, f"mlvpn@{instance}.service")
+    with listening:
+        await Service(listening, operations, ROLES[role], caller).run()
+
+
+def _inherited_socket() -> tuple[socket.socket, str]:
+    """The listening socket and the role that its name gives; raises ServiceError."""
+    found = dict(systemd.inherited())
+    if len(found) != 1:
+        raise ServiceError(f"{len(found)} sockets were passed instead of one: this is started by systemd's socket")
+    ((descriptor, role),) = found.items()
+    sock = socket.socket(fileno=descriptor)
+    if role not in ROLES:
+        raise ServiceError(f"the socket is named {role!a} instead of one of {', '.join(ROLES)}")
+    if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_SEQPACKET:
+        raise ServiceError("the socket is no seqpacket socket")
+    return sock, role
+
+
+def _log_to_journal() -> None:
+    handler: logging.Handler
+    if "JOURNAL_STREAM" in os.environ:
+        handler = journal.JournalHandler()
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(log.TerminalFormatter(colour=False))
+    root = logging.getLogger(log.ROOT)
+    root.propagate = False
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.raiseExceptions = False
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
