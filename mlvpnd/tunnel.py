@@ -78,6 +78,8 @@ class Tunnel:
         self._drop_log = DropLog()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ipv6_path = False
+        self._up: set[int] = set()
+        """Links that are up as far as their events have been acted on: several may change at once."""
         self.session = Session(session_parameters(config), clock_seq(), lambda: secrets.randbits(32))
         self.drivers: dict[int, LinkDriver] = {}
         self.states: dict[int, tuple[float, str]] = {}
@@ -283,16 +285,18 @@ class Tunnel:
             case PathUp(number):
                 _protocol.info("%s authenticated", name)
                 self.states[number] = (time.time(), "")
+                self._learn_family(number)  # first: the scripts are told the MTU
                 self._scripts.put("rtun_up", name)
-                if self._up_count() == 1:
+                if not self._up:
                     self._scripts.put("tuntap_up")
-                self._learn_family(number)
+                self._up.add(number)
             case PathDown(number, reason):
                 if reason is not DownReason.CLOSED:
                     _protocol.info("%s %s", name, reason.value)
                 self.states[number] = (time.time(), reason.value)
                 self._scripts.put("rtun_down", name)
-                if self._up_count() == 0:
+                self._up.remove(number)
+                if not self._up:
                     self._scripts.put("tuntap_down")
                 if reason is DownReason.TIMEOUT:
                     driver.reopen()
@@ -310,9 +314,6 @@ class Tunnel:
             case PathStatusChanged():
                 self._status_changed(name, event)
         self.changed.set()
-
-    def _up_count(self) -> int:
-        return sum(path.up for path in self.session.paths)
 
     def _status_changed(self, name: str, event: PathStatusChanged) -> None:
         path = self.session.path(event.path)
@@ -372,7 +373,7 @@ class Tunnel:
         _tuntap.warning("created interface `%s' again", self.interface)
         self._loop.add_reader(self.tun.fileno(), self._on_tun)
         await self.configure_interface()
-        if self._up_count():
+        if self._up:
             self._scripts.put("tuntap_up")
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

@@ -1,0 +1,138 @@
+"""The driver on loopback, with a peer by hand on each link."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
+
+from mlvpnd.config.model import Config, LinkConfig, Mode
+from mlvpnd.helper.client import HelperClient
+from mlvpnd.net.tun import TunDevice
+from mlvpnd.protocol.box import derive_key
+from mlvpnd.tunnel import Tunnel
+from tests.support.hand_peer import HandPeer
+
+LINKS = ("adsl1", "adsl2")
+
+
+class Helper:
+    """Does nothing, and keeps a list of what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def use_tun(self, descriptor: Callable[[], int]) -> None:
+        pass
+
+    async def tune_socket(self, link: str, sock: socket.socket) -> None:
+        pass
+
+    async def configure_tun(self, *, ipv6_path: bool) -> int:
+        self.asked.append(f"configure ipv6_path={ipv6_path}")
+        return 1408 if ipv6_path else 1428
+
+    async def run_script(self, event: str, link: str | None) -> int:
+        self.asked.append(f"{event} {link}" if link else event)
+        return 0
+
+
+class Peer:
+    """The client of one link."""
+
+    def __init__(self, tunnel: Tunnel, number: int) -> None:
+        link_socket = tunnel.drivers[number].socket
+        assert link_socket is not None
+        address = link_socket.local_address
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.connect(address)
+        self.hand = HandPeer(0xB0 + number, key=derive_key(b"x"))
+
+    def send(self, *datagrams: bytes) -> None:
+        for datagram in datagrams:
+            self._socket.send(datagram)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config, helper: Helper) -> AsyncIterator[Tunnel]:
+    """A tunnel whose interface is a socket; it is stopped at the end."""
+    ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    with kernel:
+        tunnel = Tunnel(config, cast(HelperClient, helper), TunDevice(ours.detach()), "mlvpn0", 1428)
+        tunnel.start()
+        await asyncio.sleep(0.02)
+        try:
+            yield tunnel
+        finally:
+            await tunnel.stop(1)
+
+
+def run(steps: Callable[[Tunnel, Helper, list[Peer]], Awaitable[None]]) -> list[str]:
+    """Takes steps with a running server and its peers, and stops it; what the helper was asked, in order."""
+
+    async def main() -> list[str]:
+        helper = Helper()
+        links = tuple(LinkConfig(name, bindhost="127.0.0.1", bindport="0") for name in LINKS)
+        async with running(Config(Mode.SERVER, b"x", links=links), helper) as tunnel:
+            peers = [Peer(tunnel, number) for number in range(len(LINKS))]
+            await steps(tunnel, helper, peers)
+            for peer in peers:
+                peer.close()
+        return helper.asked
+
+    return asyncio.run(main())
+
+
+async def both_up(_tunnel: Tunnel, _helper: Helper, peers: list[Peer]) -> None:
+    for peer in peers:
+        peer.send(peer.hand.auth())
+        await asyncio.sleep(0.02)
+
+
+def test_the_scripts_come_in_upstreams_order() -> None:
+    """What concerns the interface comes after the link when the first goes up, and when the last goes down."""
+    assert run(both_up) == [
+        "rtun_up adsl1",
+        "tuntap_up",
+        "rtun_up adsl2",
+        "rtun_down adsl1",
+        "rtun_down adsl2",
+        "tuntap_down",
+    ]
+
+
+def test_a_link_that_comes_and_goes_in_one_burst_leaves_no_script_without_its_opposite() -> None:
+    async def steps(tunnel: Tunnel, helper: Helper, peers: list[Peer]) -> None:
+        peers[0].send(peers[0].hand.auth(), peers[0].hand.disconnect())
+        await asyncio.sleep(0.02)
+        assert helper.asked == []
+        await both_up(tunnel, helper, peers[:1])
+        assert helper.asked == ["rtun_up adsl1", "tuntap_up"]
+        peers[0].send(peers[0].hand.disconnect(), peers[0].hand.auth())
+        await asyncio.sleep(0.02)
+        assert helper.asked == ["rtun_up adsl1", "tuntap_up"]
+
+    assert run(steps)[2:] == ["rtun_down adsl1", "tuntap_down"]
+
+
+def test_a_script_is_told_the_mtu_that_fits_an_ipv6_path() -> None:
+    """A client learns the family with its first link; the helper must be asked for the MTU before the script runs."""
+
+    async def main() -> list[str]:
+        helper = Helper()
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as server:
+            server.bind(("::1", 0))
+            link = LinkConfig("adsl1", remotehost="::1", remoteport=str(server.getsockname()[1]))
+            async with running(Config(Mode.CLIENT, b"x", links=(link,)), helper):
+                _, client = await loop.sock_recvfrom(server, 100)
+                await loop.sock_sendto(server, HandPeer(key=derive_key(b"x")).auth_ok(), client)
+                await asyncio.sleep(0.02)
+        return helper.asked
+
+    assert asyncio.run(main())[:3] == ["configure ipv6_path=True", "rtun_up adsl1", "tuntap_up"]
