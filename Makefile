@@ -4,10 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # Run-time packages first, then what the tests and the demo use.
-APT_PACKAGES := python3 python3-venv python3-nacl python3-pyroute2 python3-setproctitle libpcap0.8 \
-	iproute2 iputils-ping iperf3 ethtool procps sysvinit-utils gcc libc6-dev
+APT_PACKAGES := python3 python3-venv python3-nacl python3-pyroute2 python3-setproctitle python3-dbus-next libpcap0.8 \
+	iproute2 iputils-ping iperf3 ethtool procps sysvinit-utils gcc libc6-dev \
+	dbus systemd libxml2-utils scdoc
 
-.PHONY: build packages check test demo clean
+# Where `make install` puts things: below DESTDIR, for a package or an image.
+DESTDIR ?=
+PREFIX ?= /usr
+PYTHON_DIR := $(DESTDIR)$(PREFIX)/lib/python3/dist-packages
+PRIVATE_DIR := $(DESTDIR)$(PREFIX)/lib/mlvpnd
+LIBEXEC_DIR := $(DESTDIR)$(PREFIX)/libexec/mlvpnd
+SYSTEMD_DIR := $(DESTDIR)$(PREFIX)/lib/systemd
+SHARE_DIR := $(DESTDIR)$(PREFIX)/share
+INSTALL := install -D --mode=644
+INSTALL_PROGRAM := install -D --mode=755
+
+.PHONY: build packages check test demo install clean
 
 build: $(VENV)/.built
 
@@ -30,6 +42,23 @@ test: build check
 
 demo: build
 	$(BIN)/python -m tests.support.demo
+
+install:
+	find mlvpnd -type f ! -path '*/__pycache__/*' -exec $(INSTALL) '{}' '$(PYTHON_DIR)/{}' ';'
+	$(if $(PYTUN),$(INSTALL) --target-directory=$(PRIVATE_DIR) $(PYTUN))
+	$(INSTALL_PROGRAM) bin/mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpnd
+	ln -sf mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpn
+	$(INSTALL_PROGRAM) bin/mlvpnctl $(DESTDIR)$(PREFIX)/bin/mlvpnctl
+	$(INSTALL_PROGRAM) systemd/mlvpn-helper $(LIBEXEC_DIR)/mlvpn-helper
+	$(INSTALL_PROGRAM) systemd/mlvpn-generator $(SYSTEMD_DIR)/system-generators/mlvpn-generator
+	$(INSTALL) --target-directory=$(SYSTEMD_DIR)/system systemd/*.service systemd/*.socket
+	$(INSTALL) systemd/mlvpnd.catalog $(SYSTEMD_DIR)/catalog/mlvpnd.catalog
+	$(INSTALL) systemd/mlvpnd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/mlvpnd.conf
+	$(INSTALL) systemd/mlvpnd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/mlvpnd.conf
+	$(INSTALL) dbus/org.mlvpn1.conf $(SHARE_DIR)/dbus-1/system.d/org.mlvpn1.conf
+	$(INSTALL) --target-directory=$(SHARE_DIR)/dbus-1/interfaces dbus/org.mlvpn1.*.xml
+	$(INSTALL) dbus/org.mlvpn1.policy $(SHARE_DIR)/polkit-1/actions/org.mlvpn1.policy
+	$(INSTALL) --target-directory=$(SHARE_DIR)/doc/mlvpnd/examples examples/*
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -92,6 +92,14 @@ class LinkStatus:
     """Datagrams and packets that went nowhere, by reason."""
     last_error: str = ""
     """What the system said last against its socket; empty: nothing."""
+    enabled: bool = True
+    """False: an operator took it out of use."""
+    loss_tolerance: int = 0
+    """Percent of loss above which it is lossy."""
+    latency_tolerance_ms: int = 0
+    """RTT above which it is slow."""
+    last_packet_monotonic: float = 0.0
+    """`last_packet_at` by the monotonic clock; 0: nothing yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,15 @@ class TunnelStatus:
     tun_packets_written: int = 0
     tun_drops: int = 0
     """Packets that the interface did not take."""
+    tun_bytes_read: int = 0
+    tun_bytes_written: int = 0
+    state: str = "down"
+    """`down`: no link is up; `up`; `fallback`: only `fallback_only` links carry; `stopping`."""
+    mode: str = ""
+    """`server` or `client`."""
+    config_file: str = ""
+    cleartext_data: bool = False
+    """True: packets are sent without encryption."""
 
 
 def newest_first(status: TunnelStatus) -> Iterator[LinkStatus]:
@@ -164,10 +181,20 @@ def format_address(address: Address | None) -> str:
     return f"[{parsed}{scope}]:{port}"
 
 
+def split_address(text: str) -> tuple[str, int]:
+    """What `format_address` joined, without its brackets: host and port; `("", 0)` for ""."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port or 0)
+
+
+def marked_links(status: TunnelStatus) -> str:
+    """`!t2 @t1`: each link with the mark of its state."""
+    return " ".join(link.status.mark + link.name[:TITLE_NAME_SIZE] for link in newest_first(status))
+
+
 def title(status: TunnelStatus) -> str:
     """`NAME !t2 @t1`, what follows `mlvpn: ` in the process title."""
-    marks = (link.status.mark + link.name[:TITLE_NAME_SIZE] for link in newest_first(status))
-    return " ".join(filter(None, [status.name, *marks]))
+    return " ".join(filter(None, [status.name, marked_links(status)]))
 
 
 # JSON.

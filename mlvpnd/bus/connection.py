@@ -1,0 +1,263 @@
+"""A connection to a message bus: calls with a limit, signals, and what others send, at a pace.
+
+It serves both sides: the daemon, which answers calls (`on_call`), and programs that make some (`on_call` not given).
+Nothing in here blocks, and what waits to be written is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import os
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from . import errors, lib
+from .errors import BusError, BusUnavailable
+from .message import NO_REPLY_EXPECTED, Kind, Message, Splitter, StreamError
+from .names import BUS_NAME, BUS_PATH
+from .turns import Pace, Turns
+
+SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
+CONNECT_LIMIT = 10.0
+"""Seconds for connecting, authentication and the first call."""
+CALL_LIMIT = 25.0
+"""Seconds for an answer, unless the caller says another number; as other implementations have it."""
+CONGESTED_SIZE = 65536
+"""Bytes waiting to be written from which on what can wait should, and nothing more is read."""
+MAX_WRITE_SIZE = 1 << 22
+"""Bytes waiting from which on the connection is given up: the bus does not read."""
+MAX_BODY_SIZE = 1 << 25
+"""Bytes of a body for programs that ask; the system bus allows no more."""
+MAX_CALL_BODY_SIZE = 4096
+"""Bytes of a body for who is open to everybody's calls."""
+
+_READ_SIZE = 8192
+
+
+def system_bus_address() -> str:
+    """Where the system bus is, for this process."""
+    return os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS
+
+
+class Connection:
+    """An open connection; `open` makes one."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        turns: Turns | None,
+        on_signal: Callable[[Message], None] | None,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._turns = turns
+        self._on_signal = on_signal
+        self._splitter = Splitter(MAX_BODY_SIZE if turns is None else MAX_CALL_BODY_SIZE)
+        self._serials = itertools.count(1)
+        self._answers: dict[int, tuple[str, asyncio.Future[Message]]] = {}
+        """By serial of the call: who is to answer, and the waiting caller."""
+        self._error: BusUnavailable | None = None
+        self._reading = asyncio.create_task(self._read())
+        self.unique_name = ""
+
+    @classmethod
+    async def open(
+        cls,
+        address: str | None = None,
+        *,
+        turns: Turns | None = None,
+        on_signal: Callable[[Message], None] | None = None,
+    ) -> Connection:
+        """Connects to the bus at `address`, or the system bus; raises BusUnavailable.
+
+        With `turns`, calls of others wait there to be served; without, there are none. `on_signal` gets each signal
+        that comes, and must not raise.
+        """
+        problem = "no usable address"
+        for path in _socket_paths(address or system_bus_address()):
+            try:
+                async with asyncio.timeout(CONNECT_LIMIT):
+                    return await cls._open(path, turns, on_signal)
+            except TimeoutError:
+                problem = "no answer in time"
+            except OSError as error:
+                problem = error.strerror or str(error)
+            except (BusError, BusUnavailable) as error:
+                problem = str(error)
+        raise BusUnavailable(problem)
+
+    @classmethod
+    async def _open(cls, path: str, turns: Turns | None, on_signal: Callable[[Message], None] | None) -> Connection:
+        reader, writer = await asyncio.open_unix_connection(path, limit=_READ_SIZE)
+        try:
+            await _authenticate(reader, writer)
+        except BaseException:
+            writer.transport.abort()
+            raise
+        connection = cls(reader, writer, turns, on_signal)
+        try:
+            (connection.unique_name,) = await connection.call_bus("Hello")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def close(self) -> None:
+        """Ends the connection; what was sent before goes out, while the loop runs."""
+        self._end("closed")
+        self._writer.close()
+        self._reading.cancel()
+
+    async def wait_closed(self) -> str:
+        """Returns at the end of the connection, with the reason."""
+        await asyncio.wait([self._reading])
+        return str(self._error)
+
+    # What goes out.
+
+    @property
+    def congested(self) -> bool:
+        """Whether what can wait should not be sent now."""
+        return self._write_size() >= CONGESTED_SIZE
+
+    def send(self, message: Message) -> int:
+        """Sends, soon; returns the serial, which is 0 after the end of the connection. Raises lib.EncodeError."""
+        if self._error is not None:
+            return 0
+        serial = next(self._serials) & 0xFFFFFFFF or next(self._serials)
+        data = lib.encode(dataclasses.replace(message, serial=serial))
+        if self._write_size() + len(data) > MAX_WRITE_SIZE:
+            self._end("the bus does not read what is sent to it")
+            self._writer.transport.abort()
+            return 0
+        self._writer.write(data)
+        return serial
+
+    async def call(self, message: Message, *, answerer: str = "", limit: float = CALL_LIMIT) -> list[Any]:
+        """Calls a method and returns the values of its answer.
+
+        An answer counts when it comes from `answerer`, the unique name of who was called; empty: from anybody,
+        which the bus does not allow others. Raises BusError, also after `limit` seconds, and BusUnavailable.
+        """
+        serial = self.send(message)
+        if self._error is not None:
+            raise self._error
+        if message.flags & NO_REPLY_EXPECTED:
+            return []
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._answers[serial] = answerer, future
+        try:
+            async with asyncio.timeout(limit):
+                answer = await future
+            body = lib.decode(answer)
+        except TimeoutError:
+            raise BusError(errors.NO_REPLY, f"{message.member}: no answer after {limit:g} s") from None
+        except lib.DecodeError as error:
+            raise BusError(errors.NO_REPLY, f"{message.member}: {error}") from None
+        finally:
+            del self._answers[serial]
+        if answer.kind == Kind.ERROR:
+            raise BusError(answer.error_name, str(body[0]) if body else "")
+        return body
+
+    async def call_bus(self, member: str, signature: str = "", *body: object) -> list[Any]:
+        """Calls a method of the bus itself; raises as `call`."""
+        message = Message(
+            kind=Kind.CALL,
+            destination=BUS_NAME,
+            path=BUS_PATH,
+            interface=BUS_NAME,
+            member=member,
+            signature=signature,
+            body=body,
+        )
+        return await self.call(message, answerer=BUS_NAME)
+
+    def _write_size(self) -> int:
+        return self._writer.transport.get_write_buffer_size()
+
+    # What comes in.
+
+    async def _read(self) -> None:
+        reason = "the bus closed the connection"
+        pace = Pace()
+        clock = asyncio.get_running_loop().time
+        try:
+            while data := await self._reader.read(_READ_SIZE):
+                begin = clock()
+                for message in self._splitter.feed(data):
+                    self._take(message)
+                used = clock() - begin
+                await self._writer.drain()
+                if self._turns is not None:
+                    await pace.rest(used)
+                    await self._turns.has_room()
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except StreamError as error:
+            reason = str(error)
+        finally:
+            self._end(reason)
+            self._writer.close()
+
+    def _take(self, message: Message) -> None:
+        if message.kind in (Kind.RETURN, Kind.ERROR):
+            answerer, future = self._answers.get(message.reply_serial, ("", None))
+            # The bus answers for who is gone or may not be called.
+            expected = message.sender == answerer or (message.sender == BUS_NAME and message.kind == Kind.ERROR)
+            if future is not None and not future.done() and (expected or not answerer):
+                future.set_result(message)
+        elif message.kind == Kind.SIGNAL and self._on_signal is not None:
+            self._on_signal(message)
+        elif message.kind == Kind.CALL and self._turns is not None and not self._turns.put(message):
+            self.refuse(message, BusError(errors.LIMITS_EXCEEDED, "too many calls at a time"))
+
+    # Answers to calls.
+
+    def answer(self, call: Message, signature: str = "", body: Sequence[Any] = ()) -> None:
+        """Answers a call with values, unless its sender wants no answer. Raises lib.EncodeError."""
+        if not call.flags & NO_REPLY_EXPECTED:
+            self.send(_reply(call, kind=Kind.RETURN, signature=signature, body=body))
+
+    def refuse(self, call: Message, error: BusError) -> None:
+        """Answers a call with an error, unless its sender wants no answer."""
+        if not call.flags & NO_REPLY_EXPECTED:
+            self.send(_reply(call, kind=Kind.ERROR, error_name=error.name, signature="s", body=[error.text]))
+
+    def _end(self, reason: str) -> None:
+        """Once: tells all who wait for answers."""
+        if self._error is not None:
+            return
+        self._error = BusUnavailable(reason)
+        for _answerer, future in self._answers.values():
+            if not future.done():
+                future.set_exception(BusUnavailable(reason))
+
+
+def _reply(call: Message, **fields: Any) -> Message:
+    return Message(destination=call.sender, reply_serial=call.serial, **fields)
+
+
+async def _authenticate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The specification's EXTERNAL: the kernel tells the bus who we are. Raises BusUnavailable."""
+    identity = str(os.geteuid()).encode().hex()
+    writer.write(f"\0AUTH EXTERNAL {identity}\r\n".encode())
+    line = await reader.readline()
+    if not line.startswith(b"OK "):
+        raise BusUnavailable("the bus does not accept this process")
+    writer.write(b"BEGIN\r\n")
+
+
+def _socket_paths(address: str) -> Iterator[str]:
+    """The unix sockets that an address names, in its order; other transports are left out."""
+    for one in address.split(";"):
+        transport, _, options = one.partition(":")
+        values = dict(option.partition("=")[::2] for option in options.split(","))
+        if transport == "unix" and "path" in values:
+            yield urllib.parse.unquote(values["path"])
+        elif transport == "unix" and "abstract" in values:
+            yield "\0" + urllib.parse.unquote(values["abstract"])

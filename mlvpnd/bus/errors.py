@@ -1,0 +1,56 @@
+"""The errors that a caller on the bus gets, by name."""
+
+from __future__ import annotations
+
+from mlvpnd.config.problems import ConfigError
+from mlvpnd.control_plane import ConfigUnreadable, NoSuchLink
+from mlvpnd.errors import MlvpndError
+
+_STANDARD = "org.freedesktop.DBus.Error."
+ACCESS_DENIED = _STANDARD + "AccessDenied"
+INTERACTIVE_AUTHORIZATION_REQUIRED = _STANDARD + "InteractiveAuthorizationRequired"
+INVALID_ARGS = _STANDARD + "InvalidArgs"
+LIMITS_EXCEEDED = _STANDARD + "LimitsExceeded"
+NO_REPLY = _STANDARD + "NoReply"
+PROPERTY_READ_ONLY = _STANDARD + "PropertyReadOnly"
+UNKNOWN_INTERFACE = _STANDARD + "UnknownInterface"
+UNKNOWN_METHOD = _STANDARD + "UnknownMethod"
+UNKNOWN_OBJECT = _STANDARD + "UnknownObject"
+UNKNOWN_PROPERTY = _STANDARD + "UnknownProperty"
+
+_OWN = "org.mlvpn1.Error."
+BUSY = _OWN + "Busy"
+CONFIG_INVALID = _OWN + "ConfigInvalid"
+CONFIG_UNREADABLE = _OWN + "ConfigUnreadable"
+HELPER_FAILED = _OWN + "HelperFailed"
+INTERNAL = _OWN + "Internal"
+NO_SUCH_LINK = _OWN + "NoSuchLink"
+
+MAX_TEXT_SIZE = 16384
+"""Characters of an error's text or a signal's message; a configuration file may have any number of faults."""
+
+
+class BusError(MlvpndError):
+    """An error message, sent or received: its name, and a text for people."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
+        self.text = text[:MAX_TEXT_SIZE]
+
+
+class BusUnavailable(MlvpndError):
+    """There is no bus, or the connection to it ended."""
+
+
+def of_operator(error: MlvpndError) -> BusError:
+    """What a caller is told when the operator refused."""
+    if isinstance(error, BusError):
+        return error
+    if isinstance(error, ConfigError):
+        return BusError(CONFIG_INVALID, str(error))
+    if isinstance(error, ConfigUnreadable):
+        return BusError(CONFIG_UNREADABLE, str(error))
+    if isinstance(error, NoSuchLink):
+        return BusError(NO_SUCH_LINK, str(error))
+    return BusError(HELPER_FAILED, str(error))

@@ -1,0 +1,62 @@
+"""Names and paths on the bus."""
+
+from __future__ import annotations
+
+import re
+import string
+
+SHARED_NAME = "org.mlvpn1"
+"""One tunnel owns it, all others wait in its queue: the bus policy names it and so reaches them all."""
+TUNNEL_NAME_PREFIX = "org.mlvpn1.Tunnel."
+"""Each tunnel's own name begins so."""
+MANAGER_PATH = "/org/mlvpn1"
+TUNNEL_PATH_PREFIX = "/org/mlvpn1/tunnel/"
+LOG_CONTROL_PATH = "/org/freedesktop/LogControl1"
+
+TUNNEL_INTERFACE = "org.mlvpn1.Tunnel"
+LINK_INTERFACE = "org.mlvpn1.Link"
+LOG_CONTROL_INTERFACE = "org.freedesktop.LogControl1"
+OBJECT_MANAGER_INTERFACE = "org.freedesktop.DBus.ObjectManager"
+PROPERTIES_INTERFACE = "org.freedesktop.DBus.Properties"
+INTROSPECTABLE_INTERFACE = "org.freedesktop.DBus.Introspectable"
+PEER_INTERFACE = "org.freedesktop.DBus.Peer"
+STANDARD_INTERFACES = (INTROSPECTABLE_INTERFACE, PEER_INTERFACE, PROPERTIES_INTERFACE)
+"""On every node."""
+
+BUS_NAME = "org.freedesktop.DBus"
+BUS_PATH = "/org/freedesktop/DBus"
+POLKIT_NAME = "org.freedesktop.PolicyKit1"
+POLKIT_PATH = "/org/freedesktop/PolicyKit1/Authority"
+POLKIT_INTERFACE = "org.freedesktop.PolicyKit1.Authority"
+
+_PLAIN_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
+_LETTERS = string.ascii_letters.encode()
+_DIGITS = string.digits.encode()
+
+
+def escape(text: str) -> str:
+    """`text` as an element of a path, the way of sd_bus_path_encode(3)."""
+    if not text:
+        return "_"
+    first = True
+    escaped = ""
+    for byte in text.encode(errors="surrogateescape"):
+        plain = byte in _LETTERS or (byte in _DIGITS and not first)
+        escaped += chr(byte) if plain else f"_{byte:02x}"
+        first = False
+    return escaped
+
+
+def tunnel_name(instance: str) -> str:
+    """The name that one instance alone owns."""
+    return TUNNEL_NAME_PREFIX + (instance if _PLAIN_LABEL.fullmatch(instance) else escape(instance))
+
+
+def tunnel_path(instance: str) -> str:
+    """The path of an instance's tunnel."""
+    return TUNNEL_PATH_PREFIX + escape(instance)
+
+
+def link_path(instance: str, link: str) -> str:
+    """The path of a link; its element is of this module's making, clients read the link's `Name`."""
+    return f"{tunnel_path(instance)}/link/{escape(link)}"

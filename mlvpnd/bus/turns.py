@@ -1,0 +1,73 @@
+"""Fairness: callers take turns, and no amount of calls takes more than a small part of the process's time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+
+from .message import Message
+
+PAUSE_FACTOR = 9
+"""After work a pause of so many times what it took: a tenth of the time is for the bus at most,"""
+SLICE = 0.001
+"""taken in pieces of about so many seconds;"""
+MAX_PAUSE = 0.2
+"""no pause is longer than so many seconds."""
+
+MAX_WAITING = 64
+"""Calls of one caller that wait."""
+MAX_WAITING_IN_ALL = 512
+
+
+class Pace:
+    """Spreads work of unknown amount over time."""
+
+    def __init__(self) -> None:
+        self._used = 0.0
+
+    async def rest(self, used: float) -> None:
+        """To be awaited after each piece of work, with the seconds that it took."""
+        self._used += used
+        if self._used >= SLICE:
+            pause, self._used = min(self._used * PAUSE_FACTOR, MAX_PAUSE), 0.0
+            await asyncio.sleep(pause)
+
+
+class Turns:
+    """Calls that wait to be served, from each sender in turn."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, deque[Message]] = OrderedDict()
+        self._size = 0
+        self._changed = asyncio.Event()
+
+    def put(self, call: Message) -> bool:
+        """False: too many of its sender wait already, and it was not taken."""
+        calls = self._waiting.setdefault(call.sender, deque())
+        if len(calls) >= MAX_WAITING:
+            return False
+        calls.append(call)
+        self._size += 1
+        self._changed.set()
+        return True
+
+    async def has_room(self) -> None:
+        """Returns when fewer calls wait than may in all."""
+        while self._size >= MAX_WAITING_IN_ALL:
+            await self._wait()
+
+    async def get(self) -> Message:
+        """The next call."""
+        while not self._waiting:
+            await self._wait()
+        sender, calls = self._waiting.popitem(last=False)
+        call = calls.popleft()
+        self._size -= 1
+        if calls:
+            self._waiting[sender] = calls
+        self._changed.set()
+        return call
+
+    async def _wait(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()

@@ -1,0 +1,1 @@
+from dbus_next._private.unmarshaller import Unmarshaller as Unmarshaller

@@ -1,0 +1,7 @@
+import io
+
+from dbus_next import Message
+
+class Unmarshaller:
+    def __init__(self, stream: io.BytesIO) -> None: ...
+    def unmarshall(self) -> Message | None: ...
