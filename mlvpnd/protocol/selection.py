@@ -47,15 +47,16 @@ def eligible(paths: Sequence[Path]) -> tuple[Tier, list[Path]]:
     return Tier.NONE, []
 
 
-def reorder_wait(paths: Sequence[Path], now: float) -> float:
+def reorder_wait(paths: Sequence[Path], now: float, data_since: float = float("-inf")) -> float:
     """Seconds that a hole is worth waiting for: how much later than the fastest link the slowest may be.
 
     A link's packets are between its least RTT and srtt + 4 rttvar on their way and back (RFC 6298 takes the same
     bound for its timeout). Only links that bring data, or have just come up and may, count: an idle bad
-    link delays nobody.
+    link delays nobody. `data_since` is when data began to flow after a break: a far link's first packets are
+    on their way then, long behind those of a near one, so all links count for a while.
     """
     up = [path for path in paths if path.up]
-    carrying = [path for path in up if now - max(path.data_received_at, path.up_at) < DATA_RECENT] or up
+    carrying = [path for path in up if now - max(path.data_received_at, path.up_at, data_since) < DATA_RECENT] or up
     sampled = [path.rtt for path in carrying if path.rtt.has_sample]
     wait = MIN_WAIT if len(sampled) == len(carrying) and sampled else UNKNOWN_SPREAD
     if sampled:

@@ -53,7 +53,7 @@ from .path import Address, Path, PathInput, PathParameters
 from .reorder import ReorderBuffer
 from .rtt import sample_ms, stamp
 from .scheduler import WeightedScheduler, effective_weights
-from .selection import Tier, eligible, reorder_wait
+from .selection import DATA_RECENT, Tier, eligible, reorder_wait
 from .wire import Header, PacketType
 
 _MODULUS = 1 << 64
@@ -111,6 +111,8 @@ class Session:
         """Packets that the reorder buffer gave up because nothing will fill its holes any more."""
         self._now = 0.0
         self._wait_due = float("-inf")
+        self._data_at = self._data_since = float("-inf")
+        """When data came last, and since when without a long break."""
         self.drops: Counter[DropReason] = Counter()
         """Outgoing packets that no link took."""
         self._set_reorder(parameters.reorder_size)
@@ -310,7 +312,9 @@ class Session:
             if isinstance(data, DropReason):
                 path.drops[data] += 1
             elif data is not None:
-                path.data_received_at = now
+                if now - self._data_at >= DATA_RECENT:
+                    self._data_since = now
+                path.data_received_at = self._data_at = now
                 if reorder is None or not data.header.reorder:
                     out.append(data.packet)
                 else:
@@ -540,7 +544,7 @@ class Session:
         """Follows the spread of the links' delays."""
         self._wait_due = self._now + WAIT_INTERVAL
         if self._reorder is not None:
-            self._reorder.wait = reorder_wait(self.paths, self._now)
+            self._reorder.wait = reorder_wait(self.paths, self._now, self._data_since)
 
     def _judge(self, path: Path) -> None:
         limits = path.parameters

@@ -91,3 +91,11 @@ def test_a_line_without_a_sample_may_be_a_slow_one() -> None:
     near, far = link(UP, rtts=(10,) * 100), link(UP, number=1)
     far.up_at = near.data_received_at = 104.0
     assert reorder_wait([near, far], 104.0) == UNKNOWN_SPREAD
+
+
+def test_when_data_begins_the_far_line_counts_before_its_first_packet_is_there() -> None:
+    near, far = link(UP, rtts=(10,) * 100), link(UP, number=1, rtts=(400,) * 100)
+    near.data_received_at = 100.0
+    assert reorder_wait([near, far], 100.0, data_since=100.0) == pytest.approx(0.39, abs=1e-6)
+    near.data_received_at = 103.0
+    assert reorder_wait([near, far], 103.0, data_since=100.0) == MIN_WAIT
