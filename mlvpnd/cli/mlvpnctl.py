@@ -1,0 +1,196 @@
+"""`mlvpnctl`: the command line. What the verbs do is in `mlvpnd.ctl`, imported when the verb is known."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mlvpnd import __version__
+from mlvpnd.ctl.errors import FAILED, WRONG_USAGE, CtlError
+
+if TYPE_CHECKING:
+    from mlvpnd.ctl.verbs import Context, Verb
+
+_JSON_MODES = ("pretty", "short", "off")
+_LOG_LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+_WITHOUT_BUS = ("check-config", "log")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `mlvpnctl ARGUMENTS`.
+
+    Returns 0 done, 1 failed, 2 wrong usage, 3 tunnel not running, 4 no such tunnel or link, 5 not allowed.
+    """
+    try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+    except SystemExit as end:
+        return WRONG_USAGE if end.code else 0
+    for stream in (sys.stdout, sys.stderr):
+        # A name may have letters that the terminal has not.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        return run(arguments)
+    except CtlError as error:
+        print(f"mlvpnctl: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # Who reads has seen enough; the interpreter shall not try to write the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return 0 if arguments.verb == "monitor" else FAILED
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does what the command line says; raises CtlError."""
+    if arguments.verb == "top" and arguments.samples is None:
+        from mlvpnd.ctl.top_verb import live
+
+        return live(_context(arguments), arguments)
+
+    async def run_verb() -> int:
+        context = _context(arguments)
+        try:
+            return await _verb(arguments.verb)(context, arguments)
+        finally:
+            if context.bus is not None:
+                context.bus.close()
+
+    return asyncio.run(run_verb())
+
+
+def _verb(word: str) -> Verb:
+    if word == "top":
+        from mlvpnd.ctl.top_verb import top
+
+        return top
+    if word == "doctor":
+        from mlvpnd.ctl.doctor.verb import doctor
+
+        return doctor
+    from mlvpnd.ctl import verbs
+
+    return {
+        "list": verbs.list_tunnels,
+        "status": verbs.status,
+        "links": verbs.links,
+        "show": verbs.show,
+        "monitor": verbs.monitor,
+        "reload": verbs.reload,
+        "link": verbs.link,
+        "bandwidth": verbs.bandwidth,
+        "log-level": verbs.log_level,
+        "log": verbs.log,
+        "check-config": verbs.check_config,
+    }[word]
+
+
+def _context(arguments: argparse.Namespace) -> Context:
+    from mlvpnd.ctl.client import SystemBus
+    from mlvpnd.ctl.output import Output, OutputOptions, colour_wanted
+    from mlvpnd.ctl.source import Source
+    from mlvpnd.ctl.verbs import Context
+
+    options = OutputOptions(
+        json=arguments.json,
+        legend=arguments.legend,
+        quiet=arguments.quiet,
+        pager=arguments.pager,
+        colour=colour_wanted(os.environ, terminal=sys.stdout.isatty()),
+    )
+    bus = SystemBus(interactive=arguments.ask_password)
+    return Context(bus, Source(bus), Output(options), ask_password=arguments.ask_password)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments, with every option's default. Exits for --help, --version (0) and wrong usage (2)."""
+    found = _parser().parse_args(argv, argparse.Namespace(**_DEFAULTS))
+    if found.verb is None:
+        found.verb = "list"
+    if found.verb == "top" and found.samples is None and found.json != "off":
+        found.samples = 1
+    return found
+
+
+_DEFAULTS = {"json": "off", "quiet": False, "legend": True, "pager": True, "ask_password": True}
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Options may stand before and after the verb; without SUPPRESS the second parser would undo the first.
+    options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    add = options.add_argument
+    add("--json", metavar="MODE", choices=_JSON_MODES, help="output for programs: pretty, short or off")
+    add("-q", "--quiet", action="store_true", help="say nothing but what is asked for, and errors")
+    add("--no-legend", dest="legend", action="store_false", help="no column heads")
+    add("--no-pager", dest="pager", action="store_false", help="no pager for long output")
+    add("--no-ask-password", dest="ask_password", action="store_false", help="never ask for a password")
+    parser = argparse.ArgumentParser(
+        prog="mlvpnctl",
+        description="See and control MLVPN tunnels.",
+        epilog="Without a verb: list. See mlvpnctl(1).",
+        parents=[options],
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"mlvpnctl {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+
+    def verb(word: str, words: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(word, help=words, description=words, parents=[options], allow_abbrev=False)
+
+    verb("list", "One line for each running tunnel.")
+    verb("status", "All about tunnels and their links.").add_argument("tunnels", metavar="TUNNEL", nargs="*")
+    verb("links", "One line for each link.").add_argument("tunnel", metavar="TUNNEL", nargs="?")
+    show = verb("show", "Properties of a tunnel or a link, as KEY=value.")
+    show.add_argument("what", metavar="TUNNEL[/LINK]")
+    show.add_argument("-p", "--property", metavar="NAME", action="append", help="only these, separated by commas")
+    show.add_argument("--value", action="store_true", help="values without names")
+    verb("monitor", "One line for each event, until interrupted.").add_argument("tunnels", metavar="TUNNEL", nargs="*")
+    verb("reload", "Read configuration files again.").add_argument("tunnels", metavar="TUNNEL", nargs="+")
+    link = verb("link", "Take a link out of use and back, or connect it anew.")
+    link.add_argument("tunnel", metavar="TUNNEL")
+    link.add_argument("link", metavar="LINK")
+    link.add_argument("action", metavar="enable|disable|reconnect", choices=("enable", "disable", "reconnect"))
+    bandwidth = verb("bandwidth", "Set a link's upload bandwidth, until the next reload.")
+    for name in ("tunnel", "link"):
+        bandwidth.add_argument(name, metavar=name.upper())
+    bandwidth.add_argument("bytes", metavar="BYTES", help="per second: 2500000, or 20Mbit for the same")
+    level = verb("log-level", "Print or set from which level a tunnel logs.")
+    level.add_argument("tunnel", metavar="TUNNEL")
+    level.add_argument("level", metavar="LEVEL", nargs="?", choices=_LOG_LEVELS, help=", ".join(_LOG_LEVELS))
+    log = verb("log", "The tunnel's lines in the journal.")
+    log.add_argument("tunnel", metavar="TUNNEL")
+    log.add_argument("link", metavar="LINK", nargs="?", help="only what concerns this link")
+    log.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
+    log.add_argument("-n", "--lines", metavar="N", type=_count, help="only the last N")
+    verb("check-config", "Check configuration files.").add_argument("files", metavar="FILE", nargs="+")
+    top = verb("top", "A live screen of links.")
+    top.add_argument("tunnels", metavar="TUNNEL", nargs="*")
+    top.add_argument("-d", "--delay", metavar="SECONDS", type=_delay, default=1.0, help="between readings (1)")
+    top.add_argument("-n", "--samples", metavar="N", type=_count, help="print N readings instead of a screen")
+    top.add_argument("--once", dest="samples", action="store_const", const=1, help="the same as -n 1")
+    doctor = verb("doctor", "Look for what is wrong with this host and its tunnels.")
+    doctor.add_argument("tunnel", metavar="TUNNEL", nargs="?", help="only this one, or the path of a file")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _delay(text: str) -> float:
+    seconds = float(text)
+    if not 0.1 <= seconds <= 3600:
+        raise ValueError(text)
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

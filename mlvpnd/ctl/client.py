@@ -1,0 +1,172 @@
+"""The system bus as `mlvpnctl` uses it: `bus.connection`, opened when it is needed and again after it ended.
+
+Every message carries NO_AUTOSTART, since no question shall start a tunnel, and as long as nobody forbids it
+ALLOW_INTERACTIVE_AUTHORIZATION.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from mlvpnd.bus import errors as bus_errors
+from mlvpnd.bus import names
+from mlvpnd.bus.connection import Connection
+from mlvpnd.bus.errors import BusError, BusUnavailable
+from mlvpnd.bus.lib import Variant, decode, plain
+from mlvpnd.bus.message import ALLOW_INTERACTIVE_AUTHORIZATION, NO_AUTO_START, Kind, Message
+
+from .errors import ConfigRefused, CtlError, NotAllowed, NotFound, TunnelGone, Unreachable
+from .model import ManagedObjects
+
+READ_LIMIT = 10.0
+"""Seconds for an answer to a question."""
+CHANGE_LIMIT = 300.0
+"""Seconds for a change: somebody may have to find a password first."""
+
+_DBUS_ERROR = "org.freedesktop.DBus.Error."
+_GONE = frozenset((_DBUS_ERROR + "ServiceUnknown", _DBUS_ERROR + "NameHasNoOwner"))
+_CLASSES: dict[str, type[CtlError]] = {
+    bus_errors.ACCESS_DENIED: NotAllowed,
+    bus_errors.INTERACTIVE_AUTHORIZATION_REQUIRED: NotAllowed,
+    bus_errors.NO_SUCH_LINK: NotFound,
+    bus_errors.UNKNOWN_OBJECT: NotFound,
+    bus_errors.CONFIG_INVALID: ConfigRefused,
+    bus_errors.CONFIG_UNREADABLE: ConfigRefused,
+}
+_MAX_WAITING_SIGNALS = 4096
+
+
+class SystemBus:
+    """A client of the bus; it needs no closing before the process ends."""
+
+    def __init__(self, address: str | None = None, *, interactive: bool = True) -> None:
+        """`address` is the system bus's unless given; `interactive`: polkit may ask for a password."""
+        self._address = address
+        self._flags = NO_AUTO_START | (ALLOW_INTERACTIVE_AUTHORIZATION if interactive else 0)
+        self._connection: Connection | None = None
+        self._signals: asyncio.Queue[Message] = asyncio.Queue(_MAX_WAITING_SIGNALS)
+
+    async def instances(self) -> list[str]:
+        """See `source.Bus`."""
+        try:
+            (listed,) = await (await self._connected()).call_bus("ListNames")
+        except (BusError, BusUnavailable) as error:
+            raise await self._unreachable(error) from None
+        return sorted(name for name in listed if name.startswith(names.TUNNEL_NAME_PREFIX))
+
+    def bus_name(self, tunnel: str) -> str:
+        """See `source.Bus`."""
+        return names.tunnel_name(tunnel)
+
+    async def objects(self, bus_name: str) -> ManagedObjects:
+        """See `source.Bus`."""
+        interface = names.OBJECT_MANAGER_INTERFACE
+        (found,) = await self.call(bus_name, names.MANAGER_PATH, interface, "GetManagedObjects", limit=READ_LIMIT)
+        return found if isinstance(found, dict) else {}
+
+    async def call(
+        self,
+        bus_name: str,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str = "",
+        *values: object,
+        limit: float = CHANGE_LIMIT,
+    ) -> list[object]:
+        """Calls a method and returns its values, without Variants.
+
+        Raises TunnelGone, Unreachable, NotAllowed, NotFound, ConfigRefused, CtlError.
+        """
+        message = Message(
+            kind=Kind.CALL,
+            flags=self._flags,
+            destination=bus_name,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=values,
+        )
+        try:
+            answer = await (await self._connected()).call(message, limit=limit)
+        except BusUnavailable as error:
+            raise await self._unreachable(error) from None
+        except BusError as error:
+            raise translated(error) from None
+        return [plain(value) for value in answer]
+
+    async def get(self, bus_name: str, path: str, interface: str, name: str) -> object:
+        """A property; raises as `call`."""
+        words = (names.PROPERTIES_INTERFACE, "Get", "ss", interface, name)
+        (value,) = await self.call(bus_name, path, *words, limit=READ_LIMIT)
+        return value
+
+    async def set(self, bus_name: str, path: str, interface: str, name: str, signature: str, value: object) -> None:
+        """Sets a property of that type; raises as `call`."""
+        variant = Variant(signature, value)
+        await self.call(bus_name, path, names.PROPERTIES_INTERFACE, "Set", "ssv", interface, name, variant)
+
+    async def match(self, rules: Sequence[str]) -> None:
+        """Has the signals that fit one of the rules sent here, see `signal`; raises Unreachable."""
+        try:
+            for rule in rules:
+                await (await self._connected()).call_bus("AddMatch", "s", rule)
+        except (BusError, BusUnavailable) as error:
+            raise await self._unreachable(error) from None
+
+    async def owner(self, bus_name: str) -> str:
+        """The unique name of who owns a name, empty: nobody; raises Unreachable."""
+        try:
+            (owner,) = await (await self._connected()).call_bus("GetNameOwner", "s", bus_name)
+        except BusError:
+            return ""
+        except BusUnavailable as error:
+            raise await self._unreachable(error) from None
+        return str(owner)
+
+    async def signal(self) -> tuple[Message, list[object]]:
+        """The next signal and its values; raises Unreachable at the end of the connection."""
+        connection = await self._connected()
+        ended = asyncio.ensure_future(connection.wait_closed())
+        arrival = asyncio.ensure_future(self._signals.get())
+        try:
+            await asyncio.wait((ended, arrival), return_when=asyncio.FIRST_COMPLETED)
+            if not arrival.done():
+                raise await self._unreachable(BusUnavailable(ended.result()))
+            message = arrival.result()
+            return message, [plain(value) for value in decode(message)]
+        finally:
+            ended.cancel()
+            arrival.cancel()
+
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            try:
+                self._connection = await Connection.open(self._address, on_signal=self._take)
+            except BusUnavailable as error:
+                raise await self._unreachable(error) from None
+        return self._connection
+
+    def _take(self, message: Message) -> None:
+        if not self._signals.full():
+            self._signals.put_nowait(message)
+
+    async def _unreachable(self, error: BusError | BusUnavailable) -> Unreachable:
+        self.close()
+        return Unreachable(f"the system bus cannot be reached: {error}")
+
+
+def translated(error: BusError) -> CtlError:
+    """An error of a call by its meaning here."""
+    if error.name in _GONE:
+        return TunnelGone(error.text)
+    known = _CLASSES.get(error.name)
+    return known(error.text) if known is not None else CtlError(error.text or error.name)

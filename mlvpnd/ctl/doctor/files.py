@@ -1,0 +1,134 @@
+"""What is in files: the configuration, the status command, and what can be seen from them alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlvpnd.cli.check_config import filter_problems
+from mlvpnd.config import Config, ConfigError, Mode, parse
+from mlvpnd.config.file import read
+from mlvpnd.config.problems import printable
+from mlvpnd.helper.files import UnsafeFile, check_script
+
+from .finding import Finding, ok, problem, warning
+
+_SHOWN_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """A configuration file, looked at; `config` is None where it cannot be used."""
+
+    config: Config | None
+    findings: tuple[Finding, ...]
+
+
+def check_config_file(path: Path) -> FileResult:
+    """Whether a start would take the file, and whether every line does what it seems to."""
+    try:
+        text = read(str(path))
+    except ConfigError as error:
+        return FileResult(None, (_unreadable(path, str(error.problems[0].message)),))
+    findings: list[Finding] = []
+    try:
+        # The password may come as a credential; the daemon tells if there is none.
+        config = parse(text, str(path), require_password=False).config
+    except ConfigError as error:
+        findings += [problem("config", str(one)) for one in error.problems[:_SHOWN_PROBLEMS]]
+        findings[-1] = problem("config", findings[-1].text, f"mlvpnctl check-config {path}")
+        return FileResult(None, tuple(findings))
+    try:
+        remarks = [*parse(text, str(path), strict=True, require_password=False).warnings]
+    except ConfigError as error:
+        remarks = [*error.problems, *error.warnings]
+    remarks += filter_problems(config, str(path))
+    findings += [warning("config", str(one)) for one in remarks[:_SHOWN_PROBLEMS]]
+    if len(remarks) > _SHOWN_PROBLEMS:
+        text_more = f"{path}: and {len(remarks) - _SHOWN_PROBLEMS} more remarks"
+        findings.append(warning("config", text_more, f"mlvpnctl check-config {path}"))
+    if not findings:
+        findings.append(ok("config", f"{printable(str(path))} is good"))
+    return FileResult(config, tuple(findings))
+
+
+def _unreadable(path: Path, reason: str) -> Finding:
+    shown = printable(str(path))
+    try:
+        found = path.stat()
+    except OSError as error:
+        if error.errno == errno.EACCES:
+            return warning("config", f"{shown} cannot be looked at as this user", f"sudo mlvpnctl doctor {path}")
+        if error.errno == errno.ENOENT:
+            return problem("config", f"{shown} does not exist", f"install -m 600 FILE {path}")
+        return problem("config", f"{shown}: {reason}")
+    if stat.S_ISREG(found.st_mode):
+        if found.st_mode & 0o077:
+            text = f"{shown} holds the password and others have access to it (mode {stat.S_IMODE(found.st_mode):04o})"
+            return problem("config", f"{text}: it is refused", f"chmod 600 {path}")
+        if found.st_uid and found.st_uid != os.geteuid():
+            # Root reads it all the same; as anybody else it may be refused only for that.
+            if os.geteuid():
+                return warning("config", f"{shown} cannot be read as this user", f"sudo mlvpnctl doctor {path}")
+            text = f"{shown} belongs to user {found.st_uid}; a file that is not root's is refused"
+            return problem("config", text, f"chown root:root {path}")
+        if os.geteuid() and found.st_uid == 0:
+            return warning("config", f"{shown} cannot be read as this user", f"sudo mlvpnctl doctor {path}")
+    return problem("config", f"{shown}: {reason}")
+
+
+def check_status_command(config: Config) -> Iterator[Finding]:
+    """Whether root would run the status command, or somebody else brings the interface up."""
+    path = config.statuscommand
+    if not path:
+        if not config.configure_interface:
+            text = "nobody configures the interface: there is neither a statuscommand nor configure_interface = 1"
+            yield warning("status-command", text)
+        return
+    try:
+        check_script(path)
+    except UnsafeFile as error:
+        commands = [f"chown root:root {path}", f"chmod 700 {path}"] if Path(path).exists() else []
+        yield problem("status-command", f"the status command would not be run: {error}", *commands)
+    except PermissionError:
+        yield warning("status-command", f"{path} cannot be looked at as this user")
+    else:
+        yield ok("status-command", f"the status command {printable(path)} may be run by root")
+
+
+def check_links_of_file(config: Config) -> Iterator[Finding]:
+    """What the file says of its links together."""
+    links = config.links
+    if not links:
+        yield problem("links", "there is no link in the file: add a section for each internet line")
+        return
+    if len(links) == 1:
+        text = f"there is one link only, {links[0].name}: the tunnel stands and falls with it"
+        yield warning("links", text)
+        return
+    if not any(link.bandwidth_upload for link in links):
+        # Where only some have none, the parser has said so.
+        yield warning(
+            "weights",
+            "no link has a bandwidth_upload: all get the same share, and the slowest one holds the others back;"
+            " write into each section what the line can send, in bytes per second (20 Mbit/s is 2500000)",
+        )
+    if not config.reorder_buffer_size:
+        yield warning(
+            "reorder",
+            "reorder_buffer_size is 0: packets that took different lines arrive out of order, which slows TCP down;"
+            " put 'reorder_buffer_size = 512' into [general]",
+        )
+    if all(link.fallback_only for link in links):
+        yield warning("fallback", "all links are fallback_only: they are used as if none were")
+    unbound = ", ".join(link.name for link in links if not link.bindhost and not link.binddevice)
+    if config.mode is Mode.CLIENT and unbound:
+        yield warning(
+            "source",
+            f"{unbound}: without bindhost or binddevice a link leaves by the default route, wherever that goes,"
+            " and not by a line of its own",
+        )

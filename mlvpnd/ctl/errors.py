@@ -1,0 +1,54 @@
+"""What a run of `mlvpnctl` may end with; the class gives the exit code."""
+
+from __future__ import annotations
+
+from mlvpnd.errors import MlvpndError
+
+DONE = 0
+FAILED = 1
+WRONG_USAGE = 2
+NOT_RUNNING = 3
+NOT_FOUND = 4
+NOT_ALLOWED = 5
+
+
+class CtlError(MlvpndError):
+    """It failed; the text is for the operator, and may have several lines."""
+
+    exit_code = FAILED
+
+
+class UsageError(CtlError):
+    """The arguments make no sense."""
+
+    exit_code = WRONG_USAGE
+
+
+class NotRunning(CtlError):
+    """The tunnel exists but nobody runs it."""
+
+    exit_code = NOT_RUNNING
+
+
+class TunnelGone(NotRunning):
+    """Nobody owns the tunnel's name on the bus."""
+
+
+class NotFound(CtlError):
+    """There is no such tunnel or link."""
+
+    exit_code = NOT_FOUND
+
+
+class NotAllowed(CtlError):
+    """The caller may not do this."""
+
+    exit_code = NOT_ALLOWED
+
+
+class ConfigRefused(CtlError):
+    """A reload failed and changed nothing; the text has a line for each thing wrong, `file:line: …`."""
+
+
+class Unreachable(CtlError):
+    """There is no way to ask: no bus, nobody at the socket."""

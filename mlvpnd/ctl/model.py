@@ -1,0 +1,181 @@
+"""A tunnel as `mlvpnctl` sees it, whoever told: properties by their names and units on the bus (org.mlvpn1(5)).
+
+Values are plain: str, int, float, bool, lists of these; an address is `[host, port]`. What the teller does not know is
+left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+TUNNEL_INTERFACE = "org.mlvpn1.Tunnel"
+LINK_INTERFACE = "org.mlvpn1.Link"
+
+Properties = Mapping[str, object]
+ManagedObjects = Mapping[str, Mapping[str, Properties]]
+"""Object path to interface to properties, as ObjectManager tells."""
+
+CARRYING_STATES = ("up", "lossy", "slow")
+"""Of links: the peer answers."""
+MARKS = {"up": "@", "lossy": "~", "slow": "~"}
+"""In the process title; all other states have `!`."""
+
+_STATE_OF_WORD = {
+    "disconnected": "down",
+    "waiting peer": "waiting",
+    "connected": "up",
+    "lossy link": "lossy",
+    "slow link": "slow",
+}
+_STATE_OF_TIER = {"normal": "up", "last resort": "up", "fallback": "fallback"}
+_USEC = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Something with properties; the getters take what is missing or of another type for the zero of theirs."""
+
+    name: str
+    properties: Properties
+
+    def text(self, key: str) -> str:
+        """A string."""
+        value = self.properties.get(key)
+        return value if isinstance(value, str) else ""
+
+    def number(self, key: str) -> float:
+        """A number."""
+        value = self.properties.get(key)
+        return value if isinstance(value, int | float) else 0
+
+    def flag(self, key: str) -> bool:
+        """A truth value."""
+        return self.properties.get(key) is True
+
+    def address(self, key: str) -> str:
+        """A `[host, port]` as it is written; empty: unknown."""
+        return format_endpoint(self.properties.get(key))
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView(View):
+    """One link."""
+
+    @property
+    def state(self) -> str:
+        """`down`, `waiting`, `up`, `lossy` or `slow`."""
+        return self.text("State")
+
+    @property
+    def up(self) -> bool:
+        """Whether the peer answers on it."""
+        return self.state in CARRYING_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelView(View):
+    """One tunnel with its links, in the configuration's order."""
+
+    links: tuple[LinkView, ...]
+
+    def link(self, name: str) -> LinkView | None:
+        """The link of that name."""
+        return next((link for link in self.links if link.name == name), None)
+
+    def to_json(self) -> dict[str, object]:
+        """All there is; `Links` are the links themselves and not their paths."""
+        return {**self.properties, "Links": [dict(link.properties) for link in self.links]}
+
+
+def from_objects(objects: ManagedObjects) -> TunnelView | None:
+    """The tunnel of an instance, by what its ObjectManager tells; None: it tells of none."""
+    for interfaces in objects.values():
+        tunnel = interfaces.get(TUNNEL_INTERFACE)
+        if tunnel is None:
+            continue
+        paths = tunnel.get("Links")
+        links = []
+        for path in paths if isinstance(paths, list) else ():
+            properties = objects.get(path, {}).get(LINK_INTERFACE)
+            if properties is not None:
+                links.append(LinkView(str(properties.get("Name", "")), properties))
+        return TunnelView(str(tunnel.get("Name", "")), tunnel, tuple(links))
+    return None
+
+
+def from_control(status: Mapping[str, object]) -> TunnelView:
+    """The tunnel by the answer to `status` of a control socket (`status.to_json`), whose links come newest first."""
+    members = status.get("tunnels")
+    links = [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []
+    links.reverse()
+    device = _mapping(status.get("tuntap"))
+    reorder = _mapping(status.get("reorder"))
+    packets = _mapping(status.get("packets"))
+    views = tuple(_link_from_control(link) for link in links)
+    properties = {
+        "Name": status.get("tunnel"),
+        "Version": status.get("mlvpnd_version"),
+        "Mode": links[0].get("mode") if links else None,
+        "State": _STATE_OF_TIER.get(str(status.get("tier")), "down"),
+        "StatusText": " ".join(MARKS.get(link.state, "!") + link.name for link in views),
+        "Interface": device.get("name"),
+        "InterfaceType": device.get("type"),
+        "MTU": device.get("mtu"),
+        "ReorderBufferSize": reorder.get("size"),
+        "StartTimestamp": _usec(status.get("start_time")),
+        "LastReloadTimestamp": _usec(status.get("last_reload")),
+        "TxPackets": packets.get("tun_read"),
+        "RxPackets": packets.get("tun_written"),
+    }
+    return TunnelView(str(status.get("tunnel", "")), _known(properties), views)
+
+
+def _link_from_control(link: Mapping[str, object]) -> LinkView:
+    share = link.get("share")
+    properties = {
+        "Name": link.get("name"),
+        "State": _STATE_OF_WORD.get(str(link.get("status")), "down"),
+        "StateChangeTimestamp": _usec(link.get("state_since")),
+        "BandwidthUpload": link.get("bandwidth"),
+        "FallbackOnly": link.get("fallback_only"),
+        "TimeoutUSec": _usec(link.get("timeout")),
+        "LocalAddress": _endpoint(link.get("local")),
+        "RemoteAddress": _endpoint(link.get("peer")),
+        "Weight": share * 100 if isinstance(share, int | float) else None,
+        "LossPercent": link.get("loss"),
+        "SmoothedRttUSec": _usec(link.get("srtt_ms"), 1000),
+        "RttVarianceUSec": _usec(link.get("rttvar_ms"), 1000),
+        "TxBytes": link.get("sentbytes"),
+        "RxBytes": link.get("recvbytes"),
+        "TxPackets": link.get("sentpackets"),
+        "RxPackets": link.get("recvpackets"),
+        "Disconnects": link.get("disconnects"),
+    }
+    return LinkView(str(link.get("name", "")), _known(properties))
+
+
+def format_endpoint(value: object) -> str:
+    """`198.51.100.1:5080` or `[2001:db8::1]:5080` for `[host, port]`; empty where there is no host."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2 or not value[0]:
+        return ""
+    host, port = value
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+def _endpoint(text: object) -> list[object]:
+    """The other way."""
+    host, _, port = str(text or "").rpartition(":")
+    return [host.removeprefix("[").removesuffix("]"), int(port)] if host and port.isdecimal() else ["", 0]
+
+
+def _usec(value: object, unit: int = _USEC) -> int | None:
+    return round(value * unit) if isinstance(value, int | float) else None
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _known(properties: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in properties.items() if value is not None}

@@ -1,0 +1,120 @@
+"""`mlvpnctl monitor`: a line for everything that happens to tunnels, until it is interrupted.
+
+Anybody may send a signal that looks like a tunnel's; only those of who owns a tunnel's name count.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from mlvpnd.bus import names
+from mlvpnd.bus.message import Message
+from mlvpnd.config.problems import printable
+
+from .client import SystemBus
+from .errors import CtlError
+from .model import from_objects
+from .output import STATE_STYLE, Cell, Output, milliseconds
+
+RULES = (
+    f"type='signal',interface='{names.TUNNEL_INTERFACE}',path_namespace='{names.MANAGER_PATH}'",
+    f"type='signal',sender='{names.BUS_NAME}',member='NameOwnerChanged',arg0namespace='org.mlvpn1.Tunnel'",
+)
+_ARGUMENTS = {
+    "StateChanged": ("State", "OldState", "Reason"),
+    "LinkUp": ("Link", "Path"),
+    "LinkDown": ("Link", "Path", "Reason"),
+    "LinkLossy": ("Link", "Path", "LossPercent"),
+    "LinkSlow": ("Link", "Path", "SmoothedRttUSec"),
+    "Reloaded": ("OK", "Message"),
+}
+"""By signal, what its arguments are called in JSON."""
+
+Event = dict[str, object]
+
+
+class Monitor:
+    """Follows signals and who may send them."""
+
+    def __init__(self, bus: SystemBus, wanted: Collection[str]) -> None:
+        """Of the tunnels `wanted`, or of all."""
+        self._bus = bus
+        self._wanted = frozenset(wanted)
+        self._tunnels: dict[str, str] = {}
+        """By unique name of the owner: the tunnel."""
+        self._owners: dict[str, str] = {}
+        """By bus name of the tunnel: the unique name of its owner."""
+
+    async def start(self) -> None:
+        """Begins to listen; raises Unreachable."""
+        await self._bus.match(RULES)
+        for bus_name in await self._bus.instances():
+            await self._learn(bus_name, await self._bus.owner(bus_name))
+
+    async def next(self) -> Event:
+        """The next event that is wanted; raises Unreachable."""
+        while True:
+            message, values = await self._bus.signal()
+            event = await self._event(message, values)
+            if event is not None and (not self._wanted or event["Tunnel"] in self._wanted):
+                return event
+
+    async def _event(self, message: Message, values: list[object]) -> Event | None:
+        if message.sender == names.BUS_NAME and message.member == "NameOwnerChanged":
+            return await self._owner_changed(*map(str, values)) if len(values) == 3 else None
+        arguments = _ARGUMENTS.get(message.member)
+        tunnel = self._tunnels.get(message.sender)
+        if arguments is None or tunnel is None or len(values) != len(arguments):
+            return None
+        return _new_event(tunnel, message.member, **dict(zip(arguments, values, strict=True)))
+
+    async def _owner_changed(self, bus_name: str, before: str, after: str) -> Event | None:
+        tunnel = self._tunnels.pop(before, None)
+        self._owners.pop(bus_name, None)
+        if after:
+            return _new_event(name, "Started") if (name := await self._learn(bus_name, after)) else None
+        return _new_event(tunnel, "Stopped") if tunnel else None
+
+    async def _learn(self, bus_name: str, owner: str) -> str:
+        """The tunnel's own name, from now on known by its owner's; empty: it is gone already."""
+        try:
+            view = from_objects(await self._bus.objects(bus_name)) if owner else None
+        except CtlError:
+            view = None
+        if view is None:
+            return ""
+        self._tunnels[owner], self._owners[bus_name] = view.name, owner
+        return view.name
+
+
+def _new_event(tunnel: str, name: str, **more: object) -> Event:
+    return {"Timestamp": int(time.time() * 1_000_000), "Tunnel": tunnel, "Event": name, **more}
+
+
+def show(event: Event, output: Output) -> None:
+    """Writes an event."""
+    if output.as_json:
+        output.json(event, lines=True)
+        return
+    stamp = time.strftime("%b %d %H:%M:%S", time.localtime(int(str(event["Timestamp"])) / 1_000_000))
+    output.line(f"{stamp} {printable(str(event['Tunnel']))}: ", *_cells(event))
+
+
+def _cells(event: Event) -> list[Cell]:
+    name, link = event["Event"], printable(str(event.get("Link", "")))
+    because = f" ({event['Reason']})" if event.get("Reason") else ""
+    if name == "StateChanged":
+        state = str(event["State"])
+        return [f"{event['OldState']} -> ", (STATE_STYLE.get(state, ""), state), because]
+    if name == "LinkUp":
+        return [f"link {link} is ", ("good", "up")]
+    if name == "LinkDown":
+        return [f"link {link} is ", ("bad", "down"), because]
+    if name == "LinkLossy":
+        return [f"link {link} is ", ("odd", "lossy"), f", {event['LossPercent']} % are lost"]
+    if name == "LinkSlow":
+        return [f"link {link} is ", ("odd", "slow"), f", round trip {milliseconds(int(str(event['SmoothedRttUSec'])))}"]
+    if name == "Reloaded":
+        return ["reloaded"] if event["OK"] else [("bad", "reload failed"), f": {printable(str(event['Message']))}"]
+    return [("good", "started")] if name == "Started" else [("odd", "stopped")]

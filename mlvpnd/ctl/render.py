@@ -1,0 +1,117 @@
+"""Views as people read them: the lines of `list`, `links`, `status` and `show`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlvpnd.config.problems import printable
+
+from .model import LinkView, TunnelView, View, format_endpoint
+from .output import Cell, Output, milliseconds, moment, rate, size, state_cell
+
+LIST_HEADS = ("TUNNEL", "STATE", "MODE", "INTERFACE", "LINKS")
+LINK_HEADS = ("LINK", "STATE", "WEIGHT", "RTT", "LOSS", "TX", "RX", "REMOTE")
+_DOT = "●"
+_LABEL_WIDTH = 11
+
+
+def list_lines(tunnels: Sequence[TunnelView], output: Output) -> list[str]:
+    """One line for each tunnel."""
+    rows: list[list[Cell]] = [
+        [
+            printable(tunnel.name),
+            state_cell(tunnel.text("State")),
+            printable(tunnel.text("Mode")) or "-",
+            printable(tunnel.text("Interface")) or "-",
+            printable(tunnel.text("StatusText")) or "-",
+        ]
+        for tunnel in tunnels
+    ]
+    return output.table(LIST_HEADS, rows)
+
+
+def link_lines(tunnels: Sequence[TunnelView], output: Output, *, named: bool) -> list[str]:
+    """One line for each link; `named`: with the tunnel's name in front."""
+    heads = ("TUNNEL", *LINK_HEADS) if named else LINK_HEADS
+    rows = []
+    for tunnel in tunnels:
+        for link in tunnel.links:
+            cells = link_cells(link)
+            rows.append([printable(tunnel.name), *cells] if named else cells)
+    return output.table(heads, rows)
+
+
+def link_cells(link: LinkView) -> list[Cell]:
+    """What `links` says of one."""
+    weight, rtt = link.number("Weight"), link.number("SmoothedRttUSec")
+    disabled = link.properties.get("Enabled") is False
+    return [
+        printable(link.name),
+        ("faint", "disabled") if disabled else state_cell(link.state),
+        f"{weight:.1f} %" if weight else "-",
+        milliseconds(rtt) if rtt else "-",
+        f"{link.number('LossPercent'):.0f} %" if link.up else "-",
+        size(link.number("TxBytes")),
+        size(link.number("RxBytes")),
+        printable(link.address("RemoteAddress")) or "-",
+    ]
+
+
+def status_lines(tunnel: TunnelView, output: Output, now: float) -> list[str]:
+    """A tunnel in full; `now` is the Unix time."""
+    state, style = tunnel.text("State"), state_cell(tunnel.text("State"))
+    dot = output.styled((style[0], _DOT)) if isinstance(style, tuple) else _DOT
+    lines = [f"{dot} {output.styled(('strong', printable(tunnel.name)))}"]
+    kind, mtu = tunnel.text("InterfaceType"), tunnel.number("MTU")
+    device = " ".join(filter(None, [tunnel.text("Interface"), f"({kind})" if kind else ""]))
+    traffic = _traffic(tunnel)
+    reorder = tunnel.number("ReorderBufferSize")
+    fields: list[tuple[str, Cell]] = [
+        ("State", state_cell(state)),
+        ("Mode", printable(tunnel.text("Mode"))),
+        ("Interface", printable(device) + (f", MTU {mtu:.0f}" if mtu else "")),
+        ("Config", printable(tunnel.text("ConfigFile"))),
+        ("Version", printable(tunnel.text("Version"))),
+        ("Since", moment(tunnel.number("StartTimestamp"), now)),
+        ("Reloaded", moment(tunnel.number("LastReloadTimestamp"), now)),
+        ("Traffic", traffic),
+        ("Reorder", f"up to {reorder:.0f} packets" if reorder else "off"),
+        ("Cleartext", ("odd", "yes, data is not encrypted") if tunnel.flag("CleartextData") else ""),
+    ]
+    for label, cell in fields:
+        text = output.styled(cell)
+        if text:
+            lines.append(f"{label:>{_LABEL_WIDTH}}: {text}")
+    lines.append("")
+    lines += link_lines([tunnel], output, named=False) if tunnel.links else ["no links"]
+    return lines
+
+
+def _traffic(view: View) -> str:
+    """What went through, by what is known of bytes and packets."""
+    parts = []
+    for key, word in (("Tx", "sent"), ("Rx", "received")):
+        packets = f"{view.number(key + 'Packets'):.0f} packets"
+        if key + "Bytes" in view.properties:
+            parts.append(f"{size(view.number(key + 'Bytes'))} {word} ({packets})")
+        elif key + "Packets" in view.properties:
+            parts.append(f"{packets} {word}")
+    return ", ".join(parts)
+
+
+def value_text(value: object) -> str:
+    """A property's value as `show` writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int):
+            return format_endpoint(value)
+        return " ".join(map(value_text, value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return printable(str(value))
+
+
+def bandwidth_text(bytes_per_second: int) -> str:
+    """A link's bandwidth in both units: its own and that of the contract."""
+    return f"{bytes_per_second} bytes/s ({rate(bytes_per_second)})"

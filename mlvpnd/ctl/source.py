@@ -1,0 +1,113 @@
+"""Where views of tunnels come from: the bus, or where that is down the tunnels' private sockets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Protocol
+
+from . import private_socket
+from .errors import CtlError, NotFound, NotRunning, TunnelGone, Unreachable
+from .model import ManagedObjects, TunnelView, from_control, from_objects
+
+CONFIG_DIRECTORY = Path("/etc/mlvpn")
+_NAME = re.compile(r"[A-Za-z0-9:_.\-]+", re.ASCII)
+"""Of an instance of systemd's that the generator starts."""
+
+
+class Bus(Protocol):
+    """What is asked of the system bus here."""
+
+    async def instances(self) -> list[str]:
+        """The bus names of all running tunnels, sorted. Raises Unreachable."""
+
+    def bus_name(self, tunnel: str) -> str:
+        """The bus name of the tunnel of that name, running or not."""
+
+    async def objects(self, bus_name: str) -> ManagedObjects:
+        """All objects of an instance. Raises TunnelGone, Unreachable, CtlError."""
+
+
+class Source:
+    """Finds tunnels by name."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        runtime: Path = private_socket.RUNTIME_DIRECTORY,
+        config: Path = CONFIG_DIRECTORY,
+    ) -> None:
+        self._bus = bus
+        self._runtime = runtime
+        self._config = config
+
+    async def all(self) -> list[TunnelView]:
+        """Every running tunnel, by name. Raises Unreachable only if there is no other way to ask either."""
+        try:
+            instances = await self._bus.instances()
+        except Unreachable as error:
+            return await self._all_by_socket(error)
+        found = []
+        for instance in instances:
+            try:
+                view = from_objects(await self._bus.objects(instance))
+            except TunnelGone:
+                continue  # since it was listed
+            if view is not None:
+                found.append(view)
+        return sorted(found, key=lambda view: view.name)
+
+    async def _all_by_socket(self, reason: Unreachable) -> list[TunnelView]:
+        found = []
+        failures: list[CtlError] = []
+        for name in private_socket.names(self._runtime):
+            try:
+                found.append(await self.by_socket(name))
+            except CtlError as error:
+                failures.append(error)
+        if not found:
+            raise Unreachable("\n".join(map(str, [reason, *failures])))
+        return found
+
+    async def one(self, name: str) -> TunnelView:
+        """The tunnel of that name. Raises NotFound, NotRunning, and what a failed question raises."""
+        self.check_name(name)
+        reason: CtlError
+        try:
+            view = from_objects(await self._bus.objects(self._bus.bus_name(name)))
+            if view is not None:
+                return view
+            reason = NotRunning(f"{name}: the tunnel is starting or stopping")
+        except TunnelGone:
+            reason = self.absent(name)
+        except Unreachable as error:
+            reason = error
+        try:
+            return await self.by_socket(name)
+        except Unreachable:
+            # Nobody listens: without a bus that means that it does not run.
+            raise (self.absent(name) if isinstance(reason, Unreachable) else reason) from None
+
+    async def by_socket(self, name: str) -> TunnelView:
+        """The tunnel as its private socket tells. Raises Unreachable, NotAllowed, CtlError."""
+        return from_control(await private_socket.ask_status(self.socket_path(name)))
+
+    def socket_path(self, name: str) -> Path:
+        """The tunnel's private socket."""
+        return private_socket.socket_path(name, self._runtime)
+
+    def check_name(self, name: str) -> None:
+        """Raises NotFound for what cannot be the name of a tunnel."""
+        if not _NAME.fullmatch(name) or name in (".", ".."):
+            raise NotFound(f"{name!r}: not a tunnel's name")
+
+    def absent(self, name: str) -> CtlError:
+        """Why a tunnel that nobody answers for does not: it is not running, or there is none."""
+        try:
+            (self._config / f"{name}.conf").stat()
+        except PermissionError:
+            pass  # only root may look; it may well exist
+        except OSError:
+            return NotFound(f"{name}: no such tunnel ({self._config / name}.conf does not exist)")
+        return NotRunning(f"{name}: not running; start it with 'systemctl start mlvpn@{name}'")

@@ -1,0 +1,267 @@
+"""What each verb of `mlvpnctl` does; each returns the exit code or raises `CtlError`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlvpnd.bus import names
+
+from . import private_socket, render
+from .agent import password_agent
+from .errors import DONE, CtlError, NotFound, TunnelGone, Unreachable, UsageError
+from .model import TunnelView, View
+from .output import Output
+from .source import Source
+
+if TYPE_CHECKING:
+    from .client import SystemBus
+
+LOG_LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+"""Of LogControl1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every verb works with."""
+
+    bus: SystemBus
+    source: Source
+    output: Output
+    ask_password: bool = True
+    """Whether somebody may be asked for one."""
+
+
+Verb = Callable[[Context, argparse.Namespace], Coroutine[None, None, int]]
+
+
+def complain(text: str) -> None:
+    """Says what is wrong, on standard error."""
+    print(text, file=sys.stderr)
+
+
+async def list_tunnels(context: Context, _arguments: argparse.Namespace) -> int:
+    """`list`: one line for each running tunnel."""
+    output, tunnels = context.output, await context.source.all()
+    if output.as_json:
+        output.json([{key: value for key, value in view.properties.items() if key != "Links"} for view in tunnels])
+    elif tunnels:
+        output.page(render.list_lines(tunnels, output))
+    elif output.options.legend and not output.options.quiet:
+        complain("no tunnel is running")
+    return DONE
+
+
+async def status(context: Context, arguments: argparse.Namespace) -> int:
+    """`status [TUNNEL…]`: everything of the tunnels named, or of all."""
+    output, result = context.output, DONE
+    found: list[TunnelView] = []
+    if not arguments.tunnels:
+        found = await context.source.all()
+    for name in arguments.tunnels:
+        try:
+            found.append(await context.source.one(name))
+        except CtlError as error:
+            complain(f"mlvpnctl: {error}")
+            result = result or error.exit_code
+    if output.as_json:
+        output.json([view.to_json() for view in found])
+        return result
+    now = time.time()
+    blocks = [render.status_lines(view, output, now) for view in found]
+    output.page([line for block in blocks for line in ([*block, ""] if block is not blocks[-1] else block)])
+    if not found and not arguments.tunnels and not output.options.quiet:
+        complain("no tunnel is running")
+    return result
+
+
+async def links(context: Context, arguments: argparse.Namespace) -> int:
+    """`links [TUNNEL]`: one line for each link of the tunnel named, or of all."""
+    output, name = context.output, arguments.tunnel
+    tunnels = [await context.source.one(name)] if name else await context.source.all()
+    if output.as_json:
+        output.json([{"Tunnel": view.name, **_without(link, "Tunnel")} for view in tunnels for link in view.links])
+    else:
+        output.page(render.link_lines(tunnels, output, named=not name))
+    return DONE
+
+
+async def show(context: Context, arguments: argparse.Namespace) -> int:
+    """`show TUNNEL[/LINK]`: properties as KEY=value, or JSON."""
+    view: View = await context.source.one(arguments.what.partition("/")[0])
+    if "/" in arguments.what:
+        view = _link_of(view, arguments.what.partition("/")[2])
+    wanted = [name for group in arguments.property or () for name in group.split(",") if name]
+    for name in wanted:
+        if name not in view.properties:
+            raise CtlError(f"{arguments.what}: there is no property {name}")
+    properties = {name: view.properties[name] for name in wanted} if wanted else dict(view.properties)
+    if context.output.as_json:
+        context.output.json(properties)
+        return DONE
+    lines = [
+        render.value_text(value) if arguments.value else f"{name}={render.value_text(value)}"
+        for name, value in properties.items()
+    ]
+    context.output.page(lines)
+    return DONE
+
+
+async def monitor(context: Context, arguments: argparse.Namespace) -> int:
+    """`monitor [TUNNEL…]`: one line for each event, until interrupted."""
+    from .monitor import Monitor
+    from .monitor import show as show_event
+
+    for name in arguments.tunnels:
+        context.source.check_name(name)
+    watching = Monitor(context.bus, arguments.tunnels)
+    await watching.start()
+    while True:
+        show_event(await watching.next(), context.output)
+
+
+async def reload(context: Context, arguments: argparse.Namespace) -> int:
+    """`reload TUNNEL…`: has files read again, waits, and tells what is wrong with them."""
+    result = DONE
+    with password_agent(wanted=context.ask_password):
+        for name in arguments.tunnels:
+            try:
+                context.source.check_name(name)
+                await _reload(context, name)
+            except CtlError as error:
+                result = result or error.exit_code
+                for line in str(error).splitlines():
+                    complain(f"{name}: {line.removeprefix(f'{name}: ')}")
+            else:
+                context.output.remark(f"{name}: reloaded")
+    return result
+
+
+async def _reload(context: Context, name: str) -> None:
+    reason: CtlError
+    try:
+        await context.bus.call(names.tunnel_name(name), names.tunnel_path(name), names.TUNNEL_INTERFACE, "Reload")
+        return
+    except TunnelGone:
+        reason = context.source.absent(name)
+    except Unreachable as error:
+        reason = error
+    try:
+        await private_socket.ask_reload(context.source.socket_path(name))
+    except Unreachable:
+        raise (context.source.absent(name) if isinstance(reason, Unreachable) else reason) from None
+
+
+async def link(context: Context, arguments: argparse.Namespace) -> int:
+    """`link TUNNEL LINK enable|disable|reconnect`."""
+    bus_name, path = await _find_link(context, arguments.tunnel, arguments.link)
+    with password_agent(wanted=context.ask_password):
+        if arguments.action == "reconnect":
+            await context.bus.call(bus_name, path, names.LINK_INTERFACE, "Reconnect")
+        else:
+            enabled = arguments.action == "enable"
+            await context.bus.set(bus_name, path, names.LINK_INTERFACE, "Enabled", "b", enabled)
+    done = {"reconnect": "reconnecting", "enable": "enabled", "disable": "disabled until it is enabled or restarted"}
+    context.output.remark(f"{arguments.tunnel}: {arguments.link}: {done[arguments.action]}")
+    return DONE
+
+
+async def bandwidth(context: Context, arguments: argparse.Namespace) -> int:
+    """`bandwidth TUNNEL LINK BYTES`: a link's weight, until the next reload."""
+    amount = parse_bandwidth(arguments.bytes)
+    bus_name, path = await _find_link(context, arguments.tunnel, arguments.link)
+    with password_agent(wanted=context.ask_password):
+        await context.bus.set(bus_name, path, names.LINK_INTERFACE, "BandwidthUpload", "t", amount)
+    context.output.remark(
+        f"{arguments.tunnel}: {arguments.link}: {render.bandwidth_text(amount)} until the next reload"
+    )
+    return DONE
+
+
+async def log_level(context: Context, arguments: argparse.Namespace) -> int:
+    """`log-level TUNNEL [LEVEL]`: prints or sets it."""
+    context.source.check_name(arguments.tunnel)
+    where = names.tunnel_name(arguments.tunnel), names.LOG_CONTROL_PATH, names.LOG_CONTROL_INTERFACE, "LogLevel"
+    try:
+        if arguments.level is None:
+            level = await context.bus.get(*where)
+            if context.output.as_json:
+                context.output.json({"Tunnel": arguments.tunnel, "LogLevel": level})
+            else:
+                context.output.line(render.value_text(level))
+        else:
+            with password_agent(wanted=context.ask_password):
+                await context.bus.set(*where, "s", arguments.level)
+            context.output.remark(f"{arguments.tunnel}: logs from level {arguments.level}")
+    except TunnelGone:
+        raise context.source.absent(arguments.tunnel) from None
+    return DONE
+
+
+async def check_config(_context: Context, arguments: argparse.Namespace) -> int:
+    """`check-config FILE…`: as `mlvpnd check-config`."""
+    from mlvpnd.cli import check_config as checker
+
+    return checker.main(["--", *arguments.files])
+
+
+async def log(context: Context, arguments: argparse.Namespace) -> int:
+    """`log TUNNEL [LINK]`: becomes journalctl with the right words."""
+    context.source.check_name(arguments.tunnel)
+    command = ["journalctl", "--unit", f"mlvpn@{arguments.tunnel}.service"]
+    command += [f"MLVPN_LINK={arguments.link}"] if arguments.link else []
+    command += ["--follow"] if arguments.follow else []
+    command += [f"--lines={arguments.lines}"] if arguments.lines is not None else []
+    command += [] if context.output.options.pager else ["--no-pager"]
+    command += {"pretty": ["--output=json-pretty"], "short": ["--output=json"]}.get(context.output.options.json, [])
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        raise CtlError(f"{command[0]}: {error.strerror}") from None
+
+
+_SUFFIXES = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "kbit": 125, "mbit": 125_000, "gbit": 125_000_000}
+_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([a-z]*)", re.ASCII)
+
+
+def parse_bandwidth(text: str) -> int:
+    """Bytes per second: `2500000`, `2.5M`, or `20Mbit`, which is the same. Raises UsageError."""
+    found = _AMOUNT.fullmatch(text.lower())
+    if found is None or found[2] not in _SUFFIXES:
+        raise UsageError(f"{text!r}: a number of bytes per second is wanted, as 2500000, or 20Mbit for the same")
+    amount = round(float(found[1]) * _SUFFIXES[found[2]])
+    if amount >= 1 << 32:
+        raise UsageError(f"{text}: at most {(1 << 32) - 1} bytes per second")
+    return amount
+
+
+async def _find_link(context: Context, tunnel: str, name: str) -> tuple[str, str]:
+    """Bus name and path of a link."""
+    context.source.check_name(tunnel)
+    bus_name = names.tunnel_name(tunnel)
+    try:
+        (path,) = await context.bus.call(
+            bus_name, names.tunnel_path(tunnel), names.TUNNEL_INTERFACE, "GetLink", "s", name
+        )
+    except TunnelGone:
+        raise context.source.absent(tunnel) from None
+    except NotFound:
+        raise NotFound(f"{tunnel}: there is no link {name!r}") from None
+    return bus_name, str(path)
+
+
+def _link_of(view: View, name: str) -> View:
+    found = view.link(name) if isinstance(view, TunnelView) else None
+    if found is None:
+        raise NotFound(f"{view.name}: there is no link {name!r}")
+    return found
+
+
+def _without(view: View, key: str) -> dict[str, object]:
+    return {name: value for name, value in view.properties.items() if name != key}

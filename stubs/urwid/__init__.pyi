@@ -1,0 +1,39 @@
+"""What mlvpnd uses of urwid."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from . import raw_display as raw_display
+
+class ExitMainLoop(Exception): ...
+class Canvas: ...
+
+class CanvasCombine(Canvas):
+    def __init__(self, canvases: Sequence[tuple[Canvas, object, bool]]) -> None: ...
+
+class Widget:
+    def _invalidate(self) -> None: ...
+
+class Text(Widget):
+    def __init__(self, markup: object, *, wrap: str) -> None: ...
+    def render(self, size: tuple[int]) -> Canvas: ...
+
+class AsyncioEventLoop:
+    def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None: ...
+
+_W = TypeVar("_W", bound=Widget)
+
+class MainLoop(Generic[_W]):
+    widget: _W
+    def __init__(
+        self,
+        widget: _W,
+        *,
+        palette: Sequence[tuple[str, str, str, str]],
+        screen: raw_display.Screen,
+        event_loop: AsyncioEventLoop,
+        handle_mouse: bool,
+    ) -> None: ...
+    def run(self) -> None: ...
+    def draw_screen(self) -> None: ...
