@@ -138,7 +138,8 @@ class Operations:
         async with self._network_turn:
             config = self._config()
             name = self._device_name(config, descriptor)
-            mtu = self._set_mtu(name, config.effective_mtu(ipv6_path=request.ipv6_path))
+            ipv6_path = request.ipv6_path or _has_ipv6_literal(config)
+            mtu = self._set_mtu(name, config.effective_mtu(ipv6_path=ipv6_path))
             if config.configure_interface:
                 self._configured = socket.if_nametoindex(name)
                 await asyncio.to_thread(network.apply, name, config)

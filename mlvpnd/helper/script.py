@@ -102,6 +102,7 @@ class ScriptRunner:
         self._time_limit = time_limit
         self._kill_delay = kill_delay
         self._turn = asyncio.Lock()
+        self._closing = False
         self._readers: list[asyncio.Task[None]] = []
 
     async def run(self, script: ScriptRun) -> int:
@@ -110,6 +111,8 @@ class ScriptRunner:
         Raises ScriptError or UnsafeFile if it cannot or may not be run, which is for the caller to log.
         """
         async with self._turn:
+            if self._closing:
+                raise ScriptError(f"{script.path}: not run, the helper is ending")
             try:
                 check_script(script.path)
                 process, output = await self._start(script)
@@ -124,7 +127,8 @@ class ScriptRunner:
         return status
 
     async def close(self) -> None:
-        """Waits for the script that runs, and lets go of the output of what scripts left behind."""
+        """Waits for the script that runs, and lets go of the output of what scripts left behind; no more are run."""
+        self._closing = True
         async with self._turn:
             for reader in self._readers:
                 reader.cancel()

@@ -101,6 +101,12 @@ def test_the_mtu_follows_the_path(config_path: Path, tun: FakeTun) -> None:
     assert [answer.members["mtu"] for answer in answers] == [1428, 1408, 1428]
 
 
+def test_an_ipv6_literal_goes_on_deciding_the_mtu(config_path: Path, tun: FakeTun) -> None:
+    _edit(config_path, "localhost", "2001:db8::1")
+    answers = _do(config_path, OpenTun(), ConfigureTun(ipv6_path=False))
+    assert [answer.members["mtu"] for answer in answers] == [1408, 1408]
+
+
 def test_an_mtu_that_is_given_stays(config_path: Path, tun: FakeTun) -> None:
     _edit(config_path, "[general]", "[general]\nmtu = 1300")
     answers = _do(config_path, OpenTun(), ConfigureTun(ipv6_path=True))

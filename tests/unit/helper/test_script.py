@@ -133,6 +133,23 @@ def test_what_a_script_leaves_behind_delays_nothing(
     assert log_lines.messages == [f"{path}: now", f"{path}: late"]
 
 
+def test_at_the_end_the_script_that_runs_is_waited_for_and_no_other_begins(trusted_directory: Path) -> None:
+    """A daemon that is gone may have left any number of requests."""
+    path = _script(trusted_directory, f"sleep 0.2; echo $1 >>{trusted_directory}/ran")
+
+    async def scenario() -> list[int | BaseException]:
+        runner = ScriptRunner()
+        runs = asyncio.gather(*(runner.run(_run(path, str(number))) for number in range(20)), return_exceptions=True)
+        await asyncio.sleep(0.1)
+        await runner.close()
+        return await runs
+
+    first, *others = asyncio.run(scenario())
+    assert first == 0
+    assert {type(one) for one in others} == {ScriptError}
+    assert (trusted_directory / "ran").read_text() == "0\n"
+
+
 def test_output_is_bounded_and_printable(trusted_directory: Path, log_lines: pytest.LogCaptureFixture) -> None:
     path = _script(trusted_directory, r"printf 'a\033[2Jb\n'; head -c 5000 /dev/zero | tr '\0' x; echo; seq 5000")
     assert _do(_run(path)) == [0]
