@@ -42,6 +42,9 @@ from .status import format_address
 
 BURST = 64
 """Packets or datagrams taken from one descriptor before the others have their turn."""
+FLAP_INTERVAL = 1.0
+"""Seconds between lines of one kind about a link's peer: who passes packets on from here and there by turns moves the
+peer with each, and must not drown what else the log has to say. Status shows where the peer is."""
 TUN_RETRY = 1.0
 """Seconds between attempts to get an interface back that was deleted under us."""
 
@@ -85,6 +88,7 @@ class Tunnel:
         self.states: dict[int, tuple[float, str]] = {}
         """Since when, in Unix seconds, each link is in its state, and why it is down."""
         self._next_number = 0
+        self._next_line_at: dict[str, float] = {}
 
     # Life.
 
@@ -301,10 +305,10 @@ class Tunnel:
                 if reason is DownReason.TIMEOUT:
                     driver.reopen()
             case PeerMoved(number, address):
-                _protocol.info("%s new connection -> %s", name, format_address(address))
+                self._say_seldom(f"{name} new connection ->", format_address(address))
                 self._learn_family(number)
             case PeerRestarted():
-                _protocol.info("%s the peer has restarted", name)
+                self._say_seldom(f"{name} the peer has restarted")
             case PathUnanswered(number):
                 ends = driver.next_address()
                 if ends is None:
@@ -314,6 +318,12 @@ class Tunnel:
             case PathStatusChanged():
                 self._status_changed(name, event)
         self.changed.set()
+
+    def _say_seldom(self, text: str, value: str = "") -> None:
+        now = self._loop.time()
+        if now >= self._next_line_at.get(text, 0.0):
+            self._next_line_at[text] = now + FLAP_INTERVAL
+            _protocol.info("%s", f"{text} {value}".rstrip())
 
     def _status_changed(self, name: str, event: PathStatusChanged) -> None:
         path = self.session.path(event.path)

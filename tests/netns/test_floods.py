@@ -21,6 +21,7 @@ from tests.support.flood import flood, garbage, raw_socket, spoofed, truncated, 
 from tests.support.lab import SERVER_IPV4, Lab, Line
 from tests.support.peer import Address, altered, udp_socket
 from tests.support.recorder import Recorder, recording
+from tests.support.sites import running_site
 from tests.support.traffic import TcpTransfer, UdpStream, ping
 from tests.support.tunnels import CLIENT_INNER_IPV4, FIRST_PORT, SERVER_INNER_IPV4, Tunnel, TunnelSpec
 
@@ -230,3 +231,19 @@ def test_a_tunnel_comes_up_in_a_flood(lab: Lab) -> None:
     finally:
         attacker.join()
     tunnel.stop()
+
+
+def test_a_peer_that_is_here_and_there_does_not_fill_the_log(lab: Lab) -> None:
+    """Whoever passes genuine packets on, now from one address, now from another, needs no password for it."""
+    with running_site(lab) as site, site.peer() as peer:
+        assert peer.connect(5)
+        host, position = peer.address[0], len(site.daemon.log())
+        with udp_socket((host, 0), host=lab.client) as elsewhere:
+            for _ in range(100):
+                for sock in (peer.sock, elsewhere):
+                    sock.sendto(peer.build(KEEPALIVE), site.server_address())
+                time.sleep(0.005)
+        assert site.daemon.log()[position:].count("new connection -> ") <= 3
+        # The peer is where the newest came from, and comes back with its next word.
+        assert site.echo(peer)
+        assert site.daemon.links()["link1"]["peer"] == f"{host}:{peer.address[1]}"
