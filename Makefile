@@ -18,6 +18,10 @@ SYSTEMD_DIR := $(DESTDIR)$(PREFIX)/lib/systemd
 SHARE_DIR := $(DESTDIR)$(PREFIX)/share
 INSTALL := install -D --mode=644
 INSTALL_PROGRAM := install -D --mode=755
+# Debian has no python-pytun.
+PYTUN := $(wildcard $(VENV)/lib/python3*/site-packages/pytun*.so)
+MAN_SOURCES := $(wildcard man/*.scd)
+COMPLETION := $(wildcard completion/mlvpnctl)
 
 .PHONY: build packages check test demo install clean
 
@@ -44,7 +48,9 @@ demo: build
 	$(BIN)/python -m tests.support.demo
 
 install:
-	find mlvpnd -type f ! -path '*/__pycache__/*' -exec $(INSTALL) '{}' '$(PYTHON_DIR)/{}' ';'
+	set -e; for file in $$(find -L mlvpnd -type f ! -path '*/__pycache__/*'); do \
+		$(INSTALL) "$$file" "$(PYTHON_DIR)/$$file"; \
+	done
 	$(if $(PYTUN),$(INSTALL) --target-directory=$(PRIVATE_DIR) $(PYTUN))
 	$(INSTALL_PROGRAM) bin/mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpnd
 	ln -sf mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpn
@@ -59,6 +65,11 @@ install:
 	$(INSTALL) --target-directory=$(SHARE_DIR)/dbus-1/interfaces dbus/org.mlvpn1.*.xml
 	$(INSTALL) dbus/org.mlvpn1.policy $(SHARE_DIR)/polkit-1/actions/org.mlvpn1.policy
 	$(INSTALL) --target-directory=$(SHARE_DIR)/doc/mlvpnd/examples examples/*
+	$(if $(COMPLETION),$(INSTALL) $(COMPLETION) $(SHARE_DIR)/bash-completion/completions/mlvpnctl)
+	set -e; for source in $(MAN_SOURCES); do \
+		page=$$(basename "$$source" .scd); directory=$(SHARE_DIR)/man/man$${page##*.}; \
+		install -d "$$directory"; scdoc <"$$source" >"$$directory/$$page"; \
+	done
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
