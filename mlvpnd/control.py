@@ -105,18 +105,10 @@ class ControlServer:
             self._unix_socket.settimeout(0)
             self._listeners[self._unix_socket] = False
         for family, address in self._addresses:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
             try:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                sock.bind(address)
-                sock.listen(_BACKLOG)
+                self._listeners[_listening(family, address)] = True
             except OSError as error:
                 _log.warning("cannot bind socket %s: %s", format_address(address), error.strerror)
-                sock.close()
-                continue
-            self._listeners[sock] = True
         for listener in self._listeners:
             self._listen(listener)
 
@@ -255,6 +247,21 @@ class ControlServer:
         if now - self._said_at.get(text, float("-inf")) >= _LOG_INTERVAL:
             self._said_at[text] = now
             _log.log(level, text, *args, exc_info=exc_info)
+
+
+def _listening(family: int, address: Any) -> socket.socket:
+    """A listening TCP socket; raises OSError, also where the family is switched off."""
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class _Overflow(Exception):

@@ -22,6 +22,7 @@ from .helper.client import HelperClient
 from .net import bpf
 from .net.tun import TunDevice
 from .options import Options
+from .tasks import watched
 from .tunnel import Tunnel
 
 RELOAD_DELAY = 0.1
@@ -87,8 +88,8 @@ class Daemon:
         tunnel.start()
         self._started.set()
         # Its name may take long to look up, and the links have no need of it.
-        control = loop.create_task(self._serve_control(config))
-        titles = loop.create_task(self._keep_title(tunnel))
+        control = watched(loop.create_task(self._serve_control(config), name="control"))
+        titles = watched(loop.create_task(self._keep_title(tunnel), name="title"))
         gc.freeze()  # what lives from the start to the end need not be looked through again and again
         try:
             await self._stopping.wait()
@@ -115,7 +116,7 @@ class Daemon:
         return result.config
 
     def _hup(self) -> None:
-        if self._reload_due is None:
+        if self._reload_due is None and not self._stopping.is_set():
             self._reload_due = asyncio.get_running_loop().call_later(RELOAD_DELAY, self._begin_reload)
 
     def _begin_reload(self) -> None:
@@ -123,7 +124,7 @@ class Daemon:
         if self._reloading is not None and not self._reloading.done():
             self._hup()  # one after the other
             return
-        self._reloading = asyncio.get_running_loop().create_task(self._reload())
+        self._reloading = watched(asyncio.get_running_loop().create_task(self._reload(), name="reload"))
 
     async def _reload(self) -> None:
         """Reads the file again; a wrong one changes nothing."""
@@ -140,7 +141,8 @@ class Daemon:
         except MlvpndError as error:
             _config_log.warning("reload failed: %s", error)
             return
-        self._tunnel.apply(config)
+        if not self._stopping.is_set():
+            self._tunnel.apply(config)
 
     # What is seen from outside.
 
@@ -166,12 +168,12 @@ class Daemon:
         try:
             unix = await self._helper.open_control() if config.control_unix_path else None
         except MlvpndError as error:
-            log.logger("control").warning("cannot bind socket %s: %s", config.control_unix_path, error)
+            _warn_of_control(f"cannot bind socket {config.control_unix_path}: ", error)
         try:
             if host and port:
                 addresses = await resolve.addresses(host, port, lambda: self._helper.resolve("control"))
         except MlvpndError as error:
-            log.logger("control").warning("priv_getaddrinfo(%s,%s) failed: %s", host, port, error)
+            _warn_of_control(f"priv_getaddrinfo({host},{port}) failed: ", error)
         return ControlServer(current, unix, addresses)
 
     async def _keep_title(self, tunnel: Tunnel) -> None:
@@ -197,10 +199,15 @@ class Daemon:
                 syslog.attach(None)  # there is no log to say it in
 
         def reopen() -> socket.socket | None:
-            if not asking:
+            if not asking and not loop.is_closed():
                 task = loop.create_task(ask())
                 asking.add(task)
                 task.add_done_callback(asking.discard)
             return None
 
         syslog.reopen = reopen
+
+
+def _warn_of_control(said: str, error: MlvpndError) -> None:
+    """In upstream's words, which the helper may have used already."""
+    log.logger("control").warning("%s%s", said, str(error).removeprefix(said).removeprefix(said.removeprefix("priv_")))

@@ -23,6 +23,7 @@ from .helper.client import HelperClient
 from .log import logger
 from .net.link_socket import LinkSocket
 from .resolve import Endpoints
+from .tasks import watched
 
 FIRST_BACKOFF = 1.0
 MAX_BACKOFF = 10.0
@@ -60,6 +61,8 @@ class LinkDriver:
         self.socket: LinkSocket | None = None
         self.error = ""
         """Why there is no socket, for status."""
+        self._is_new = True
+        """There has been no socket yet, or not for a while: an operator wants to know when there is."""
         self._known: list[Endpoints] = []
         """What the last look-up found."""
         self._lookup: asyncio.Task[list[Endpoints] | MlvpndError] | None = None
@@ -72,7 +75,7 @@ class LinkDriver:
         self._unanswered = False
         """Nobody was there."""
         self._again = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"link {config.name}")
+        self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"link {config.name}"))
 
     def reopen(self) -> None:
         """Closes the socket, at once, so that nothing more goes out of it; looks names up again and opens a new one."""

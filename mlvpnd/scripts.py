@@ -12,6 +12,7 @@ from collections import deque
 from .errors import MlvpndError
 from .helper.client import HelperClient
 from .log import logger
+from .tasks import watched
 
 _OPPOSITE = {
     "rtun_up": "rtun_down",
@@ -45,7 +46,7 @@ class ScriptQueue:
             return
         self._waiting.append((event, link))
         if self._worker is None or self._worker.done():
-            self._worker = asyncio.get_running_loop().create_task(self._work(), name="scripts")
+            self._worker = watched(asyncio.get_running_loop().create_task(self._work(), name="status command"))
 
     async def drain(self, limit: float) -> None:
         """Waits until all is run, `limit` seconds at the most."""

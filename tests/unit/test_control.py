@@ -320,6 +320,19 @@ async def _with_server(directory: Path, scene: Callable[[Served], Coroutine[Any,
         await scene(served)
 
 
+def test_a_family_that_the_system_lacks_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """As IPv6 where it is switched off; `localhost` has an address of it all the same."""
+
+    async def run() -> None:
+        server = ControlServer(snapshot, None, [(4711, ("::1", 1040, 0, 0)), (socket.AF_INET, ("127.0.0.1", 0))])
+        await server.start()
+        assert [address[0] for address in server.http_addresses] == ["127.0.0.1"]
+        await server.close()
+
+    asyncio.run(run())
+    assert caplog.messages == [f"cannot bind socket [::1]:1040: {os.strerror(errno.EAFNOSUPPORT)}"]
+
+
 def test_ipv4_and_ipv6_side_by_side_and_a_port_in_use_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     async def run() -> None:
         taken = socket.create_server(("127.0.0.1", 0))

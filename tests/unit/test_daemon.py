@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -56,6 +57,7 @@ class Helper:
         pass
 
     async def open_config(self) -> bytes:
+        await self._pass("open_config")
         self.configs_read += 1
         links = [LINK.format(name=name, timeout=timeout) for name, timeout in self.timeouts.items()]
         return (CONFIG + "".join(links)).encode()
@@ -76,6 +78,7 @@ class Helper:
         pass
 
     async def run_script(self, event: str, link: str | None) -> int:
+        await self._pass("run_script")
         return 0
 
 
@@ -134,6 +137,18 @@ def test_links_do_not_wait_for_the_name_of_the_control_socket() -> None:
     assert run(steps, closed="resolve") == 0
 
 
+def test_what_the_helper_says_is_not_said_twice(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+
+    async def steps(_daemon: Daemon, _helper: Helper) -> None:
+        await asyncio.sleep(0.02)
+
+    assert run(steps) == 0
+    assert "priv_getaddrinfo(control.test,1040) failed: no answer" in caplog.messages
+
+
 def test_a_stop_while_it_starts_is_a_clean_stop() -> None:
     async def steps(_daemon: Daemon, helper: Helper) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -151,3 +166,41 @@ def test_signals_in_a_row_are_one_reload() -> None:
         assert helper.configs_read == 2
 
     assert run(steps) == 0
+
+
+def test_a_reload_does_not_raise_the_links_of_a_tunnel_that_is_stopping() -> None:
+    """While the last script still runs, or the file is still read, nothing begins anew."""
+
+    async def steps(daemon: Daemon, helper: Helper) -> None:
+        tunnel = daemon._tunnel
+        assert tunnel is not None
+        helper.gates["open_config"] = asyncio.Event()
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.05)
+        tunnel._scripts.put("rtun_down", "adsl1")
+        helper.gates["run_script"] = asyncio.Event()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.05)
+        helper.timeouts = {"adsl2": 8}
+        os.kill(os.getpid(), signal.SIGHUP)
+        helper.gates["open_config"].set()
+        await asyncio.sleep(0.05)
+        assert [driver.config.name for driver in tunnel.drivers.values()] == ["adsl1"]
+        helper.gates["run_script"].set()
+
+    assert run(steps) == 0
+
+
+def test_a_reload_that_fails_by_a_fault_of_ours_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+
+    async def steps(daemon: Daemon, _helper: Helper) -> None:
+        monkeypatch.setattr(daemon._tunnel, "apply", lambda _config: 1 / 0)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.05)
+
+    assert run(steps) == 0
+    (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
+    assert record.getMessage() == "internal error: reload has ended"

@@ -1,0 +1,23 @@
+"""Tasks that nobody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from .log import logger
+
+_log = logger()
+
+
+def watched(task: asyncio.Task[None]) -> asyncio.Task[None]:
+    """Has the log told what ends the task, should an exception do so.
+
+    asyncio tells it only when nothing refers to the task any more, which for one that is kept is never.
+    """
+    task.add_done_callback(_tell)
+    return task
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("internal error: %s has ended", task.get_name(), exc_info=error)
