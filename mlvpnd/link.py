@@ -28,6 +28,8 @@ from .tasks import watched
 FIRST_BACKOFF = 1.0
 MAX_BACKOFF = 10.0
 """Seconds. A missing address or interface costs nothing to look for, and its owner waits for it to work again."""
+DEVICE_CHECK_INTERVAL = 1.0
+"""Seconds between looks at the interface of `binddevice`."""
 LOOKUP_PATIENCE = 2.0
 """Seconds until a look-up is not waited for while addresses are known; its answer then serves the next try."""
 
@@ -61,8 +63,6 @@ class LinkDriver:
         self.socket: LinkSocket | None = None
         self.error = ""
         """Why there is no socket, for status."""
-        self._is_new = True
-        """There has been no socket yet, or not for a while: an operator wants to know when there is."""
         self._known: list[Endpoints] = []
         """What the last look-up found."""
         self._lookup: asyncio.Task[list[Endpoints] | MlvpndError] | None = None
@@ -118,8 +118,21 @@ class LinkDriver:
                 continue
             backoff = FIRST_BACKOFF
             self.error = ""
-            await self._again.wait()
-            self._close()  # if that was asked for while it was being opened
+            await self._until_due()
+            self._close()  # unless `reopen` has done it
+
+    async def _until_due(self) -> None:
+        """Waits for `reopen`, or for another interface in the place of the one that the socket is bound to."""
+        device = self.config.binddevice
+        index = _index(device)
+        while True:
+            try:
+                async with asyncio.timeout(DEVICE_CHECK_INTERVAL if device else None):
+                    await self._again.wait()
+                return
+            except TimeoutError:
+                if _index(device) != index:
+                    return
 
     def _failed(self, error: Exception, backoff: float) -> None:
         text = str(error) if isinstance(error, MlvpndError) else os.strerror(getattr(error, "errno", 0) or 0)
@@ -242,6 +255,14 @@ class LinkDriver:
             self._closed()
             self.socket.close()
             self.socket = None
+
+
+def _index(device: str) -> int:
+    """The interface's number; 0: there is none."""
+    try:
+        return socket.if_nametoindex(device)
+    except OSError:
+        return 0
 
 
 def _shown(address: Any) -> str:

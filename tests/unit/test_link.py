@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -195,6 +196,33 @@ def test_a_socket_that_is_opened_again_and_again_is_told_once(
     with caplog.at_level(logging.INFO):
         follow(Helper("192.0.2.1"), steps)
     assert caplog.messages == ["adsl1 bind to any"]
+
+
+def test_a_socket_whose_interface_was_made_anew_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is still bound to the old one, and would hear nothing for ever."""
+    monkeypatch.setattr(link_module, "DEVICE_CHECK_INTERVAL", 0.01)
+    monkeypatch.setattr(link_module, "FIRST_BACKOFF", 0.01)
+    index: list[int] = [7]
+
+    def if_nametoindex(name: str) -> int:
+        assert name == "lo"
+        if not index:
+            raise OSError(errno.ENODEV, "No such device")
+        return index[0]
+
+    monkeypatch.setattr(socket, "if_nametoindex", if_nametoindex)
+    config = LinkConfig("adsl1", binddevice="lo", remotehost="127.0.0.1", remoteport="5080")
+
+    async def steps(followed: Followed) -> None:
+        await followed.next()
+        await asyncio.sleep(0.05)
+        assert followed.closed == 0
+        for now in ([8], []):
+            index[:] = now
+            await followed.next()
+        assert followed.closed == 2
+
+    follow(Helper(), steps, config)
 
 
 def test_a_name_without_address_is_said_once_and_looked_up_until_it_has_one(
