@@ -7,7 +7,8 @@ ALLOW_INTERACTIVE_AUTHORIZATION.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from mlvpnd.bus import errors as bus_errors
 from mlvpnd.bus import names
@@ -63,6 +64,16 @@ class SystemBus:
         """See `source.Bus`."""
         interface = names.OBJECT_MANAGER_INTERFACE
         (found,) = await self.call(bus_name, names.MANAGER_PATH, interface, "GetManagedObjects", limit=READ_LIMIT)
+        return found if isinstance(found, dict) else {}
+
+    async def describe(self, tunnel: str) -> Mapping[str, object]:
+        """See `source.Bus`."""
+        where = names.tunnel_name(tunnel), names.tunnel_path(tunnel), names.TUNNEL_INTERFACE
+        (text,) = await self.call(*where, "Describe", limit=READ_LIMIT)
+        try:
+            found = json.loads(str(text))
+        except ValueError:
+            raise CtlError(f"{tunnel}: the answer is no JSON") from None
         return found if isinstance(found, dict) else {}
 
     async def call(

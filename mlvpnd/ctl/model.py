@@ -1,13 +1,15 @@
 """A tunnel as `mlvpnctl` sees it, whoever told: properties by their names and units on the bus (org.mlvpn1(5)).
 
-Values are plain: str, int, float, bool, lists of these; an address is `[host, port]`. What the teller does not know is
-left out.
+Values are plain: str, int, float, bool, lists and mappings of these; an address is `[host, port]`. What the teller does
+not know is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from mlvpnd.status import split_address
 
 TUNNEL_INTERFACE = "org.mlvpn1.Tunnel"
 LINK_INTERFACE = "org.mlvpn1.Link"
@@ -104,21 +106,29 @@ def from_objects(objects: ManagedObjects) -> TunnelView | None:
     return None
 
 
+def from_description(description: Mapping[str, object]) -> TunnelView:
+    """The tunnel by the answer to `Describe`."""
+    members = description.get("Links")
+    links = [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []
+    views = tuple(LinkView(str(link.get("Name", "")), link) for link in links)
+    return TunnelView(str(description.get("Name", "")), description, views)
+
+
 def from_control(status: Mapping[str, object]) -> TunnelView:
     """The tunnel by the answer to `status` of a control socket (`status.to_json`), whose links come newest first."""
     members = status.get("tunnels")
-    links = [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []
-    links.reverse()
+    newest_first = [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []
+    links = newest_first[::-1]
     device = _mapping(status.get("tuntap"))
     reorder = _mapping(status.get("reorder"))
     packets = _mapping(status.get("packets"))
-    views = tuple(_link_from_control(link) for link in links)
-    properties = {
+    views = tuple(map(_link_from_control, links))
+    properties: dict[str, object] = {
         "Name": status.get("tunnel"),
         "Version": status.get("mlvpnd_version"),
         "Mode": links[0].get("mode") if links else None,
         "State": _STATE_OF_TIER.get(str(status.get("tier")), "down"),
-        "StatusText": " ".join(MARKS.get(link.state, "!") + link.name for link in views),
+        "StatusText": " ".join(MARKS.get(link.state, "!") + link.name for link in reversed(views)),
         "Interface": device.get("name"),
         "InterfaceType": device.get("type"),
         "MTU": device.get("mtu"),
@@ -127,6 +137,16 @@ def from_control(status: Mapping[str, object]) -> TunnelView:
         "LastReloadTimestamp": _usec(status.get("last_reload")),
         "TxPackets": packets.get("tun_read"),
         "RxPackets": packets.get("tun_written"),
+        "DataPlane": status.get("data_plane"),
+        "Tier": status.get("tier"),
+        "Drops": {**_mapping(status.get("drops")), "tun": packets.get("tun_dropped")},
+        "ReorderBuffer": {
+            "Held": reorder.get("held"),
+            "WaitUSec": _usec(reorder.get("wait_ms"), 1000),
+            "Late": reorder.get("late"),
+            "Timeouts": reorder.get("timeouts"),
+            "Duplicates": reorder.get("duplicates"),
+        },
     }
     return TunnelView(str(status.get("tunnel", "")), _known(properties), views)
 
@@ -151,6 +171,11 @@ def _link_from_control(link: Mapping[str, object]) -> LinkView:
         "TxPackets": link.get("sentpackets"),
         "RxPackets": link.get("recvpackets"),
         "Disconnects": link.get("disconnects"),
+        "Device": link.get("device"),
+        "Reason": link.get("reason"),
+        "LastError": link.get("last_error"),
+        "MinRttUSec": _usec(link.get("min_rtt_ms"), 1000),
+        "Drops": link.get("drops"),
     }
     return LinkView(str(link.get("name", "")), _known(properties))
 
@@ -165,8 +190,10 @@ def format_endpoint(value: object) -> str:
 
 def _endpoint(text: object) -> list[object]:
     """The other way."""
-    host, _, port = str(text or "").rpartition(":")
-    return [host.removeprefix("[").removesuffix("]"), int(port)] if host and port.isdecimal() else ["", 0]
+    try:
+        return list(split_address(str(text or "")))
+    except ValueError:
+        return ["", 0]
 
 
 def _usec(value: object, unit: int = _USEC) -> int | None:

@@ -192,6 +192,12 @@ def _scaled(value: float, step: int, limit: float, units: Sequence[str]) -> tupl
     return value, units[index]
 
 
+def short_rate(bytes_per_second: float) -> str:
+    """The same in at most six columns, of bit/s: `640`, `2.5M`, `31G`."""
+    amount, unit = rate(bytes_per_second).split()
+    return amount + unit.removesuffix("bit/s")
+
+
 def milliseconds(usec: float) -> str:
     """A round trip: `23 ms`, `0.4 ms`."""
     value = usec / 1000

@@ -33,9 +33,10 @@ class RateBook:
         rates.append(((sent - since[1]) / span, (received - since[2]) / span))
 
     def forget(self, key: tuple[str, ...]) -> None:
-        """Drops the last reading of something that cannot be read now; its history stays, with a gap of 0."""
-        if self._last.pop(key, None) is not None:
-            self._rates.setdefault(key, deque(maxlen=HISTORY)).append((0.0, 0.0))
+        """Something cannot be read now: its rate is 0 and its next reading a first one."""
+        self._last.pop(key, None)
+        if key in self._rates:
+            self._rates[key].append((0.0, 0.0))
 
     def sent(self, key: tuple[str, ...]) -> list[float]:
         """Bytes per second, the newest last."""

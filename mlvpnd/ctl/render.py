@@ -84,7 +84,18 @@ def status_lines(tunnel: TunnelView, output: Output, now: float) -> list[str]:
             lines.append(f"{label:>{_LABEL_WIDTH}}: {text}")
     lines.append("")
     lines += link_lines([tunnel], output, named=False) if tunnel.links else ["no links"]
+    for link in tunnel.links:
+        trouble = link_trouble(link)
+        if trouble:
+            lines.append(output.styled(("odd", f"{printable(link.name)}: {printable(trouble)}")))
     return lines
+
+
+def link_trouble(link: LinkView) -> str:
+    """Why a link does not carry, as the daemon says; empty: it does, or nothing is known."""
+    if link.up:
+        return ""
+    return "; ".join(dict.fromkeys(filter(None, [link.text("Reason"), link.text("LastError")])))
 
 
 def _traffic(view: View) -> str:

@@ -7,8 +7,7 @@ asyncio's loop, and is packaged by Debian 12 (2.1.2) and 13 (2.6); rich takes no
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 import urwid
 
@@ -27,7 +26,7 @@ _SCROLL = {"up": -1, "down": 1, "page up": -10, "page down": 10}
 _TURN = {"left": -1, "right": 1, "shift tab": -1, "tab": 1}
 
 
-def run(top: Top, poll: Callable[[Callable[[], None]], Awaitable[None]], *, colour: bool) -> None:
+def run(top: Top, poll: Callable[[Callable[[], None]], Coroutine[None, None, None]], *, colour: bool) -> None:
     """Shows `top` until the operator quits.
 
     `poll(redraw)` keeps it up to date and says so; it runs meanwhile, and what it raises ends the screen and is
@@ -49,10 +48,7 @@ def run(top: Top, poll: Callable[[Callable[[], None]], Awaitable[None]], *, colo
         main.widget.refresh()
         main.draw_screen()
 
-    async def poll_until_over() -> None:
-        await poll(redraw)
-
-    task = loop.create_task(poll_until_over())
+    task = loop.create_task(poll(redraw))
     failure: list[BaseException] = []
 
     def ended(done: asyncio.Task[None]) -> None:
@@ -66,13 +62,17 @@ def run(top: Top, poll: Callable[[Callable[[], None]], Awaitable[None]], *, colo
     except KeyboardInterrupt:
         pass
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            loop.run_until_complete(task)
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(_end_tasks(loop))
         loop.close()
     if failure:
         raise failure[0]
+
+
+async def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _TopWidget(urwid.Widget):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from . import private_socket
 from .errors import CtlError, NotFound, NotRunning, TunnelGone, Unreachable
-from .model import ManagedObjects, TunnelView, from_control, from_objects
+from .model import ManagedObjects, TunnelView, from_control, from_description, from_objects
 
 CONFIG_DIRECTORY = Path("/etc/mlvpn")
 _NAME = re.compile(r"[A-Za-z0-9:_.\-]+", re.ASCII)
@@ -26,6 +27,9 @@ class Bus(Protocol):
 
     async def objects(self, bus_name: str) -> ManagedObjects:
         """All objects of an instance. Raises TunnelGone, Unreachable, CtlError."""
+
+    async def describe(self, tunnel: str) -> Mapping[str, object]:
+        """Everything that the tunnel of that name tells of itself; raises as `objects`."""
 
 
 class Source:
@@ -71,14 +75,32 @@ class Source:
         return found
 
     async def one(self, name: str) -> TunnelView:
-        """The tunnel of that name. Raises NotFound, NotRunning, and what a failed question raises."""
+        """The tunnel of that name, its properties.
+
+        Raises NotFound, NotRunning, and what a failed question raises.
+        """
+
+        async def ask() -> TunnelView:
+            view = from_objects(await self._bus.objects(self._bus.bus_name(name)))
+            if view is None:
+                raise TunnelGone(name)
+            return view
+
+        return await self._by_bus_or_socket(name, ask)
+
+    async def full(self, name: str) -> TunnelView:
+        """The tunnel of that name with what is not worth a property: why links are down, drops. Raises as `one`."""
+
+        async def ask() -> TunnelView:
+            return from_description(await self._bus.describe(name))
+
+        return await self._by_bus_or_socket(name, ask)
+
+    async def _by_bus_or_socket(self, name: str, ask: Callable[[], Awaitable[TunnelView]]) -> TunnelView:
         self.check_name(name)
         reason: CtlError
         try:
-            view = from_objects(await self._bus.objects(self._bus.bus_name(name)))
-            if view is not None:
-                return view
-            reason = NotRunning(f"{name}: the tunnel is starting or stopping")
+            return await ask()
         except TunnelGone:
             reason = self.absent(name)
         except Unreachable as error:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from mlvpnd.config.problems import printable
 
 from .model import LinkView, TunnelView
-from .output import STATE_STYLE, duration, milliseconds, rate, width
+from .output import STATE_STYLE, duration, milliseconds, rate, short_rate, width
 from .rates import RateBook, newest, sparkline
 
 Segment = tuple[str, str]
@@ -18,8 +18,8 @@ Segment = tuple[str, str]
 Line = list[Segment]
 
 _NAME_WIDTH = 12
-_RATE_WIDTH = 10
-_COLUMNS = (("STATE", 8), ("SHARE", 6), ("RTT", 7), ("LOSS", 5))
+_RATE_WIDTH = 8
+_COLUMNS = (("STATE", 8), ("SHARE", 5), ("RTT", 7), ("LOSS", 5))
 _GRAPH_LIMITS = (4, 60)
 """Columns of a graph, at least and at most; without room for the least there is none."""
 _FRAME_LINES = 6
@@ -34,6 +34,7 @@ class Top:
     def __init__(self, names: Sequence[str] = ()) -> None:
         """Only the tunnels named, running or not; without names all that run."""
         self._names = tuple(names)
+        self._seen: set[str] = set()
         self._rates = RateBook()
         self._views: dict[str, TunnelView] = {}
         self._failures: dict[str, str] = {}
@@ -49,23 +50,22 @@ class Top:
         """
         self._views = {view.name: view for view in views}
         self._failures = dict(failures)
+        self._seen |= {*self._views}
         self._now = now
         for view in views:
             for link in view.links:
                 self._rates.add((view.name, link.name), link, clock)
-        for name in failures:
-            for key in [key for key in self._known_links if key[0] == name]:
-                self._rates.forget(key)
-        self._known_links = {(view.name, link.name) for view in views for link in view.links} | {
-            key for key in self._known_links if key[0] in failures
-        }
+        present = {(view.name, link.name) for view in views for link in view.links}
+        for key in self._known_links - present:
+            self._rates.forget(key)
+        self._known_links |= present
         if self.tunnels and self._selected not in self.tunnels:
             self._selected, self._offset = self.tunnels[0], 0
 
     @property
     def tunnels(self) -> list[str]:
-        """Those that can be shown, in order."""
-        return list(self._names) or sorted({*self._views, *self._failures} - {""})
+        """Those that can be shown, in order; one that was seen stays when it stops."""
+        return list(self._names) or sorted(self._seen)
 
     def turn(self, step: int) -> None:
         """Shows the next tunnel (1) or the one before (-1)."""
@@ -81,9 +81,10 @@ class Top:
 
     def screen(self, columns: int, rows: int) -> list[Line]:
         """`rows` lines of at most `columns` columns."""
-        body = self._tunnel(self._selected, columns, max(1, rows - _FRAME_LINES)) if self._selected else []
-        if not body:
-            body = [[("", self._failures.get("", WAITING))]]
+        if self._selected:
+            body = self._tunnel(self._selected, columns, max(1, rows - _FRAME_LINES))
+        else:
+            body = self._nothing()
         lines = [self._head(), *body]
         lines = lines[: rows - 1] + [[] for _ in range(rows - 1 - len(lines))] + [[("faint", HELP)]]
         return [_clip(line, columns) for line in lines[:rows]]
@@ -93,7 +94,7 @@ class Top:
         lines: list[Line] = []
         for name in self.tunnels:
             lines += [[("strong", printable(name))], *self._tunnel(name, columns, 1 << 16), []]
-        return [_clip(line, columns) for line in lines] or [[("", self._failures.get("", WAITING))], []]
+        return [_clip(line, columns) for line in lines or self._nothing()]
 
     def to_json(self) -> dict[str, object]:
         """All tunnels, with `TxRate` and `RxRate` of each link in bytes per second."""
@@ -110,6 +111,9 @@ class Top:
 
     # Parts of the screen
 
+    def _nothing(self) -> list[Line]:
+        return [[("", printable(line))] for line in self._failures.get("", WAITING).splitlines()]
+
     def _head(self) -> Line:
         line: Line = [("strong", "mlvpn"), ("", " ")]
         for name in self.tunnels:
@@ -119,7 +123,8 @@ class Top:
     def _tunnel(self, name: str, columns: int, room: int) -> list[Line]:
         view = self._views.get(name)
         if view is None:
-            return [[("bad", self._failures.get(name, "not running"))]]
+            text = self._failures.get(name) or self._failures.get("") or "not running"
+            return [[("bad", printable(line))] for line in text.splitlines()]
         state = view.text("State")
         up_since = view.number("StartTimestamp") / 1_000_000
         facts = [printable(view.text(key)) for key in ("Mode", "Interface")]
@@ -162,7 +167,7 @@ class Top:
             (self._rates.sent(key), tops[0], "good"),
             (self._rates.received(key), tops[1], "odd"),
         ):
-            line.append(("", f"  {rate(newest(rates)):>{_RATE_WIDTH}}"))
+            line.append(("", f"  {short_rate(newest(rates)):>{_RATE_WIDTH}}"))
             if graph:
                 line += [("", " "), (style, sparkline(rates, graph, top))]
         return line
@@ -172,7 +177,7 @@ def _heads(graph: int) -> Line:
     text = f"{'LINK':<{_NAME_WIDTH}}"
     for index, (head, wide) in enumerate(_COLUMNS):
         text += f" {head:<{wide}}" if index == 0 else f" {head:>{wide}}"
-    for head in ("TX", "RX"):
+    for head in ("TX bit/s", "RX bit/s"):
         text += f"  {head:>{_RATE_WIDTH}}" + (" " * (graph + 1) if graph else "")
     return [("title", text)]
 

@@ -75,11 +75,14 @@ def live(context: Context, arguments: argparse.Namespace) -> int:
     state = Top(arguments.tunnels)
 
     async def poll(redraw: Callable[[], None]) -> None:
-        while True:
-            began = time.monotonic()
-            await read_into(state, context.source, arguments.tunnels)
-            redraw()
-            await asyncio.sleep(max(0.1, arguments.delay - (time.monotonic() - began)))
+        try:
+            while True:
+                began = time.monotonic()
+                await read_into(state, context.source, arguments.tunnels)
+                redraw()
+                await asyncio.sleep(max(0.1, arguments.delay - (time.monotonic() - began)))
+        finally:
+            context.bus.close()
 
     run(state, poll, colour=context.output.options.colour)
     return DONE

@@ -62,11 +62,10 @@ async def status(context: Context, arguments: argparse.Namespace) -> int:
     """`status [TUNNEL…]`: everything of the tunnels named, or of all."""
     output, result = context.output, DONE
     found: list[TunnelView] = []
-    if not arguments.tunnels:
-        found = await context.source.all()
-    for name in arguments.tunnels:
+    names_wanted = arguments.tunnels or [view.name for view in await context.source.all()]
+    for name in names_wanted:
         try:
-            found.append(await context.source.one(name))
+            found.append(await context.source.full(name))
         except CtlError as error:
             complain(f"mlvpnctl: {error}")
             result = result or error.exit_code

@@ -67,7 +67,7 @@ def _paths(context: Context, what: str | None) -> tuple[dict[str, Path], Finding
 
 async def _running(context: Context, name: str) -> TunnelView | None:
     try:
-        return await context.source.one(name)
+        return await context.source.full(name)
     except CtlError:
         return None
 
