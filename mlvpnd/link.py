@@ -164,7 +164,7 @@ class LinkDriver:
             self._told_bind = where
             self._opened(ends)
             return
-        raise last or MlvpndError(f"{self.config.name}: no address")
+        raise last or MlvpndError("bind error: no address")
 
     def _in_turn(self, found: list[Endpoints]) -> list[Endpoints]:
         """Begins with the address that worked before, or with the one after that which did not answer."""

@@ -54,7 +54,7 @@ async def bind(sock: socket.socket, link: LinkConfig, resolver: Resolver) -> Non
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, os.fsencode(link.binddevice) + b"\0")
         except OSError as error:
-            raise SocketError(f"{link.name} bind error: {link.binddevice}: {error.strerror}") from None
+            raise SocketError(f"bind error: binddevice {link.binddevice}: {error.strerror}") from None
     addresses = await resolver.resolve(link.bindhost or None, link.bindport or "0", family=sock.family, passive=True)
     problem = "no address"
     for _family, host, port, flow, scope in addresses:
@@ -64,7 +64,7 @@ async def bind(sock: socket.socket, link: LinkConfig, resolver: Resolver) -> Non
             problem = f"{host} port {port}: {error.strerror}"
         else:
             return
-    raise SocketError(f"{link.name} bind error: {problem}")
+    raise SocketError(f"bind error: {problem}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,8 @@ def test_binding_as_the_section_says(udp: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("link", "reason"),
     [
-        (LinkConfig("adsl1", bindhost="192.0.2.1"), r"adsl1 bind error: 192.0.2.1 port 0: Cannot assign"),
-        (LinkConfig("adsl1", binddevice="mlvnix9"), r"adsl1 bind error: mlvnix9: No such device"),
+        (LinkConfig("adsl1", bindhost="192.0.2.1"), r"^bind error: 192.0.2.1 port 0: Cannot assign"),
+        (LinkConfig("adsl1", binddevice="mlvnix9"), r"^bind error: binddevice mlvnix9: No such device"),
     ],
 )
 def test_a_bind_that_fails_names_the_link(udp: socket.socket, link: LinkConfig, reason: str) -> None:
