@@ -45,12 +45,18 @@ BURST = 64
 FLAP_INTERVAL = 1.0
 """Seconds between lines of one kind about a link's peer: who passes packets on from here and there by turns moves the
 peer with each, and must not drown what else the log has to say. Status shows where the peer is."""
+REFUSED_LIMIT = 1.0
+"""Seconds after which a link is down because the system takes nothing that goes out by it: no route, no interface.
+
+The peer's silence would tell too, but only after `timeout`, and all that the link was given would be lost till then.
+"""
 TUN_RETRY = 1.0
 """Seconds between attempts to get an interface back that was deleted under us."""
 
 _log = logger()
 _protocol = logger("protocol")
 _config_log = logger("config")
+_net = logger("net")
 _rtt = logger("rtt")
 _tuntap = logger("tuntap")
 
@@ -270,12 +276,21 @@ class Tunnel:
             driver.socket.send_batch(datagrams, address)
             if driver.socket.blocked:
                 self._loop.add_writer(driver.socket.fileno(), self._on_writable, number)
+            since = driver.socket.refused_since
+            if since is not None and self.session.path(number).up and self._loop.time() >= since + REFUSED_LIMIT:
+                self._refused(number, driver, driver.socket.last_error)
         due = self.session.get_timer()
         # A timer that fires early finds nothing to do; only a nearer deadline is worth a new one.
         if due is not None and (self._timer is None or due < self._timer.when()):
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(due, self._on_timer)
+
+    def _refused(self, number: int, driver: LinkDriver, error: str) -> None:
+        """The system keeps refusing what is sent: the link goes down, and its socket is made anew."""
+        _net.warning("%s write error: %s", driver.config.name, error)
+        driver.reopen()
+        self.states[number] = (time.time(), f"write error: {error}")
 
     # Events.
 

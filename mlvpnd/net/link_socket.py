@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,8 @@ class LinkSocket:
         self.send_errors = 0
         self.last_error = ""
         """What the system said to the last datagram that it refused."""
+        self.refused_since: float | None = None
+        """The monotonic time from which on the system has refused every datagram; None: it took the last one."""
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -72,7 +75,9 @@ class LinkSocket:
                 self._enqueue(datagrams[index:], address)
                 return
             except OSError as error:
-                self._note(error)
+                self._refuse(error)
+            else:
+                self.refused_since = None
 
     def flush(self) -> None:
         """Sends of what is queued as much as the socket takes."""
@@ -83,7 +88,9 @@ class LinkSocket:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._note(error)
+                self._refuse(error)
+            else:
+                self.refused_since = None
             self._queue.popleft()
 
     def close(self) -> None:
@@ -95,6 +102,11 @@ class LinkSocket:
         room = max(QUEUE_LIMIT - len(self._queue), 0)
         self._queue.extend((datagram, address) for datagram in datagrams[:room])
         self.overflows += max(len(datagrams) - room, 0)
+
+    def _refuse(self, error: OSError) -> None:
+        self._note(error)
+        if self.refused_since is None:
+            self.refused_since = time.monotonic()
 
     def _note(self, error: OSError) -> None:
         self.send_errors += 1
