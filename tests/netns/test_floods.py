@@ -18,7 +18,7 @@ from scapy.layers.inet import ICMP, IP
 from mlvpnd.scapy_layer import AUTH, AUTH_OK, DATA, DISCONNECT, KEEPALIVE, MLVPN
 from tests.support.daemons import Daemon, resident_bytes
 from tests.support.flood import flood, garbage, raw_socket, spoofed, truncated, wrong_key
-from tests.support.lab import SERVER_IPV4, Lab, Line
+from tests.support.lab import SERVER_IPV4, Lab, Line, wait_until
 from tests.support.peer import Address, altered, udp_socket
 from tests.support.recorder import Recorder, recording
 from tests.support.sites import running_site
@@ -247,3 +247,32 @@ def test_a_peer_that_is_here_and_there_does_not_fill_the_log(lab: Lab) -> None:
         # The peer is where the newest came from, and comes back with its next word.
         assert site.echo(peer)
         assert site.daemon.links()["link1"]["peer"] == f"{host}:{peer.address[1]}"
+
+
+def test_a_recording_from_before_a_restart_is_believed_once_and_not_for_long(lab: Lab) -> None:
+    """v1 has no challenge: to a server that has forgotten it, a recorded session is as good as a new one, at first."""
+    with running_site(lab) as site:
+        with site.peer() as before:
+            assert before.connect(5)
+            before.run(2.2)
+        recorded = list(before.sent)
+        assert len(recorded) >= 4
+        site.daemon.kill()
+        site.start()
+        with site.peer(timeout=10.0) as living, udp_socket((living.address[0], 0), host=lab.client) as elsewhere:
+            assert living.connect(5)
+            assert site.echo(living, 1)
+            address = site.daemon.links()["link1"]["peer"]
+            begin = time.monotonic()
+            while time.monotonic() - begin < 2.5:
+                flood(elsewhere, site.server_address(), recorded, count=1000, rate=RATE, seconds=1)
+            assert wait_until(lambda: site.daemon.links()["link1"]["peer"] == address, 1)
+            assert site.echo(living, 2)
+            # Nor is it believed when the link has been quiet: it was heard once.
+            for _ in range(5):
+                flood(elsewhere, site.server_address(), recorded, count=1000, rate=RATE, seconds=1)
+                assert site.daemon.links()["link1"]["peer"] == address
+                living.run(0.3)
+            assert site.echo(living, 3)
+            assert living.downs == 0
+        assert site.daemon.links()["link1"]["disconnects"] == 0
