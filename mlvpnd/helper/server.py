@@ -23,7 +23,7 @@ _log = logger("privsep")
 
 def refuse(reason: object) -> None:
     """The one line in the log that a refused caller gets."""
-    _log.error("request refused: %s", reason, extra=journal.fields("helper-refused", reason=reason))
+    _log.error("request refused: %s", reason, extra=journal.fields("helper-refused", reason=str(reason)))
 
 
 async def serve_connection(

@@ -193,19 +193,19 @@ async def _serve(instance: str) -> None:
     if not is_name(instance):
         raise ServiceError(f"{instance!a} is no name of a tunnel: letters, digits and :_.- are allowed")
     listening, role = _inherited_socket()
-    try:
-        user = pwd.getpwnam(USER)
-    except KeyError:
-        raise ServiceError(f"user {USER} does not exist") from None
-    operations = Operations(
-        config_path(instance),
-        user.pw_uid,
-        user.pw_gid,
-        follow_symlinks=False,
-        up_links_path=f"{STATE_DIRECTORY}/{instance}.links" if role == "script" else "",
-    )
-    caller = Caller(user.pw_uid, f"mlvpn@{instance}.service")
     with listening:
+        try:
+            user = pwd.getpwnam(USER)
+        except KeyError:
+            raise ServiceError(f"user {USER} does not exist") from None
+        operations = Operations(
+            config_path(instance),
+            user.pw_uid,
+            user.pw_gid,
+            follow_symlinks=False,
+            up_links_path=f"{STATE_DIRECTORY}/{instance}.links" if role == "script" else "",
+        )
+        caller = Caller(user.pw_uid, f"mlvpn@{instance}.service")
         await Service(listening, operations, ROLES[role], caller).run()
 
 
@@ -215,10 +215,11 @@ def _inherited_socket() -> tuple[socket.socket, str]:
     if len(found) != 1:
         raise ServiceError(f"{len(found)} sockets were passed instead of one: this is started by systemd's socket")
     ((descriptor, role),) = found.items()
-    sock = socket.socket(fileno=descriptor)
     if role not in ROLES:
         raise ServiceError(f"the socket is named {role!a} instead of one of {', '.join(ROLES)}")
+    sock = socket.socket(fileno=descriptor)
     if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_SEQPACKET:
+        sock.close()
         raise ServiceError("the socket is no seqpacket socket")
     return sock, role
 
