@@ -126,6 +126,8 @@ class Path:
         self.greeted = False
         """A client has sent its first AUTH, and before it the DISCONNECT that frees a peer's old session."""
         self.unanswered_auths = 0
+        self.unanswered_told = 0
+        """Of those, how many the driver knows of."""
         # Counters of UDP payloads, header and MAC included.
         self.packets_sent = 0
         self.bytes_sent = 0

@@ -141,7 +141,7 @@ class Session:
     @property
     def tier(self) -> Tier:
         """On what kind of links the traffic is."""
-        return self._tier
+        return self._tier if self.carrying else Tier.NONE
 
     # Configuration.
 
@@ -449,7 +449,7 @@ class Session:
         was_up = path.up
         path.step(PathInput.AUTHENTICATE)
         path.heard_at = now
-        path.unanswered_auths = 0
+        path.unanswered_auths = path.unanswered_told = 0
         if was_up:
             return
         path.up_at = now
@@ -524,7 +524,11 @@ class Session:
                     self._tick(path)
             elif path.ready and not self._parameters.is_server and path.peer is not None and path.next_auth_at <= now:
                 path.step(PathInput.CALL)
-                self._send_auth(path)
+                if path.unanswered_auths - path.unanswered_told < UNANSWERED_AUTHS:
+                    self._send_auth(path)
+                else:  # here too the AUTH is for the next turn
+                    path.unanswered_told = path.unanswered_auths
+                    self._events.append(PathUnanswered(path.number))
         if self._reorder is not None:
             out += self._reorder.expire(now)
         return out
@@ -570,5 +574,3 @@ class Session:
         path.next_auth_at = now + AUTH_INTERVAL
         path.unanswered_auths += 1
         self._emit(path, PacketType.AUTH, AUTH_PLAINTEXT)
-        if not path.up and path.unanswered_auths % UNANSWERED_AUTHS == 0:
-            self._events.append(PathUnanswered(path.number))

@@ -17,6 +17,7 @@ from mlvpnd.protocol.events import (
     TierChanged,
 )
 from mlvpnd.protocol.path import PathParameters, PathStatus
+from mlvpnd.protocol.selection import Tier
 from mlvpnd.protocol.session import Session, SessionParameters
 from mlvpnd.protocol.wire import PacketType
 from tests.support.hand_peer import (
@@ -98,11 +99,33 @@ def test_a_client_that_did_not_ask_is_not_answered() -> None:
 
 def test_a_client_asks_for_another_address_after_some_silence() -> None:
     session = make_session(is_server=False)
-    run(session, 0.0, 2 * UNANSWERED_AUTHS - 0.5)
+    run(session, 0.0, 2 * UNANSWERED_AUTHS + 0.5)
     assert session.events() == [PathUnanswered(0), PathUnanswered(0)]
-    session.path_ready(0, ELSEWHERE, 9.6)
-    session.handle_timer(10.0)
+    session.path_ready(0, ELSEWHERE, 10.6)
+    session.handle_timer(11.0)
     assert [one.address for one in heard(session)] == [ELSEWHERE]
+
+
+def test_no_auth_leaves_with_the_advice_to_try_another_address() -> None:
+    """The driver may close the socket then, and the answer would find nobody: it leaves in the next turn."""
+    session = make_session(is_server=False)
+    run(session, 0.0, UNANSWERED_AUTHS - 0.5)
+    assert session.events() == []
+    session.transmits()
+    session.handle_timer(float(UNANSWERED_AUTHS))
+    assert session.events() == [PathUnanswered(0)]
+    assert types(session) == []
+    assert session.get_timer() == UNANSWERED_AUTHS
+    session.handle_timer(float(UNANSWERED_AUTHS))
+    assert session.events() == []
+    assert types(session) == [AUTH]
+
+
+def test_nothing_carries_before_a_link_is_up() -> None:
+    session = make_session(is_server=True)
+    before = session.tier
+    hear(session, HandPeer().auth(), 0.0)
+    assert [before, session.tier] == [Tier.NONE, Tier.NORMAL]
 
 
 def test_a_client_without_a_socket_or_an_address_is_silent() -> None:
