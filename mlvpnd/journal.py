@@ -1,0 +1,110 @@
+"""Lines for the journal, with fields, that never make the daemon wait.
+
+libsystemd's own call blocks when journald is stuck; a datagram on a non-blocking socket is lost instead, and counted.
+The format is that of systemd.journal-fields(7) and https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+from collections.abc import Mapping
+from typing import NamedTuple
+
+JOURNAL_SOCKET = "/run/systemd/journal/socket"
+IDENTIFIER = "mlvpnd"
+_MAX_VALUE_SIZE = 64 * 1024
+"""Bytes of one field: a datagram above some 200 KB is refused by the kernel."""
+
+
+class Event(NamedTuple):
+    """What an operator can look for by MESSAGE_ID."""
+
+    priority: int
+    """syslog's number."""
+    message_id: str
+
+
+_ERR, _WARNING, _NOTICE, _INFO = 3, 4, 5, 6
+EVENTS: Mapping[str, Event] = {
+    "link-up": Event(_NOTICE, "5b87e6b6709c4e44aa0cca9fc180ce7d"),
+    "link-down": Event(_WARNING, "b7bb5d6344e349f399649939b108deae"),
+    "link-lossy": Event(_WARNING, "288eb50ad93c481eb54f5721e05bf31f"),
+    "link-slow": Event(_WARNING, "91ed0a829b764214bf03eed29e163d7d"),
+    "tunnel-up": Event(_NOTICE, "1419453eeb48484bacb64b3682f477b0"),
+    "tunnel-down": Event(_WARNING, "bff70a421c684b839fb76c1ad4ff22d4"),
+    "fallback-on": Event(_WARNING, "54de269a09eb4898a54291d7ea9ed205"),
+    "fallback-off": Event(_NOTICE, "518029d93ccd454ea34dc7d18d4bb911"),
+    "reloaded": Event(_NOTICE, "e6731c15cbb8418d83794983de58848b"),
+    "reload-failed": Event(_ERR, "cb536d217dae4ead9f1e02b8b81b9bf2"),
+    "auth-failed": Event(_WARNING, "6c5a6f692c354676a754dd9fce00fa38"),
+    "script-failed": Event(_ERR, "5eb4a1ff3a84445788f590201f2b932f"),
+    "state-restored": Event(_INFO, "38086b7b356f45a297e7d9aacac17712"),
+    "helper-refused": Event(_ERR, "52331aabb4174fc288e9e620c6bfa1ba"),
+}
+"""The words of MLVPN_EVENT; the catalog explains each."""
+
+_PRIORITY = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
+
+
+def fields(event: str, link: str = "", **more: object) -> dict[str, object]:
+    """What to pass as `extra=` to a logging call for an event: `more` becomes MLVPN_… fields."""
+    found = {"EVENT": event, "LINK": link} | {key.upper(): value for key, value in more.items()}
+    return {"journal": {key: value for key, value in found.items() if value not in ("", None)}}
+
+
+def entry(message: str, priority: int, named: Mapping[str, object]) -> bytes:
+    """One entry in the native protocol; a field's name is `MLVPN_` and its key."""
+    event = EVENTS.get(str(named.get("EVENT", "")))
+    lines = {
+        "MESSAGE": message,
+        "PRIORITY": str(event.priority if event else priority),
+        "SYSLOG_IDENTIFIER": IDENTIFIER,
+    }
+    if event:
+        lines["MESSAGE_ID"] = event.message_id
+    lines |= {f"MLVPN_{key}": str(value) for key, value in named.items()}
+    return b"".join(_field(key, value) for key, value in lines.items())
+
+
+def _field(key: str, value: str) -> bytes:
+    data = value.encode(errors="replace")[:_MAX_VALUE_SIZE]
+    if b"\n" not in data:
+        return b"%s=%s\n" % (key.encode(), data)
+    return b"%s\n%s%s\n" % (key.encode(), struct.pack("<Q", len(data)), data)
+
+
+class JournalHandler(logging.Handler):
+    """Sends to journald; drops what it does not take at once, and says later how much that was."""
+
+    def __init__(self, path: str = JOURNAL_SOCKET) -> None:
+        super().__init__()
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + logging.Formatter().formatException(record.exc_info)
+        named = dict(getattr(record, "journal", {}))
+        if self._lost:
+            lost = f"{self._lost} lines were lost because the journal did not take them"
+            if not self._sent(entry(lost, 4, {})):
+                self._lost += 1
+                return
+            self._lost = 0
+        if not self._sent(entry(text, _PRIORITY.get(record.levelno, 6), named)):
+            self._lost += 1
+
+    def _sent(self, data: bytes) -> bool:
+        try:
+            self._socket.sendto(data, self._path)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._socket.close()
+        super().close()
