@@ -18,6 +18,13 @@ class DownReason(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class PathCalling:
+    """A client has begun to ask for the peer."""
+
+    path: int
+
+
+@dataclass(frozen=True, slots=True)
 class PathUp:
     """The link carries traffic from now on."""
 
@@ -71,4 +78,4 @@ class TierChanged:
     after: Tier
 
 
-Event = PathUp | PathDown | PathStatusChanged | PeerMoved | PeerRestarted | PathUnanswered | TierChanged
+Event = PathCalling | PathUp | PathDown | PathStatusChanged | PeerMoved | PeerRestarted | PathUnanswered | TierChanged

@@ -91,6 +91,8 @@ class PathParameters:
     fallback_only: bool = False
     bandwidth: int = 0
     """Weight in the schedule; 0: unknown."""
+    enabled: bool = True
+    """False: it stays authenticated and carries nothing."""
 
 
 class Path:

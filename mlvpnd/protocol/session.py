@@ -40,6 +40,7 @@ from .drops import DropReason
 from .events import (
     DownReason,
     Event,
+    PathCalling,
     PathDown,
     PathStatusChanged,
     PathUnanswered,
@@ -49,7 +50,7 @@ from .events import (
     TierChanged,
 )
 from .gate import Admitted, Gate, Stranger
-from .path import Address, Path, PathInput, PathParameters
+from .path import Address, Path, PathInput, PathParameters, PathStatus
 from .reorder import ReorderBuffer
 from .rtt import sample_ms, stamp
 from .scheduler import WeightedScheduler, effective_weights
@@ -218,6 +219,12 @@ class Session:
         for path in self._paths.values():
             self._announce(path)
 
+    def disconnect(self, number: int, now: float) -> list[bytes]:
+        """Says DISCONNECT on one link; a client asks for the peer again."""
+        self._now = now
+        self._go_down(self._paths[number], DownReason.CLOSED, say_so=True)
+        return self._take_released()
+
     def close(self, now: float) -> None:
         """Says DISCONNECT on every up link; the session ends."""
         self._now = now
@@ -250,7 +257,7 @@ class Session:
     def _filtered(self, packet: bytes) -> Path | None:
         for matcher, number in self._filters:
             path = self._paths.get(number)
-            if path is not None and path.up and matcher.matches(packet):
+            if path is not None and path.up and path.parameters.enabled and matcher.matches(packet):
                 return path
         return None
 
@@ -523,7 +530,8 @@ class Session:
                 if path.next_keepalive_at <= now:
                     self._tick(path)
             elif path.ready and not self._parameters.is_server and path.peer is not None and path.next_auth_at <= now:
-                path.step(PathInput.CALL)
+                if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
+                    self._events.append(PathCalling(path.number))
                 if path.unanswered_auths - path.unanswered_told < UNANSWERED_AUTHS:
                     self._send_auth(path)
                 else:  # here too the AUTH is for the next turn

@@ -9,6 +9,7 @@ from mlvpnd.protocol.drops import DropReason
 from mlvpnd.protocol.events import (
     DownReason,
     Event,
+    PathCalling,
     PathDown,
     PathStatusChanged,
     PathUnanswered,
@@ -79,7 +80,7 @@ def test_a_client_comes_up_by_auth_ok() -> None:
     session.handle_timer(0.0)
     assert hear(session, HandPeer().auth_ok(), 0.05) == []
     assert session.path(0).status is PathStatus.AUTHOK
-    assert link_events(session) == [PathUp(0)]
+    assert link_events(session) == [PathCalling(0), PathUp(0)]
 
 
 @pytest.mark.parametrize("packet_type", [AUTH, KEEPALIVE, DISCONNECT])
@@ -100,7 +101,7 @@ def test_a_client_that_did_not_ask_is_not_answered() -> None:
 def test_a_client_asks_for_another_address_after_some_silence() -> None:
     session = make_session(is_server=False)
     run(session, 0.0, 2 * UNANSWERED_AUTHS + 0.5)
-    assert session.events() == [PathUnanswered(0), PathUnanswered(0)]
+    assert session.events() == [PathCalling(0), PathUnanswered(0), PathUnanswered(0)]
     session.path_ready(0, ELSEWHERE, 10.6)
     session.handle_timer(11.0)
     assert [one.address for one in heard(session)] == [ELSEWHERE]
@@ -110,7 +111,7 @@ def test_no_auth_leaves_with_the_advice_to_try_another_address() -> None:
     """The driver may close the socket then, and the answer would find nobody: it leaves in the next turn."""
     session = make_session(is_server=False)
     run(session, 0.0, UNANSWERED_AUTHS - 0.5)
-    assert session.events() == []
+    assert session.events() == [PathCalling(0)]
     session.transmits()
     session.handle_timer(float(UNANSWERED_AUTHS))
     assert session.events() == [PathUnanswered(0)]

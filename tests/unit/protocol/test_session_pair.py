@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -280,3 +281,30 @@ def test_many_links() -> None:
     sent = pair.transfer(range(256), interval=0.01)
     pair.run(1)
     assert sorted(pair.server.delivered) == sorted(sent)
+
+
+def test_a_link_that_is_not_enabled_stays_up_and_carries_nothing() -> None:
+    pair = SessionPair()
+    pair.connect()
+    session = pair.client.session
+    session.set_parameters(0, dataclasses.replace(session.path(0).parameters, enabled=False))
+    before = session.path(0).packets_sent
+    sent = pair.transfer(range(50))
+    assert session.path(0).packets_sent == before
+    pair.run(10)
+    assert pair.server.delivered == sent
+    assert pair.client.up == [0, 1]
+    session.set_parameters(0, dataclasses.replace(session.path(0).parameters, enabled=True))
+    pair.transfer(range(50, 100))
+    assert session.path(0).packets_sent > before + 20
+
+
+def test_a_disconnected_link_is_asked_for_again() -> None:
+    pair = SessionPair()
+    pair.connect()
+    pair.client.session.disconnect(0, pair.now)
+    pair.drain(pair.client)
+    pair.run(0.1)
+    assert pair.server.up == [1]
+    pair.run(2)
+    assert pair.server.up == pair.client.up == [0, 1]
