@@ -1,0 +1,112 @@
+"""A service on a private bus, and a caller that sees it as any program does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from mlvpnd.bus import lib, names
+from mlvpnd.bus.connection import Connection
+from mlvpnd.bus.message import Kind, Message
+from mlvpnd.bus.service import BusService
+from mlvpnd.control_plane import Operator
+from tests.support.private_bus import PrivateBus
+
+TUNNEL = "/org/mlvpn1/tunnel/mlvpn0"
+DESTINATION = "org.mlvpn1.Tunnel.mlvpn0"
+LIMIT = 10.0
+"""Seconds for anything to happen."""
+
+
+class Caller:
+    """A program on the bus: it calls, and keeps the signals that it is sent."""
+
+    def __init__(self, connection: Connection, signals: list[Message]) -> None:
+        self.connection = connection
+        self.signals = signals
+
+    async def raw(self, path: str, interface: str, member: str, signature: str = "", *body: Any, flags: int = 0) -> Any:
+        """All values of an answer, as they came."""
+        call = Message(
+            kind=Kind.CALL,
+            destination=DESTINATION,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=body,
+            flags=flags,
+        )
+        return await self.connection.call(call, limit=LIMIT)
+
+    async def call(self, path: str, interface: str, member: str, signature: str = "", *body: Any) -> Any:
+        """The one value of an answer without variants, or None."""
+        values = await self.raw(path, interface, member, signature, *body)
+        return lib.plain(values[0]) if values else None
+
+    async def get(self, path: str, interface: str, name: str) -> Any:
+        return await self.call(path, names.PROPERTIES_INTERFACE, "Get", "ss", interface, name)
+
+    async def set(self, path: str, interface: str, name: str, type_: str, value: Any) -> None:
+        body = interface, name, lib.Variant(type_, value)
+        await self.call(path, names.PROPERTIES_INTERFACE, "Set", "ssv", *body)
+
+    async def listen(self, destination: str = DESTINATION) -> None:
+        """Has all signals of the service sent here from now on."""
+        await self.connection.call_bus("AddMatch", "s", f"type='signal',sender='{destination}'")
+
+    def told(self) -> list[tuple[str, str, Any]]:
+        """Path, member and values of the signals so far but the bus's own; forgets them."""
+        mine = [one for one in self.signals if one.sender != names.BUS_NAME]
+        self.signals.clear()
+        return [(one.path, one.member, lib.plain(lib.decode(one))) for one in mine]
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Returns when it happened, within LIMIT."""
+    async with asyncio.timeout(LIMIT):
+        while not happened():  # noqa: ASYNC110  (there is nothing to wait for)
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def caller(bus: PrivateBus) -> AsyncIterator[Caller]:
+    """A program."""
+    signals: list[Message] = []
+    connection = await Connection.open(bus.address, on_signal=signals.append)
+    try:
+        yield Caller(connection, signals)
+    finally:
+        connection.close()
+        await connection.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def running(bus: PrivateBus, operator: Operator, instance: str = "mlvpn0") -> AsyncIterator[BusService]:
+    """A service whose task runs; it need not have its names yet, and may end by itself."""
+    service = BusService(operator, instance, bus.address)
+    task = asyncio.create_task(service.run())
+    try:
+        yield service
+    finally:
+        service.close()
+        async with asyncio.timeout(LIMIT):
+            await task
+
+
+async def owned(one: Caller, name: str = DESTINATION) -> str:
+    """The unique name of who owns `name`, when somebody does."""
+    async with asyncio.timeout(LIMIT):
+        while not (await one.connection.call_bus("NameHasOwner", "s", name))[0]:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    return str((await one.connection.call_bus("GetNameOwner", "s", name))[0])
+
+
+@contextlib.asynccontextmanager
+async def served(bus: PrivateBus, operator: Operator) -> AsyncIterator[Caller]:
+    """A service that has its names, and a caller."""
+    async with running(bus, operator), caller(bus) as one:
+        await owned(one)
+        yield one
