@@ -47,7 +47,9 @@ _LATE_MODULES = (
     "stringprep",
     "tokenize",
     "traceback",
+    "tracemalloc",
     "unicodedata",
+    *({"_suggestions"} & set(sys.builtin_module_names)),  # from Python 3.13 on, for tracebacks of wrong names
 )
 
 

@@ -53,6 +53,10 @@ def test_what_happens_late_needs_no_import() -> None:
         "    {}['a']['b'] + (lambda: 0)()\n"
         "except KeyError:\n"
         "    logging.exception('caught')\n"
+        "try:\n"
+        "    asyncio.slep\n"
+        "except AttributeError:\n"
+        "    logging.exception('caught')\n"
     )
     assert result.returncode == 0
     assert result.stderr.startswith("ERROR caught\nTraceback")
