@@ -14,7 +14,7 @@ from mlvpnd.ctl.model import TunnelView
 
 from . import host
 from .ends import Ends, Resolver, ends_of
-from .files import check_config_file, check_links_of_file, check_status_command
+from .files import check_config_file, check_credential, check_links_of_file, check_status_command
 from .finding import Finding, ok, problem, warning
 from .firewall import Objects, check_firewall, read_ruleset
 from .live import check_interface, check_link, check_reorder, check_unit, unit_state
@@ -68,7 +68,7 @@ def examine_host() -> list[Finding]:
 
 def examine(patient: Patient, tools: Tools) -> list[Finding]:
     """One tunnel."""
-    result = check_config_file(patient.path)
+    result = check_config_file(patient.path, credential=patient.is_instance)
     findings = list(result.findings)
     tunnel, config = patient.tunnel, result.config
     state = tools.unit_state(patient.name) if patient.is_instance else None
@@ -78,6 +78,8 @@ def examine(patient: Patient, tools: Tools) -> list[Finding]:
         findings.append(warning("service", "the tunnel is not running", f"mlvpn -c {patient.path}"))
     if config is None:
         return findings
+    if patient.is_instance:
+        findings += check_credential(patient.name, config)
     findings += check_status_command(config)
     findings += check_links_of_file(config)
     findings += check_interface(config, tools.network, tunnel)

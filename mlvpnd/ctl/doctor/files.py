@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from mlvpnd.helper.files import UnsafeFile, check_script
 
 from .finding import Finding, ok, problem, warning
 
+CREDENTIAL_STORES = tuple(Path(base) / "credstore.encrypted" for base in ("/etc", "/run", "/usr/local/lib", "/usr/lib"))
 _SHOWN_PROBLEMS = 5
 
 
@@ -28,22 +29,24 @@ class FileResult:
     findings: tuple[Finding, ...]
 
 
-def check_config_file(path: Path) -> FileResult:
-    """Whether a start would take the file, and whether every line does what it seems to."""
+def check_config_file(path: Path, *, credential: bool = False) -> FileResult:
+    """Whether a start would take the file, and whether every line does what it seems to.
+
+    `credential`: the password may come as one of systemd's, see `check_credential`.
+    """
     try:
         text = read(str(path))
     except ConfigError as error:
         return FileResult(None, (_unreadable(path, str(error.problems[0].message)),))
     findings: list[Finding] = []
     try:
-        # The password may come as a credential; the daemon tells if there is none.
-        config = parse(text, str(path), require_password=False).config
+        config = parse(text, str(path), require_password=not credential).config
     except ConfigError as error:
         findings += [problem("config", str(one)) for one in error.problems[:_SHOWN_PROBLEMS]]
         findings[-1] = problem("config", findings[-1].text, f"mlvpnctl check-config {path}")
         return FileResult(None, tuple(findings))
     try:
-        remarks = [*parse(text, str(path), strict=True, require_password=False).warnings]
+        remarks = [*parse(text, str(path), strict=True, require_password=not credential).warnings]
     except ConfigError as error:
         remarks = [*error.problems, *error.warnings]
     remarks += filter_problems(config, str(path))
@@ -54,6 +57,18 @@ def check_config_file(path: Path) -> FileResult:
     if not findings:
         findings.append(ok("config", f"{printable(str(path))} is good"))
     return FileResult(config, tuple(findings))
+
+
+def check_credential(name: str, config: Config, stores: Sequence[Path] = CREDENTIAL_STORES) -> Iterator[Finding]:
+    """Whether a tunnel of systemd's has a password from anywhere."""
+    wanted = f"mlvpn.{name}.password"
+    if config.password or any((store / wanted).exists() for store in stores):
+        return
+    yield problem(
+        "password",
+        f"the tunnel {name} has no password, neither in its file nor as a credential",
+        f"systemd-ask-password -n | systemd-creds encrypt --name={wanted} - {stores[0] / wanted}",
+    )
 
 
 def _unreadable(path: Path, reason: str) -> Finding:

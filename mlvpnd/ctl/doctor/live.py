@@ -92,7 +92,7 @@ def check_link(uplink: Uplink, link: LinkView | None, probed: int | None, *, gat
     none did, None: nobody tried. `gateway_dead`: the router of this uplink does not answer.
     """
     name, remote = uplink.ends.link.name, uplink.ends.remote
-    device = uplink.interface.name if uplink.interface is not None else ""
+    device = uplink.interface.name if uplink.interface is not None and uplink.good else ""
     if link is not None and link.up:
         by = f" by {device}" if device else ""
         if link.state == "up":

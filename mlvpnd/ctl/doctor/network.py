@@ -16,6 +16,7 @@ IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
 TABLE_MAIN = 254
+_TABLE_LOCAL = 255
 _IFF_UP = 1
 _IFF_POINTOPOINT = 0x10
 _IFF_LOWER_UP = 0x10000
@@ -72,6 +73,9 @@ class Network(Protocol):
 
     def gateway(self, interface: Interface, version: int) -> IPAddress | None:
         """The router behind an interface, by the default routes of any table."""
+
+    def own_table(self, interface: Interface, version: int) -> int | None:
+        """A table beside the main one whose default route leaves by the interface."""
 
     def rules(self, version: int) -> list[Rule]:
         """The rules by source, in the order of their priority."""
@@ -141,15 +145,22 @@ class KernelNetwork:
                 return ip_address(found)
         return None
 
+    def own_table(self, interface: Interface, version: int) -> int | None:
+        """See `Network`."""
+        for route in self._routes[version]:
+            table = _table(route)
+            leaves = route["dst_len"] == 0 and route.get_attr("RTA_OIF") == interface.index
+            if leaves and table not in (TABLE_MAIN, _TABLE_LOCAL):
+                return table
+        return None
+
     def rules(self, version: int) -> list[Rule]:
         """See `Network`."""
         return [rule for message in self._rules(version) if (rule := _rule(message)) is not None]
 
     def tables(self) -> set[int]:
         """See `Network`."""
-        of_routes = {
-            route.get_attr("RTA_TABLE") or route["table"] for routes in self._routes.values() for route in routes
-        }
+        of_routes = {_table(route) for routes in self._routes.values() for route in routes}
         of_rules = {rule.get_attr("FRA_TABLE") for version in (4, 6) for rule in self._rules(version)}
         return {table for table in of_routes | of_rules if table}
 
@@ -184,6 +195,10 @@ def _interface(link: Any) -> Interface:
         point_to_point=bool(link["flags"] & _IFF_POINTOPOINT),
         loopback=bool(link["flags"] & 8),
     )
+
+
+def _table(route: Any) -> int:
+    return int(route.get_attr("RTA_TABLE") or route["table"])
 
 
 def _route(answer: Any) -> Route:

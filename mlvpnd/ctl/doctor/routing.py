@@ -188,8 +188,11 @@ class RoutingDoctor:
         if ends.local is None:
             # Bound to a device: a route by that device will do, whatever its metric.
             return (f"{ip} route add default {self._by(interface, version)} metric {1000 + interface.index}",)
-        table = rule.table if rule is not None else self._free_table()
-        commands = [f"{ip} route replace default {self._by(interface, version)} table {table}"]
+        there = self._network.own_table(interface, version) if rule is None else None
+        table = rule.table if rule is not None else there or self._free_table()
+        commands = []
+        if there is None:
+            commands.append(f"{ip} route replace default {self._by(interface, version)} table {table}")
         if rule is None:
             commands.append(f"{ip} rule add from {ends.local} lookup {table}")
         return commands

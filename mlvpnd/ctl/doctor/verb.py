@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from .network import KernelNetwork
 
 _STYLE = {Severity.OK: "good", Severity.WARNING: "odd", Severity.PROBLEM: "bad"}
 _WORD_WIDTH = max(len(severity.value) for severity in Severity)
+_INDENT = " " * (_WORD_WIDTH + 4)
 
 
 async def doctor(context: Context, arguments: argparse.Namespace) -> int:
@@ -95,12 +98,16 @@ def _show(groups: Mapping[str, list[Finding]], output: Output) -> None:
         output.json([{"Tunnel": name, **finding.to_json()} for name, group in groups.items() for finding in group])
         return
     lines = []
+    columns = max(60, min(120, shutil.get_terminal_size((100, 24)).columns))
     for name, group in groups.items():
         lines.append(output.styled(("strong", f"tunnel {printable(name)}" if name else "this host")))
         for finding in group:
             if finding.severity is Severity.OK and output.options.quiet:
                 continue
             word = output.styled((_STYLE[finding.severity], f"{finding.severity.value:<{_WORD_WIDTH}}"))
-            lines.append(f"  {word}  {printable(finding.text)}")
-            lines += [f"  {'':{_WORD_WIDTH}}    {printable(command)}" for command in finding.commands]
+            first, *more = textwrap.wrap(printable(finding.text), columns - len(_INDENT), break_on_hyphens=False)
+            lines.append(f"  {word}  {first}")
+            lines += [f"{_INDENT}{line}" for line in more]
+            # Not wrapped: they are to be copied.
+            lines += [f"{_INDENT}  {printable(command)}" for command in finding.commands]
     output.page(lines)
