@@ -52,6 +52,8 @@ def check_mode(section: SectionReader, link: LinkConfig, mode: Mode) -> None:
 
 def check_together(links: Sequence[LinkConfig], mode: Mode | None, report: Report) -> None:
     """Reports what is wrong with the links as a whole."""
+    if not links and not report.failed:
+        report.advise(0, "", "there is no link: nothing will be carried")
     if len(links) > MAX_LINKS:
         report.error(
             links[MAX_LINKS].line, "", f"You have too many tunnels declared: {len(links)} links, at most {MAX_LINKS}"

@@ -133,7 +133,7 @@ GENERAL_KEYS = (
         default="0",
         upstream=False,
     ),
-    Key("control_unix_path", "control_unix_path", Kind.PATH, ReloadEffect.NOT_APPLIED, "a path inside the chroot"),
+    Key("control_unix_path", "control_unix_path", Kind.PATH, ReloadEffect.NOT_APPLIED, "an absolute path"),
     Key("control_bind_host", "control_bind_host", Kind.HOST, ReloadEffect.NOT_APPLIED, "a host name or address"),
     Key(
         "control_bind_port",

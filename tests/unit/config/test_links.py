@@ -108,6 +108,12 @@ def test_number_of_links() -> None:
     assert errors_of(SERVER + many(129)) == ["f:261: You have too many tunnels declared: 129 links, at most 128"]
 
 
+def test_a_file_without_links_is_hardly_meant() -> None:
+    text = SERVER[: SERVER.index("[adsl1]")]
+    assert warnings_of(text) == ["f: there is no link: nothing will be carried"]
+    assert good(text, strict=True).config.links == ()
+
+
 def test_bandwidth_on_some_links_only() -> None:
     text = SERVER + "bandwidth_upload = 100\n[b]\nbindport = 2\n[c]\nbindport = 3\nbandwidth_upload = 0\n"
     assert warnings_of(text) == [
