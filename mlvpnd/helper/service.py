@@ -39,7 +39,8 @@ ROLES: dict[str, Set[type[requests.Request]]] = {"helper": requests.HELPER, "scr
 
 _SO_PEERPIDFD = 77  # asm-generic/socket.h, Linux 6.5; not in Python's socket
 _CREDENTIALS = struct.Struct("iII")
-_CGROUP_ROOT = "/sys/fs/cgroup"
+_CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
+"""Of version 2 and of version 1."""
 
 _log = log.logger("privsep")
 
@@ -96,12 +97,16 @@ def control_groups(pid: int) -> list[str]:
 
 def has_company() -> bool:
     """Whether other processes are in our control group: a script has left them, and they would not outlive us."""
-    for group in control_groups(os.getpid()):
-        try:
-            with open(f"{_CGROUP_ROOT}{group}/cgroup.procs") as file:
-                return any(int(line) != os.getpid() for line in file)
-        except OSError:
-            continue
+    mine = os.getpid()
+    for group in control_groups(mine):
+        for root in _CGROUP_ROOTS:
+            try:
+                with open(f"{root}{group}/cgroup.procs") as file:
+                    processes = {int(line) for line in file}
+            except OSError:
+                continue
+            if mine in processes and len(processes) > 1:  # else it is a group of that name in the other tree
+                return True
     return False
 
 

@@ -107,6 +107,7 @@ class Harness:
 def harness(tmp_path: Path, config_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     harness = Harness(tmp_path, config_path)
     monkeypatch.setattr(service, "control_groups", lambda _pid: harness.groups)
+    monkeypatch.setattr(service, "has_company", lambda: False)
     monkeypatch.setattr(systemd, "send", harness.said.append)
     with harness.listening:
         yield harness
@@ -260,8 +261,10 @@ def test_scripts_keep_the_company_of_what_they_left(harness: Harness, monkeypatc
 
 
 def test_company(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(service, "_CGROUP_ROOT", str(tmp_path))
-    monkeypatch.setattr(service, "control_groups", lambda _pid: ["/none", "/unit"])
+    monkeypatch.setattr(service, "_CGROUP_ROOTS", (str(tmp_path / "none"), str(tmp_path)))
+    monkeypatch.setattr(service, "control_groups", lambda _pid: ["/none", "/other", "/unit"])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "cgroup.procs").write_text("1\n2\n")
     (tmp_path / "unit").mkdir()
     processes = tmp_path / "unit" / "cgroup.procs"
     assert not service.has_company()
@@ -429,7 +432,8 @@ def test_started_by_a_socket(role: str, tmp_path: Path) -> None:
         import pwd, sys
         from mlvpnd.helper import service
         service.USER = {pwd.getpwuid(os.geteuid()).pw_name!r}
-        service.IDLE_TIME = service.Service.__init__.__kwdefaults__["idle_time"] = 0.3
+        service.has_company = lambda: False  # the test's control group is not a unit's
+        service.Service.__init__.__kwdefaults__["idle_time"] = 0.3
         sys.exit(service.main(["--instance", "home"]))
         """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
