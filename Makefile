@@ -40,6 +40,7 @@ check: build
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit/test_layout.py
 
 test: build check
 	$(BIN)/python -m pytest
