@@ -81,9 +81,7 @@ class Authorizer:
             ],
         )
         try:
-            await self._connection.call_bus("StartServiceByName", "su", names.POLKIT_NAME, 0)
-            # An answer counts only from polkit itself.
-            (polkit,) = await self._connection.call_bus("GetNameOwner", "s", names.POLKIT_NAME)
+            polkit = await self._find_polkit()
             ((authorized, challenge, _details),) = await self._connection.call(
                 question, answerer=polkit, limit=POLKIT_LIMIT
             )
@@ -92,3 +90,12 @@ class Authorizer:
         except (BusError, ValueError) as error:
             raise BusError(errors.ACCESS_DENIED, f"not authorized for {action}: polkit: {error}") from error
         return bool(authorized), bool(challenge)
+
+    async def _find_polkit(self) -> str:
+        """The unique name of polkit, started where it must be: an answer counts only from itself."""
+        try:
+            (owner,) = await self._connection.call_bus("GetNameOwner", "s", names.POLKIT_NAME)
+        except BusError:
+            await self._connection.call_bus("StartServiceByName", "su", names.POLKIT_NAME, 0)
+            (owner,) = await self._connection.call_bus("GetNameOwner", "s", names.POLKIT_NAME)
+        return str(owner)
