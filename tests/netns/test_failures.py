@@ -6,12 +6,10 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from tests.support.daemons import Daemon, process_title
+from tests.support.daemons import Daemon, process_name, process_title
 from tests.support.lab import SERVER_IPV4, Direction, Host, Lab, Line, wait_until
 from tests.support.traffic import TcpTransfer, UdpStream, ping, wait_for_answer
 from tests.support.tunnels import (
@@ -30,18 +28,14 @@ pytestmark = pytest.mark.netns
 LINES = [Line(rate=20, delay=5), Line(rate=20, delay=10)]
 
 
-def sent(daemon: Daemon, link: str) -> int:
-    return int(daemon.links()[link]["sentbytes"])
-
-
 # The interface.
 
 
 @pytest.mark.parametrize("scripted", [False, True])
 def test_an_interface_that_is_deleted_comes_back(scripted: bool) -> None:
     with Lab(LINES) as lab, running_tunnel(lab, TunnelSpec(scripted=scripted)) as tunnel:
-        stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=4, rate=100)
-        for host in (lab.client, lab.server, lab.client):
+        stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=2.5, rate=100)
+        for host in (lab.client, lab.server):
             time.sleep(0.3)
             host.ip("link del mlvpn0")
             assert wait_for_answer(lab.client, SERVER_INNER_IPV4, 5) < 2
@@ -75,8 +69,8 @@ def test_an_interface_that_is_taken_down_and_up() -> None:
 
 def test_an_end_that_is_suspended_and_wakes_up() -> None:
     with Lab(LINES) as lab, running_tunnel(lab) as tunnel:
-        stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=13, rate=50)
-        for daemon, seconds in ((tunnel.client, 8), (tunnel.server, 3)):
+        stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=11.5, rate=50)
+        for daemon, seconds in ((tunnel.client, 8), (tunnel.server, 2.5)):
             pids = (daemon.pid, daemon.child_pid)
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
@@ -93,9 +87,9 @@ def test_an_end_that_is_suspended_and_wakes_up() -> None:
 
 def test_a_route_that_is_refused_for_a_while() -> None:
     with Lab(LINES) as lab, running_tunnel(lab) as tunnel:
-        for kind in ("unreachable", "prohibit", "blackhole"):
+        for kind in ("prohibit", "blackhole"):
             lab.client.ip(f"route add {kind} {SERVER_IPV4} table 101")
-            time.sleep(3)
+            time.sleep(2.5)
             # The other link carries everything.
             assert ping(lab.client, SERVER_INNER_IPV4, count=10, interval=0.02).received == 10, kind
             lab.client.ip(f"route del {kind} {SERVER_IPV4} table 101")
@@ -131,8 +125,124 @@ def test_a_line_that_takes_less_than_is_sent() -> None:
         lab.server.run(
             "tc", "qdisc", "add", "dev", "wan1", "root", "tbf", "rate", "2mbit", "burst", "4k", "latency", "10s"
         )
-        transfer = TcpTransfer(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=4, congestion="cubic")
+        transfer = TcpTransfer(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=3, congestion="cubic")
         result = transfer.wait()
         assert result.verified, result.error
         assert wait_for_answer(lab.client, SERVER_INNER_IPV4, 5) < 2
         assert all(link["disconnects"] == 0 for link in tunnel.server.links().values())
+
+
+# Bad lines.
+
+
+def carries(lab: Lab, daemon: Daemon) -> set[str]:
+    """The links over which a burst of the client's leaves."""
+    before = daemon.links()
+    ping(lab.client, SERVER_INNER_IPV4, count=20, size=1000, interval=0.01)
+    after = daemon.links()
+    return {name for name in after if after[name]["sentbytes"] - before[name]["sentbytes"] > 4000}
+
+
+def test_a_link_of_the_last_resort_and_a_lossy_one() -> None:
+    spec = TunnelSpec(general={"loss_tolerence": 15}, links={"link3": {"fallback_only": 1}})
+    with Lab([*LINES, Line(rate=20)]) as lab, running_tunnel(lab, spec) as tunnel:
+        client, lossy = tunnel.client, lab.line(1)
+        assert carries(lab, client) == {"link1", "link2"}
+        # What the client loses on its way in, as nothing else is known in v1, keeps it from sending there.
+        stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=9, rate=200)
+        lossy.set(Direction.TO_CLIENT, loss=0.4)
+        client.wait_links("lossy link", "link1", timeout=5)
+        assert re.search(r"link1 packet loss reached threashold: \d+%/15%", client.log())
+        assert wait_until(lambda: process_title(client.child_pid) == "mlvpn: client @link3 @link2 ~link1", 1)
+        assert carries(lab, client) == {"link2"}
+        assert tunnel.server.links()["link1"]["status"] == "connected"
+        # No link that is well is left but the one for that case.
+        position = len(client.log())
+        lab.line(2).set(up=False)
+        client.wait_for_log("all tunnels are down, lossy or too slow, switch fallback mode", since=position, timeout=4)
+        assert carries(lab, client) == {"link3"}
+        assert wait_until(lambda: process_title(client.child_pid) == "mlvpn: client @link3 !link2 ~link1", 1)
+        # They come back, and it is left.
+        position = len(client.log())
+        lossy.set(Direction.TO_CLIENT, loss=0)
+        client.wait_for_log("link1 packet loss acceptable again", since=position, timeout=4)
+        client.wait_for_log("normal links carry the traffic again", since=position, timeout=1)
+        assert carries(lab, client) == {"link1"}
+        lab.line(2).set(up=True)
+        tunnel.wait_up()
+        assert carries(lab, client) == {"link1", "link2"}
+        assert stream.wait().duplicates == 0
+
+
+# Sizes.
+
+
+def fragments(host: Host) -> int:
+    """Fragments that a host has made so far."""
+    header, values = (line.split() for line in host.run("grep", "^Ip:", "/proc/net/snmp").splitlines())
+    ipv6 = host.run("grep", "^Ip6FragCreates", "/proc/net/snmp6").split()[1]
+    return int(values[header.index("FragCreates")]) + int(ipv6)
+
+
+SIZES = {
+    "tun over IPv4": (TunnelSpec(), 1428),
+    "tap over IPv4": (TunnelSpec(general={"tuntap": "tap"}), 1414),
+    "tun over IPv6": (TunnelSpec(ipv6_outside=True), 1408),
+    "tap over IPv6, status command": (TunnelSpec(general={"tuntap": "tap"}, ipv6_outside=True, scripted=True), 1394),
+}
+
+
+@pytest.mark.parametrize(("spec", "mtu"), SIZES.values(), ids=SIZES.keys())
+def test_an_unset_mtu_is_the_largest_that_fits(spec: TunnelSpec, mtu: int) -> None:
+    def real_mtu(host: Host) -> str:
+        return host.run("cat", "/sys/class/net/mlvpn0/mtu").strip()
+
+    with Lab(LINES) as lab:
+        tunnel = Tunnel(lab, spec)
+        # A server that is told no address learns its peers' family from them.
+        wildcard: dict[str, Keys] = {"link1": {"bindhost": None}, "link2": {"bindhost": None}}
+        tunnel.server.write_config(tunnel.config("server", links=wildcard))
+        tunnel.start()
+        for daemon in (tunnel.client, tunnel.server):
+            assert wait_until(lambda: real_mtu(daemon.host) == str(mtu), 3), real_mtu(daemon.host)  # noqa: B023
+            assert wait_until(lambda: daemon.status()["tuntap"]["mtu"] == mtu, 1)  # noqa: B023
+        for host, address in ((lab.client, SERVER_INNER_IPV4), (lab.server, CLIENT_INNER_IPV4)):
+            before = fragments(lab.client), fragments(lab.server)
+            words = ("ping", "-q", "-M", "do", "-i", "0.02", address)
+            assert " 0% packet loss" in host.run(*words, "-c", "4", "-W", "2", "-s", str(mtu - 28))
+            assert (fragments(lab.client), fragments(lab.server)) == before
+            assert "100% packet loss" in host.run(*words, "-c", "1", "-W", "0.1", "-s", str(mtu - 27), check=False)
+        # It stays so, whatever is read again.
+        for daemon in (tunnel.client, tunnel.server):
+            daemon.reload()
+        time.sleep(0.5)
+        assert {real_mtu(lab.client), real_mtu(lab.server)} == {str(mtu)}
+        tunnel.stop()
+
+
+# Titles.
+
+
+def test_titles_by_option() -> None:
+    with Lab(LINES) as lab:
+        tunnel = Tunnel(lab, TunnelSpec())
+        daemons = [
+            Daemon(
+                lab.client, lab.directory, name, tunnel.config("client", general={"interface_name": name}), options=more
+            )
+            for name, more in (("plain", ()), ("natural", ("--natural-title",)), ("named", ("-n", "a b")))
+        ]
+        for daemon in daemons:
+            daemon.start()
+        for daemon in daemons:
+            daemon.wait_for_log("link2 bind to")
+        plain, natural, named = daemons
+        assert wait_until(lambda: process_title(plain.child_pid) == "mlvpn: plain !link2 !link1", 2)
+        assert process_title(plain.pid) == "mlvpn: plain [priv]"
+        assert wait_until(lambda: process_title(named.child_pid) == "mlvpn: a b !link2 !link1", 2)
+        assert process_title(named.pid) == "mlvpn: a b [priv]"
+        for pid in (natural.pid, natural.child_pid):
+            assert f"-c {natural.config_path}" in process_title(pid)
+        for daemon in daemons:
+            assert {process_name(pid) for pid in (daemon.pid, daemon.child_pid)} == {"mlvpn"}
+            daemon.stop()

@@ -122,7 +122,7 @@ def test_a_changed_link_restarts_alone() -> None:
 
 def test_the_password_the_buffer_the_filters_and_the_interface_change() -> None:
     with Lab(LINES) as lab, running_tunnel(lab) as tunnel:
-        stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=5, rate=200)
+        stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=4, rate=200)
         reload(tunnel, general={"password": "another one"})
         for daemon in (tunnel.server, tunnel.client):
             assert "new password set" in daemon.log()
@@ -234,7 +234,7 @@ def test_client_and_server_change_roles() -> None:
 def test_signals() -> None:
     with Lab(LINES) as lab, running_tunnel(lab) as tunnel:
         client = tunnel.client
-        stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=5, rate=200)
+        stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=4, rate=200)
 
         def reloads_after(*pids: int) -> int:
             position = len(client.log())
@@ -255,7 +255,7 @@ def test_signals() -> None:
         assert disconnects(tunnel) == {"link1": 0, "link2": 0}
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
+@pytest.mark.parametrize("delay", [0.0, 0.2, 0.4])
 def test_a_reload_while_it_starts(delay: float) -> None:
     def is_ready(pid: int) -> bool:
         return bool(int(process_status(pid)["SigBlk"], 16) >> (signal.SIGHUP - 1) & 1)
