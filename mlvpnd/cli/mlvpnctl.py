@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlvpnd import __version__
-from mlvpnd.ctl.errors import FAILED, WRONG_USAGE, CtlError
+from mlvpnd.ctl.errors import DONE, FAILED, WRONG_USAGE, CtlError
 
 if TYPE_CHECKING:
     from mlvpnd.ctl.verbs import Context, Verb
 
 _JSON_MODES = ("pretty", "short", "off")
 _LOG_LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
-_WITHOUT_BUS = ("check-config", "log")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,25 +25,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns 0 done, 1 failed, 2 wrong usage, 3 tunnel not running, 4 no such tunnel or link, 5 not allowed.
     """
-    try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
-    except SystemExit as end:
-        return WRONG_USAGE if end.code else 0
     for stream in (sys.stdout, sys.stderr):
         # A name may have letters that the terminal has not.
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        return run(arguments)
-    except CtlError as error:
-        print(f"mlvpnctl: {error}", file=sys.stderr)
-        return error.exit_code
+        code = _main(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
     except BrokenPipeError:
         # Who reads has seen enough; the interpreter shall not try to write the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    return code
+
+
+def _main(argv: Sequence[str]) -> int:
+    try:
+        return run(parse(argv))
+    except SystemExit as end:
+        return WRONG_USAGE if end.code else DONE
+    except CtlError as error:
+        print(f"mlvpnctl: {error}", file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
-        return 0 if arguments.verb == "monitor" else FAILED
+        return FAILED
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,10 +63,14 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             return await _verb(arguments.verb)(context, arguments)
         finally:
-            if context.bus is not None:
-                context.bus.close()
+            context.bus.close()
 
-    return asyncio.run(run_verb())
+    try:
+        return asyncio.run(run_verb())
+    except KeyboardInterrupt:
+        if arguments.verb == "monitor":
+            return DONE  # the only way to end it
+        raise
 
 
 def _verb(word: str) -> Verb:

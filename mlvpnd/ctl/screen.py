@@ -62,6 +62,7 @@ def run(top: Top, poll: Callable[[Callable[[], None]], Coroutine[None, None, Non
     except KeyboardInterrupt:
         pass
     finally:
+        task.remove_done_callback(ended)
         loop.run_until_complete(_end_tasks(loop))
         loop.close()
     if failure:

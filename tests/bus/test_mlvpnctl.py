@@ -267,7 +267,7 @@ def test_the_live_screen(bus: PrivateBus) -> None:
             async with tunnel(bus, operator):
                 await terminal.until("adsl-2       down")
             terminal.type("q")
-            assert await terminal.wait() == 0
+            assert await terminal.wait() == 0, "\n".join(terminal.lines)
             assert "Traceback" not in terminal.output.decode(errors="replace")
 
     asyncio.run(scenario())

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlvpnd.cli import mlvpnctl
+from mlvpnd.ctl import output, verbs
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def test_options_stand_before_and_after_the_verb() -> None:
+    before = mlvpnctl.parse(["--json=short", "-q", "--no-legend", "links", "a"])
+    after = mlvpnctl.parse(["links", "--no-legend", "a", "--json", "short", "--quiet"])
+    assert before == after
+    assert (before.json, before.quiet, before.legend, before.pager, before.ask_password) == (
+        "short",
+        True,
+        False,
+        True,
+        True,
+    )
+    both = mlvpnctl.parse(["--json=short", "links", "--no-pager"])
+    assert (both.json, both.pager) == ("short", False)
+
+
+def test_without_a_verb() -> None:
+    assert mlvpnctl.parse([]).verb == mlvpnctl.parse(["--no-legend"]).verb == "list"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["explode"],
+        ["--json=xml"],
+        ["--js=short"],
+        ["reload"],
+        ["link", "a", "b"],
+        ["link", "a", "b", "c"],
+        ["log-level", "a", "loud"],
+        ["top", "-n", "0"],
+        ["top", "-d", "0"],
+        ["show"],
+        ["check-config"],
+        ["list", "a"],
+    ],
+)
+def test_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert mlvpnctl.main(argv) == 2
+    assert "usage: mlvpnctl" in capsys.readouterr().err
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert mlvpnctl.main(["--version"]) == 0
+    assert mlvpnctl.main(["--help"]) == 0
+    assert capsys.readouterr().out.startswith("mlvpnctl ")
+
+
+def test_top_in_print() -> None:
+    assert mlvpnctl.parse(["top"]).samples is None
+    assert mlvpnctl.parse(["top", "--once"]).samples == 1
+    assert mlvpnctl.parse(["top", "-n", "5"]).samples == 5
+    assert mlvpnctl.parse(["top", "--json=short"]).samples == 1
+
+
+def test_check_config_needs_no_bus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")
+    path = tmp_path / "-t.conf"
+    path.touch(mode=0o600)
+    path.write_text("[general]\nmode = server\npassword = x\n[a]\nbindport = 1\n")
+    monkeypatch.chdir(tmp_path)
+    assert mlvpnctl.main(["check-config", "--", "-t.conf"]) == 0
+    assert "-t.conf: ok, 1 link" in capsys.readouterr().out
+    path.write_text("[general]\n")
+    assert mlvpnctl.main(["check-config", str(path)]) == 1
+    assert f"{path}:1:" in capsys.readouterr().err
+
+
+def test_words_that_stand_twice() -> None:
+    """The command line has them without importing what uses them."""
+    assert mlvpnctl._JSON_MODES == output.JSON_MODES
+    assert mlvpnctl._LOG_LEVELS == verbs.LOG_LEVELS
+
+
+def test_completion_and_manual_name_every_verb_and_option() -> None:
+    parser = mlvpnctl._parser()
+    (actions,) = [action for action in parser._actions if action.dest == "verb"]
+    choices = actions.choices
+    assert isinstance(choices, dict)
+    completion = (PROJECT / "debian" / "mlvpnctl.bash-completion").read_text()
+    manual = (PROJECT / "man" / "mlvpnctl.1.scd").read_text()
+    listed = re.search(r"verbs='([^']*)'", completion)
+    assert listed is not None
+    assert set(listed[1].split()) == set(choices)
+    for verb, of_verb in choices.items():
+        assert f"\n*{verb}*" in manual
+        for action in of_verb._actions:
+            for option in action.option_strings:
+                assert re.search(rf"{option}\b", completion), option
+                assert f"*{option}" in manual, option
+
+
+def test_only_what_is_needed_is_imported() -> None:
+    code = (
+        "import sys; from mlvpnd.cli import mlvpnctl; mlvpnctl.main(['list']);"
+        "print([name for name in ('urwid', 'pyroute2', 'nacl', 'gi', 'mlvpnd.protocol', 'mlvpnd.ctl.doctor')"
+        " if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
+    assert "the system bus cannot be reached" in done.stderr
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    command = f"{sys.executable} -m mlvpnd.cli.mlvpnctl --help | head -c 0"
+    done = subprocess.run(["bash", "-c", command], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from mlvpnd.ctl.errors import CtlError, NotAllowed, NotFound, NotRunning, TunnelGone, Unreachable
+from mlvpnd.ctl.model import ManagedObjects
+from mlvpnd.ctl.source import Source
+
+from .test_private_socket import served_socket
+
+
+class FakeBus:
+    """`source.Bus`, of tunnels by name."""
+
+    def __init__(self, *tunnels: str, error: CtlError | None = None) -> None:
+        self.tunnels = list(tunnels)
+        self.error = error
+        self.gone: set[str] = set()
+        """Listed, but no longer there when asked."""
+
+    async def instances(self) -> list[str]:
+        if self.error is not None:
+            raise self.error
+        return [f"bus.{name}" for name in self.tunnels]
+
+    def bus_name(self, tunnel: str) -> str:
+        return f"bus.{tunnel}"
+
+    async def objects(self, bus_name: str) -> ManagedObjects:
+        if self.error is not None:
+            raise self.error
+        name = bus_name.removeprefix("bus.")
+        if name not in self.tunnels or name in self.gone:
+            raise TunnelGone(name)
+        return {"/t": {"org.mlvpn1.Tunnel": {"Name": name, "State": "up", "Links": []}}}
+
+    async def describe(self, tunnel: str) -> Mapping[str, object]:
+        await self.objects(f"bus.{tunnel}")
+        return {"Name": tunnel, "Tier": "normal", "Links": [{"Name": "a", "Reason": "timeout"}]}
+
+
+@pytest.fixture
+def directories(tmp_path: Path) -> tuple[Path, Path]:
+    runtime, config = tmp_path / "run", tmp_path / "etc"
+    runtime.mkdir()
+    config.mkdir()
+    (config / "stopped.conf").touch()
+    return runtime, config
+
+
+def source(bus: FakeBus, directories: tuple[Path, Path]) -> Source:
+    return Source(bus, runtime=directories[0], config=directories[1])
+
+
+DOWN = Unreachable("the system bus cannot be reached")
+
+
+def test_all_by_the_bus(directories: tuple[Path, Path]) -> None:
+    bus = FakeBus("b", "a", "c")
+    bus.gone = {"c"}
+    found = asyncio.run(source(bus, directories).all())
+    assert [view.name for view in found] == ["a", "b"]
+
+
+def test_one_by_the_bus(directories: tuple[Path, Path]) -> None:
+    tunnels = source(FakeBus("a"), directories)
+    assert asyncio.run(tunnels.one("a")).text("State") == "up"
+    assert asyncio.run(tunnels.full("a")).links[0].text("Reason") == "timeout"
+
+
+@pytest.mark.parametrize("bus", [FakeBus("a"), FakeBus(error=DOWN)], ids=["bus", "no bus"])
+def test_not_running_and_not_there(bus: FakeBus, directories: tuple[Path, Path]) -> None:
+    tunnels = source(bus, directories)
+    with pytest.raises(NotRunning, match="systemctl start mlvpn@stopped"):
+        asyncio.run(tunnels.one("stopped"))
+    with pytest.raises(NotFound, match="no such tunnel"):
+        asyncio.run(tunnels.full("absent"))
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "a/b", "a b", "ü", "a\n"])
+def test_what_is_no_name(name: str, directories: tuple[Path, Path]) -> None:
+    with pytest.raises(NotFound, match="not a tunnel's name"):
+        asyncio.run(source(FakeBus(), directories).one(name))
+
+
+def test_other_failures_are_told_as_they_are(directories: tuple[Path, Path]) -> None:
+    with pytest.raises(NotAllowed, match="no"):
+        asyncio.run(source(FakeBus(error=NotAllowed("no")), directories).one("stopped"))
+
+
+def test_the_private_socket_where_the_bus_is_down(directories: tuple[Path, Path]) -> None:
+    async def scenario() -> None:
+        tunnels = source(FakeBus(error=DOWN), directories)
+        with pytest.raises(Unreachable, match="the system bus cannot be reached"):
+            await tunnels.all()
+        (directories[0] / "dead").mkdir()
+        (directories[0] / "dead" / "private.sock").touch()
+        with pytest.raises(Unreachable, match=r"dead/private\.sock: Connection refused"):
+            await tunnels.all()
+        answer = '{"tunnel": "mlvpn0", "tier": "normal", "tunnels": [{"name": "a", "status": "connected"}]}\n'
+        async with served_socket(directories[0] / "mlvpn0", {"status": answer}):
+            assert [view.name for view in await tunnels.all()] == ["mlvpn0"]
+            view = await tunnels.one("mlvpn0")
+            assert (view.text("State"), view.links[0].state) == ("up", "up")
+            # Also where there is a bus, but the tunnel could not get its name.
+            assert (await source(FakeBus("other"), directories).full("mlvpn0")).name == "mlvpn0"
+
+    asyncio.run(scenario())
