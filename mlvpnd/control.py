@@ -21,9 +21,11 @@ import email.utils
 import functools
 import json
 import logging
+import os
 import re
 import socket
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -51,6 +53,7 @@ RETRY_ACCEPT = 1.0
 """Seconds without a new client after the system refused one, for want of descriptors."""
 
 _BACKLOG = 16
+_CREDENTIALS = struct.Struct("iII")  # struct ucred
 _ACCEPTS_PER_TURN = 4
 _RECEIVE_SIZE = 4096
 _SEND_SIZE = 16384
@@ -69,12 +72,15 @@ _RENDERERS: dict[str, tuple[str, Callable[[TunnelStatus], str]]] = {
 
 _log = log.logger("control")
 
+_DENIED = json.dumps({"error": "only root and the daemon's user may do that", "denied": True}) + "\n"
+
 
 class ControlServer:
     """Serves one tunnel's status.
 
     `unix_socket` is bound and listening, and the server's from now on; `addresses` are (family, socket address)
     pairs to listen on for HTTP. An address that cannot be bound is a warning in the log and no more.
+    `reload` serves the command of that name, as text on the unix socket only, and only for root and our own user.
     """
 
     def __init__(
@@ -83,9 +89,11 @@ class ControlServer:
         unix_socket: socket.socket | None = None,
         addresses: Sequence[tuple[int, Any]] = (),
         *,
+        reload: Callable[[], Awaitable[str]] | None = None,
         idle_limit: float = IDLE_LIMIT,
     ) -> None:
         self._snapshot = snapshot
+        self._reload = reload
         self._unix_socket = unix_socket
         self._addresses = addresses
         self._idle_limit = idle_limit
@@ -209,6 +217,9 @@ class ControlServer:
         if command == "quit":
             await client.send(_BYE)
             return False
+        if command == "reload" and self._reload is not None:
+            await client.send((await self._reload() if client.trusted else _DENIED).encode())
+            return True
         await self._answer(client, lambda: self._render(command)[1].encode())
         return True
 
@@ -281,6 +292,15 @@ class _Client:
         self.number = connection.fileno()
         self.active_at = self._loop.time()
         """When it last sent something or took something."""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether a process of root or of our own user is at the other end."""
+        if self._connection.family != socket.AF_UNIX:
+            return False
+        size = _CREDENTIALS.size
+        _, uid, _ = _CREDENTIALS.unpack(self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+        return uid in (0, os.geteuid())
 
     @property
     def silent(self) -> bool:

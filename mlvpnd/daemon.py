@@ -7,23 +7,41 @@ end of a socket; it opens no path and starts no program.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import gc
+import json
 import logging
+import os
 import signal
 import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from . import config as configuration
-from . import log, proctitle, resolve, snapshot, status
-from .config.model import Config
+from . import log, log_setup, proctitle, resolve, snapshot, status, systemd
+from .adoption import Sockets
+from .config.model import Config, DeviceKind
 from .config.problems import ConfigError
 from .control import ControlServer
+from .control_plane import Notice, Reloaded
 from .errors import MlvpndError
 from .helper.client import HelperClient
+from .instance import RUNTIME_DIRECTORY
+from .journal import fields
+from .keeper import Keeper
 from .net import bpf
+from .net.interface import interface_of, matches
 from .net.tun import TunDevice
 from .options import Options
+from .reports import Reports
+from .service import PRIVATE_SOCKET, Service, ServiceHelper, listen
+from .systemd import Notifier
 from .tasks import watched
 from .tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from .bus.service import BusService
 
 RELOAD_DELAY = 0.1
 """Seconds in which several SIGHUPs are one: `pkill -HUP mlvpn` signals both processes, and one tells the other."""
@@ -43,32 +61,42 @@ def preload() -> None:
     "localhost".encode("idna")
 
 
-def run(options: Options, helper: HelperClient) -> int:
+def run(options: Options, helper: HelperClient, service: Service | None = None) -> int:
     """Runs the tunnel to its end; returns the exit code: 0 after a clean stop, 1 after a fatal error.
 
-    The log is set up already: in the chroot there is no /dev/log to be found.
+    The log is set up already: in the chroot there is no /dev/log to be found. `service` is what systemd gave.
     """
     handlers = logging.getLogger(log.ROOT).handlers
     syslog = next((handler for handler in handlers if isinstance(handler, log.SyslogHandler)), None)
     try:
         with asyncio.Runner() as runner:
-            return runner.run(Daemon(options, helper, syslog).run())
+            return runner.run(Daemon(options, helper, syslog, service).run())
     except MlvpndError as error:
         _log.critical("%s", error)
         return 1
 
 
 class Daemon:
-    """One run of the daemon."""
+    """One run of the daemon; the `control_plane.Operator` of its faces."""
 
-    def __init__(self, options: Options, helper: HelperClient, syslog: log.SyslogHandler | None) -> None:
+    def __init__(
+        self,
+        options: Options,
+        helper: HelperClient,
+        syslog: log.SyslogHandler | None,
+        service: Service | None = None,
+    ) -> None:
         self._options = options
         self._helper = helper
         self._syslog = syslog
+        self._service = service
+        self._notifier = service.notifier if service is not None else Notifier(None)
+        self._reports = Reports()
         self._stopping = asyncio.Event()
         self._exit_code = 0
         self._reload_due: asyncio.TimerHandle | None = None
         self._reloading: asyncio.Task[None] | None = None
+        self._one_reload = asyncio.Lock()
         self._tunnel: Tunnel | None = None
         self._started = asyncio.Event()
 
@@ -80,25 +108,127 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._hup)
         self._helper.on_closed(lambda: self._stop("Privileged process died", 1))
         self._keep_syslog()
+        self._notifier.start_watchdog()
         config = await self._read_config()
-        opened = await self._helper.open_tun()
-        _log.info("created interface `%s'", opened.name)
-        tunnel = self._tunnel = Tunnel(config, self._helper, TunDevice(opened.fd), opened.name, opened.mtu)
+        tunnel = self._tunnel = await self._make_tunnel(config)
         await tunnel.configure_interface()
         tunnel.start()
         self._started.set()
         # Its name may take long to look up, and the links have no need of it.
         control = watched(loop.create_task(self._serve_control(config), name="control"))
         titles = watched(loop.create_task(self._keep_title(tunnel), name="title"))
+        bus = self._start_bus()
+        self._notifier.ready(self._links_text())
         gc.freeze()  # what lives from the start to the end need not be looked through again and again
         try:
             await self._stopping.wait()
         finally:
+            self._notifier.stopping()
+            restarting = await self._is_restart()
             titles.cancel()
             control.cancel()
             await asyncio.wait([control])
-            await tunnel.stop(STOP_LIMIT)
+            await tunnel.stop(STOP_LIMIT, restarting=restarting)
+            if bus is not None:
+                bus.close()
         return self._exit_code
+
+    async def _make_tunnel(self, config: Config) -> Tunnel:
+        service = self._service
+        if service is None:
+            opened = await self._helper.open_tun()
+            _log.info("created interface `%s'", opened.name)
+            return Tunnel(config, self._helper, TunDevice(opened.fd), opened.name, opened.mtu, reports=self._reports)
+        keeper = Keeper(service)
+        kept = self._kept_tun(service, config)
+        if kept is None:
+            opened = await self._helper.open_tun()
+            _log.info("created interface `%s'", opened.name)
+            descriptor, name, mtu = opened.fd, opened.name, opened.mtu
+            keeper.store(systemd.TUN, descriptor)
+        else:
+            descriptor, name = kept
+            mtu = 0  # configure_interface tells
+        sockets = Sockets(service, keeper)
+        service.close_rest()
+        device = TunDevice(descriptor)
+        return Tunnel(config, self._helper, device, name, mtu, reports=self._reports, keeper=keeper, sockets=sockets)
+
+    def _kept_tun(self, service: Service, config: Config) -> tuple[int, str] | None:
+        """The interface that systemd kept, if it is still there and still what the file asks for."""
+        descriptor = service.take(systemd.TUN)
+        if descriptor is None:
+            return None
+        try:
+            name, is_tap = interface_of(descriptor)
+        except OSError:
+            name, is_tap = "", False
+        if matches(config.interface_name, name) and is_tap == (config.tuntap is DeviceKind.TAP):
+            _log.info("interface `%s' kept from the process before", name)
+            return descriptor, name
+        os.close(descriptor)
+        service.notifier.forget(systemd.TUN)
+        return None
+
+    # What an operator asks.
+
+    def snapshot(self) -> status.TunnelStatus:
+        """Everything as it is now."""
+        return snapshot.take(self._running(), self._options)
+
+    def subscribe(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
+        """Has `listener` told of changes."""
+        return self._reports.subscribe(listener)
+
+    def reconnect(self, link: str) -> None:
+        """Drops a link and authenticates it again."""
+        self._running().reconnect(link)
+
+    def set_enabled(self, link: str, *, enabled: bool) -> None:
+        """Takes a link out of use, or back in."""
+        self._running().set_enabled(link, enabled=enabled)
+
+    def set_bandwidth_upload(self, link: str, bandwidth: int) -> None:
+        """Sets a link's weight."""
+        self._running().set_bandwidth_upload(link, bandwidth)
+
+    def log_target(self) -> str:
+        """Where lines go."""
+        return log_setup.target()
+
+    def set_log_target(self, target: str) -> None:
+        """Sends lines to the journal or to standard error."""
+        log_setup.set_target(target)
+
+    def _running(self) -> Tunnel:
+        if self._tunnel is None:
+            raise MlvpndError("the tunnel is not open yet")
+        return self._tunnel
+
+    async def reload(self) -> None:
+        """Reads the file again and applies it, one after the other; raises what is wrong, and nothing changes."""
+        async with self._one_reload:
+            await self._started.wait()
+            self._notifier.reloading()
+            try:
+                config = await self._read_config()
+                if not self._stopping.is_set():
+                    self._running().apply(config)
+            except MlvpndError as error:
+                self._reload_failed(error)
+                raise
+            else:
+                _config_log.info("configuration reloaded", extra=fields("reloaded"))
+                self._reports.tell(Reloaded(ok=True))
+            finally:
+                self._notifier.ready(self._links_text())
+
+    def _reload_failed(self, error: MlvpndError) -> None:
+        problems = error.problems if isinstance(error, ConfigError) else (error,)
+        for problem in problems:
+            _config_log.error("%s", problem)
+        _config_log.warning("reload failed", extra=fields("reload-failed", problem=error))
+        self._reports.tell(Reloaded(ok=False, message=str(error)))
 
     def _stop(self, reason: str, code: int) -> None:
         if not self._stopping.is_set():
@@ -110,10 +240,14 @@ class Daemon:
 
     async def _read_config(self) -> Config:
         text = await self._helper.open_config()
-        result = configuration.parse(text, self._options.config_path)
+        password = self._service.password if self._service is not None else None
+        result = configuration.parse(text, self._options.config_path, require_password=password is None)
         for warning in result.warnings:
             _config_log.warning("%s", warning)
-        return result.config
+        config = result.config if password is None else dataclasses.replace(result.config, password=password)
+        if isinstance(self._helper, ServiceHelper):
+            self._helper.config = config
+        return config
 
     def _hup(self) -> None:
         if self._reload_due is None and not self._stopping.is_set():
@@ -127,41 +261,48 @@ class Daemon:
         self._reloading = watched(asyncio.get_running_loop().create_task(self._reload(), name="reload"))
 
     async def _reload(self) -> None:
-        """Reads the file again; a wrong one changes nothing."""
         _config_log.info("reload (SIGHUP)")
-        await self._started.wait()
-        assert self._tunnel is not None  # noqa: S101  (it has started)
+        with contextlib.suppress(MlvpndError):  # it is in the log
+            await self.reload()
+
+    async def _reload_for_socket(self) -> str:
+        """The private socket's answer to `reload`."""
+        _config_log.info("reload (private socket)")
         try:
-            config = await self._read_config()
-        except ConfigError as error:
-            for problem in error.problems:
-                _config_log.error("%s", problem)
-            _config_log.warning("reload failed")
-            return
+            await self.reload()
         except MlvpndError as error:
-            _config_log.warning("reload failed: %s", error)
-            return
-        if not self._stopping.is_set():
-            self._tunnel.apply(config)
+            return json.dumps({"error": str(error)}) + "\n"
+        return json.dumps({"ok": True}) + "\n"
 
     # What is seen from outside.
 
     async def _serve_control(self, config: Config) -> None:
         """Opens the control sockets and serves them until it is cancelled."""
-        server = await self._open_control(config)
+        servers = [await self._open_control(config)]
+        if (private := self._open_private()) is not None:
+            servers.append(private)
         try:
-            await server.start()
+            for server in servers:
+                await server.start()
             await asyncio.get_running_loop().create_future()
         except OSError as error:
             log.logger("control").warning("listen error: %s", error.strerror)
         finally:
-            await server.close()
+            for server in servers:
+                await server.close()
+
+    def _open_private(self) -> ControlServer | None:
+        """The socket that always takes `reload`, for a host whose bus is down."""
+        if self._service is None:
+            return None
+        path = f"{RUNTIME_DIRECTORY}/{self._service.instance}/{PRIVATE_SOCKET}"
+        try:
+            return ControlServer(self.snapshot, listen(path), reload=self._reload_for_socket)
+        except MlvpndError as error:
+            log.logger("control").warning("cannot bind socket %s: %s", path, error)
+            return None
 
     async def _open_control(self, config: Config) -> ControlServer:
-        def current() -> status.TunnelStatus:
-            assert self._tunnel is not None  # noqa: S101  (the server is opened after it)
-            return snapshot.take(self._tunnel, self._options)
-
         addresses: list[resolve.Resolved] = []
         unix: socket.socket | None = None
         host, port = config.control_bind_host, config.control_bind_port
@@ -174,15 +315,37 @@ class Daemon:
                 addresses = await resolve.addresses(host, port, lambda: self._helper.resolve("control"))
         except MlvpndError as error:
             _warn_of_control(f"priv_getaddrinfo({host},{port}) failed: ", error)
-        return ControlServer(current, unix, addresses)
+        return ControlServer(self.snapshot, unix, addresses)
 
     async def _keep_title(self, tunnel: Tunnel) -> None:
         while True:
             text = status.title(snapshot.take(tunnel, self._options))
             proctitle.set_title(f"mlvpn: {text}", natural=self._options.natural_title)
+            self._notifier.status(self._links_text())
             tunnel.changed.clear()
             await tunnel.changed.wait()
             await asyncio.sleep(TITLE_DELAY)
+
+    def _links_text(self) -> str:
+        """The links and their marks, as the title has them."""
+        return status.title(dataclasses.replace(self.snapshot(), name=""))
+
+    def _start_bus(self) -> BusService | None:
+        if self._service is None:
+            return None
+        from .bus.service import BusService  # by hand there is no bus, and no library for it
+
+        bus = BusService(self, self._service.instance)
+        self._bus_task = watched(asyncio.get_running_loop().create_task(bus.run(), name="bus"))
+        return bus
+
+    async def _is_restart(self) -> bool:
+        """Whether systemd is about to start us again; not to know is not to be."""
+        if self._service is None or self._exit_code:
+            return False
+        from .bus.manager import is_restarting
+
+        return await is_restarting(self._service.instance)
 
     def _keep_syslog(self) -> None:
         """A system log that was restarted is found again through the helper: /dev/log is out of our reach."""

@@ -74,8 +74,13 @@ class LinkDriver:
         """The ends that were joined last."""
         self._unanswered = False
         """Nobody was there."""
+        self._adopted: tuple[socket.socket, Endpoints] | None = None
         self._again = asyncio.Event()
         self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"link {config.name}"))
+
+    def adopt(self, sock: socket.socket, ends: Endpoints) -> None:
+        """Begins with a socket that is bound already; to be called before the loop turns."""
+        self._adopted = sock, ends
 
     def reopen(self) -> None:
         """Closes the socket, at once, so that nothing more goes out of it; looks names up again and opens a new one."""
@@ -101,6 +106,8 @@ class LinkDriver:
         self._task.cancel()
         if self._lookup is not None:
             self._lookup.cancel()
+        if self._adopted is not None:
+            self._adopted[0].close()
         if self.socket is not None:
             self.socket.close()
             self.socket = None
@@ -145,6 +152,12 @@ class LinkDriver:
         self._told_bind = ""
 
     async def _open(self) -> None:
+        if self._adopted is not None:
+            (sock, ends), self._adopted = self._adopted, None
+            self._candidates, self._current, self._last = [ends], 0, ends
+            self.socket = LinkSocket(sock)
+            self._opened(ends)
+            return
         last: Exception | None = None
         candidates = self._in_turn(await self._find())
         # A candidate that cannot even be bound is no reason not to try the others.

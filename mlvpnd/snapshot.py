@@ -7,18 +7,10 @@ import time
 
 from .link import LinkDriver
 from .options import Options
-from .protocol.path import Path, PathStatus
+from .protocol.path import Path
 from .protocol.scheduler import effective_weights
-from .status import LinkState, LinkStatus, ReorderStatus, TunnelStatus, format_address
-from .tunnel import Tunnel
-
-_STATES = {
-    PathStatus.DISCONNECTED: LinkState.DISCONNECTED,
-    PathStatus.AUTHSENT: LinkState.WAITING,
-    PathStatus.AUTHOK: LinkState.CONNECTED,
-    PathStatus.LOSSY: LinkState.LOSSY,
-    PathStatus.HIGH_LATENCY: LinkState.SLOW,
-}
+from .status import LinkStatus, ReorderStatus, TunnelStatus, format_address
+from .tunnel import LINK_STATES, Tunnel
 
 
 def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
@@ -39,6 +31,12 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
         pid=os.getpid(),
         links=tuple(_link(tunnel, number, shares.get(number, 0.0)) for number in numbers),
         tier=session.tier.value,
+        state=tunnel.state,
+        mode=tunnel.config.mode.value,
+        tun_bytes_read=tun.bytes_read,
+        tun_bytes_written=tun.bytes_written,
+        config_file=options.config_path,
+        cleartext_data=tunnel.config.cleartext_data,
         drops={reason.value: count for reason, count in session.drops.items()},
         reorder=ReorderStatus()
         if reorder is None
@@ -72,7 +70,7 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
     return LinkStatus(
         name=link.name,
         mode=tunnel.config.mode.value,
-        status=_STATES[path.status],
+        status=LINK_STATES[path.status],
         bindaddr=link.bindhost,
         bindport=link.bindport,
         destaddr=link.remotehost,
@@ -95,6 +93,10 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
         device=link.binddevice,
         fallback_only=link.fallback_only,
         share=share,
+        enabled=tunnel.enabled(link.name),
+        loss_tolerance=link.loss_tolerance,
+        latency_tolerance_ms=link.latency_tolerance,
+        last_packet_monotonic=max(path.heard_at, 0.0),
         state_since=since,
         reason=driver.error or reason,
         drops=_drops(driver, path),

@@ -16,6 +16,8 @@ SESSION = "session"
 """Name of the memory that keeps the session over a restart (`resume.py`)."""
 LINK_PREFIX = "link."
 """A link's socket is stored under this and the link's name."""
+CONTROL = "control"
+"""Name of the control socket that `mlvpn-control@.socket` opened."""
 ACTIVATED = "link"
 """Name of all sockets that `mlvpn@.socket` opened; told apart by their addresses."""
 MAX_NAME_SIZE = 255  # systemd.socket(5), FileDescriptorName=

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import secrets
 import time
 from collections.abc import Coroutine
 
+from .adoption import Sockets
 from .config.changes import LinkChange, compare
 from .config.model import Config, DeviceKind, LinkConfig, Mode
+from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .droplog import DropLog
 from .errors import MlvpndError
 from .helper.client import HelperClient
+from .journal import fields
+from .keeper import SAVE_INTERVAL, Keeper
 from .link import LinkDriver
 from .log import logger
 from .net import bpf
@@ -34,11 +39,14 @@ from .protocol.events import (
     TierChanged,
 )
 from .protocol.path import PathParameters, PathStatus
+from .protocol.resume import recall, remember
 from .protocol.selection import Tier
 from .protocol.session import Session, SessionParameters
+from .reports import Reports
 from .resolve import Endpoints
 from .scripts import ScriptQueue
-from .status import format_address
+from .status import LinkState, format_address
+from .systemd import link_name
 
 BURST = 64
 """Packets or datagrams taken from one descriptor before the others have their turn."""
@@ -72,13 +80,31 @@ def clock_seq() -> int:
 class Tunnel:
     """One tunnel, from an open interface to a clean stop. `changed` is set when a link has changed its state."""
 
-    def __init__(self, config: Config, helper: HelperClient, tun: TunDevice, interface: str, mtu: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        helper: HelperClient,
+        tun: TunDevice,
+        interface: str,
+        mtu: int,
+        *,
+        reports: Reports | None = None,
+        keeper: Keeper | None = None,
+        sockets: Sockets | None = None,
+    ) -> None:
         self.config = config
         self.interface = interface
         self.mtu = mtu
         self.tun = tun
         self.reloaded_at = self.started_at = time.time()
         self.changed = asyncio.Event()
+        self._reports = reports or Reports()
+        self._keeper = keeper
+        self._sockets = sockets
+        self._unkept: set[int] = set()
+        """Links whose sockets systemd's socket unit holds."""
+        self._disabled: set[str] = set()
+        self._stopping = False
         self._helper = helper
         helper.use_tun(tun.fileno)
         self._loop = asyncio.get_running_loop()
@@ -102,15 +128,27 @@ class Tunnel:
         """Starts all links; returns at once."""
         for link in self.config.links:
             self._add_link(link)
+        self._recall()
+        self._adopt_sockets()
         self._set_filters()
         self._loop.add_reader(self.tun.fileno(), self._on_tun)
         self._after()
+        self._report_tunnel()
+        self._save()
 
-    async def stop(self, limit: float) -> None:
-        """Says DISCONNECT on every link, runs the down scripts, closes everything; `limit` seconds for the scripts."""
+    async def stop(self, limit: float, *, restarting: bool = False) -> None:
+        """Says DISCONNECT on every link, runs the down scripts, closes everything; `limit` seconds for the scripts.
+
+        Before a restart nobody is told and nothing is undone: the next process goes on with what is kept.
+        """
         self._loop.remove_reader(self.tun.fileno())
-        self.session.close(self._loop.time())
-        self._after()
+        self._stopping = True
+        self._report_tunnel()
+        if restarting and self._keeper is not None:
+            self._keeper.save(remember(self.session, self._loop.time()))
+        else:
+            self.session.close(self._loop.time())
+            self._after()
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
@@ -120,6 +158,63 @@ class Tunnel:
             driver.stop()
         await self._scripts.drain(limit)
         self.tun.close()
+
+    # What outlives the process.
+
+    def _recall(self) -> None:
+        """Goes on with the session of the process before this one, if there was one a moment ago."""
+        found = self._keeper.load() if self._keeper is not None else None
+        if found is None:
+            return
+        memory, elapsed = found
+        try:
+            taken_up = recall(self.session, memory, self._loop.time(), elapsed)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise MlvpndError(f"the session of the process before cannot be taken up: {error!r}") from None
+        if not taken_up:
+            return
+        for path in self.session.paths:
+            if path.up:
+                self._up.add(path.number)
+                self.states[path.number] = (time.time(), "")
+                self._learn_family(path.number)
+                self._report(path.number)
+        text = "session of the process before taken up, %d of %d links are up"
+        _log.info(text, len(self._up), len(self.session.paths), extra=fields("state-restored"))
+
+    def _adopt_sockets(self) -> None:
+        if self._sockets is None:
+            return
+        for number, driver in self.drivers.items():
+            adopted = self._sockets.take(driver.config, self.config)
+            if adopted is None:
+                continue
+            peer = self.session.path(number).peer
+            if self.config.mode is Mode.CLIENT and peer is None:
+                adopted.sock.close()  # where its peer is must be looked up, and another socket may be needed
+                continue
+            if not adopted.kept_by_us:
+                self._unkept.add(number)
+            driver.adopt(adopted.sock, dataclasses.replace(adopted.ends, remote=peer))
+        self._sockets.close_rest()
+
+    def _save(self) -> None:
+        """Remembers the session, now and from time to time."""
+        if self._keeper is not None and not self._stopping:
+            self._keeper.save(remember(self.session, self._loop.time()))
+            self._loop.call_later(SAVE_INTERVAL, self._save)
+
+    def _keep(self, number: int) -> None:
+        driver = self.drivers[number]
+        name = link_name(driver.config.name)
+        if self._keeper is not None and name and driver.socket is not None and number not in self._unkept:
+            self._keeper.store(name, driver.socket.fileno())
+
+    def _unkeep(self, number: int) -> None:
+        self._unkept.discard(number)
+        name = link_name(self.drivers[number].config.name)
+        if self._keeper is not None and name:
+            self._keeper.forget(name)
 
     def unix_time(self, at: float) -> float:
         """A point of the monotonic clock as Unix seconds."""
@@ -159,6 +254,9 @@ class Tunnel:
         self.reloaded_at = time.time()
         self._configure_interface()
         self._expire(self._loop.time())
+        if changes.added or changes.removed:
+            names = [tuple(link.name for link in links) for links in (changes.added, changes.removed)]
+            self._reports.tell(LinksChanged(*names))
         self.changed.set()
 
     def _update_link(self, number: int, change: LinkChange) -> None:
@@ -167,12 +265,12 @@ class Tunnel:
             if before != after:
                 _config_log.info(said, change.new.name, before, after)
         self.drivers[number].config = change.new
-        self.session.set_parameters(number, path_parameters(change.new))
+        self._set_parameters(number)
 
     def _add_link(self, link: LinkConfig) -> None:
         number = self._next_number
         self._next_number += 1
-        self.session.add_path(number, path_parameters(link), clock_seq())
+        self.session.add_path(number, self._path_parameters(link), clock_seq())
         self.states[number] = (time.time(), "starting")
         self.drivers[number] = LinkDriver(
             link,
@@ -186,7 +284,9 @@ class Tunnel:
         """Takes a link out; its DISCONNECT is sent before its socket closes."""
         self.tun.write_batch(self.session.remove_path(number, self._loop.time()))
         self._after()
+        self._unkeep(number)
         driver = self.drivers.pop(number)
+        self._reports.forget_link(driver.config.name)
         del self.states[number]
         self._drop_log.forget(driver.config.name)
         self._forget_socket(driver)
@@ -205,12 +305,56 @@ class Tunnel:
             programs.append((program, numbers[entry.link]))
         self.session.set_filters(programs)
 
+    # What an operator may change while it runs.
+
+    def set_enabled(self, name: str, *, enabled: bool) -> None:
+        """Takes a link out of the schedule, or back in. Raises NoSuchLink."""
+        number = self._number(name)
+        if enabled:
+            self._disabled.discard(name)
+        else:
+            self._disabled.add(name)
+        self._set_parameters(number)
+
+    def set_bandwidth_upload(self, name: str, bandwidth: int) -> None:
+        """Sets a link's weight until the next reload. Raises NoSuchLink."""
+        driver = self.drivers[self._number(name)]
+        driver.config = dataclasses.replace(driver.config, bandwidth_upload=bandwidth)
+        self._set_parameters(self._number(name))
+
+    def reconnect(self, name: str) -> None:
+        """Drops a link and opens it anew. Raises NoSuchLink."""
+        number = self._number(name)
+        self.tun.write_batch(self.session.disconnect(number, self._loop.time()))
+        self._after()
+        self.drivers[number].reopen()
+
+    def enabled(self, name: str) -> bool:
+        """Whether a link may carry traffic."""
+        return name not in self._disabled
+
+    def _number(self, name: str) -> int:
+        for number, driver in self.drivers.items():
+            if driver.config.name == name:
+                return number
+        raise NoSuchLink(f"no link {name}")
+
+    def _set_parameters(self, number: int) -> None:
+        link = self.drivers[number].config
+        self.session.set_parameters(number, self._path_parameters(link))
+        self._after()
+        self._reports.tell(LinkPropertiesChanged(link.name))
+
+    def _path_parameters(self, link: LinkConfig) -> PathParameters:
+        return dataclasses.replace(path_parameters(link), enabled=self.enabled(link.name))
+
     # Sockets.
 
     def _opened(self, number: int, ends: Endpoints) -> None:
         link_socket = self.drivers[number].socket
         assert link_socket is not None  # noqa: S101  (the driver calls with its socket open)
         self._loop.add_reader(link_socket.fileno(), self._on_link, number)
+        self._keep(number)
         self.session.path_ready(number, ends.remote, self._loop.time())
         self._after()
 
@@ -219,6 +363,7 @@ class Tunnel:
         if driver is None or driver.socket is None:
             return
         self._forget_socket(driver)
+        self._unkeep(number)
         self.tun.write_batch(self.session.path_unready(number, self._loop.time()))
         self._after()
 
@@ -297,12 +442,14 @@ class Tunnel:
     def _handle(self, event: Event) -> None:
         if isinstance(event, TierChanged):
             self._tier_changed(event)
+            self._report_tunnel()
             return
         driver = self.drivers[event.path]
         name = driver.config.name
         match event:
             case PathUp(number):
-                _protocol.info("%s authenticated", name)
+                peer = self._peer_text(number)
+                _protocol.info("%s authenticated", name, extra=fields("link-up", name, state="up", peer=peer))
                 self.states[number] = (time.time(), "")
                 self._learn_family(number)  # first: the scripts are told the MTU
                 self._scripts.put("rtun_up", name)
@@ -310,8 +457,7 @@ class Tunnel:
                     self._scripts.put("tuntap_up")
                 self._up.add(number)
             case PathDown(number, reason):
-                if reason is not DownReason.CLOSED:
-                    _protocol.info("%s %s", name, reason.value)
+                self._say_down(name, reason)
                 self.states[number] = (time.time(), reason.value)
                 self._scripts.put("rtun_down", name)
                 self._up.remove(number)
@@ -322,6 +468,7 @@ class Tunnel:
             case PeerMoved(number, address):
                 self._say_seldom(f"{name} new connection ->", format_address(address))
                 self._learn_family(number)
+                self._reports.tell(LinkPropertiesChanged(name))
             case PeerRestarted():
                 self._say_seldom(f"{name} the peer has restarted")
             case PathUnanswered(number):
@@ -332,7 +479,34 @@ class Tunnel:
                     self.session.path_ready(number, ends.remote, self._loop.time())
             case PathStatusChanged():
                 self._status_changed(name, event)
+        self._report(event.path)
+        self._report_tunnel()
         self.changed.set()
+
+    def _say_down(self, name: str, reason: DownReason) -> None:
+        level = logging.DEBUG if reason is DownReason.CLOSED else logging.INFO  # closing has a line of its own
+        extra = fields("link-down", name, state="down", reason=_REASONS[reason])
+        _protocol.log(level, "%s %s", name, reason.value, extra=extra)
+
+    def _peer_text(self, number: int) -> str:
+        return format_address(self.session.path(number).peer)
+
+    def _report(self, number: int) -> None:
+        """Tells of the link's state if that is another now."""
+        name, path = self.drivers[number].config.name, self.session.path(number)
+        self._reports.link(name, LINK_STATES[path.status], "" if path.up else self.states[number][1])
+
+    @property
+    def state(self) -> str:
+        """In the words of `status.TunnelStatus.state`."""
+        if self._stopping:
+            return "stopping"
+        if not any(path.up for path in self.session.paths):
+            return "down"
+        return "fallback" if self.session.tier is Tier.FALLBACK else "up"
+
+    def _report_tunnel(self) -> None:
+        self._reports.tunnel(self.state)
 
     def _say_seldom(self, text: str, value: str = "") -> None:
         now = self._loop.time()
@@ -346,18 +520,23 @@ class Tunnel:
         self.states[event.path] = (time.time(), "")
         if PathStatus.LOSSY in (event.before, event.after):
             word = "reached threashold" if event.after is PathStatus.LOSSY else "acceptable again"
-            _rtt.info("%s packet loss %s: %d%%/%d%%", name, word, path.loss_percent, limits.loss_tolerance)
+            extra = fields("link-lossy", name, loss=path.loss_percent) if event.after is PathStatus.LOSSY else None
+            _rtt.info("%s packet loss %s: %d%%/%d%%", name, word, path.loss_percent, limits.loss_tolerance, extra=extra)
         if PathStatus.HIGH_LATENCY in (event.before, event.after):
             word = "reached threashold" if event.after is PathStatus.HIGH_LATENCY else "acceptable again"
-            _rtt.info("%s latency %s: %fms/%dms", name, word, path.rtt.srtt_ms, limits.latency_tolerance)
+            slow = event.after is PathStatus.HIGH_LATENCY
+            extra = fields("link-slow", name, srtt_usec=int(path.rtt.srtt_ms * 1000)) if slow else None
+            _rtt.info("%s latency %s: %fms/%dms", name, word, path.rtt.srtt_ms, limits.latency_tolerance, extra=extra)
 
     def _tier_changed(self, event: TierChanged) -> None:
         if event.after is Tier.FALLBACK:
-            _log.info("all tunnels are down, lossy or too slow, switch fallback mode")
+            text = "all tunnels are down, lossy or too slow, switch fallback mode"
+            _log.info(text, extra=fields("fallback-on"))
         elif event.after is Tier.LAST_RESORT:
             _log.info("all tunnels are down, lossy or too slow but fallback is not available")
         elif event.after is Tier.NORMAL and event.before is not Tier.NONE:
-            _log.info("normal links carry the traffic again")
+            extra = fields("fallback-off") if event.before is Tier.FALLBACK else None
+            _log.info("normal links carry the traffic again", extra=extra)
 
     # The interface.
 
@@ -407,6 +586,15 @@ class Tunnel:
         task.add_done_callback(self._tasks.discard)
 
 
+_REASONS = {DownReason.TIMEOUT: "timeout", DownReason.DISCONNECTED: "disconnect", DownReason.CLOSED: "config"}
+LINK_STATES = {
+    PathStatus.DISCONNECTED: LinkState.DISCONNECTED,
+    PathStatus.AUTHSENT: LinkState.WAITING,
+    PathStatus.AUTHOK: LinkState.CONNECTED,
+    PathStatus.LOSSY: LinkState.LOSSY,
+    PathStatus.HIGH_LATENCY: LinkState.SLOW,
+}
+"""The protocol's states in the words of status."""
 _UPDATE_LINES = {
     "bandwidth_upload": "%s bandwidth changed from %d to %d",
     "fallback_only": "%s fallback_only changed from %d to %d",

@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
         from . import check_config
 
         return check_config.main(arguments[1:])
+    if arguments[:1] == ["--instance"] and len(arguments) == 2:
+        return _run_instance(arguments[1])
     _ensure_standard_streams()
     options, remarks = parse(arguments)
     if log.setup(options) is not None:
@@ -41,6 +43,21 @@ def main(argv: list[str] | None = None) -> int:
     for remark in remarks:
         log.logger().warning("%s", remark)
     return start(options)
+
+
+def _run_instance(name: str) -> int:
+    """The daemon of `mlvpn@NAME.service`."""
+    from mlvpnd import daemon, log_setup, service
+
+    try:
+        options = service.options(name)
+        log_setup.setup(options)
+        helper = service.ServiceHelper(name)
+        helper.service = service.gather(name)
+        return daemon.run(options, helper, helper.service)
+    except MlvpndError as error:
+        log.logger().critical("%s", error)
+        return 1
 
 
 def start(options: Options) -> int:
@@ -88,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mlvpn",
         description="Multi-link VPN: one tunnel over several internet lines at once.",
-        epilog="'mlvpnd check-config FILE...' checks configuration files and starts nothing.",
+        epilog="'mlvpnd check-config FILE...' checks configuration files and starts nothing; "
+        "'mlvpnd --instance NAME' is what mlvpn@NAME.service starts.",
     )
     add = parser.add_argument
     add("-c", "--config", metavar="FILE", default=_DEFAULTS.config_path, help="configuration file (%(default)s)")

@@ -15,6 +15,8 @@ class TunDevice:
         self._fd = fd
         self.packets_read = 0
         self.packets_written = 0
+        self.bytes_read = 0
+        self.bytes_written = 0
         self.write_errors = 0
         """Packets that the kernel refused: the interface is down, its queue is full, or it is no packet."""
 
@@ -34,6 +36,7 @@ class TunDevice:
         except BlockingIOError:
             pass
         self.packets_read += len(packets)
+        self.bytes_read += sum(map(len, packets))
         return packets
 
     def write_batch(self, packets: Sequence[bytes]) -> None:
@@ -45,6 +48,7 @@ class TunDevice:
                 self.write_errors += 1
             else:
                 self.packets_written += 1
+                self.bytes_written += len(packet)
 
     def replace(self, fd: int) -> None:
         """Goes on with another descriptor: the interface was deleted and made again."""

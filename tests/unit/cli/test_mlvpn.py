@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -151,11 +152,13 @@ def test_check_config_is_another_program(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def own_log() -> Iterator[None]:
-    """Restores the logging that main sets up."""
+    """Restores the logging and the signal mask that main sets up."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     loggers = [logging.getLogger(name) for name in (log.ROOT, "asyncio")]
     before = [(one, list(one.handlers), one.propagate, one.level) for one in loggers]
     raising = logging.raiseExceptions
     yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     for one, handlers, propagate, level in before:
         one.handlers[:] = handlers
         one.propagate = propagate

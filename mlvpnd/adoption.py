@@ -1,0 +1,98 @@
+"""Sockets that were bound before this process began: by systemd for the link's port, or by the process before it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NamedTuple
+
+from . import resolve, systemd
+from .config.model import Config, LinkConfig, Mode
+from .keeper import Keeper
+from .log import logger
+from .resolve import Endpoints
+from .service import Service
+
+_net = logger("net")
+
+
+class Adopted(NamedTuple):
+    """A bound socket that a link goes on with."""
+
+    sock: socket.socket
+    ends: Endpoints
+    kept_by_us: bool
+    """False: the socket unit holds it, and the store need not."""
+
+
+class Sockets:
+    """Inherited UDP sockets, each to be taken by the link that it fits."""
+
+    def __init__(self, service: Service, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._kept: dict[str, socket.socket] = {}
+        self._activated: list[socket.socket] = []
+        for descriptor in service.take_all(systemd.ACTIVATED):
+            if (sock := _udp(descriptor)) is not None:
+                self._activated.append(sock)
+        for name in [name for name in service.descriptors if name.startswith(systemd.LINK_PREFIX)]:
+            for descriptor in service.take_all(name):
+                if (sock := _udp(descriptor)) is not None:
+                    self._kept[name] = sock
+
+    def take(self, link: LinkConfig, config: Config) -> Adopted | None:
+        """The link's socket; None: there is none that fits, and it binds one itself."""
+        wanted = resolve.numeric(link.bindhost, link.bindport, passive=True) or []
+        name = systemd.link_name(link.name)
+        kept = self._kept.pop(name, None) if name else None
+        if kept is not None:
+            if _fits(kept, wanted, link):
+                return Adopted(kept, _ends(kept), kept_by_us=True)
+            kept.close()
+            if name:
+                self._keeper.forget_inherited(name)
+        if config.mode is Mode.SERVER:
+            for sock in self._activated:
+                if _fits(sock, wanted, link):
+                    self._activated.remove(sock)
+                    return Adopted(sock, _ends(sock), kept_by_us=False)
+        return None
+
+    def close_rest(self) -> None:
+        """No link wanted these."""
+        for sock in self._activated:
+            _net.warning("no link is bound to %s:%s, which systemd listens on", *sock.getsockname()[:2])
+            sock.close()
+        for name, sock in self._kept.items():
+            sock.close()
+            self._keeper.forget_inherited(name)
+        self._activated.clear()
+        self._kept.clear()
+
+
+def _udp(descriptor: int) -> socket.socket | None:
+    """The socket behind a descriptor, if it is a UDP one; else the descriptor is closed."""
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_DGRAM:
+        sock.settimeout(0)
+        return sock
+    sock.close()
+    return None
+
+
+def _fits(sock: socket.socket, wanted: list[resolve.Resolved], link: LinkConfig) -> bool:
+    """Whether a socket is bound as the link's section says; one bound by name is opened anew."""
+    host, port = sock.getsockname()[:2]
+    for family, address in wanted:
+        same_port = not link.bindport or address[1] == port
+        if family == sock.family and same_port and (address[0] == host or not link.bindhost):
+            return True
+    return False
+
+
+def _ends(sock: socket.socket) -> Endpoints:
+    return Endpoints(sock.family, sock.getsockname(), None)

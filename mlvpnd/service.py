@@ -1,0 +1,164 @@
+"""The daemon as `mlvpn@NAME.service`: what systemd hands over in place of what the parent does by hand.
+
+The unit is the sandbox: no privilege, no device, no chroot of ours. The helper's two roles listen on sockets of
+their own; names are resolved here, in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import systemd
+from .config.model import Config
+from .errors import MlvpndError
+from .helper import requests
+from .helper.client import HelperClient, HelperError
+from .instance import RUNTIME_DIRECTORY, config_path, is_name
+from .options import Options
+
+HELPER_DIRECTORY = "/run/mlvpn-helper"
+PRIVATE_SOCKET = "private.sock"
+"""In the runtime directory of the instance: status, and reload for root and the daemon's own user."""
+_BACKLOG = 16
+
+
+class ServiceHelper(HelperClient):
+    """The helper behind its sockets; `config` is what names are resolved from, `service` what systemd gave."""
+
+    def __init__(self, instance: str, directory: str = HELPER_DIRECTORY) -> None:
+        super().__init__(self._connect_to)
+        self._instance = instance
+        self._directory = directory
+        self._suffix = ".sock"
+        self.config: Config | None = None
+        self.service: Service | None = None
+
+    def _connect_to(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            sock.connect(f"{self._directory}/{self._instance}{self._suffix}")
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    async def _ask(self, request: requests.Request, limit: float, descriptor: int | None = None) -> Any:
+        self._suffix = ".script" if isinstance(request, requests.RunScript) else ".sock"
+        return await super()._ask(request, limit, descriptor)
+
+    async def resolve(self, end: str, link: str | None = None) -> list[tuple[int, Any]]:
+        """The same as the helper by hand, without it."""
+        if self.config is None:
+            raise HelperError("no configuration yet")
+        if link is None:
+            host, port = self.config.control_bind_host, self.config.control_bind_port
+        else:
+            section = self.config.link(link)
+            if section is None:
+                raise HelperError(f"no link {link}")
+            remote = end == requests.End.REMOTE.value
+            host, port = (section.remotehost, section.remoteport) if remote else (section.bindhost, section.bindport)
+        flags = 0 if end == requests.End.REMOTE.value else socket.AI_PASSIVE
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                host or None, port or "0", type=socket.SOCK_DGRAM, flags=flags
+            )
+        except (OSError, UnicodeError) as error:
+            raise HelperError(getattr(error, "strerror", None) or str(error)) from None
+        return [(family, address) for family, _, _, _, address in found]
+
+    async def open_control(self) -> socket.socket | None:
+        """The control socket of the file, from its socket unit, or bound here in the runtime directory."""
+        inherited = self.service.take(systemd.CONTROL) if self.service is not None else None
+        if inherited is not None:
+            return socket.socket(fileno=inherited)
+        path = self.config.control_unix_path if self.config else ""
+        return listen(control_path(path)) if path else None
+
+    async def open_log(self) -> socket.socket | None:
+        """There is nothing to open: the journal needs no connection."""
+        return None
+
+
+def control_path(path: str) -> str:
+    """Where a `control_unix_path` is: upstream looks it up in its chroot, so that `/x` means `/run/mlvpn/x`."""
+    return f"{RUNTIME_DIRECTORY}{path}" if path.count("/") == 1 and path.startswith("/") else path
+
+
+def listen(path: str, mode: int = 0o660) -> socket.socket:
+    """A listening unix socket in place of one that an earlier process left. Raises HelperError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if Path(path).is_socket():
+            os.unlink(path)
+        sock.bind(path)
+        os.chmod(path, mode)
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise HelperError(error.strerror or str(error)) from None
+    return sock
+
+
+@dataclass(slots=True)
+class Service:
+    """What the service manager gave to this process."""
+
+    instance: str
+    notifier: systemd.Notifier
+    descriptors: dict[str, list[int]] = field(default_factory=dict)
+    """Inherited descriptors by name; each is taken out by who uses it."""
+    password: bytes | None = None
+    """From the credential `mlvpn.NAME.password`; it goes before the file's."""
+
+    def take(self, name: str) -> int | None:
+        """The descriptor of that name, or None; it belongs to the caller from now on."""
+        found = self.descriptors.get(name)
+        return found.pop() if found else None
+
+    def take_all(self, name: str) -> list[int]:
+        """All descriptors of that name."""
+        return self.descriptors.pop(name, [])
+
+    def close_rest(self) -> None:
+        """Closes and gives up what nobody took: a link that is gone, an interface that is another now."""
+        for name, descriptors in self.descriptors.items():
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if descriptors and name != systemd.ACTIVATED:
+                self.notifier.forget(name)
+        self.descriptors.clear()
+
+
+def credential(instance: str) -> bytes | None:
+    """The password that systemd decrypted for this service, without a final newline; None if there is none."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        return None
+    try:
+        text = (Path(directory) / f"mlvpn.{instance}.password").read_bytes()
+    except FileNotFoundError:
+        return None
+    return text.removesuffix(b"\n") or None
+
+
+def gather(instance: str) -> Service:
+    """Takes over what systemd handed to this process."""
+    notifier = systemd.Notifier(systemd.send if os.environ.get("NOTIFY_SOCKET") else None)
+    descriptors: dict[str, list[int]] = {}
+    for descriptor, name in systemd.inherited().items():
+        os.set_inheritable(descriptor, False)  # noqa: FBT003  (the standard library's signature)
+        descriptors.setdefault(name, []).append(descriptor)
+    return Service(instance, notifier, descriptors, credential(instance))
+
+
+def options(instance: str) -> Options:
+    """What the command line of a daemon by hand would say. Raises MlvpndError for a name that is none."""
+    if not is_name(instance):
+        raise MlvpndError(f"{instance!r} is no instance: letters, digits and :_.- only")
+    return Options(config_path=config_path(instance), name=instance)
