@@ -53,8 +53,9 @@ BURST = 64
 FLAP_INTERVAL = 1.0
 """Seconds between lines of one kind about a link's peer: who passes packets on from here and there by turns moves the
 peer with each, and must not drown what else the log has to say. Status shows where the peer is."""
-REFUSED_LIMIT = 1.0
+REFUSED_LIMIT = 0.9
 """Seconds after which a link is down because the system takes nothing that goes out by it: no route, no interface.
+Less than the second between two KEEPALIVEs, so that the next one after the first that was refused is enough.
 
 The peer's silence would tell too, but only after `timeout`, and all that the link was given would be lost till then.
 """
