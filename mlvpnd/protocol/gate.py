@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from . import inner, wire
 from .box import Box
-from .constants import AUTH_OK_PLAINTEXT, AUTH_PLAINTEXT, HEADER_SIZE
+from .constants import AUTH_OK_PLAINTEXT, AUTH_PLAINTEXT, HEADER_SIZE, SILENCE
 from .drops import DropReason
 from .path import Address, Path
 from .replay import ClearWindow, FlowTable, PeerFlow
@@ -83,7 +83,7 @@ class Gate:
         return packet_type == PacketType.AUTH_OK and path.unanswered_auths > 0
 
     def admit(
-        self, path: Path, datagram: bytes, address: Address, live: Iterable[Path]
+        self, path: Path, datagram: bytes, address: Address, live: Iterable[Path], now: float
     ) -> Admitted | Stranger | DropReason:
         """Checks one datagram that came in on `path`; `live` are the links whose flows must be remembered."""
         header = wire.parse(datagram)
@@ -92,8 +92,11 @@ class Gate:
         if header.flow_id in self.own_flow_ids:
             return DropReason.REFLECTED
         flow = self.flows.get(header.flow_id)
-        if flow is not None and flow.link != path.parameters.name and not self.introduces(path, header.type):
-            return DropReason.WRONG_LINK
+        if flow is not None and flow.link != path.parameters.name:
+            # A flow belongs to the link where it was first seen. A recording can have been what was seen there first,
+            # so a flow that no link lives on may be introduced to another.
+            if not self.introduces(path, header.type) or _lives(flow, live, now):
+                return DropReason.WRONG_LINK
         payload = datagram[HEADER_SIZE:]
         if header.type == PacketType.DATA and self.cleartext_data:
             return self._admit_clear(path, flow, header, payload, address)
@@ -138,6 +141,11 @@ class Gate:
         if header.type == PacketType.DATA:
             return inner.packet_from(plaintext, layer2=self._layer2)
         return plaintext if plaintext == _PLAINTEXTS[PacketType(header.type)] else None
+
+
+def _lives(flow: PeerFlow, paths: Iterable[Path], now: float) -> bool:
+    """Whether a link is up by this flow and heard it lately."""
+    return any(path.flow is flow and path.up and now < path.heard_at + SILENCE for path in paths)
 
 
 def _flow_ids(paths: Iterable[Path]) -> frozenset[int]:

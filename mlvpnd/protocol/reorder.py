@@ -102,5 +102,5 @@ class ReorderBuffer:
             expected = (expected + 1) % _MODULUS
         self._next = expected
         if self._held and out:
-            self._oldest_arrival = min(arrival for _, arrival in self._held.values())
+            self._oldest_arrival = next(iter(self._held.values()))[1]  # a dict is in order of arrival
         return out

@@ -330,7 +330,7 @@ class Session:
 
     def _take(self, path: Path, raw: bytes, address: Address) -> Admitted | DropReason | None:
         """One datagram: DATA to deliver, None for control, or why it is dropped."""
-        datagram = self.gate.admit(path, raw, address, self._paths.values())
+        datagram = self.gate.admit(path, raw, address, self._paths.values(), self._now)
         if isinstance(datagram, DropReason):
             return datagram
         if isinstance(datagram, Stranger):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mlvpnd.protocol.constants import HEADER_SIZE
+from mlvpnd.protocol.constants import HEADER_SIZE, SILENCE
 from mlvpnd.protocol.drops import DropReason
 from mlvpnd.protocol.gate import Admitted, Gate, Stranger
-from mlvpnd.protocol.path import Path, PathParameters
+from mlvpnd.protocol.path import Path, PathParameters, PathStatus
 from mlvpnd.protocol.wire import PacketType
 from tests.support.hand_peer import ELSEWHERE, PEER, HandPeer, with_type
 from tests.support.session_pair import KEY, frame_of, packet_of
@@ -24,9 +24,10 @@ class Entrance:
         self.gate = Gate(KEY, is_server=is_server, layer2=layer2, cleartext_data=cleartext_data)
         self.adsl = Path(0, PathParameters("adsl", 5.0), self.gate.new_flow_id(lambda: OWN_FLOW), 0)
         self.wifi = Path(1, PathParameters("wifi", 5.0), OWN_FLOW + 1, 0)
+        self.now = 100.0
 
     def admit(self, datagram: bytes, path: Path | None = None) -> Admitted | Stranger | DropReason:
-        return self.gate.admit(path or self.adsl, datagram, PEER, (self.adsl, self.wifi))
+        return self.gate.admit(path or self.adsl, datagram, PEER, (self.adsl, self.wifi), self.now)
 
 
 def admitted(answer: Admitted | Stranger | DropReason) -> Admitted:
@@ -119,12 +120,24 @@ def test_a_new_auth_moves_a_flow() -> None:
     assert entrance.admit(peer.keepalive(), entrance.wifi) is DropReason.WRONG_LINK
 
 
+def test_a_living_flow_stays_where_it_was_first_seen() -> None:
+    """An AUTH that was caught on one link cannot be played on another; it can when nobody lives there any more."""
+    entrance, peer = Entrance(), HandPeer()
+    entrance.adsl.begin_flow(admitted(entrance.admit(peer.auth())).flow, peer.seq)
+    entrance.adsl.status = PathStatus.AUTHOK
+    entrance.adsl.heard_at = entrance.now
+    caught = peer.auth()
+    assert entrance.admit(caught, entrance.wifi) is DropReason.WRONG_LINK
+    entrance.now += SILENCE
+    assert admitted(entrance.admit(caught, entrance.wifi)).flow.link == "wifi"
+
+
 def clear_entrance(peer: HandPeer) -> Entrance:
     """A gate that takes clear DATA, with `peer` up on adsl."""
     entrance = Entrance(cleartext_data=True)
     flow = admitted(entrance.admit(peer.auth())).flow
     entrance.adsl.begin_flow(flow, peer.seq)
-    entrance.adsl.status = type(entrance.adsl.status).AUTHOK
+    entrance.adsl.status = PathStatus.AUTHOK
     entrance.adsl.peer = PEER
     return entrance
 
