@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 from mlvpnd.protocol.reorder import ReorderBuffer
 
 MODULUS = 1 << 64
-WAIT = 0.05
+TICK = 2.0**-10
+"""About a millisecond. Times are multiples of it, whose sums are exact: a deadline is met or missed in any count."""
+WAIT = 50 * TICK
 FIRSTS = st.sampled_from([0, 1, 500, 1 << 32, MODULUS - 3, MODULUS - 200])
-DELAYS = st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.03, 0.06, 0.2, None]), min_size=1, max_size=120)
+DELAYS = st.lists(
+    st.sampled_from([0.0, TICK, 10 * TICK, 30 * TICK, 60 * TICK, 200 * TICK, None]), min_size=1, max_size=120
+)
 """How long each packet is on its way; None: for ever."""
 SIZES = st.one_of(st.integers(1, 20), st.sampled_from([63, 64, 65, 512, 1000]))
 
@@ -88,15 +92,15 @@ def test_nothing_lost_nothing_twice_in_order_in_time(
 @given(DELAYS, DELAYS, SIZES, st.integers(1 << 17, MODULUS - (1 << 17)))
 def test_a_peer_that_begins_anew(before: list[float | None], after: list[float | None], size: int, new: int) -> None:
     run = Run(size)
-    run.feed(0, before, 0.0, 0.001)
-    run.feed(new, after, run.now + 0.2, 0.001)
+    run.feed(0, before, 0.0, TICK)
+    run.feed(new, after, run.now + 200 * TICK, TICK)
     run.took(run.buffer.flush())
     assert sorted(run.out) == sorted(run.arrived_at)
     later = [number for number in run.out if number >= new]
     assert run.out[len(run.out) - len(later) :] == later
     if later:
         anew = Run(size)
-        anew.feed(new, after, 0.0, 0.001)
+        anew.feed(new, after, 0.0, TICK)
         anew.took(anew.buffer.flush())
         assert later == anew.out
 

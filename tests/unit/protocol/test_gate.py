@@ -156,7 +156,7 @@ def test_clear_data_of_anyone_else() -> None:
     entrance = clear_entrance(peer)
     paths = (entrance.adsl, entrance.wifi)
     datagram = peer.data(ONE, clear=True)
-    assert entrance.gate.admit(entrance.adsl, datagram, ELSEWHERE, paths) is DropReason.CLEAR_NOT_ALLOWED
+    assert entrance.gate.admit(entrance.adsl, datagram, ELSEWHERE, paths, 100.0) is DropReason.CLEAR_NOT_ALLOWED
     assert entrance.admit(HandPeer(0xBEEF, 1000).data(ONE, clear=True)) is DropReason.CLEAR_NOT_ALLOWED
     assert entrance.admit(datagram, entrance.wifi) is DropReason.WRONG_LINK
     assert entrance.admit(peer.datagram(DATA, b"no packet", clear=True)) is DropReason.BAD_PLAINTEXT
