@@ -1,0 +1,114 @@
+"""Run as `python -m tests.bus.flooder ADDRESS SECONDS RATE`: an ordinary user's program that calls the service oddly.
+
+Prints when it begins, and at last how many calls it sent and how many bytes came. It exits with 1 if the bus ended
+the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from mlvpnd.bus import lib, names
+from mlvpnd.bus.connection import _authenticate
+from mlvpnd.bus.message import NO_REPLY_EXPECTED, Kind, Message
+
+from .served import DESTINATION, TUNNEL
+
+NOBODY = 65534
+PER_TURN = 20
+ODD_FLAGS = (0, 6, 0x80, 0xFE)
+"""Some want an answer, all are allowed."""
+
+
+def odd_calls() -> list[Message]:
+    """Calls that no program should make, and such as cost the most."""
+
+    def call(path: str, interface: str, member: str, signature: str = "", *body: Any, flags: int = 0) -> Message:
+        return Message(
+            kind=Kind.CALL,
+            destination=DESTINATION,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=body,
+            flags=flags,
+        )
+
+    properties = names.PROPERTIES_INTERFACE
+    return [
+        call(TUNNEL, "org.mlvpn1.Tunnel", "Describe"),
+        call(TUNNEL, "", "Describe", flags=NO_REPLY_EXPECTED),
+        call(TUNNEL, "org.mlvpn1.Tunnel", "Nothing"),
+        call("/x" * 1000, "org.mlvpn1.Tunnel", "Describe"),
+        call("/x" * 4000, "org.mlvpn1.Tunnel", "Describe", flags=NO_REPLY_EXPECTED),
+        call(TUNNEL, properties, "GetAll", "s", ""),
+        call(TUNNEL, properties, "Get", "a{sv}", {"x": lib.Variant("av", [])}),
+        call(TUNNEL, properties, "Set", "ssv", "", "Name", lib.Variant("a(ayt)", [[b"x", 1]])),
+        call(TUNNEL, properties, "Set", "ssv", "", "Name", lib.Variant("s", "x")),
+        call(TUNNEL, "org.mlvpn1.Tunnel", "Reload"),
+        call(TUNNEL, "org.mlvpn1.Tunnel", "GetLink", "au", list(range(1000))),
+        call("/org/mlvpn1", names.OBJECT_MANAGER_INTERFACE, "GetManagedObjects"),
+        call("/", names.INTROSPECTABLE_INTERFACE, "Introspect"),
+    ]
+
+
+def encoded() -> Iterator[bytes]:
+    """All of them in turn, with each of the flags, and types that differ each time."""
+    for turn, flags in zip(itertools.count(2), itertools.cycle(ODD_FLAGS), strict=False):
+        for one in odd_calls():
+            data = bytearray(lib.encode(dataclasses.replace(one, serial=turn)))
+            data[2] |= flags
+            yield bytes(data)
+        struct = "(" + "".join("ybnqiuxtds"[int(digit)] for digit in str(turn)) + ")"
+        fresh = Message(
+            kind=Kind.CALL,
+            serial=turn,
+            destination=DESTINATION,
+            path=TUNNEL,
+            interface=names.PROPERTIES_INTERFACE,
+            member="Set",
+            signature=f"ssa{struct}",
+            body=["", "Name", []],
+        )
+        yield lib.encode(fresh)
+
+
+async def flood(address: str, seconds: float, rate: float) -> int:
+    reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix:path="))
+    await _authenticate(reader, writer)
+    writer.write(lib.encode(Message(kind=Kind.CALL, serial=1, destination=names.BUS_NAME, path="/", member="Hello")))
+    received = 0
+
+    async def receive() -> None:
+        nonlocal received
+        while data := await reader.read(65536):
+            received += len(data)
+
+    receiving = asyncio.create_task(receive())
+    print("begins", flush=True)
+    loop = asyncio.get_running_loop()
+    begin, sent, data = loop.time(), 0, encoded()
+    while loop.time() - begin < seconds and not receiving.done():
+        for _ in range(PER_TURN):
+            writer.write(next(data))
+            sent += 1
+        await writer.drain()
+        await asyncio.sleep(max(0.0, begin + sent / rate - loop.time()))
+    ended = receiving.done()
+    writer.close()
+    receiving.cancel()
+    print(f"{sent} calls sent, {received} bytes received")
+    return 1 if ended else 0
+
+
+if __name__ == "__main__":
+    if os.geteuid() == 0:
+        os.setuid(NOBODY)  # not before: the modules may be where only root can read
+    sys.exit(asyncio.run(flood(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]))))

@@ -1,0 +1,96 @@
+"""An ordinary user calls the service a thousand times a second, oddly."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlvpnd.bus import lib
+from mlvpnd.bus.message import Message
+from tests.support.fake_operator import FakeOperator
+from tests.support.private_bus import PrivateBus
+
+from .served import TUNNEL, Caller, served
+
+SECONDS = 3.0
+RATE = 1000
+CPU_SHARE = 0.35
+"""Of one core, for the service and this test's own work; it takes some 0.17."""
+LAG = 0.03
+"""Seconds that the packet loop's stand-in may come late, 99 times of 100; most of it is other work on the machine."""
+MEMORY = 16 * 1024
+"""KiB."""
+
+
+async def _packet_loop(lags: list[float]) -> None:
+    while True:
+        begin = time.perf_counter()
+        await asyncio.sleep(0.001)
+        lags.append(time.perf_counter() - begin - 0.001)
+
+
+async def _ask_now_and_then(one: Caller, waits: list[float]) -> None:
+    while True:
+        begin = time.perf_counter()
+        assert await one.get(TUNNEL, "", "Name") == "mlvpn0"
+        waits.append(time.perf_counter() - begin)
+        await asyncio.sleep(0.1)
+
+
+def test_the_packet_loop_and_other_callers_do_not_notice(bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = FakeOperator("adsl", "wifi")
+    lags: list[float] = []
+    waits: list[float] = []
+    decoded: set[str] = set()
+    decode = lib.decode
+
+    def watched(message: Message) -> list[Any]:
+        decoded.add(message.signature)
+        return decode(message)
+
+    async def scenario() -> None:
+        async with served(bus, operator) as one:
+            flooder = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tests.bus.flooder",
+                bus.address,
+                str(SECONDS),
+                str(RATE),
+                cwd=Path(__file__).resolve().parents[2],
+                stdout=asyncio.subprocess.PIPE,
+            )
+            assert flooder.stdout is not None
+            assert await flooder.stdout.readline() == b"begins\n"
+            tasks = [asyncio.create_task(_packet_loop(lags)), asyncio.create_task(_ask_now_and_then(one, waits))]
+            cpu, begin, memory = time.process_time(), time.perf_counter(), _memory()
+            said, _ = await flooder.communicate()
+            share = (time.process_time() - cpu) / (time.perf_counter() - begin)
+            for task in tasks:
+                assert not task.done()
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert flooder.returncode == 0
+            assert int(said.split()[0]) >= SECONDS * RATE * 0.8
+            assert share < CPU_SHARE
+            assert _memory() - memory < MEMORY
+
+    monkeypatch.setattr(lib, "decode", watched)
+    asyncio.run(scenario())
+    lags.sort()
+    assert lags[len(lags) * 99 // 100] < LAG
+    assert len(waits) > 5
+    assert max(waits) < 2
+    # The library remembers every signature that it was ever given; `b` and `v` are answers to this test's callers.
+    assert decoded <= {"", "s", "u", "ss", "ssv", "b", "v"}
+    assert operator.asked == []
+
+
+def _memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
