@@ -78,8 +78,11 @@ class BusService:
     def close(self) -> None:
         """Tells what there is to tell, leaves the bus, and ends `run`."""
         self._closed.set()
-        if self._announcer is not None:
-            self._announcer.flush()
+        try:
+            if self._announcer is not None:
+                self._announcer.flush()
+        except Exception:  # the tunnel stops in its own order, bus or not
+            _log.exception("the bus is left without a last word")
         if self._connection is not None:
             self._connection.close()
 

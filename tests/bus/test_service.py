@@ -600,6 +600,17 @@ def test_what_is_told_last_arrives(bus: PrivateBus) -> None:
     asyncio.run(scenario())
 
 
+def test_a_tunnel_that_cannot_be_shown_any_more_is_no_trouble(bus: PrivateBus) -> None:
+    operator = FakeOperator("wifi")
+
+    async def scenario() -> None:
+        async with served(bus, operator):
+            operator.snapshot_error = ZeroDivisionError("gone")
+
+    asyncio.run(scenario())
+    assert operator.listeners == 0
+
+
 def test_a_bus_that_stands_still_costs_bounded_memory(bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
     operator = FakeOperator("wifi")
     states = LinkState.CONNECTED, LinkState.LOSSY

@@ -74,6 +74,25 @@ def test_format_address(address: status.Address | None, text: str) -> None:
     assert format_address(address) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("192.0.2.1:5080", ("192.0.2.1", 5080)),
+        ("[2001:db8::1]:5080", ("2001:db8::1", 5080)),
+        ("[fe80::1%2]:1", ("fe80::1%2", 1)),
+        ("", ("", 0)),
+    ],
+)
+def test_split_address_undoes_format_address(text: str, parts: tuple[str, int]) -> None:
+    assert status.split_address(text) == parts
+
+
+def test_marked_links_are_the_title_without_its_name() -> None:
+    now = tunnel(link("t1"), link("t2", LinkState.DISCONNECTED))
+    assert status.marked_links(now) == "!t2 @t1"
+    assert status.title(now) == "mlvpn !t2 @t1"
+
+
 def test_states_are_upstreams() -> None:
     assert [(state.number, state.word, state.mark, state.up) for state in LinkState] == [
         (0, "disconnected", "!", False),

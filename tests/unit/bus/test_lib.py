@@ -31,7 +31,7 @@ def test_texts_that_dbus_forbids_are_replaced_everywhere(text: str, arrives: str
 
 @pytest.mark.parametrize(
     ("signature", "body"),
-    [("u", ["x"]), ("u", [-1]), ("t", [1 << 64]), ("s", [5]), ("b", [None]), ("ss", ["x"]), ("o", ["no path"])],
+    [("u", ["x"]), ("u", [-1]), ("t", [1 << 64]), ("s", [5]), ("ss", ["x"])],
 )
 def test_a_wrong_value_is_an_error_of_ours(signature: str, body: list[Any]) -> None:
     with pytest.raises(lib.EncodeError):
