@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import logging
 import secrets
 import time
 from collections.abc import Coroutine
@@ -19,6 +18,7 @@ from .config.model import Config, DeviceKind, LinkConfig, Mode
 from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .droplog import DropLog
 from .errors import MlvpndError
+from .eventlog import REASONS, EventLog
 from .helper.client import HelperClient
 from .journal import fields
 from .keeper import SAVE_INTERVAL, Keeper
@@ -45,14 +45,11 @@ from .protocol.session import Session, SessionParameters
 from .reports import Reports
 from .resolve import Endpoints
 from .scripts import ScriptQueue
-from .status import LinkState, format_address
+from .status import LinkState
 from .systemd import link_name
 
 BURST = 64
 """Packets or datagrams taken from one descriptor before the others have their turn."""
-FLAP_INTERVAL = 1.0
-"""Seconds between lines of one kind about a link's peer: who passes packets on from here and there by turns moves the
-peer with each, and must not drown what else the log has to say. Status shows where the peer is."""
 REFUSED_LIMIT = 0.9
 """Seconds after which a link is down because the system takes nothing that goes out by it: no route, no interface.
 Less than the second between two KEEPALIVEs, so that the next one after the first that was refused is enough.
@@ -63,10 +60,8 @@ TUN_RETRY = 1.0
 """Seconds between attempts to get an interface back that was deleted under us."""
 
 _log = logger()
-_protocol = logger("protocol")
 _config_log = logger("config")
 _net = logger("net")
-_rtt = logger("rtt")
 _tuntap = logger("tuntap")
 
 
@@ -112,6 +107,7 @@ class Tunnel:
         self._timer: asyncio.TimerHandle | None = None
         self._scripts = ScriptQueue(helper)
         self._drop_log = DropLog()
+        self._event_log = EventLog()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ipv6_path = False
         self._up: set[int] = set()
@@ -121,7 +117,6 @@ class Tunnel:
         self.states: dict[int, tuple[float, str]] = {}
         """Since when, in Unix seconds, each link is in its state, and why it is down."""
         self._next_number = 0
-        self._next_line_at: dict[str, float] = {}
 
     # Life.
 
@@ -179,7 +174,7 @@ class Tunnel:
                 self._up.add(path.number)
                 self.states[path.number] = (time.time(), "")
                 self._learn_family(path.number)
-                self._report(path.number)
+                self._reports.link(path.parameters.name, LINK_STATES[path.status])
         text = "session of the process before taken up, %d of %d links are up"
         _log.info(text, len(self._up), len(self.session.paths), extra=fields("state-restored"))
 
@@ -442,15 +437,14 @@ class Tunnel:
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, TierChanged):
-            self._tier_changed(event)
+            self._event_log.tier(event)
             self._report_tunnel()
             return
-        driver = self.drivers[event.path]
+        driver, path = self.drivers[event.path], self.session.path(event.path)
         name = driver.config.name
         match event:
             case PathUp(number):
-                peer = self._peer_text(number)
-                _protocol.info("%s authenticated", name, extra=fields("link-up", name, state="up", peer=peer))
+                self._event_log.up(path)
                 self.states[number] = (time.time(), "")
                 self._learn_family(number)  # first: the scripts are told the MTU
                 self._scripts.put("rtun_up", name)
@@ -458,7 +452,7 @@ class Tunnel:
                     self._scripts.put("tuntap_up")
                 self._up.add(number)
             case PathDown(number, reason):
-                self._say_down(name, reason)
+                self._event_log.down(name, reason)
                 self.states[number] = (time.time(), reason.value)
                 self._scripts.put("rtun_down", name)
                 self._up.remove(number)
@@ -466,36 +460,25 @@ class Tunnel:
                     self._scripts.put("tuntap_down")
                 if reason is DownReason.TIMEOUT:
                     driver.reopen()
-            case PeerMoved(number, address):
-                self._say_seldom(f"{name} new connection ->", format_address(address))
+                self._reports.link(name, LINK_STATES[path.status], REASONS[reason])
+            case PeerMoved(number):
+                self._event_log.moved(path, self._loop.time())
                 self._learn_family(number)
                 self._reports.tell(LinkPropertiesChanged(name))
             case PeerRestarted():
-                self._say_seldom(f"{name} the peer has restarted")
+                self._event_log.restarted(path, self._loop.time())
             case PathUnanswered(number):
                 ends = driver.next_address()
                 if ends is None:
                     driver.reopen()
                 else:
                     self.session.path_ready(number, ends.remote, self._loop.time())
-            case PathStatusChanged():
-                self._status_changed(name, event)
-        self._report(event.path)
+            case PathStatusChanged(number):
+                self.states[number] = (time.time(), "")
+                self._event_log.quality(path, event)
+        self._reports.link(name, LINK_STATES[path.status])
         self._report_tunnel()
         self.changed.set()
-
-    def _say_down(self, name: str, reason: DownReason) -> None:
-        level = logging.DEBUG if reason is DownReason.CLOSED else logging.INFO  # closing has a line of its own
-        extra = fields("link-down", name, state="down", reason=_REASONS[reason])
-        _protocol.log(level, "%s %s", name, reason.value, extra=extra)
-
-    def _peer_text(self, number: int) -> str:
-        return format_address(self.session.path(number).peer)
-
-    def _report(self, number: int) -> None:
-        """Tells of the link's state if that is another now."""
-        name, path = self.drivers[number].config.name, self.session.path(number)
-        self._reports.link(name, LINK_STATES[path.status], "" if path.up else self.states[number][1])
 
     @property
     def state(self) -> str:
@@ -508,36 +491,6 @@ class Tunnel:
 
     def _report_tunnel(self) -> None:
         self._reports.tunnel(self.state)
-
-    def _say_seldom(self, text: str, value: str = "") -> None:
-        now = self._loop.time()
-        if now >= self._next_line_at.get(text, 0.0):
-            self._next_line_at[text] = now + FLAP_INTERVAL
-            _protocol.info("%s", f"{text} {value}".rstrip())
-
-    def _status_changed(self, name: str, event: PathStatusChanged) -> None:
-        path = self.session.path(event.path)
-        limits = path.parameters
-        self.states[event.path] = (time.time(), "")
-        if PathStatus.LOSSY in (event.before, event.after):
-            word = "reached threashold" if event.after is PathStatus.LOSSY else "acceptable again"
-            extra = fields("link-lossy", name, loss=path.loss_percent) if event.after is PathStatus.LOSSY else None
-            _rtt.info("%s packet loss %s: %d%%/%d%%", name, word, path.loss_percent, limits.loss_tolerance, extra=extra)
-        if PathStatus.HIGH_LATENCY in (event.before, event.after):
-            word = "reached threashold" if event.after is PathStatus.HIGH_LATENCY else "acceptable again"
-            slow = event.after is PathStatus.HIGH_LATENCY
-            extra = fields("link-slow", name, srtt_usec=int(path.rtt.srtt_ms * 1000)) if slow else None
-            _rtt.info("%s latency %s: %fms/%dms", name, word, path.rtt.srtt_ms, limits.latency_tolerance, extra=extra)
-
-    def _tier_changed(self, event: TierChanged) -> None:
-        if event.after is Tier.FALLBACK:
-            text = "all tunnels are down, lossy or too slow, switch fallback mode"
-            _log.info(text, extra=fields("fallback-on"))
-        elif event.after is Tier.LAST_RESORT:
-            _log.info("all tunnels are down, lossy or too slow but fallback is not available")
-        elif event.after is Tier.NORMAL and event.before is not Tier.NONE:
-            extra = fields("fallback-off") if event.before is Tier.FALLBACK else None
-            _log.info("normal links carry the traffic again", extra=extra)
 
     # The interface.
 
@@ -587,7 +540,6 @@ class Tunnel:
         task.add_done_callback(self._tasks.discard)
 
 
-_REASONS = {DownReason.TIMEOUT: "timeout", DownReason.DISCONNECTED: "disconnect", DownReason.CLOSED: "config"}
 LINK_STATES = {
     PathStatus.DISCONNECTED: LinkState.DISCONNECTED,
     PathStatus.AUTHSENT: LinkState.WAITING,

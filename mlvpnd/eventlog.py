@@ -1,0 +1,83 @@
+"""Operators' lines about links and tiers, in upstream's words where it has any, with fields for the journal."""
+
+from __future__ import annotations
+
+import logging
+
+from .journal import fields
+from .log import logger
+from .protocol.events import DownReason, PathStatusChanged, TierChanged
+from .protocol.path import Path, PathStatus
+from .protocol.selection import Tier
+from .status import format_address
+
+FLAP_INTERVAL = 1.0
+"""Seconds between lines of one kind about a link's peer: who passes packets on from here and there by turns moves the
+peer with each, and must not drown what else the log has to say. Status shows where the peer is."""
+REASONS = {DownReason.TIMEOUT: "timeout", DownReason.DISCONNECTED: "disconnect", DownReason.CLOSED: "config"}
+"""Why a link is down, in the words of the bus and the journal."""
+
+_log = logger()
+_protocol = logger("protocol")
+_rtt = logger("rtt")
+
+
+class EventLog:
+    """Writes the lines; remembers when it wrote those that may come often."""
+
+    def __init__(self) -> None:
+        self._next_at: dict[str, float] = {}
+
+    def up(self, path: Path) -> None:
+        """The link is up."""
+        name = path.parameters.name
+        extra = fields("link-up", name, state="up", peer=format_address(path.peer))
+        _protocol.info("%s authenticated", name, extra=extra)
+
+    def down(self, name: str, reason: DownReason) -> None:
+        """The link is down; one that was closed on purpose has a line of its own already."""
+        level = logging.DEBUG if reason is DownReason.CLOSED else logging.INFO
+        extra = fields("link-down", name, state="down", reason=REASONS[reason])
+        _protocol.log(level, "%s %s", name, reason.value, extra=extra)
+
+    def moved(self, path: Path, now: float) -> None:
+        """The peer has another address."""
+        self._seldom(f"{path.parameters.name} new connection ->", format_address(path.peer), now)
+
+    def restarted(self, path: Path, now: float) -> None:
+        """The peer has begun a new session."""
+        self._seldom(f"{path.parameters.name} the peer has restarted", "", now)
+
+    def _seldom(self, text: str, value: str, now: float) -> None:
+        if now >= self._next_at.get(text, 0.0):
+            self._next_at[text] = now + FLAP_INTERVAL
+            _protocol.info("%s", f"{text} {value}".rstrip())
+
+    def quality(self, path: Path, event: PathStatusChanged) -> None:
+        """An up link became lossy or slow, or well again."""
+        name, limits = path.parameters.name, path.parameters
+        if PathStatus.LOSSY in (event.before, event.after):
+            now_lossy = event.after is PathStatus.LOSSY
+            extra = fields("link-lossy", name, loss=path.loss_percent) if now_lossy else None
+            text = f"%s packet loss {_word(bad=now_lossy)}: %d%%/%d%%"
+            _rtt.info(text, name, path.loss_percent, limits.loss_tolerance, extra=extra)
+        if PathStatus.HIGH_LATENCY in (event.before, event.after):
+            now_slow = event.after is PathStatus.HIGH_LATENCY
+            extra = fields("link-slow", name, srtt_usec=int(path.rtt.srtt_ms * 1000)) if now_slow else None
+            text = f"%s latency {_word(bad=now_slow)}: %fms/%dms"
+            _rtt.info(text, name, path.rtt.srtt_ms, limits.latency_tolerance, extra=extra)
+
+    def tier(self, event: TierChanged) -> None:
+        """Traffic moved to links of another kind."""
+        if event.after is Tier.FALLBACK:
+            text = "all tunnels are down, lossy or too slow, switch fallback mode"
+            _log.info(text, extra=fields("fallback-on"))
+        elif event.after is Tier.LAST_RESORT:
+            _log.info("all tunnels are down, lossy or too slow but fallback is not available")
+        elif event.after is Tier.NORMAL and event.before is not Tier.NONE:
+            extra = fields("fallback-off") if event.before is Tier.FALLBACK else None
+            _log.info("normal links carry the traffic again", extra=extra)
+
+
+def _word(*, bad: bool) -> str:
+    return "reached threashold" if bad else "acceptable again"  # upstream's spelling, which is grepped for

@@ -1,0 +1,104 @@
+"""Operators' lines: upstream's words, and what the journal is told beside them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from mlvpnd import log
+from mlvpnd.eventlog import FLAP_INTERVAL, EventLog
+from mlvpnd.protocol.events import DownReason, PathStatusChanged, TierChanged
+from mlvpnd.protocol.path import Path, PathParameters, PathStatus
+from mlvpnd.protocol.selection import Tier
+
+OK, LOSSY, SLOW = PathStatus.AUTHOK, PathStatus.LOSSY, PathStatus.HIGH_LATENCY
+
+
+@pytest.fixture(autouse=True)
+def _heard(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(log.ROOT), "propagate", True)
+    caplog.set_level(logging.INFO, log.ROOT)
+
+
+@pytest.fixture
+def path() -> Path:
+    path = Path(0, PathParameters("adsl1", 5.0, loss_tolerance=10, latency_tolerance=200), 7, 0)
+    path.peer = ("192.0.2.1", 5080)
+    path.rtt.update(250)
+    return path
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(one.name, one.getMessage(), getattr(one, "journal", {})) for one in caplog.records]
+
+
+def test_up_and_down(caplog: pytest.LogCaptureFixture, path: Path) -> None:
+    events = EventLog()
+    events.up(path)
+    events.down("adsl1", DownReason.TIMEOUT)
+    events.down("adsl1", DownReason.DISCONNECTED)
+    events.down("adsl1", DownReason.CLOSED)
+    up = {"EVENT": "link-up", "LINK": "adsl1", "STATE": "up", "PEER": "192.0.2.1:5080"}
+    down = {"EVENT": "link-down", "LINK": "adsl1", "STATE": "down"}
+    assert told(caplog) == [
+        ("mlvpnd.protocol", "adsl1 authenticated", up),
+        ("mlvpnd.protocol", "adsl1 timeout", down | {"REASON": "timeout"}),
+        ("mlvpnd.protocol", "adsl1 disconnect received", down | {"REASON": "disconnect"}),
+    ]
+
+
+def test_a_peer_that_flaps_is_told_once_a_second(caplog: pytest.LogCaptureFixture, path: Path) -> None:
+    events = EventLog()
+    for tick in range(100):
+        path.peer = ("192.0.2.1", 1000 + tick)
+        events.moved(path, tick * FLAP_INTERVAL / 50)
+        events.restarted(path, tick * FLAP_INTERVAL / 50)
+    assert [message for _, message, _ in told(caplog)] == [
+        "adsl1 new connection -> 192.0.2.1:1000",
+        "adsl1 the peer has restarted",
+        "adsl1 new connection -> 192.0.2.1:1050",
+        "adsl1 the peer has restarted",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message", "event"),
+    [
+        (OK, LOSSY, "adsl1 packet loss reached threashold: 0%/10%", "link-lossy"),
+        (LOSSY, OK, "adsl1 packet loss acceptable again: 0%/10%", None),
+        (OK, SLOW, "adsl1 latency reached threashold: 250.000000ms/200ms", "link-slow"),
+        (SLOW, OK, "adsl1 latency acceptable again: 250.000000ms/200ms", None),
+    ],
+)
+def test_quality(
+    caplog: pytest.LogCaptureFixture, path: Path, before: PathStatus, after: PathStatus, message: str, event: str | None
+) -> None:
+    EventLog().quality(path, PathStatusChanged(0, before, after))
+    ((name, said, journal),) = told(caplog)
+    assert (name, said, journal.get("EVENT")) == ("mlvpnd.rtt", message, event)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "messages", "event"),
+    [
+        (Tier.NORMAL, Tier.FALLBACK, ["all tunnels are down, lossy or too slow, switch fallback mode"], "fallback-on"),
+        (
+            Tier.NORMAL,
+            Tier.LAST_RESORT,
+            ["all tunnels are down, lossy or too slow but fallback is not available"],
+            None,
+        ),
+        (Tier.FALLBACK, Tier.NORMAL, ["normal links carry the traffic again"], "fallback-off"),
+        (Tier.LAST_RESORT, Tier.NORMAL, ["normal links carry the traffic again"], None),
+        (Tier.NONE, Tier.NORMAL, [], None),
+        (Tier.NORMAL, Tier.NONE, [], None),
+    ],
+)
+def test_tiers(
+    caplog: pytest.LogCaptureFixture, before: Tier, after: Tier, messages: list[str], event: str | None
+) -> None:
+    EventLog().tier(TierChanged(before, after))
+    assert [message for _, message, _ in told(caplog)] == messages
+    assert [journal["EVENT"] for _, _, journal in told(caplog) if journal] == ([event] if event else [])
