@@ -12,9 +12,11 @@ import asyncio
 import json
 from pathlib import Path
 
+from mlvpnd import instance
+
 from .errors import ConfigRefused, CtlError, NotAllowed, Unreachable
 
-RUNTIME_DIRECTORY = Path("/run/mlvpn")
+RUNTIME_DIRECTORY = Path(instance.RUNTIME_DIRECTORY)
 SOCKET_NAME = "private.sock"
 STATUS_LIMIT = 5.0
 RELOAD_LIMIT = 60.0

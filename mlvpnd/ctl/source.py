@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from mlvpnd.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX, is_name
+
 from . import private_socket
 from .errors import CtlError, NotFound, NotRunning, TunnelGone, Unreachable
 from .model import ManagedObjects, TunnelView, from_control, from_description, from_objects
-
-CONFIG_DIRECTORY = Path("/etc/mlvpn")
-_NAME = re.compile(r"[A-Za-z0-9:_.\-]+", re.ASCII)
-"""Of an instance of systemd's that the generator starts."""
 
 
 class Bus(Protocol):
@@ -40,7 +37,7 @@ class Source:
         bus: Bus,
         *,
         runtime: Path = private_socket.RUNTIME_DIRECTORY,
-        config: Path = CONFIG_DIRECTORY,
+        config: Path = Path(CONFIG_DIRECTORY),
     ) -> None:
         self._bus = bus
         self._runtime = runtime
@@ -121,15 +118,15 @@ class Source:
 
     def check_name(self, name: str) -> None:
         """Raises NotFound for what cannot be the name of a tunnel."""
-        if not _NAME.fullmatch(name) or name in (".", ".."):
+        if not is_name(name) or name in (".", ".."):
             raise NotFound(f"{name!r}: not a tunnel's name")
 
     def absent(self, name: str) -> CtlError:
         """Why a tunnel that nobody answers for does not: it is not running, or there is none."""
         try:
-            (self._config / f"{name}.conf").stat()
+            (self._config / f"{name}{CONFIG_SUFFIX}").stat()
         except PermissionError:
             pass  # only root may look; it may well exist
         except OSError:
-            return NotFound(f"{name}: no such tunnel ({self._config / name}.conf does not exist)")
+            return NotFound(f"{name}: no such tunnel ({self._config / name}{CONFIG_SUFFIX} does not exist)")
         return NotRunning(f"{name}: not running; start it with 'systemctl start mlvpn@{name}'")

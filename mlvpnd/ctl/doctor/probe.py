@@ -116,6 +116,7 @@ def port_holders(port: int, proc: Path = Path("/proc")) -> list[str]:
 
 def _holds(process: Path, sockets: set[str]) -> bool:
     try:
-        return any(os.readlink(entry) in sockets for entry in os.scandir(process / "fd"))
+        with os.scandir(process / "fd") as entries:
+            return any(os.readlink(entry) in sockets for entry in entries)
     except OSError:
         return False  # gone, or another user's

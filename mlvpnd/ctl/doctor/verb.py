@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+from mlvpnd import instance
 from mlvpnd.config import Config, ConfigError, parse
 from mlvpnd.config.file import read
 from mlvpnd.config.problems import printable
@@ -16,13 +17,13 @@ from mlvpnd.ctl import private_socket
 from mlvpnd.ctl.errors import DONE, FAILED, CtlError, Unreachable
 from mlvpnd.ctl.model import TunnelView, from_control
 from mlvpnd.ctl.output import Output
-from mlvpnd.ctl.source import CONFIG_DIRECTORY
 from mlvpnd.ctl.verbs import Context
 
 from .examine import Patient, examine, examine_host, kernel_tools
 from .finding import Finding, Severity, problem, warning
 from .network import KernelNetwork
 
+CONFIG_DIRECTORY = Path(instance.CONFIG_DIRECTORY)
 _STYLE = {Severity.OK: "good", Severity.WARNING: "odd", Severity.PROBLEM: "bad"}
 _WORD_WIDTH = max(len(severity.value) for severity in Severity)
 _INDENT = " " * (_WORD_WIDTH + 4)
@@ -53,10 +54,10 @@ def _paths(context: Context, what: str | None) -> tuple[dict[str, Path], Finding
         return {path.stem: path}, None
     if what is not None:
         context.source.check_name(what)
-        return {what: CONFIG_DIRECTORY / f"{what}.conf"}, None
+        return {what: Path(instance.config_path(what))}, None
     try:
         with os.scandir(CONFIG_DIRECTORY) as entries:
-            found = sorted(Path(entry.path) for entry in entries if entry.name.endswith(".conf"))
+            found = sorted(Path(entry.path) for entry in entries if entry.name.endswith(instance.CONFIG_SUFFIX))
     except PermissionError:
         text = f"{CONFIG_DIRECTORY} cannot be looked into as this user: only the host was examined"
         return {}, warning("config", text, "sudo mlvpnctl doctor")

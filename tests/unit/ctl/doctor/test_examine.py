@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from mlvpnd.ctl.doctor.ends import Ends, Resolver
+from mlvpnd.ctl.doctor.examine import Patient, Tools, examine, examine_host
+from mlvpnd.ctl.doctor.finding import Finding
+from mlvpnd.ctl.model import TunnelView
+from tests.unit.ctl.views import link_view, tunnel_view
+
+from .facts import CLIENT, ETH0, SERVER, FakeNetwork, bad, only
+
+
+class FakeHost:
+    """What `Tools` look at; a healthy host unless changed."""
+
+    def __init__(self) -> None:
+        self.network = FakeNetwork()
+        self.probed: list[str] = []
+        self.errors: Mapping[str, int] = {}
+        self.taken: set[int] = set()
+        self.holders: list[str] = []
+        self.unit: Mapping[str, str] | None = {"ActiveState": "inactive", "LoadState": "loaded"}
+
+    def probe(self, links: Sequence[Ends]) -> Mapping[str, int]:
+        self.probed = [one.link.name for one in links]
+        return {name: self.errors.get(name, 0) for name in self.probed}
+
+    @property
+    def tools(self) -> Tools:
+        return Tools(
+            network=self.network,
+            resolver=Resolver(),
+            probe=self.probe,
+            port_taken=lambda ends: ends.local_port in self.taken,
+            port_holders=lambda port: self.holders,
+            ruleset=lambda: [],
+            unit_state=lambda name: self.unit,
+        )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "t.conf"
+    path.touch(mode=0o600)
+    path.write_text(CLIENT)
+    return path
+
+
+def run(host: FakeHost, path: Path, tunnel: TunnelView | None, *, is_instance: bool = True) -> list[Finding]:
+    return examine(Patient("t", path, tunnel, is_instance), host.tools)
+
+
+def test_a_tunnel_that_does_not_run(path: Path) -> None:
+    host = FakeHost()
+    assert bad(run(host, path, None)) == [("warning", "service", "")]
+    assert host.probed == ["adsl1", "adsl2"]
+    assert only(run(host, path, None, is_instance=False), "service").commands == (f"mlvpn -c {path}",)
+
+
+def test_a_tunnel_that_runs(path: Path) -> None:
+    host = FakeHost()
+    host.network.devices.append(host.network.devices[1])
+    tunnel = tunnel_view(link_view("adsl1"), link_view("adsl2", State="down"), Interface="eth0")
+    assert bad(run(host, path, tunnel)) == [("problem", "peer", "adsl2")]
+    assert host.probed == ["adsl2"]
+    assert run(host, path, tunnel)[-1].check == "peer"
+
+
+def test_a_link_that_is_new_in_the_file(path: Path) -> None:
+    tunnel = tunnel_view(link_view("adsl1"), name="t", Interface="eth0")
+    found = only(run(FakeHost(), path, tunnel), "peer")
+    assert (found.link, found.commands) == ("adsl2", ("mlvpnctl reload t",))
+
+
+def test_a_way_that_is_wrong_is_not_tried(path: Path) -> None:
+    host = FakeHost()
+    host.network.by_source = {"192.0.2.2": ETH0}
+    host.errors = {"adsl1": 111}
+    assert bad(run(host, path, None)) == [
+        ("warning", "service", ""),
+        ("problem", "route", "adsl2"),
+        ("problem", "peer", "adsl1"),
+    ]
+    assert host.probed == ["adsl1"]
+
+
+def test_a_dead_router(path: Path) -> None:
+    host = FakeHost()
+    host.network.dead = {"203.0.113.1"}
+    assert "the router 203.0.113.1 on eth1 does not answer" in only(run(host, path, None), "peer").text
+
+
+def test_ports(path: Path) -> None:
+    path.write_text(SERVER)
+    host = FakeHost()
+    host.taken = {5081}
+    host.holders = ["named (pid 5)"]
+    found = only(run(host, path, None), "port")
+    assert found.text == "adsl2: UDP port 5081 is taken by named (pid 5)"
+    running = tunnel_view(link_view("adsl1"), link_view("adsl2"), Interface="eth0")
+    assert only(run(host, path, running), "port").link == "adsl2"
+    for own in (["mlvpn (pid 7)"], []):
+        host.holders = own
+        assert "port" not in [check for _, check, _ in bad(run(host, path, running))]
+
+
+def test_a_file_that_cannot_be_used(path: Path) -> None:
+    path.write_text("nonsense")
+    checks = {finding.check for finding in run(FakeHost(), path, None)}
+    assert checks == {"config", "service"}
+
+
+def test_the_host() -> None:
+    assert {finding.check for finding in examine_host()} == {"tun-device", "user", "clock"}
+
+
+def test_only_root_reads_the_firewall(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert "firewall" in [finding.check for finding in run(FakeHost(), path, None)]
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "firewall" not in [finding.check for finding in run(FakeHost(), path, None)]

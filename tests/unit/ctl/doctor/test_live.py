@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import errno
+from ipaddress import ip_address
+
+import pytest
+
+from mlvpnd.ctl.doctor.finding import Finding
+from mlvpnd.ctl.doctor.live import check_interface, check_link, check_reorder, check_unit
+from mlvpnd.ctl.doctor.network import Interface, Route
+from mlvpnd.ctl.doctor.routing import Uplink
+from mlvpnd.ctl.model import LinkView
+from tests.unit.ctl.views import link_view, tunnel_view
+
+from .facts import CLIENT, ETH0, FakeNetwork, bad, config_of, ends
+
+UPLINK = Uplink(ends(config_of())[0], ETH0, Route(ETH0.index, ip_address("192.0.2.1")), good=True)
+
+
+@pytest.mark.parametrize(
+    ("state", "running", "severity", "text"),
+    [
+        ({"ActiveState": "active"}, True, "ok", "is running"),
+        (None, True, "ok", "is running"),
+        ({"ActiveState": "inactive"}, True, "ok", "started by hand"),
+        (None, False, "warning", "is not running, or cannot be asked"),
+        ({"LoadState": "not-found", "ActiveState": "inactive"}, False, "problem", "no unit mlvpn@t"),
+        ({"ActiveState": "failed", "Result": "watchdog"}, False, "problem", "has failed (watchdog)"),
+        ({"ActiveState": "active"}, False, "warning", "runs but cannot be asked"),
+        ({"ActiveState": "activating", "SubState": "auto-restart"}, False, "warning", "activating (auto-restart)"),
+        ({"ActiveState": "inactive"}, False, "warning", "is not running"),
+    ],
+)
+def test_the_service(state: dict[str, str] | None, *, running: bool, severity: str, text: str) -> None:
+    (found,) = check_unit("t", state, tunnel_view() if running else None)
+    assert found.severity.value == severity
+    assert text in found.text
+
+
+def interface(*devices: Interface, running: bool = True, link_state: str = "up") -> list[Finding]:
+    tunnel = tunnel_view(link_view("a", State=link_state)) if running else None
+    return [*check_interface(config_of(), FakeNetwork(devices=[*devices]), tunnel)]
+
+
+def test_the_tunnels_interface() -> None:
+    up = Interface(9, "mlvpn0", up=True, carrier=True, mtu=1428)
+    down = Interface(9, "mlvpn0", up=False, carrier=False, mtu=1428)
+    assert bad(interface(up)) == []
+    assert "is gone" in interface()[0].text
+    assert interface(down)[0].commands[0] == "ip link set mlvpn0 up"
+    assert bad(interface(down, link_state="down")) == []
+    assert "not this tunnel" in interface(up, running=False)[0].text
+    assert interface(down, running=False) == interface(running=False) == []
+
+
+def peer(link: LinkView | None, probed: int | None = None, *, gateway_dead: bool = False) -> Finding:
+    (found,) = check_link(UPLINK, link, probed, gateway_dead=gateway_dead)
+    return found
+
+
+def test_links_that_answer() -> None:
+    assert peer(link_view("adsl1")).text == "adsl1: the peer answers by eth0, round trip 23 ms"
+    lossy = peer(link_view("adsl1", State="lossy", LossPercent=14))
+    assert (lossy.severity.value, lossy.text) == (
+        "warning",
+        "adsl1: the peer answers by eth0, but the link loses 14 % of its packets",
+    )
+    assert "is slow, round trip 23 ms" in peer(link_view("adsl1", State="slow")).text
+
+
+def test_a_link_out_of_use() -> None:
+    assert "out of use" in peer(link_view("adsl1", State="down", Enabled=False)).text
+
+
+@pytest.mark.parametrize(
+    ("probed", "text"),
+    [
+        (errno.ECONNREFUSED, "nobody listens at its port 5080"),
+        (errno.EHOSTUNREACH, "the way to the peer 198.51.100.1 ends: no route to host"),
+        (errno.EACCES, "a firewall refuses packets to 198.51.100.1 port 5080"),
+        (errno.EMSGSIZE, "packets to the peer 198.51.100.1 fail: message too long"),
+    ],
+)
+def test_errors_that_come_back(probed: int, text: str) -> None:
+    for link in (None, link_view("adsl1", State="down")):
+        found = peer(link, probed)
+        assert found.severity.value == "problem"
+        assert text in found.text
+        assert found.text.startswith("adsl1: the link is down; " if link else "adsl1: ")
+
+
+def test_silence() -> None:
+    assert "is the password the same" in peer(link_view("adsl1", State="waiting"), 0).text
+    assert peer(None, 0).severity.value == "ok"
+    assert [*check_link(UPLINK, None, None, gateway_dead=False)] == []
+    dead = peer(link_view("adsl1", State="down"), 0, gateway_dead=True)
+    assert "the router 192.0.2.1 on eth0 does not answer" in dead.text
+
+
+@pytest.mark.parametrize(
+    ("size", "slow_ms", "wanted"),
+    [(512, 200, ""), (128, 200, "reorder_buffer_size = 536"), (64, 40, ""), (63, 900, "= 2412"), (0, 900, "")],
+)
+def test_the_reorder_buffer(size: int, slow_ms: int, wanted: str) -> None:
+    """3.75 MB/s must fit while the slow link's packets are late by half the difference of round trips."""
+    config = config_of(CLIENT.replace("reorder_buffer_size = 512", f"reorder_buffer_size = {size}"))
+    links = [link_view("a", SmoothedRttUSec=0), link_view("b", SmoothedRttUSec=20_000)]
+    links.append(link_view("c", SmoothedRttUSec=20_000 + slow_ms * 1000))
+    found = [*check_reorder(config, tunnel_view(*links))]
+    text = " ".join(one.text for one in found if one.severity.value == "warning")
+    assert (wanted in text) if wanted else not text

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from mlvpnd.ctl.doctor.finding import Finding
+from mlvpnd.ctl.doctor.network import Interface
+from mlvpnd.ctl.doctor.routing import RoutingDoctor
+
+from .facts import CLIENT, ETH0, ETH1, LOOPBACK, PPP0, SERVER, FakeNetwork, bad, config_of, ends, only
+
+
+def check(network: FakeNetwork, text: str = CLIENT) -> list[Finding]:
+    config = config_of(text)
+    doctor = RoutingDoctor(config, network)
+    findings = [finding for one in ends(config) for finding in doctor.check(one)]
+    return [*findings, *doctor.check_shared()]
+
+
+def test_as_it_should_be() -> None:
+    findings = check(FakeNetwork())
+    assert bad(findings) == []
+    assert findings[0].text == "adsl1: packets to 198.51.100.1 from 192.0.2.2 leave by eth0 via 192.0.2.1"
+    assert bad(check(FakeNetwork(), SERVER)) == []
+
+
+@pytest.mark.parametrize(
+    ("device", "text"),
+    [
+        (dataclasses.replace(ETH0, up=False), "is switched off"),
+        (dataclasses.replace(ETH0, carrier=False), "has no carrier"),
+    ],
+)
+def test_interfaces_that_do_not_work(device: Interface, text: str) -> None:
+    network = FakeNetwork(owners={"192.0.2.2": device, "203.0.113.2": ETH1})
+    assert text in only(check(network), "interface").text
+
+
+def test_an_address_that_is_gone() -> None:
+    found = only(check(FakeNetwork(owners={"203.0.113.2": ETH1})), "address")
+    assert found.commands == ("ip addr", "ip addr add 192.0.2.2/24 dev INTERFACE")
+
+
+def test_devices() -> None:
+    missing = CLIENT.replace("bindhost = 192.0.2.2", "binddevice = wwan0")
+    assert "no interface wwan0" in only(check(FakeNetwork(), missing), "interface").text
+    other = CLIENT.replace("bindhost = 192.0.2.2", "bindhost = 192.0.2.2\nbinddevice = eth1")
+    assert "is on eth0 and not on its binddevice eth1" in only(check(FakeNetwork(), other), "address").text
+
+
+def test_the_wrong_way_without_any_rule() -> None:
+    network = FakeNetwork(by_source={"192.0.2.2": ETH0, "203.0.113.2": ETH0}, used_tables={101, 254})
+    findings = check(network)
+    assert only(findings, "route").commands == (
+        "ip route replace default via 203.0.113.1 dev eth1 table 102",
+        "ip rule add from 203.0.113.2 lookup 102",
+    )
+    assert "leave by one uplink, eth0 via 192.0.2.1" in only(findings, "shared-uplink").text
+
+
+def test_the_wrong_way_with_half_of_it() -> None:
+    wrong = {"192.0.2.2": ETH0, "203.0.113.2": ETH0}
+    network = FakeNetwork(by_source=wrong, source_rules={"203.0.113.0/24": 7})
+    assert only(check(network), "route").commands == ("ip route replace default via 203.0.113.1 dev eth1 table 7",)
+    network = FakeNetwork(by_source=wrong, own_tables={"eth1": 9})
+    assert only(check(network), "route").commands == ("ip rule add from 203.0.113.2 lookup 9",)
+
+
+def test_a_line_without_a_gateway() -> None:
+    network = FakeNetwork(
+        devices=[LOOPBACK, ETH0, PPP0],
+        owners={"192.0.2.2": ETH0, "203.0.113.2": PPP0},
+        by_source={"192.0.2.2": ETH0, "203.0.113.2": ETH0},
+    )
+    assert only(check(network), "route").commands[0] == "ip route replace default dev ppp0 table 101"
+
+
+def test_no_way_at_all() -> None:
+    network = FakeNetwork(by_source={"192.0.2.2": ETH0, "203.0.113.2": None})
+    found = only(check(network), "route")
+    assert "there is no route to the peer 198.51.100.1 from 203.0.113.2" in found.text
+    nowhere = FakeNetwork(by_source={"203.0.113.2": ETH1})
+    unbound = CLIENT.replace("bindhost = 192.0.2.2\n", "")
+    assert only(check(nowhere, unbound), "route").commands == ("ip route add 198.51.100.1 via GATEWAY dev INTERFACE",)
+    bound = CLIENT.replace("bindhost = 192.0.2.2", "binddevice = eth0")
+    network = FakeNetwork(by_source={"203.0.113.2": ETH1})
+    network.route = lambda *_: None  # type: ignore[method-assign]
+    assert [one.commands for one in check(network, bound) if one.link == "adsl1"] == [
+        ("ip route add default via 192.0.2.1 dev eth0 metric 1002",)
+    ]
+
+
+def test_into_the_tunnel() -> None:
+    tun = Interface(9, "mlvpn0", up=True, carrier=True, mtu=1428, point_to_point=True)
+    network = FakeNetwork(devices=[ETH0, ETH1, tun], by_source={"192.0.2.2": tun, "203.0.113.2": ETH1})
+    found = only(check(network), "route")
+    assert "into the tunnel's own interface mlvpn0" in found.text
+    assert found.commands == ("ip route add 198.51.100.1 via 192.0.2.1 dev eth0",)
+
+
+def test_strict_source_checks() -> None:
+    assert bad(check(FakeNetwork(strict={"eth0", "eth1"}))) == []
+    bound = CLIENT.replace("bindhost = 192.0.2.2", "binddevice = eth0")
+    network = FakeNetwork(strict={"eth0"}, default=ETH1)
+    assert only(check(network, bound), "rp-filter").commands[0] == "sysctl -w net.ipv4.conf.eth0.rp_filter=2"
+    assert "rp-filter" not in [name for _, name, _ in bad(check(FakeNetwork(default=ETH1), bound))]
+
+
+def test_mtu() -> None:
+    findings = check(FakeNetwork(path_mtu=1480))
+    assert bad(findings) == [("warning", "mtu", "adsl1"), ("warning", "mtu", "adsl2")]
+    assert "(MTU 1428) makes 1500 bytes, and eth0 takes 1480" in findings[1].text
+    assert "'mtu = 1408'" in findings[1].text
+    assert bad(check(FakeNetwork(path_mtu=1480), CLIENT.replace("[adsl1]", "mtu = 1408\n[adsl1]"))) == []
+    # What the interface has counts, not what the file says.
+    tun = Interface(9, "mlvpn0", up=True, carrier=True, mtu=1429)
+    assert len(bad(check(FakeNetwork(devices=[ETH0, ETH1, tun])))) == 2
+    tap = CLIENT.replace("[adsl1]", "tuntap = tap\nmtu = 1428\n[adsl1]")
+    assert "makes 1514 bytes" in check(FakeNetwork(), tap)[1].text
+
+
+def test_what_could_not_be_looked_up() -> None:
+    config = config_of()
+    doctor = RoutingDoctor(config, FakeNetwork())
+    one = dataclasses.replace(ends(config)[0], remote=None, problems=("peer.example cannot be looked up: no",))
+    assert bad([*doctor.check(one)]) == [("problem", "look-up", "adsl1")]
+    assert [uplink.good for uplink in doctor.uplinks] == [False]
