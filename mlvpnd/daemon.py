@@ -24,7 +24,7 @@ from .adoption import Sockets
 from .config.model import Config, DeviceKind
 from .config.problems import ConfigError
 from .control import ControlServer
-from .control_plane import Notice, Reloaded
+from .control_plane import ConfigUnreadable, Notice, Reloaded
 from .errors import MlvpndError
 from .helper.client import HelperClient
 from .instance import RUNTIME_DIRECTORY
@@ -239,7 +239,10 @@ class Daemon:
     # Configuration.
 
     async def _read_config(self) -> Config:
-        text = await self._helper.open_config()
+        try:
+            text = await self._helper.open_config()
+        except MlvpndError as error:
+            raise ConfigUnreadable(str(error)) from None
         password = self._service.password if self._service is not None else None
         result = configuration.parse(text, self._options.config_path, require_password=password is None)
         for warning in result.warnings:
@@ -327,8 +330,7 @@ class Daemon:
             await asyncio.sleep(TITLE_DELAY)
 
     def _links_text(self) -> str:
-        """The links and their marks, as the title has them."""
-        return status.title(dataclasses.replace(self.snapshot(), name=""))
+        return status.marked_links(self.snapshot())
 
     def _start_bus(self) -> BusService | None:
         if self._service is None:

@@ -119,15 +119,10 @@ def link_addresses(config: Config) -> tuple[list[str], bool]:
 
 
 def control_path(config: Config, name: str) -> str:
-    """Where systemd must make the control socket; empty if there is none, or the daemon can make it itself.
-
-    A file directly below the root is below MLVPN's chroot, `/run/mlvpn`, as it always was.
-    """
+    """Where systemd must make the control socket; empty if there is none, or the daemon can make it itself."""
     if not config.control_unix_path:
         return ""
     path = os.path.normpath(config.control_unix_path)
-    if os.path.dirname(path) == "/":
-        path = RUNTIME_DIRECTORY + path
     return "" if os.path.dirname(path) == f"{RUNTIME_DIRECTORY}/{name}" else path
 
 

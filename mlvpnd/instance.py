@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from .config.schema import RUNTIME_DIRECTORY as RUNTIME_DIRECTORY  # has a directory for each tunnel that runs
+
 CONFIG_DIRECTORY = "/etc/mlvpn"
 CONFIG_SUFFIX = ".conf"
-RUNTIME_DIRECTORY = "/run/mlvpn"
-"""Has one directory for each running tunnel, named as it, which the daemon may write."""
 
 _NAME = re.compile(r"[A-Za-z0-9:_.-]+")
 

@@ -18,7 +18,7 @@ from .config.model import Config
 from .errors import MlvpndError
 from .helper import requests
 from .helper.client import HelperClient, HelperError
-from .instance import RUNTIME_DIRECTORY, config_path, is_name
+from .instance import config_path, is_name
 from .options import Options
 
 HELPER_DIRECTORY = "/run/mlvpn-helper"
@@ -78,16 +78,11 @@ class ServiceHelper(HelperClient):
         if inherited is not None:
             return socket.socket(fileno=inherited)
         path = self.config.control_unix_path if self.config else ""
-        return listen(control_path(path)) if path else None
+        return listen(path) if path else None
 
     async def open_log(self) -> socket.socket | None:
         """There is nothing to open: the journal needs no connection."""
         return None
-
-
-def control_path(path: str) -> str:
-    """Where a `control_unix_path` is: upstream looks it up in its chroot, so that `/x` means `/run/mlvpn/x`."""
-    return f"{RUNTIME_DIRECTORY}{path}" if path.count("/") == 1 and path.startswith("/") else path
 
 
 def listen(path: str, mode: int = 0o660) -> socket.socket:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from . import values
 from .model import Config, DeviceKind, Mode
 from .reader import SectionReader
-from .schema import MAX_REORDER_BUFFER_SIZE
+from .schema import MAX_REORDER_BUFFER_SIZE, RUNTIME_DIRECTORY
 
-MIN_MTU = 576
+MIN_MTU = 68  # RFC 791 section 3.2
 MAX_MTU = 9000
 MIN_IPV6_MTU = 1280
 
@@ -37,7 +37,7 @@ def read_general(section: SectionReader, *, require_password: bool) -> tuple[Con
         ip4_routes=section.plain_text("ip4_routes"),
         ip6_routes=section.plain_text("ip6_routes"),
         configure_interface=section.flag("configure_interface"),
-        control_unix_path=section.plain_text("control_unix_path"),
+        control_unix_path=_control_unix_path(section),
         control_bind_host=section.host("control_bind_host"),
         control_bind_port=section.port("control_bind_port"),
     )
@@ -84,9 +84,19 @@ def _reorder_buffer_size(section: SectionReader) -> int:
 
 def _mtu(section: SectionReader) -> int | None:
     mtu = section.number("mtu") or None
-    if mtu is not None and not MIN_MTU <= mtu <= MAX_MTU:
-        section.error("mtu", f"{mtu} is out of range")
-    return mtu
+    if mtu is None or MIN_MTU <= mtu <= MAX_MTU:
+        return mtu
+    limit = MIN_MTU if mtu < MIN_MTU else MAX_MTU
+    section.lax("mtu", f"mtu capped to {limit}")
+    return limit
+
+
+def _control_unix_path(section: SectionReader) -> str:
+    """Upstream looks the path up in its chroot, `/run/mlvpn` as packaged, so that `x` and `/x` are there."""
+    path = section.plain_text("control_unix_path")
+    if not path or path.count("/") > 1:
+        return path
+    return f"{RUNTIME_DIRECTORY}/{path.removeprefix('/')}"
 
 
 def _check_together(section: SectionReader, config: Config) -> None:

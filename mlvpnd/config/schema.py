@@ -21,6 +21,8 @@ MAX_DEVICE_NAME_LENGTH = 15
 """Of the kernel, IFNAMSIZ without the final NUL."""
 MAX_TITLE_NAME_LENGTH = 28
 """Of a link's name in the process title."""
+RUNTIME_DIRECTORY = "/run/mlvpn"
+"""Where sockets are whose paths name no directory: the packaged home of upstream's user, and so its chroot."""
 MAX_REORDER_BUFFER_SIZE = 65536
 """Packets; at 1500 bytes each 98 MB, and more than half a second of 1 Gbit/s."""
 
@@ -117,7 +119,7 @@ GENERAL_KEYS = (
         default="1000",
         alias="latency_tolerance",
     ),
-    Key("mtu", "mtu", Kind.NUMBER, ReloadEffect.INTERFACE, "bytes, 576..9000, or 0 for what fits", default="0"),
+    Key("mtu", "mtu", Kind.NUMBER, ReloadEffect.INTERFACE, "bytes, 68..9000, or 0 for what fits", default="0"),
     Key("ip4", "ip4", Kind.TEXT, ReloadEffect.INTERFACE, "an IPv4 address with prefix, as 10.0.0.1/24"),
     Key("ip6", "ip6", Kind.TEXT, ReloadEffect.INTERFACE, "an IPv6 address with prefix, as fd00::1/64"),
     Key("ip4_gateway", "ip4_gateway", Kind.TEXT, ReloadEffect.INTERFACE, "an IPv4 address"),
@@ -133,7 +135,13 @@ GENERAL_KEYS = (
         default="0",
         upstream=False,
     ),
-    Key("control_unix_path", "control_unix_path", Kind.PATH, ReloadEffect.NOT_APPLIED, "an absolute path"),
+    Key(
+        "control_unix_path",
+        "control_unix_path",
+        Kind.PATH,
+        ReloadEffect.NOT_APPLIED,
+        "a path; a bare name is in /run/mlvpn",
+    ),
     Key("control_bind_host", "control_bind_host", Kind.HOST, ReloadEffect.NOT_APPLIED, "a host name or address"),
     Key(
         "control_bind_port",

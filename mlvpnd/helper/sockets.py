@@ -8,6 +8,7 @@ import stat
 from dataclasses import dataclass
 
 from mlvpnd.config.model import LinkConfig
+from mlvpnd.config.schema import RUNTIME_DIRECTORY
 from mlvpnd.errors import MlvpndError
 
 from .files import UnsafeFile, open_trusted_directory
@@ -90,6 +91,8 @@ class ControlSocket:
         The directory must be one where only root can change what is root's: then nobody can exchange the file
         between its making and its change of owner, and a path is as good as a descriptor.
         """
+        if os.path.dirname(path) == RUNTIME_DIRECTORY:
+            os.makedirs(RUNTIME_DIRECTORY, mode=0o755, exist_ok=True)
         directory = open_trusted_directory(path, sticky=True)
         os.close(directory)
         self.remove()

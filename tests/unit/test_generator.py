@@ -161,7 +161,7 @@ def test_a_control_socket_that_the_daemon_makes(host: Host) -> None:
     assert list(host.generate()) == ["mlvpn.service.wants/mlvpn@home.service"]
 
 
-@pytest.mark.parametrize("path", ["/run/%i", "/run/a b", "/run/a\\", "/run/$x", "relative"])
+@pytest.mark.parametrize("path", ["/run/%i", "/run/a b", "/run/a\\", "/run/$x"])
 def test_a_path_that_would_mean_another_thing_in_a_unit(host: Host, path: str) -> None:
     host.add("home", CLIENT.replace("[general]", f'[general]\ncontrol_unix_path = "{path}"'))
     assert list(host.generate()) == ["mlvpn.service.wants/mlvpn@home.service"]

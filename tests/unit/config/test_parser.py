@@ -46,7 +46,7 @@ def test_documented_file() -> None:
         ip6_gateway="fd00:42::1",
         ip4_routes="10.43.0.0/16 10.44.0.0/16",
         ip6_routes="fd00:43::/64 fd00:44::/64",
-        control_unix_path="mlvpn.sock",
+        control_unix_path="/run/mlvpn/mlvpn.sock",
         control_bind_host="127.0.0.1",
         control_bind_port="1040",
         links=(

@@ -142,7 +142,7 @@ def test_the_last_right_file_counts_while_the_file_is_wrong(config_path: Path, t
         answer = await operations.perform(requests.OpenConfig(), None)
         assert answer.descriptor is not None
         os.close(answer.descriptor)
-        _edit(config_path, "[general]", "[general]\nmtu = 99999")
+        _edit(config_path, "[general]", "[general]\nmtu = 1300\nbad = [\n[adsl9]\nremoteport = 99999")
         answer = await operations.perform(OpenTun(), None)
         assert answer.members["mtu"] == 1428
         assert answer.descriptor is not None
