@@ -83,7 +83,7 @@ def test_a_line_that_is_cut_under_traffic_and_restored() -> None:
         time.sleep(2)
         line.set(up=False)
         tunnel.client.wait_links("waiting peer", "link1", timeout=4)
-        tunnel.server.wait_links("disconnected", "link1", timeout=4)
+        tunnel.server.wait_links("down", "link1", timeout=4)
         time.sleep(1)
         line.set(up=True)
         restored = time.monotonic()
@@ -168,7 +168,7 @@ def test_what_is_missing_at_the_start_is_waited_for() -> None:
         # What each link waits for is said once, and nothing else.
         tunnel.client.wait_for_log("link1 bind error: bind to 198.18.1.2:0: Cannot assign requested address")
         tunnel.client.wait_for_log("link2 bind error: binddevice adsl2: No such device")
-        tunnel.client.wait_links("disconnected", "link1", "link2")
+        tunnel.client.wait_links("down", "link1", "link2")
         # The third has a socket and no answer yet.
         tunnel.client.wait_links("waiting peer", "link3")
         assert tunnel.client.links()["link1"]["reason"].startswith("bind error")

@@ -172,14 +172,17 @@ class Daemon:
         return {link["name"]: link for link in self.status()["tunnels"]}
 
     def wait_links(self, status: str, *names: str, timeout: float = START_TIMEOUT) -> None:
-        """Waits until the links named have that status, as `connected` or `disconnected`; all if none is named."""
+        """Waits until the links named, or all, have that status; `down` is any in which they carry nothing."""
 
         def reached() -> bool:
             try:
                 links = self.links()
             except (OSError, json.JSONDecodeError):
                 return False  # not listening yet
-            return bool(links) and all(links[name]["status"] == status for name in names or links)
+            found = [links[name] for name in names or links]
+            return bool(found) and all(
+                link["status"] == status or (status == "down" and not link["up"]) for link in found
+            )
 
         self._wait(reached, timeout, f"{', '.join(names) or 'all links'} being {status}")
 

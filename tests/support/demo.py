@@ -145,7 +145,7 @@ class Demo:
         self._screen.step(f"download over {link} alone: {', '.join(others)} cut")
         for name in others:
             self.cut(name)
-        self.wait("disconnected", *others)
+        self.wait("down", *others)
         result = self.measure()
         for name in others:
             self.cut(name, cut=False)
