@@ -34,7 +34,12 @@ class Done(NamedTuple):
 
 
 def environment(bus: PrivateBus) -> dict[str, str]:
-    return {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus.address, "PYTHONWARNINGS": "error", "PYTHONUTF8": "1"}
+    return {
+        **os.environ,
+        "DBUS_SYSTEM_BUS_ADDRESS": bus.address,
+        "PYTHONWARNINGS": "error,ignore::ImportWarning",
+        "PYTHONUTF8": "1",
+    }
 
 
 async def start(bus: PrivateBus, *words: str) -> asyncio.subprocess.Process:

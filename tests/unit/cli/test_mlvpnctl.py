@@ -128,3 +128,49 @@ def test_a_reader_that_has_seen_enough() -> None:
     command = f"{sys.executable} -m mlvpnd.cli.mlvpnctl --help | head -c 0"
     done = subprocess.run(["bash", "-c", command], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+_COMPLETE = """
+_init_completion() {
+	words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+	cur=${words[cword]} prev=${words[cword - 1]}
+}
+_filedir() { COMPREPLY=(a-file); }
+compopt() { :; }
+mlvpnctl() {
+	case $1 in
+	list) printf '%s up\\n' mlvpn0 mlvpn1 ;;
+	links) printf '%s up\\n' adsl1 adsl2 wifi ;;
+	esac
+}
+source debian/mlvpnctl.bash-completion
+COMP_WORDS=(mlvpnctl "$@") COMP_CWORD=$#
+_mlvpnctl
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["re"], ["reload"]),
+        (["-q", "reload", "--no-pager", "mlvpn"], ["mlvpn0", "mlvpn1"]),
+        (["link", "mlvpn0", "ad"], ["adsl1", "adsl2"]),
+        (["link", "mlvpn0", "adsl1", "en"], ["enable"]),
+        (["show", "mlvpn0/w"], ["mlvpn0/wifi"]),
+        (["log-level", "mlvpn0", "d"], ["debug"]),
+        (["top", "-d", "2", "mlvpn1"], ["mlvpn1"]),
+        (["--json=s"], ["short"]),
+        (["--json", "p"], ["pretty"]),
+        (["top", "--on"], ["--once"]),
+        (["check-config", "x"], ["a-file"]),
+        (["doctor", "./x"], ["a-file"]),
+        (["doctor", "mlvpn1"], ["mlvpn1"]),
+        (["bandwidth", "mlvpn0", "adsl1", ""], [""]),
+    ],
+)
+def test_completion(words: list[str], completed: list[str]) -> None:
+    done = subprocess.run(
+        ["bash", "-c", _COMPLETE, "bash", *words], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout.splitlines(), done.stderr) == (completed, "")

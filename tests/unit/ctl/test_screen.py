@@ -73,7 +73,7 @@ def test_what_goes_wrong_while_it_runs_is_raised() -> None:
     """The terminal is put back first, and nothing is left of the loop."""
 
     async def scenario() -> None:
-        environment = {**os.environ, "PYTHONWARNINGS": "error"}
+        environment = {**os.environ, "PYTHONWARNINGS": "error,ignore::ImportWarning"}
         with Terminal([sys.executable, "-c", FAILING], environment, PROJECT) as terminal:
             await terminal.until("raised: broken")
             assert await terminal.wait() == 0
