@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab import SERVER_IPV4, Host, Lab, Line
+from tests.support.lab import SERVER_IPV4, Host, Lab, Line, wait_until
 from tests.support.tunnels import Tunnel, TunnelSpec
 
 pytestmark = pytest.mark.netns
@@ -57,9 +57,16 @@ def lab() -> Iterator[Lab]:
         yield one
 
 
+def start_measured(tunnel: Tunnel) -> None:
+    """Starts both ends and waits until each link has a round trip to tell."""
+    tunnel.start()
+    for daemon in (tunnel.client, tunnel.server):
+        assert wait_until(lambda: all(link["srtt_ms"] for link in daemon.links().values()), 10)  # noqa: B023 - called here
+
+
 def test_a_healthy_tunnel(lab: Lab) -> None:
     tunnel = Tunnel(lab, TunnelSpec())
-    tunnel.start()
+    start_measured(tunnel)
     for daemon in (tunnel.client, tunnel.server):
         report = doctor(daemon.host, daemon.config_path)
         assert report.bad() == []
@@ -198,7 +205,7 @@ def test_firewall(lab: Lab) -> None:
 
 def test_a_reorder_buffer_that_is_too_small(lab: Lab) -> None:
     tunnel = Tunnel(lab, TunnelSpec(general={"reorder_buffer_size": 8}))
-    tunnel.start()
+    start_measured(tunnel)
     assert "reorder_buffer_size = 8" in str(doctor(lab.client, tunnel.client.config_path).one("reorder")["Text"])
     tunnel.stop()
 
