@@ -278,8 +278,9 @@ class Tunnel:
 
     def _remove_link(self, number: int) -> None:
         """Takes a link out; its DISCONNECT is sent before its socket closes."""
-        self.tun.write_batch(self.session.remove_path(number, self._loop.time()))
+        self.tun.write_batch(self.session.disconnect_path(number, self._loop.time()))
         self._after()
+        self.session.remove_path(number, self._loop.time())
         self._unkeep(number)
         driver = self.drivers.pop(number)
         self._reports.forget_link(driver.config.name)

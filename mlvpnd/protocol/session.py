@@ -152,6 +152,12 @@ class Session:
         path = self._paths[number] = Path(number, parameters, flow_id, first_seq)
         return path
 
+    def disconnect_path(self, number: int, now: float) -> list[bytes]:
+        """Says DISCONNECT on a link that is about to be removed, which can still be asked for while that is told."""
+        self._now = now
+        self._go_down(self._paths[number], DownReason.CLOSED, say_so=True)
+        return self._take_released()
+
     def remove_path(self, number: int, now: float) -> list[bytes]:
         """Says DISCONNECT and forgets the link. Its last burst is still in `transmits`."""
         self._now = now
