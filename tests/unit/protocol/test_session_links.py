@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from mlvpnd.protocol.events import TierChanged
+from mlvpnd.protocol.events import PathDown, TierChanged
 from mlvpnd.protocol.path import PathParameters
 from mlvpnd.protocol.selection import Tier
 from mlvpnd.protocol.session import Session, SessionParameters
@@ -32,6 +32,17 @@ def test_weights() -> None:
 def test_one_unknown_weight_makes_all_alike() -> None:
     session, _ = several(PathParameters("a", 5.0, bandwidth=90), PathParameters("b", 5.0))
     assert carried(session) == {0: 50, 1: 50}
+
+
+def test_a_link_that_is_about_to_go_says_so_and_can_still_be_asked() -> None:
+    session, _ = several(PathParameters("a", 5.0), PathParameters("b", 5.0))
+    session.events()
+    assert session.disconnect_path(0, 1.0) == []
+    assert [event.path for event in session.events() if isinstance(event, PathDown)] == [0]
+    assert not session.path(0).up
+    session.remove_path(0, 1.0)
+    assert [(one.path, one.type) for one in heard(session)] == [(0, DISCONNECT)]
+    assert carried(session) == {1: 100}
 
 
 def test_numbers_are_one_row_over_all_links() -> None:
