@@ -139,10 +139,11 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, waiting.cancel)
         loop.add_reader(self._listening, self._accept)
-        systemd.send("READY=1")
+        notifier = systemd.Notifier(systemd.send if os.environ.get("NOTIFY_SOCKET") else None)
+        notifier.ready()
         await asyncio.wait([waiting])
         loop.remove_reader(self._listening)
-        systemd.send("STOPPING=1")
+        notifier.stopping()
         await asyncio.gather(*self._connections)
         await self._operations.close()
 

@@ -108,7 +108,8 @@ def harness(tmp_path: Path, config_path: Path, monkeypatch: pytest.MonkeyPatch) 
     harness = Harness(tmp_path, config_path)
     monkeypatch.setattr(service, "control_groups", lambda _pid: harness.groups)
     monkeypatch.setattr(service, "has_company", lambda: False)
-    monkeypatch.setattr(systemd, "send", harness.said.append)
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
+    monkeypatch.setattr(systemd, "send", lambda text, _descriptors: harness.said.append(text))
     with harness.listening:
         yield harness
 
