@@ -6,6 +6,7 @@ writes leaves the other whole.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
@@ -14,6 +15,7 @@ import zlib
 from typing import Any
 
 from . import systemd
+from .log import logger
 from .service import Service
 
 SAVE_INTERVAL = 1.0
@@ -23,6 +25,8 @@ PLACE_SIZE = 4 << 20
 _HEADER = struct.Struct("<8sQdII")
 _MAGIC = b"mlvpnd 1"
 
+_log = logger()
+
 
 class Keeper:
     """Keeps descriptors and memory; `service` says what was kept before."""
@@ -30,6 +34,7 @@ class Keeper:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._turn = 0
+        self._failing = False
         self._stored: set[str] = set()
         kept = service.take(systemd.SESSION)
         self._was_kept = kept is not None
@@ -73,11 +78,19 @@ class Keeper:
     def save(self, memory: dict[str, Any]) -> None:
         """Remembers this in the place of what was remembered before the last time."""
         text = json.dumps(memory, separators=(",", ":")).encode()
-        if len(text) > PLACE_SIZE - _HEADER.size:
-            return
-        self._turn += 1
-        header = _HEADER.pack(_MAGIC, self._turn, time.monotonic(), len(text), zlib.crc32(text))
-        os.pwrite(self._memory, header + text, self._turn % 2 * PLACE_SIZE)
+        turn = self._turn + 1
+        data = _HEADER.pack(_MAGIC, turn, time.monotonic(), len(text), zlib.crc32(text)) + text
+        try:
+            if len(data) > PLACE_SIZE:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            if os.pwrite(self._memory, data, turn % 2 * PLACE_SIZE) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:  # the tunnel goes on; the next attempt is in the same place, the other is still good
+            if not self._failing:
+                _log.warning("the session cannot be kept for a restart: %s", error.strerror)
+            self._failing = True
+        else:
+            self._turn, self._failing = turn, False
 
     def store(self, name: str, descriptor: int) -> None:
         """Keeps a descriptor under a name."""
