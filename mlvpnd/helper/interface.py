@@ -14,14 +14,11 @@ import pytun
 
 from mlvpnd.config.model import DeviceKind
 from mlvpnd.errors import MlvpndError
+from mlvpnd.net.interface import interface_of, mtu_of
 
-# linux/sockios.h
-_SIOCGIFMTU = 0x8921
-_SIOCSIFMTU = 0x8922
+_SIOCSIFMTU = 0x8922  # linux/sockios.h
 _IFREQ = struct.Struct("16si20x")
-# linux/if_tun.h
-_TUNGETIFF = 0x800454D2
-_TUNGETDEVNETNS = 0x54E3
+_TUNGETDEVNETNS = 0x54E3  # linux/if_tun.h
 _TUN_DEVICE = os.makedev(10, 200)
 
 
@@ -65,7 +62,7 @@ def attached(descriptor: int) -> str:
     if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _TUN_DEVICE:
         raise InterfaceError("not a tun or tap interface")
     try:
-        answer = fcntl.ioctl(descriptor, _TUNGETIFF, bytes(_IFREQ.size))
+        name, _is_tap = interface_of(descriptor)
         # Who is not root may not ask, and can change nothing here anyway.
         foreign = os.geteuid() == 0 and not _is_in_our_namespace(descriptor)
     except OSError as error:
@@ -74,7 +71,7 @@ def attached(descriptor: int) -> str:
         raise InterfaceError(f"not a tun or tap interface: {error.strerror}") from None
     if foreign:
         raise InterfaceError("an interface of another network namespace")
-    return os.fsdecode(_IFREQ.unpack(answer)[0].rstrip(b"\0"))
+    return name
 
 
 def _is_in_our_namespace(descriptor: int) -> bool:
@@ -85,17 +82,10 @@ def _is_in_our_namespace(descriptor: int) -> bool:
         os.close(namespace)
 
 
-def _mtu_call(request: int, name: str, mtu: int = 0) -> int:
-    # Any socket will do; a unix one needs no address family that a sandbox might forbid.
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        answer = fcntl.ioctl(sock, request, _IFREQ.pack(os.fsencode(name), mtu))
-    return int(_IFREQ.unpack(answer)[1])
-
-
 def get_mtu(name: str) -> int:
     """The interface's MTU in bytes."""
     try:
-        return _mtu_call(_SIOCGIFMTU, name)
+        return mtu_of(name)
     except OSError as error:
         raise InterfaceError(f"cannot read the MTU of {name}: {error.strerror}") from None
 
@@ -105,6 +95,8 @@ def set_mtu(name: str, mtu: int) -> None:
     if get_mtu(name) == mtu:
         return
     try:
-        _mtu_call(_SIOCSIFMTU, name, mtu)
+        # Any socket will do; a unix one needs no address family that a sandbox might forbid.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            fcntl.ioctl(sock, _SIOCSIFMTU, _IFREQ.pack(os.fsencode(name), mtu))
     except OSError as error:
         raise InterfaceError(f"cannot set the MTU of {name} to {mtu}: {error.strerror}") from None

@@ -1,20 +1,35 @@
-"""What a TUN or TAP descriptor says of its interface."""
+"""What the kernel says of a TUN or TAP interface to anybody: for the daemon and the helper alike."""
 
 from __future__ import annotations
 
 import fcntl
+import os
+import socket
 import struct
 
 _TUNGETIFF = 0x800454D2  # linux/if_tun.h
-_IFREQ = struct.Struct("16sH22x")
+_SIOCGIFMTU = 0x8921  # linux/sockios.h
+_FLAGS_REQUEST = struct.Struct("16sH22x")
+_NUMBER_REQUEST = struct.Struct("16si20x")
 _IFF_TAP = 0x0002
 
 
 def interface_of(descriptor: int) -> tuple[str, bool]:
-    """The interface's name, and whether it is a TAP. Raises OSError for a descriptor without an interface."""
-    answer = fcntl.ioctl(descriptor, _TUNGETIFF, bytes(_IFREQ.size))
-    name, flags = _IFREQ.unpack(answer)
-    return name.rstrip(b"\0").decode(errors="replace"), bool(flags & _IFF_TAP)
+    """The interface's name, and whether it is a TAP.
+
+    Raises OSError for a descriptor without an interface; EBADFD: it had one, which is gone.
+    """
+    answer = fcntl.ioctl(descriptor, _TUNGETIFF, bytes(_FLAGS_REQUEST.size))
+    name, flags = _FLAGS_REQUEST.unpack(answer)
+    return os.fsdecode(name.rstrip(b"\0")), bool(flags & _IFF_TAP)
+
+
+def mtu_of(name: str) -> int:
+    """The MTU of an interface of our network namespace, in bytes. Raises OSError."""
+    # Any socket will do; a unix one needs no address family that a sandbox might forbid.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        answer = fcntl.ioctl(sock, _SIOCGIFMTU, _NUMBER_REQUEST.pack(os.fsencode(name), 0))
+    return int(_NUMBER_REQUEST.unpack(answer)[1])
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -19,11 +19,12 @@ MAY_IMPORT = {
     "mlvpnd.proctitle": set[str](),
     "mlvpnd.log": {"mlvpnd.options"},
     "mlvpnd.config": {"mlvpnd.errors"},
-    "mlvpnd.instance": set[str](),
+    "mlvpnd.instance": {"mlvpnd.config"},
     "mlvpnd.journal": set[str](),
-    "mlvpnd.systemd": set[str](),
+    "mlvpnd.systemd": {"mlvpnd.log"},
     "mlvpnd.generator": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.instance"},
-    "mlvpnd.helper": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.journal", "mlvpnd.log", "mlvpnd.options"},
+    "mlvpnd.helper": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.journal", "mlvpnd.log", "mlvpnd.options"}
+    | {"mlvpnd.net.interface"},
     "mlvpnd.helper.byhand": {"mlvpnd.helper", "mlvpnd.config", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.options"}
     | {"mlvpnd.proctitle", "mlvpnd.sandbox"},
     "mlvpnd.helper.service": {"mlvpnd.helper", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.journal", "mlvpnd.systemd"}

@@ -1,0 +1,81 @@
+"""What descriptors say of their interfaces, and which names a pattern makes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from mlvpnd.net.interface import interface_of, matches, mtu_of
+
+# In a namespace of its own: a TUN, a TAP, another name, another MTU, and none any more.
+INTERFACES = """
+import os, subprocess, pytun
+from mlvpnd.net.interface import interface_of, mtu_of
+tun = pytun.TunTapDevice(name="tun%d", flags=pytun.IFF_TUN | pytun.IFF_NO_PI)
+tap = pytun.TunTapDevice(name="mlvpnt0", flags=pytun.IFF_TAP | pytun.IFF_NO_PI)
+print(interface_of(tun.fileno()), interface_of(tap.fileno()))
+subprocess.run(["ip", "link", "set", "tun0", "name", "renamed", "mtu", "1234"], check=True)
+print(interface_of(tun.fileno()), mtu_of("renamed"))
+subprocess.run(["ip", "link", "delete", "renamed"], check=True)
+try:
+    interface_of(tun.fileno())
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.netns
+def test_the_interface_behind_a_descriptor() -> None:
+    ran = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", INTERFACES], capture_output=True, text=True, timeout=20
+    )
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == [
+        "('tun0', False) ('mlvpnt0', True)",
+        "('renamed', False) 1234",
+        "File descriptor in bad state",
+    ]
+
+
+def test_what_is_no_interface() -> None:
+    read, write = os.pipe()
+    try:
+        with pytest.raises(OSError, match="Inappropriate ioctl"):
+            interface_of(read)
+    finally:
+        os.close(read)
+        os.close(write)
+    with socket.socket() as sock, pytest.raises(OSError, match=r"\[Errno"):
+        interface_of(sock.fileno())
+
+
+def test_the_mtu_of_an_interface() -> None:
+    assert mtu_of("lo") >= 1280
+    with pytest.raises(OSError, match="No such device") as raised:
+        mtu_of("mlvnix9")
+    assert raised.value.errno == errno.ENODEV
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "expected"),
+    [
+        ("mlvpn0", "mlvpn0", True),
+        ("mlvpn0", "mlvpn1", False),
+        ("mlvpn0", "", False),
+        ("tun%d", "tun0", True),
+        ("tun%d", "tun12", True),
+        ("tun%d", "tun", False),
+        ("tun%d", "tunx", False),
+        ("tun%d", "tap0", False),
+        ("a%da", "a5a", True),
+        ("a%da", "a", False),
+        ("a%da", "aa", False),
+    ],
+)
+def test_names_that_a_pattern_makes(pattern: str, name: str, expected: bool) -> None:
+    assert matches(pattern, name) is expected
