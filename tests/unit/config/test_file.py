@@ -43,7 +43,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_name_that_is_none() -> None:
-    assert refusal("a\0b") == "a\\x00b: unable to open file: embedded null byte"
+    assert "a\\x00b: unable to open file: " in refusal("a\0b")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
