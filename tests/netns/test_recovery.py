@@ -235,7 +235,7 @@ def test_names_are_looked_up_and_their_addresses_tried_until_somebody_answers() 
         tunnel.server.write_config(tunnel.config("server", links={"link3": {"bindhost": "198.19.0.2"}}))
         tunnel.server.reload()
         tunnel.client.wait_for_log("link3 disconnect received")
-        tunnel.client.wait_links("connected", "link3", timeout=8)
+        tunnel.client.wait_links("connected", "link3", timeout=10)
         assert tunnel.client.links()["link3"]["peer"] == "198.19.0.2:5082"
         assert tunnel.client.log().count("later.test") == 1
         # The first addresses of the others are dead.

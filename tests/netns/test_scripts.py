@@ -165,7 +165,9 @@ def test_what_goes_wrong_with_a_script() -> None:
             # It is right again.
             write_script(lab, f'echo "$2" >>{lab.directory}/seen')
             restart_link(tunnel, 7004)
-            assert wait_until(lambda: events(lab) == ["rtun_down", "tuntap_down", "rtun_up", "tuntap_up"], 5)
+            # Where the link is quick, what the interface's two events would do is not done.
+            expected = (["rtun_down", "tuntap_down", "rtun_up", "tuntap_up"], ["rtun_down", "rtun_up"])
+            assert wait_until(lambda: events(lab) in expected, 5), events(lab)
 
 
 def test_the_command_changes_with_a_reload() -> None:
