@@ -11,13 +11,17 @@ REFUSED = ("255.255.255.255", 9)
 """Broadcasting needs a socket that has asked for it."""
 
 
+def since_of(link: LinkSocket) -> float | None:
+    return link.refused_since
+
+
 def test_it_tells_since_when_everything_is_refused() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
         far.bind(("127.0.0.1", 0))
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         link = LinkSocket(sock)
         link.send_batch([b"a"], far.getsockname())
-        assert link.refused_since is None
+        assert since_of(link) is None
         before = time.monotonic()
         link.send_batch([b"b", b"c"], REFUSED)
         since = link.refused_since
