@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 # Run-time packages first, then what the tests and the demo use.
 APT_PACKAGES := python3 python3-venv python3-nacl python3-pyroute2 python3-setproctitle python3-systemd python3-dbus-next python3-urwid libpcap0.8 \
 	iproute2 iputils-ping iperf3 ethtool procps sysvinit-utils gcc libc6-dev \
-	dbus systemd nftables libxml2-utils scdoc
+	dbus systemd nftables libxml2-utils scdoc \
+	systemd-container mmdebstrap
 
 # Where `make install` puts things: below DESTDIR, for a package or an image.
 DESTDIR ?=
@@ -23,7 +24,7 @@ PYTUN := $(wildcard $(VENV)/lib/python3*/site-packages/pytun*.so)
 MAN_SOURCES := $(wildcard man/*.scd)
 COMPLETION := $(wildcard completion/mlvpnctl)
 
-.PHONY: build packages check test demo install clean
+.PHONY: build packages check test test-system demo install clean
 
 build: $(VENV)/.built
 
@@ -43,7 +44,12 @@ check: build
 	$(BIN)/python -m pytest -q tests/unit/test_layout.py
 
 test: build check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not system'
+	$(MAKE) test-system
+
+# Boots Debian 12 and 13 in containers; see tests/support/nodes.py.
+test-system: build
+	$(BIN)/python -m pytest tests/system
 
 demo: build
 	$(BIN)/python -m tests.support.demo

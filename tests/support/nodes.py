@@ -1,0 +1,216 @@
+"""The hosts of a lab as booted Debian systems: containers with systemd as PID 1, a system bus and a journal.
+
+A node's network is the host's namespace in the lab, so that everything of the lab works on it: lines, transfers,
+`Host.run` with this machine's programs. A node's changes are in memory; the root below them is shared.
+
+A node is no jail: do not run in it what you would not run on this machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .lab import Host, Lab
+from .linkemu import PROJECT
+
+BOOT_LIMIT = 60.0
+"""Seconds; half a second is usual."""
+
+# Beside what systemd-nspawn grants: the network is the node's own, and with CAP_BPF and the system call
+# DeviceAllow=, IPAddressDeny= and their like take effect.
+_RIGHTS = (
+    "--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON,CAP_SYS_RESOURCE,CAP_IPC_LOCK",
+    "--system-call-filter=bpf perf_event_open @keyring",
+)
+_NSPAWN_VARIABLES = {
+    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # /proc/sys/net
+}
+_ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb")
+
+# Runs in a mount namespace of its own, so that nothing of it is left when it ends: with $1 as scratch directory and
+# the control groups up to `--`, the container by the words behind. /dev/net/tun is a node of the container's own,
+# since its systemd sets the mode; and each container has groups of its own, or two would share what systemd-nspawn
+# makes there.
+_BOOT = """
+scratch=$1; shift
+mount -t tmpfs -o mode=755 node "$scratch" || exit
+mknod -m 666 "$scratch/tun" c 10 200 || exit
+groups=
+while [ "$1" != -- ]; do mkdir -p "$1" && groups="$groups $1"; shift; done
+shift
+sh -c 'for group in $1; do echo $$ >"$group/cgroup.procs" || exit; done; shift; exec "$@"' sh "$groups" "$@"
+status=$?
+for group in $groups; do find "$group" -depth -type d -exec rmdir {} +; done
+exit $status
+"""
+
+
+class NodeError(AssertionError):
+    """A node did not boot, or a command in it failed."""
+
+
+class Node:
+    """A booted system."""
+
+    def __init__(self, name: str, host: Host, leader: int, process: subprocess.Popen[bytes]) -> None:
+        """`leader` is the PID of its systemd, as seen from outside; `process` is what runs it."""
+        self.name = name
+        self.host = host
+        """Its network, for programs of this machine."""
+        self.leader = leader
+        self._process = process
+        self.root = Path(f"/proc/{leader}/root")
+        """Its files."""
+        kinds = ("-m", "-u", "-i", "-p", "-n", "-C", "-r", "-w")
+        self.enter = ("nsenter", "-t", str(leader), *kinds, "--", *_ENVIRONMENT)
+        """The words that run a program in it, as root."""
+
+    def run(self, *argv: str, check: bool = True, stdin: str = "", timeout: float = 30) -> str:
+        """Runs a program of the node; returns its standard output. NodeError with its errors if it fails."""
+        done = self.attempt(*argv, stdin=stdin, timeout=timeout)
+        if check and done.returncode:
+            raise NodeError(f"{self.name}: {' '.join(argv)}: exit status {done.returncode}: {done.stderr}{done.stdout}")
+        return done.stdout
+
+    def attempt(self, *argv: str, stdin: str = "", timeout: float = 30) -> subprocess.CompletedProcess[str]:
+        """The same for a program that may fail."""
+        words = [*self.enter, *argv]
+        return subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=timeout)
+
+    def write(self, path: str, text: str, *, mode: int = 0o644) -> None:
+        """Puts a file, with its directories, in place of what is there."""
+        target = self.root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.new")
+        fresh.touch(mode=mode)
+        fresh.write_text(text)
+        fresh.replace(target)
+
+    def read(self, path: str) -> str:
+        """A file's text; empty if there is none."""
+        target = self.root / path.lstrip("/")
+        return target.read_text() if target.exists() else ""
+
+    def show(self, unit: str, name: str) -> str:
+        """A property of a unit as `systemctl show` has it."""
+        return self.run("systemctl", "show", "--property", name, "--value", unit).rstrip("\n")
+
+    def install(self, stage: Path) -> None:
+        """Puts what `make install` left below `stage` into the node and does what a package does then."""
+        subprocess.run(["cp", "-a", *map(str, stage.iterdir()), str(self.root)], check=True)
+        self.run("systemd-sysusers", "mlvpnd.conf")
+        self.run("systemd-tmpfiles", "--create", "mlvpnd.conf")
+        self.run("journalctl", "--update-catalog")
+        self.run("systemctl", "daemon-reload")
+        self.run("systemctl", "reload", "dbus.service")
+
+    def stop(self) -> None:
+        """Ends it without ceremony: with its PID 1 all of it goes."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.leader, 9)
+        self._process.wait(timeout=20)
+
+
+class Nodes:
+    """A context manager: the client and the server of a lab, booted."""
+
+    def __init__(self, lab: Lab, root: Path) -> None:
+        """`root` is from `rootfs.root_of`."""
+        self._lab = lab
+        self._root = root
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Nodes:
+        try:
+            booting = [self._boot(name, host) for name, host in self._hosts()]
+            self.client, self.server = (self._booted(*words) for words in booting)
+        except BaseException:
+            self._cleanup.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cleanup.close()
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter((self.client, self.server))
+
+    def _hosts(self) -> Iterator[tuple[str, Host]]:
+        yield "client", self._lab.client
+        yield "server", self._lab.server
+
+    def _boot(self, name: str, host: Host) -> tuple[str, Host, socket.socket, subprocess.Popen[bytes]]:
+        """Starts one; systemd tells the socket when it is up."""
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        path = str(self._lab.directory / f"{name}.notify")
+        notify.bind(path)
+        scratch = self._lab.directory / f"{name}.scratch"
+        scratch.mkdir()
+        nspawn = (
+            *("systemd-nspawn", "--quiet", "--boot", f"--directory={self._root}", "--volatile=overlay"),
+            *(f"--machine={host.name}", f"--hostname={name}", f"--network-namespace-path=/run/netns/{host.name}"),
+            *("--register=no", "--keep-unit", "--notify-ready=yes", "--console=read-only", "--resolv-conf=off"),
+            *("--timezone=off", "--link-journal=no", f"--bind={scratch}/tun:/dev/net/tun", *_RIGHTS),
+        )
+        groups = [str(mount / host.name) for mount in _group_mounts()]
+        words = ["unshare", "--mount", "--propagation=private", "sh", "-c", _BOOT, "sh", str(scratch), *groups, "--"]
+        with self._console(name).open("wb") as console:
+            process = subprocess.Popen(
+                [*words, *nspawn],
+                env={**os.environ, **_NSPAWN_VARIABLES, "NOTIFY_SOCKET": path},
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+        self._cleanup.callback(notify.close)
+        return name, host, notify, process
+
+    def _booted(self, name: str, host: Host, notify: socket.socket, process: subprocess.Popen[bytes]) -> Node:
+        """Waits until it is up."""
+        node: Node | None = None
+        notify.settimeout(0.5)
+        end_at = time.monotonic() + BOOT_LIMIT
+        while process.poll() is None and time.monotonic() < end_at:
+            try:
+                message = notify.recv(4096).decode()
+            except TimeoutError:
+                continue
+            if found := re.search(r"^X_NSPAWN_LEADER_PID=(\d+)", message, re.M):
+                node = Node(name, host, int(found[1]), process)
+                self._cleanup.callback(node.stop)
+            if re.search(r"^READY=1", message, re.M) and node is not None:
+                return node
+        console = self._console(name).read_text(errors="replace")
+        raise NodeError(f"node {name} did not boot:\n{console[-4000:]}")
+
+    def _console(self, name: str) -> Path:
+        return self._lab.directory / f"{name}.console"
+
+
+def stage(directory: Path) -> None:
+    """`make install` of this tree, below a directory."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    words = ["make", "--silent", "install", f"DESTDIR={directory}"]
+    subprocess.run(words, cwd=PROJECT, check=True, env=environment)
+
+
+def _group_mounts() -> list[Path]:
+    """Where systemd-nspawn tracks a container: cgroup2, and name=systemd where that is mounted."""
+    found: dict[str, Path] = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        if kind == "cgroup2":
+            found.setdefault("unified", Path(left.split()[4]))
+        elif kind == "cgroup" and "name=systemd" in options.split(","):
+            found.setdefault("systemd", Path(left.split()[4]))
+    return list(found.values())

@@ -1,0 +1,160 @@
+"""Root directories of Debian for nodes: made by mmdebstrap from this machine's own apt sources, and kept.
+
+A root has what mlvpnd depends on, but not mlvpnd: that is put into the running node. Roots are outside the
+tree, in MLVPND_TEST_CACHE (`/var/cache/mlvpnd-tests`), one for each release and recipe; they may be deleted
+whenever no node runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+CACHE = Path(os.environ.get("MLVPND_TEST_CACHE", "/var/cache/mlvpnd-tests"))
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
+"""The Debian releases that nodes may have, and their Python."""
+PYTUN = "python-pytun==2.4.2"
+PYTUN_DIR = "usr/lib/mlvpnd"
+"""Where `make install` puts python-pytun, which Debian does not have."""
+
+# The system, what mlvpnd depends on, and what the tests type.
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "polkitd"),
+    *("python3", "python3-dbus-next", "python3-systemd", "python3-nacl", "python3-pyroute2", "python3-setproctitle"),
+    *("libpcap0.8", "iproute2", "iputils-ping", "procps"),
+)
+# What only costs time in a container.
+MASKED = (
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer"),
+    *("e2scrub_reap.service", "fstrim.timer", "console-getty.service", "getty@.service", "systemd-timesyncd.service"),
+)
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# No test may lose a line to the rate limit of journald as a whole; that of a unit stays.
+_JOURNALD = "[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\nForwardToConsole=no\n"
+_FILES = {
+    "etc/machine-id": "",
+    "etc/resolv.conf": "# no name server: every look-up fails at once\n",
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "etc/systemd/journald.conf.d/tests.conf": _JOURNALD,
+}
+
+
+_REMOVED = ("etc/hostname",)  # mmdebstrap's is this machine's
+
+
+class RootError(Exception):
+    """A root could not be made."""
+
+
+def root_of(suite: str) -> Path:
+    """The root directory of a release, made if it is not there: about a minute."""
+    recipe = json.dumps([suite, PACKAGES, MASKED, _FILES, _REMOVED, PYTUN])
+    root = CACHE / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    if root.exists():
+        return root
+    with _locked(CACHE / "lock"):
+        if not root.exists():
+            for left in CACHE.glob("making-*"):  # of a run that was cut off: the lock is ours
+                shutil.rmtree(left)
+            scratch = Path(tempfile.mkdtemp(prefix="making-", dir=CACHE))
+            try:
+                _make(suite, scratch).rename(root)
+            finally:
+                shutil.rmtree(scratch)
+    return root
+
+
+def _make(suite: str, scratch: Path) -> Path:
+    """Makes a root in `scratch`."""
+    root = scratch / "root"
+    sources = scratch / "sources.list"
+    sources.write_text("".join(f"{line}\n" for line in _sources(suite)))
+    settings = (f"--aptopt={line}" for line in _apt_settings())
+    # What mmdebstrap mounts below the root is to end with it, however it ends.
+    words = (
+        "unshare",
+        "--mount",
+        "mmdebstrap",
+        "--quiet",
+        "--variant=minbase",
+        "--mode=root",
+        "--format=directory",
+        *settings,
+    )
+    _run(*words, f"--include={','.join(PACKAGES)}", suite, str(root), str(sources))
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps")
+    python = ("--only-binary=:all:", f"--python-version={PYTHONS[suite]}", f"--target={root / PYTUN_DIR}")
+    _run(*pip, *python, PYTUN)
+    for name in MASKED:
+        link = root / "etc/systemd/system" / name
+        link.unlink(missing_ok=True)
+        link.symlink_to("/dev/null")
+    for name, text in _FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).unlink(missing_ok=True)
+        (root / name).write_text(text)
+    for name in _REMOVED:
+        (root / name).unlink(missing_ok=True)
+    root.chmod(0o755)
+    return root
+
+
+def _sources(suite: str) -> list[str]:
+    """This machine's sources of Debian as lines of a sources.list, for that release."""
+    release = _host_release()
+    ask = ("apt-get", "indextargets", "--format", "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)")
+    text = _run(*ask, "Created-By: Packages")
+    if f"|{release}|" not in text:
+        _run("apt-get", "-q", "update")
+        text = _run(*ask, "Created-By: Packages")
+    option = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
+    found = set()
+    for line in text.splitlines():
+        origin, uri, name, component = line.split("|")
+        if origin == "Debian" and re.fullmatch(rf"{release}(-updates|-security)?", name):
+            found.add(f"deb {option}{uri} {suite}{name.removeprefix(release)} {component}")
+    if not found:
+        raise RootError(f"apt knows no source of Debian {release}")
+    return sorted(found)
+
+
+def _host_release() -> str:
+    for line in Path("/etc/os-release").read_text().splitlines():
+        key, _, value = line.partition("=")
+        if key == "VERSION_CODENAME":
+            return value
+    raise RootError("/etc/os-release names no release of Debian")
+
+
+def _apt_settings() -> list[str]:
+    """Those of this machine's settings that fetching needs: proxies, limits, dates."""
+    text = _run("apt-config", "dump", "--format", '%f "%v";%n', "Acquire")
+    wanted = r'Acquire::(https?::(Proxy|Timeout)\S*|Check-\S+|Retries|Force\S+) ".+";'
+    return [line for line in text.splitlines() if re.fullmatch(wanted, line)]
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _run(*argv: str) -> str:
+    environment = {**os.environ, "PATH": _PATH, "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise RootError(f"{' '.join(argv)}: exit status {done.returncode}\n{done.stderr[-4000:]}")
+    return done.stdout

@@ -1,0 +1,78 @@
+"""These tests boot Debian systems in containers; what they need beside the other tests is said if it is not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemons import faults
+from tests.support.lab import Lab, Line
+from tests.support.nodes import Nodes, stage
+from tests.support.rootfs import PYTHONS, root_of
+from tests.support.services import Service, ServiceTunnel
+
+NO_SYSTEM = "MLVPND_NO_SYSTEM"
+PROGRAMS = ("ip", "gcc", "make", "mmdebstrap", "nsenter", "systemd-nspawn", "unshare")
+ROOT_LIMIT = 400
+"""Seconds; half a minute is usual."""
+LINES = (Line(rate=20, delay=10), Line(rate=10, delay=15))
+
+
+def _missing() -> list[str]:
+    missing = [f"the program {program}" for program in PROGRAMS if shutil.which(program) is None]
+    if os.geteuid():
+        missing.append("root")
+    if not any(line.split()[2] == "cgroup2" for line in Path("/proc/mounts").read_text().splitlines()):
+        missing.append("a mounted cgroup2")
+    return missing
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks all tests of this directory; the first one may have to make a root directory."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.system)
+            item.add_marker(pytest.mark.timeout(ROOT_LIMIT))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make install` puts into a system."""
+    if os.environ.get(NO_SYSTEM) == "1":
+        pytest.skip(f"{NO_SYSTEM}=1")
+    if missing := _missing():
+        pytest.fail(f"these tests need {', '.join(missing)}; {NO_SYSTEM}=1 skips them", pytrace=False)
+    directory = tmp_path_factory.mktemp("installed")
+    stage(directory)
+    return directory
+
+
+@pytest.fixture(scope="session", params=sorted(PYTHONS))
+def both(request: pytest.FixtureRequest, installed: Path) -> Iterator[ServiceTunnel]:
+    """A client and a server of one Debian release with mlvpnd installed; nothing is configured yet."""
+    with Lab(LINES) as lab, Nodes(lab, root_of(request.param)) as nodes:
+        for node in nodes:
+            node.install(installed)
+        yield ServiceTunnel(lab, nodes)
+
+
+@pytest.fixture
+def tunnel(both: ServiceTunnel) -> Iterator[ServiceTunnel]:
+    """Both ends are running and all links are up; a test may leave them as it likes, but for faults in the log."""
+    both.ensure_up()
+    since = time.time()
+    yield both
+    for service in (both.client, both.server):
+        assert faults(service.log(since=since)) == []
+
+
+@pytest.fixture(params=["client", "server"])
+def end(request: pytest.FixtureRequest, tunnel: ServiceTunnel) -> Service:
+    """One end after the other."""
+    service: Service = getattr(tunnel, request.param)
+    return service
