@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from . import lib
 from .connection import Connection
 from .errors import BusError, BusUnavailable
 from .message import Kind, Message
@@ -42,4 +43,4 @@ async def _property(connection: Connection, path: str, interface: str, name: str
         body=(f"{_MANAGER}.{interface}", name),
     )
     (value,) = await connection.call(message)
-    return value
+    return lib.plain(value)
