@@ -13,6 +13,8 @@ from .log import logger
 from .resolve import Endpoints
 from .service import Service
 
+_MAX_DEVICE_SIZE = 16  # IFNAMSIZ
+
 _net = logger("net")
 
 
@@ -49,14 +51,18 @@ class Sockets:
             if _fits(kept, wanted, link):
                 return Adopted(kept, _ends(kept), kept_by_us=True)
             kept.close()
-            if name:
-                self._keeper.forget_inherited(name)
+            self.give_up(link)
         if config.mode is Mode.SERVER:
             for sock in self._activated:
                 if _fits(sock, wanted, link):
                     self._activated.remove(sock)
                     return Adopted(sock, _ends(sock), kept_by_us=False)
         return None
+
+    def give_up(self, link: LinkConfig) -> None:
+        """The link's kept socket was closed: nothing holds its port any more."""
+        if name := systemd.link_name(link.name):
+            self._keeper.forget_inherited(name)
 
     def close_rest(self) -> None:
         """No link wanted these."""
@@ -86,6 +92,12 @@ def _udp(descriptor: int) -> socket.socket | None:
 
 def _fits(sock: socket.socket, wanted: list[resolve.Resolved], link: LinkConfig) -> bool:
     """Whether a socket is bound as the link's section says; one bound by name is opened anew."""
+    try:
+        device = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _MAX_DEVICE_SIZE)
+    except OSError:  # the interface is gone
+        return False
+    if device.rstrip(b"\0").decode(errors="replace") != link.binddevice:
+        return False
     host, port = sock.getsockname()[:2]
     for family, address in wanted:
         same_port = not link.bindport or address[1] == port

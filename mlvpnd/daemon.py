@@ -31,7 +31,7 @@ from .instance import RUNTIME_DIRECTORY
 from .journal import fields
 from .keeper import Keeper
 from .net import bpf
-from .net.interface import interface_of, matches
+from .net.interface import interface_of, matches, mtu_of
 from .net.tun import TunDevice
 from .options import Options
 from .reports import Reports
@@ -147,25 +147,25 @@ class Daemon:
             descriptor, name, mtu = opened.fd, opened.name, opened.mtu
             keeper.store(systemd.TUN, descriptor)
         else:
-            descriptor, name = kept
-            mtu = 0  # configure_interface tells
+            descriptor, name, mtu = kept
         sockets = Sockets(service, keeper)
-        service.close_rest()
+        service.close_rest(but=systemd.CONTROL if config.control_unix_path else "")
         device = TunDevice(descriptor)
         return Tunnel(config, self._helper, device, name, mtu, reports=self._reports, keeper=keeper, sockets=sockets)
 
-    def _kept_tun(self, service: Service, config: Config) -> tuple[int, str] | None:
-        """The interface that systemd kept, if it is still there and still what the file asks for."""
+    def _kept_tun(self, service: Service, config: Config) -> tuple[int, str, int] | None:
+        """The interface that systemd kept, if it is still there and still what the file asks for, name and MTU."""
         descriptor = service.take(systemd.TUN)
         if descriptor is None:
             return None
         try:
             name, is_tap = interface_of(descriptor)
+            mtu = mtu_of(name)
         except OSError:
-            name, is_tap = "", False
+            name, is_tap, mtu = "", False, 0
         if matches(config.interface_name, name) and is_tap == (config.tuntap is DeviceKind.TAP):
             _log.info("interface `%s' kept from the process before", name)
-            return descriptor, name
+            return descriptor, name, mtu
         os.close(descriptor)
         service.notifier.forget(systemd.TUN)
         return None
@@ -281,12 +281,14 @@ class Daemon:
 
     async def _serve_control(self, config: Config) -> None:
         """Opens the control sockets and serves them until it is cancelled."""
-        servers = [await self._open_control(config)]
-        if (private := self._open_private()) is not None:
-            servers.append(private)
+        servers: list[ControlServer] = []
         try:
-            for server in servers:
-                await server.start()
+            # The private one first: for the other a name may have to be looked up.
+            if (private := self._open_private()) is not None:
+                servers.append(private)
+                await private.start()
+            servers.append(await self._open_control(config))
+            await servers[-1].start()
             await asyncio.get_running_loop().create_future()
         except OSError as error:
             log.logger("control").warning("listen error: %s", error.strerror)

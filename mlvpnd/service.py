@@ -120,14 +120,14 @@ class Service:
         """All descriptors of that name."""
         return self.descriptors.pop(name, [])
 
-    def close_rest(self) -> None:
-        """Closes and gives up what nobody took: a link that is gone, an interface that is another now."""
-        for name, descriptors in self.descriptors.items():
+    def close_rest(self, *, but: str = "") -> None:
+        """Closes and gives up what nobody took, `but` for that name: it is taken later."""
+        for name in [name for name in self.descriptors if name != but]:
+            descriptors = self.take_all(name)
             for descriptor in descriptors:
                 os.close(descriptor)
-            if descriptors and name != systemd.ACTIVATED:
+            if descriptors and name not in (systemd.ACTIVATED, systemd.CONTROL):  # those are the socket units'
                 self.notifier.forget(name)
-        self.descriptors.clear()
 
 
 def credential(instance: str) -> bytes | None:

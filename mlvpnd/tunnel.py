@@ -46,7 +46,7 @@ from .reports import Reports
 from .resolve import Endpoints
 from .scripts import ScriptQueue
 from .status import LinkState
-from .systemd import link_name
+from .systemd import TUN, link_name
 
 BURST = 64
 """Packets or datagrams taken from one descriptor before the others have their turn."""
@@ -112,7 +112,7 @@ class Tunnel:
         self._ipv6_path = False
         self._up: set[int] = set()
         """Links that are up as far as their events have been acted on: several may change at once."""
-        self.session = Session(session_parameters(config), clock_seq(), lambda: secrets.randbits(32))
+        self.session = self._new_session()
         self.drivers: dict[int, LinkDriver] = {}
         self.states: dict[int, tuple[float, str]] = {}
         """Since when, in Unix seconds, each link is in its state, and why it is down."""
@@ -140,11 +140,11 @@ class Tunnel:
         self._loop.remove_reader(self.tun.fileno())
         self._stopping = True
         self._report_tunnel()
-        if restarting and self._keeper is not None:
-            self._keeper.save(remember(self.session, self._loop.time()))
-        else:
+        if not restarting:
             self.session.close(self._loop.time())
             self._after()
+        if self._keeper is not None:  # systemd may start us after a failure, too
+            self._keeper.save(remember(self.session, self._loop.time()))
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
@@ -166,7 +166,11 @@ class Tunnel:
         try:
             taken_up = recall(self.session, memory, self._loop.time(), elapsed)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise MlvpndError(f"the session of the process before cannot be taken up: {error!r}") from None
+            _log.warning("the session of the process before cannot be taken up: %r", error)
+            self.session = self._new_session()  # the other is taken up by half
+            for number, driver in self.drivers.items():
+                self.session.add_path(number, self._path_parameters(driver.config), clock_seq())
+            return
         if not taken_up:
             return
         for path in self.session.paths:
@@ -178,6 +182,9 @@ class Tunnel:
         text = "session of the process before taken up, %d of %d links are up"
         _log.info(text, len(self._up), len(self.session.paths), extra=fields("state-restored"))
 
+    def _new_session(self) -> Session:
+        return Session(session_parameters(self.config), clock_seq(), lambda: secrets.randbits(32))
+
     def _adopt_sockets(self) -> None:
         if self._sockets is None:
             return
@@ -187,7 +194,9 @@ class Tunnel:
                 continue
             peer = self.session.path(number).peer
             if self.config.mode is Mode.CLIENT and peer is None:
-                adopted.sock.close()  # where its peer is must be looked up, and another socket may be needed
+                # Where its peer is must be looked up, and another socket may be needed, at the same port.
+                adopted.sock.close()
+                self._sockets.give_up(driver.config)
                 continue
             if not adopted.kept_by_us:
                 self._unkept.add(number)
@@ -220,7 +229,10 @@ class Tunnel:
 
     def apply(self, config: Config) -> None:
         """Takes a new configuration: what did not change is not touched."""
-        changes = compare(self.config, config)
+        # As they are: an operator may have set a weight, and the file's counts again.
+        links = {driver.config.name: driver.config for driver in self.drivers.values()}
+        running = dataclasses.replace(self.config, links=tuple(links[link.name] for link in self.config.links))
+        changes = compare(running, config)
         for key in changes.not_applied:
             _config_log.warning("%s has changed: the new value takes effect at the next start", key)
         old = self.config
@@ -529,6 +541,9 @@ class Tunnel:
             break
         self.tun.replace(opened.fd)
         self.interface, self.mtu = opened.name, opened.mtu
+        if self._keeper is not None:
+            self._keeper.forget_inherited(TUN)
+            self._keeper.store(TUN, opened.fd)
         _tuntap.warning("created interface `%s' again", self.interface)
         self._loop.add_reader(self.tun.fileno(), self._on_tun)
         await self.configure_interface()

@@ -1,0 +1,272 @@
+"""What systemd hands over, and the helper behind its sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlvpnd import systemd
+from mlvpnd.config.model import Config, LinkConfig, Mode
+from mlvpnd.errors import MlvpndError
+from mlvpnd.helper.client import HelperError
+from mlvpnd.service import HELPER_DIRECTORY, Service, ServiceHelper, credential, gather, listen, options
+from mlvpnd.systemd import Notifier
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def service(said: list[str]) -> Service:
+    return Service("test", Notifier(lambda text, _descriptors: said.append(text)))
+
+
+def descriptor() -> int:
+    return os.open(os.devnull, os.O_RDONLY)
+
+
+def is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def test_each_descriptor_is_taken_once(service: Service) -> None:
+    service.descriptors = {"tun": [5], "link": [6, 7]}
+    assert service.take("tun") == 5
+    assert service.take("tun") is None
+    assert service.take("nix") is None
+    assert service.take_all("link") == [6, 7]
+    assert service.take_all("link") == []
+    service.close_rest()
+
+
+def test_the_rest_is_closed_and_given_up(service: Service, said: list[str]) -> None:
+    given = {name: descriptor() for name in ("link", "control", "link.adsl1", "tun", "session")}
+    service.descriptors = {name: [number] for name, number in given.items()}
+    taken = service.take("session")
+    service.close_rest(but="control")
+    assert {name for name, number in given.items() if is_open(number)} == {"control", "session"}
+    assert said == ["FDSTOREREMOVE=1\nFDNAME=link.adsl1", "FDSTOREREMOVE=1\nFDNAME=tun"]
+    assert service.take("control") == given["control"]
+    service.close_rest()
+    assert len(said) == 2
+    assert taken is not None
+    os.close(taken)
+    os.close(given["control"])
+
+
+def test_a_control_socket_without_use_is_closed_but_the_units(service: Service, said: list[str]) -> None:
+    number = descriptor()
+    service.descriptors = {"control": [number]}
+    service.close_rest()
+    assert not is_open(number)
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [(b"secret", b"secret"), (b"secret\n", b"secret"), (b" s \n\n", b" s \n"), (b"\xff\0", b"\xff\0"), (b"\n", None)],
+)
+def test_the_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, expected: bytes | None) -> None:
+    (tmp_path / "mlvpn.test.password").write_bytes(text)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert credential("test") == expected
+    assert credential("other") is None
+
+
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert credential("test") is None
+
+
+def test_what_is_handed_over_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [descriptor() for _ in range(3)]
+    for number in numbers:
+        os.set_inheritable(number, True)
+    names = dict(zip(numbers, ("tun", "link", "link"), strict=True))
+    monkeypatch.setattr(systemd, "inherited", lambda: names)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    (tmp_path / "mlvpn.test.password").write_text("secret")
+    found = gather("test")
+    assert found.instance == "test"
+    assert found.descriptors == {"tun": numbers[:1], "link": numbers[1:]}
+    assert found.password == b"secret"
+    assert not found.notifier.active
+    for number in numbers:
+        assert not os.get_inheritable(number)
+        os.close(number)
+    names.clear()
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
+    assert gather("test").notifier.active
+
+
+def test_an_instance_stands_for_the_command_line() -> None:
+    found = options("my-tunnel")
+    assert (found.config_path, found.name) == ("/etc/mlvpn/my-tunnel.conf", "my-tunnel")
+    with pytest.raises(MlvpndError, match="is no instance"):
+        options("../x")
+
+
+def test_a_listening_socket_takes_the_place_of_one_that_was_left(tmp_path: Path) -> None:
+    path = str(tmp_path / "private.sock")
+    listen(path).close()
+    with listen(path, 0o600) as sock, socket.socket(socket.AF_UNIX) as client:
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        assert sock.gettimeout() == 0
+        client.connect(path)
+        sock.accept()[0].close()
+
+
+def test_a_file_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("precious")
+    with pytest.raises(HelperError, match="Address already in use"):
+        listen(str(path))
+    assert path.read_text() == "precious"
+    with pytest.raises(HelperError, match="No such file or directory"):
+        listen(str(tmp_path / "none" / "x.sock"))
+    with pytest.raises(HelperError, match="path too long"):
+        listen(str(tmp_path / ("x" * 200)))
+
+
+class Role:
+    """One of the helper's sockets, which answers every request with `answer` and keeps it."""
+
+    def __init__(self, path: Path, answer: dict[str, Any]) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self._answer = json.dumps(answer).encode()
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        self.socket.bind(str(path))
+        self.socket.listen()
+
+    def serve(self) -> None:
+        connection, _ = self.socket.accept()
+        with connection:
+            connection.setblocking(True)
+            data, descriptors, _, _ = socket.recv_fds(connection, 4096, 4)
+            for number in descriptors:
+                os.close(number)
+            self.asked.append(json.loads(data))
+            connection.send(self._answer)
+
+
+def run(directory: Path, steps: Callable[[ServiceHelper], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await steps(ServiceHelper("test", str(directory)))
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def roles(tmp_path: Path) -> Iterator[tuple[Role, Role]]:
+    helper = Role(tmp_path / "test.sock", {"ok": True, "mtu": 1428})
+    script = Role(tmp_path / "test.script", {"ok": True, "rc": 3})
+    with helper.socket, script.socket:
+        yield helper, script
+
+
+def test_scripts_go_to_the_role_for_scripts(tmp_path: Path, roles: tuple[Role, Role]) -> None:
+    async def steps(helper: ServiceHelper) -> None:
+        loop = asyncio.get_running_loop()
+        for role in roles:
+            loop.add_reader(role.socket, role.serve)
+        helper.use_tun(roles[0].socket.fileno)
+        # At the same time, too, each goes its own way.
+        found = await asyncio.gather(
+            helper.run_script("rtun_up", "adsl1"),
+            helper.configure_tun(ipv6_path=False),
+            helper.run_script("tuntap_up", None),
+        )
+        assert list(found) == [3, 1428, 3]
+        for role in roles:
+            loop.remove_reader(role.socket)
+
+    run(tmp_path, steps)
+    assert [one["op"] for one in roles[0].asked] == ["configure-tun"]
+    assert [one["op"] for one in roles[1].asked] == ["run-script", "run-script"]
+
+
+def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
+    async def steps(helper: ServiceHelper) -> None:
+        with pytest.raises(HelperError, match="open-config: helper not reached: No such file or directory"):
+            await helper.open_config()
+
+    run(tmp_path, steps)
+
+
+CONFIG = Config(
+    Mode.CLIENT,
+    b"x",
+    control_bind_host="localhost",
+    control_bind_port="1040",
+    links=(LinkConfig("adsl1", bindhost="127.0.0.1", remotehost="localhost", remoteport="5080"),),
+)
+
+
+def test_names_are_looked_up_here(tmp_path: Path) -> None:
+    async def steps(helper: ServiceHelper) -> None:
+        with pytest.raises(HelperError, match="no configuration"):
+            await helper.resolve("control")
+        helper.config = CONFIG
+        assert (socket.AF_INET, ("127.0.0.1", 5080)) in await helper.resolve("remote", "adsl1")
+        assert await helper.resolve("bind", "adsl1") == [(socket.AF_INET, ("127.0.0.1", 0))]
+        assert (socket.AF_INET, ("127.0.0.1", 1040)) in await helper.resolve("control")
+        with pytest.raises(HelperError, match="no link adsl2"):
+            await helper.resolve("remote", "adsl2")
+
+    run(tmp_path, steps)
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "Name or service not known"), UnicodeError("label too long")])
+def test_a_name_without_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_args: object, **_named: object) -> None:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+    async def steps(helper: ServiceHelper) -> None:
+        helper.config = CONFIG
+        with pytest.raises(HelperError, match="not known|too long"):
+            await helper.resolve("remote", "adsl1")
+
+    run(tmp_path, steps)
+
+
+def test_the_control_socket_is_the_units_or_bound_here(tmp_path: Path, service: Service) -> None:
+    path = tmp_path / "control.sock"
+    inherited = listen(str(tmp_path / "unit.sock"))
+
+    async def steps(helper: ServiceHelper) -> None:
+        assert await helper.open_control() is None
+        helper.config = Config(Mode.CLIENT, b"x", control_unix_path=str(path))
+        helper.service = service
+        service.descriptors = {"control": [inherited.detach()]}
+        for expected in ("unit.sock", "control.sock"):
+            found = await helper.open_control()
+            assert found is not None
+            with found:
+                assert found.getsockname() == str(tmp_path / expected)
+        assert await helper.open_log() is None
+
+    run(tmp_path, steps)
+
+
+def test_the_places_are_those_of_the_units() -> None:
+    units = Path(__file__).parents[2] / "systemd"
+    for suffix, name in ((".sock", "mlvpn-helper@.socket"), (".script", "mlvpn-script@.socket")):
+        text = (units / name).read_text()
+        assert f"ListenSequentialPacket={HELPER_DIRECTORY.replace('/run/', '%t/')}/%i{suffix}\n" in text
