@@ -511,9 +511,10 @@ class Tunnel:
         """An unset MTU depends on the family outside, which the peer's address tells."""
         peer = self.session.path(number).peer
         ipv6 = peer is not None and len(peer) == 4 and not peer[0].startswith("::ffff:")
-        if ipv6 and not self._ipv6_path and self.config.mtu is None:
+        if ipv6 and not self._ipv6_path:
             self._ipv6_path = True
-            self._configure_interface()
+            if self.config.mtu is None:
+                self._configure_interface()
 
     def _configure_interface(self) -> None:
         self._spawn(self.configure_interface())
