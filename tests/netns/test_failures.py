@@ -190,6 +190,7 @@ SIZES = {
     "tun over IPv4": (TunnelSpec(), 1428),
     "tap over IPv4": (TunnelSpec(general={"tuntap": "tap"}), 1414),
     "tun over IPv6": (TunnelSpec(ipv6_outside=True), 1408),
+    "tun over IPv6, set at first": (TunnelSpec(ipv6_outside=True, server={"mtu": 1300}), 1408),
     "tap over IPv6, status command": (TunnelSpec(general={"tuntap": "tap"}, ipv6_outside=True, scripted=True), 1394),
 }
 
@@ -205,6 +206,10 @@ def test_an_unset_mtu_is_the_largest_that_fits(spec: TunnelSpec, mtu: int) -> No
         wildcard: dict[str, Keys] = {"link1": {"bindhost": None}, "link2": {"bindhost": None}}
         tunnel.server.write_config(tunnel.config("server", links=wildcard))
         tunnel.start()
+        if "mtu" in spec.server:
+            assert real_mtu(lab.server) == "1300"
+            tunnel.server.write_config(tunnel.config("server", general={"mtu": None}, links=wildcard))
+            tunnel.server.reload()
         for daemon in (tunnel.client, tunnel.server):
             assert wait_until(lambda: real_mtu(daemon.host) == str(mtu), 3), real_mtu(daemon.host)  # noqa: B023
             assert wait_until(lambda: daemon.status()["tuntap"]["mtu"] == mtu, 1)  # noqa: B023
