@@ -8,7 +8,7 @@
 #   rtun_up, rtun_down      LINK came up or went down
 #   tuntap_up, tuntap_down  the first link came up, the last one went down
 # with IP4, IP6, IP4_GATEWAY, IP6_GATEWAY, IP4_ROUTES, IP6_ROUTES and MTU from the configuration in its environment,
-# empty where the file has none, and DEVICE. Standard output goes nowhere; what it writes to standard error is kept.
+# empty where the file has none, and DEVICE. What it prints goes to the log.
 set -eu
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 device=$1
