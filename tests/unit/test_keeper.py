@@ -11,38 +11,13 @@ import pytest
 
 from mlvpnd import systemd
 from mlvpnd.keeper import PLACE_SIZE, Keeper
-from mlvpnd.service import Service
-from mlvpnd.systemd import Notifier
-
-
-class Store:
-    """systemd's store, as far as a test needs it: descriptors by name, kept by `dup`."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, int] = {}
-        self.said: list[str] = []
-
-    def send(self, text: str, descriptors: tuple[int, ...]) -> None:
-        self.said.append(text)
-        word, _, rest = text.partition("\n")
-        name = rest.partition("\n")[0].removeprefix("FDNAME=")
-        if word == "FDSTORE=1":
-            (descriptor,) = descriptors
-            self.kept[name] = os.dup(descriptor)
-        elif word == "FDSTOREREMOVE=1" and name in self.kept:
-            os.close(self.kept.pop(name))
-
-    def service(self) -> Service:
-        """What the next process is given."""
-        return Service("test", Notifier(self.send), {name: [os.dup(fd)] for name, fd in self.kept.items()})
+from tests.support.fd_store import Store
 
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    store = Store()
-    yield store
-    for descriptor in store.kept.values():
-        os.close(descriptor)
+    with Store() as store:
+        yield store
 
 
 @pytest.fixture
