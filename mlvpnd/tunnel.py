@@ -164,7 +164,7 @@ class Tunnel:
             return
         memory, elapsed = found
         try:
-            taken_up = recall(self.session, memory, self._loop.time(), elapsed)
+            taken_up = recall(self.session, memory, self._loop.time())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             _log.warning("the session of the process before cannot be taken up: %r", error)
             self.session = self._new_session()  # the other is taken up by half
@@ -179,8 +179,8 @@ class Tunnel:
                 self.states[path.number] = (time.time(), "")
                 self._learn_family(path.number)
                 self._reports.link(path.parameters.name, LINK_STATES[path.status])
-        text = "session of the process before taken up, %d of %d links are up"
-        _log.info(text, len(self._up), len(self.session.paths), extra=fields("state-restored"))
+        text = "session of the process before, %.1f s ago, taken up: %d of %d links are up"
+        _log.info(text, elapsed, len(self._up), len(self.session.paths), extra=fields("state-restored"))
 
     def _new_session(self) -> Session:
         return Session(session_parameters(self.config), clock_seq(), lambda: secrets.randbits(32))

@@ -62,12 +62,13 @@ def _key_tag(session: Session) -> str:
     return hashlib.blake2b(session.gate.box.key, digest_size=16, person=b"mlvpnd resume").hexdigest()
 
 
-def recall(session: Session, memory: dict[str, Any], now: float, elapsed: float) -> bool:
-    """Takes up in a fresh session, whose links have been added, what another remembered `elapsed` seconds ago.
+def recall(session: Session, memory: dict[str, Any], now: float) -> bool:
+    """Takes up in a fresh session, whose links have been added, what another remembered.
 
-    Links that were up are up again, silently, unless the peer's silence has outlasted their timeout. Returns False,
-    and changes nothing, for what is of another version, password or role. Raises KeyError, TypeError or ValueError
-    for what `remember` did not make; the session is then not to be used.
+    Links that were up are up again, silently: the time in which nobody listened is not the peer's silence, and what
+    it said may still wait in the socket. Returns False, and changes nothing, for what is of another version, password
+    or role. Raises KeyError, TypeError or ValueError for what `remember` did not make; the session is then not to be
+    used.
     """
     same = (memory["version"], memory["key"], memory["server"])
     if same != (VERSION, _key_tag(session), session.gate.is_server):
@@ -83,12 +84,12 @@ def recall(session: Session, memory: dict[str, Any], now: float, elapsed: float)
     for path in session.paths:
         before = remembered.get(path.parameters.name)
         if before is not None:
-            _take_up(session, path, before, now, elapsed)
+            _take_up(session, path, before, now)
     session.resumed(now)
     return True
 
 
-def _take_up(session: Session, path: Path, before: dict[str, Any], now: float, elapsed: float) -> None:
+def _take_up(session: Session, path: Path, before: dict[str, Any], now: float) -> None:
     session.gate.own_flow_ids.add(path.flow_id)
     path.flow_id = before["flow_id"]
     path.next_seq = max(path.next_seq, before["seq"] + SEQ_MARGIN)
@@ -98,9 +99,8 @@ def _take_up(session: Session, path: Path, before: dict[str, Any], now: float, e
     if flow is None:
         return
     path.begin_flow(flow, flow.window.newest)
-    silent = before["silent"] + elapsed
-    if before["peer"] is not None and before["up"] and 0 <= silent < path.parameters.timeout:
+    if before["peer"] is not None and before["up"]:
         path.peer = tuple(before["peer"])
         path.step(PathInput.AUTHENTICATE)
-        path.heard_at = now - silent
+        path.heard_at = now - before["silent"]
         path.up_at = path.next_keepalive_at = now
