@@ -19,6 +19,7 @@ import pytest
 
 from mlvpnd import daemon as daemon_module
 from mlvpnd import proctitle
+from mlvpnd import tunnel as tunnel_module
 from mlvpnd.bus import manager
 from mlvpnd.config.problems import ConfigError
 from mlvpnd.control_plane import ConfigUnreadable, LinkPropertiesChanged, NoSuchLink, Notice, Reloaded, TunnelChanged
@@ -140,6 +141,7 @@ async def until(happened: Callable[[], object]) -> None:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     monkeypatch.setattr(daemon_module, "RELOAD_DELAY", 0.01)
+    monkeypatch.setattr(tunnel_module, "SAVE_INTERVAL", 0.02)
     monkeypatch.setattr(daemon_module, "RUNTIME_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(proctitle, "set_title", lambda *_, **__: None)
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
@@ -325,6 +327,7 @@ def test_a_plain_stop_says_goodbye(host: Host, lines: pytest.LogCaptureFixture) 
         with host.peer:
             async with host.running() as daemon:
                 await until(lambda: is_up(daemon) and host.peer.up)
+                await asyncio.sleep(0.1)  # it is saved while it is up
             await until(lambda: host.peer.downs == 1)
             assert host.helper.asked == ["open_tun", "rtun_up", "tuntap_up", "rtun_down", "tuntap_down"]
             # Should systemd start it again all the same, it knows that it is down.
@@ -356,6 +359,7 @@ def test_a_damaged_memory_begins_afresh(host: Host, lines: pytest.LogCaptureFixt
                 tunnel = daemon._tunnel
                 assert tunnel is not None
                 assert tunnel.session.paths[0].flow_id != flow_id
+                assert flow_id not in tunnel.session.gate.own_flow_ids
         assert any("cannot be taken up: TypeError" in line for line in lines.messages)
 
     run(steps())
