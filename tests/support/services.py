@@ -50,6 +50,11 @@ class Service:
         return int(self.node.show(UNIT, "MainPID"))
 
     @property
+    def restarts(self) -> int:
+        """How often systemd has started it again by itself since it was last started."""
+        return int(self.node.show(UNIT, "NRestarts"))
+
+    @property
     def state(self) -> str:
         """`active`, `failed` and so on."""
         return self.node.show(UNIT, "ActiveState")

@@ -1,0 +1,69 @@
+"""A server whose ports systemd opens: started by its first datagram, restarted on the same sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.lab import wait_until
+from tests.support.services import INSTANCE, UNIT, ServiceTunnel
+
+SOCKET = f"mlvpn@{INSTANCE}.socket"
+
+
+@pytest.fixture
+def activated(tunnel: ServiceTunnel) -> Iterator[ServiceTunnel]:
+    """The server's sockets are systemd's, and the client's first datagram has started the server."""
+    server = tunnel.server
+    server.ctl("stop")
+    server.node.run("systemctl", "start", SOCKET)
+    assert wait_until(lambda: server.state == "active", 15)
+    tunnel.wait_up()
+    yield tunnel
+    server.node.run("systemctl", "stop", SOCKET, UNIT)
+
+
+def _ports(tunnel: ServiceTunnel) -> str:
+    """The server's UDP sockets; each is there once, whoever holds it."""
+    return tunnel.server.node.run("ss", "--udp", "--listening", "--numeric", "--no-header", "--extended")
+
+
+def test_the_first_datagram_starts_the_server(activated: ServiceTunnel) -> None:
+    assert activated.ping() == 3
+    listening = [line.split()[3] for line in _ports(activated).splitlines()]
+    assert sorted(listening) == ["198.19.0.1:5080", "198.19.0.1:5081"]
+    memory = activated.server.node.run("ss", "--udp", "--listening", "--numeric", "--no-header", "--memory")
+    assert memory.count("rb8388608") == 2  # 4 MiB, which the kernel doubles
+
+
+def test_a_restart_on_inherited_sockets(activated: ServiceTunnel) -> None:
+    server = activated.server
+    before, ports = server.interface(), _inodes(_ports(activated))
+    transfer = activated.download(5)
+    for _ in transfer.watch(2):
+        pass
+    server.ctl("restart")
+    result = transfer.wait()
+    assert result.verified
+    assert result.longest_gap <= 1
+    activated.wait_up()
+    assert server.interface() == before
+    assert _inodes(_ports(activated)) == ports
+
+
+def test_links_that_were_down_come_back_on_the_same_sockets(activated: ServiceTunnel) -> None:
+    server, ports = activated.server, _inodes(_ports(activated))
+    for line in activated.lab.lines:
+        line.set(up=False)
+    try:
+        server.wait_links(*activated.links, mark="!")
+    finally:
+        for line in activated.lab.lines:
+            line.set(up=True)
+    activated.wait_up(5)
+    assert _inodes(_ports(activated)) == ports
+
+
+def _inodes(text: str) -> list[str]:
+    return sorted(word for word in text.split() if word.startswith("ino:"))
