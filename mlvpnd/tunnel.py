@@ -336,7 +336,7 @@ class Tunnel:
         number = self._number(name)
         self.tun.write_batch(self.session.disconnect(number, self._loop.time()))
         self._after()
-        self.drivers[number].reopen()
+        self._reopen(self.drivers[number])
 
     def enabled(self, name: str) -> bool:
         """Whether a link may carry traffic."""
@@ -366,6 +366,15 @@ class Tunnel:
         self._keep(number)
         self.session.path_ready(number, ends.remote, self._loop.time())
         self._after()
+
+    def _reopen(self, driver: LinkDriver) -> None:
+        """Opens a link's socket anew.
+
+        That of a server which systemd holds too is left alone: its port would not be free, and it is as good as a new
+        one unless it is bound to an interface.
+        """
+        if self._keeper is None or self.config.mode is Mode.CLIENT or driver.config.binddevice:
+            driver.reopen()
 
     def _closed(self, number: int) -> None:
         driver = self.drivers.get(number)
@@ -472,7 +481,7 @@ class Tunnel:
                 if not self._up:
                     self._scripts.put("tuntap_down")
                 if reason is DownReason.TIMEOUT:
-                    driver.reopen()
+                    self._reopen(driver)
                 self._reports.link(name, LINK_STATES[path.status], REASONS[reason])
             case PeerMoved(number):
                 self._event_log.moved(path, self._loop.time())
