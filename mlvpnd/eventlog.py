@@ -12,8 +12,10 @@ from .protocol.selection import Tier
 from .status import format_address
 
 FLAP_INTERVAL = 1.0
-"""Seconds between lines of one kind about a link's peer: who passes packets on from here and there by turns moves the
-peer with each, and must not drown what else the log has to say. Status shows where the peer is."""
+FLAP_BURST = 5
+"""Lines of one kind about a link's peer at once, and seconds between them after that: who passes packets on from here
+and there by turns moves the peer with each, and must not drown what else the log has to say. Status shows where the
+peer is."""
 REASONS = {DownReason.TIMEOUT: "timeout", DownReason.DISCONNECTED: "disconnect", DownReason.CLOSED: "config"}
 """Why a link is down, in the words of the bus and the journal."""
 
@@ -26,7 +28,8 @@ class EventLog:
     """Writes the lines; remembers when it wrote those that may come often."""
 
     def __init__(self) -> None:
-        self._next_at: dict[str, float] = {}
+        self._spent: dict[str, float] = {}
+        """When the lines of each kind that were written would have been, at one each `FLAP_INTERVAL`."""
 
     def up(self, path: Path) -> None:
         """The link is up."""
@@ -49,8 +52,9 @@ class EventLog:
         self._seldom(f"{path.parameters.name} the peer has restarted", "", now)
 
     def _seldom(self, text: str, value: str, now: float) -> None:
-        if now >= self._next_at.get(text, 0.0):
-            self._next_at[text] = now + FLAP_INTERVAL
+        spent = max(self._spent.get(text, now), now)
+        if spent < now + FLAP_BURST * FLAP_INTERVAL:
+            self._spent[text] = spent + FLAP_INTERVAL
             _protocol.info("%s", f"{text} {value}".rstrip())
 
     def quality(self, path: Path, event: PathStatusChanged) -> None:

@@ -262,10 +262,16 @@ def test_names(daemon: ByHand) -> None:
     assert daemon.seen["resolve_unknown"].startswith("error: no link 'nix' in ")
 
 
+def _without_own_signals(mask: re.Match[str]) -> str:
+    return f"{int(mask[0], 16) & ~(3 << 31):016x}"
+
+
 def test_the_status_command(daemon: ByHand) -> None:
     assert daemon.seen["script"] == [0, 0, 3, -9]
     for event, arguments in (("rtun_up", "tst0 rtun_up adsl1"), ("tuntap_up", "tst0 tuntap_up")):
-        assert (daemon.directory / f"seen.{event}").read_text() == textwrap.dedent(f"""\
+        # Signals 32 and 33 are the C library's own; what we were started with stays with them.
+        seen = re.sub(r"(?<=\t)[0-9a-f]{16}", _without_own_signals, (daemon.directory / f"seen.{event}").read_text())
+        assert seen == textwrap.dedent(f"""\
             {arguments}
             DEVICE=tst0
             IP4=10.42.42.2/30

@@ -219,6 +219,7 @@ def test_an_unset_mtu_is_the_largest_that_fits(spec: TunnelSpec, mtu: int) -> No
             assert wait_until(lambda: real_mtu(daemon.host) == str(mtu), 3), real_mtu(daemon.host)  # noqa: B023
             assert wait_until(lambda: daemon.status()["tuntap"]["mtu"] == mtu, 1)  # noqa: B023
         for host, address in ((lab.client, SERVER_INNER_IPV4), (lab.server, CLIENT_INNER_IPV4)):
+            wait_for_answer(host, address, 3)  # neighbours are found, and the packets that wait for them are sent
             before = fragments(lab.client), fragments(lab.server)
             words = ("ping", "-q", "-M", "do", "-i", "0.02", address)
             assert " 0% packet loss" in host.run(*words, "-c", "4", "-W", "2", "-s", str(mtu - 28))

@@ -182,7 +182,8 @@ def _configs(draw: st.DrawFn) -> Config:
         ip4_routes=draw(st.lists(networks, max_size=3).map(" ".join) if configured else _phrases),
         ip6_routes=draw(st.lists(v6, max_size=3).map(" ".join) if configured else _phrases),
         configure_interface=configured,
-        control_unix_path=draw(_words),
+        # One that names no directory is in /run/mlvpn: test_general.
+        control_unix_path=draw(st.one_of(st.just(""), _words.map(lambda path: "/run/" + path))),
         control_bind_host=draw(_hosts.filter(bool)) if control else "",
         control_bind_port=draw(_ports) if control else "",
         links=links,
