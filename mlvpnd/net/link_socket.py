@@ -94,7 +94,8 @@ class LinkSocket:
             self._queue.popleft()
 
     def close(self) -> None:
-        """Closes the socket; what is queued is lost."""
+        """Closes the socket, after a last attempt to send what is queued: a DISCONNECT stands behind it."""
+        self.flush()
         self._queue.clear()
         self._socket.close()
 
