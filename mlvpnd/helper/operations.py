@@ -222,6 +222,11 @@ class Operations:
             self._up_links.note(request.link, up=request.event is requests.ScriptEvent.RTUN_UP)
         return Answer({"rc": await self._scripts.run(run)})
 
+    @property
+    def owes_an_end(self) -> bool:
+        """Whether the status command was told that a link is up, and is to be told that it is down."""
+        return bool(self._up_links.names())
+
     def _may_name(self, link: str, event: requests.ScriptEvent, config: Config) -> bool:
         """Whether the script may be told of the link: a link that a reload took out of the file still goes down."""
         return config.link(link) is not None or (

@@ -34,9 +34,12 @@ STATE_DIRECTORY = "/run/mlvpn-helper"
 IDLE_TIME = 30.0
 """Seconds after the last request until the process ends."""
 MAX_CONNECTIONS = 64
+STOP_PATIENCE = 3.0
+"""Seconds that a daemon may take from one request to the next while the service is being stopped."""
 
 ROLES: dict[str, Set[type[requests.Request]]] = {"helper": requests.HELPER, "script": requests.SCRIPT}
 
+_STOP_CHECK_INTERVAL = 0.05
 _SO_PEERPIDFD = 77  # asm-generic/socket.h, Linux 6.5; not in Python's socket
 _CREDENTIALS = struct.Struct("iII")
 _CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
@@ -57,8 +60,8 @@ class Caller:
     unit: str
     """Its systemd unit."""
 
-    def check(self, sock: socket.socket) -> None:
-        """Raises `requests.Refused` unless the other end of a connection is that."""
+    def check(self, sock: socket.socket) -> int:
+        """A descriptor of the process at the other end of a connection; raises `requests.Refused` if it is no such."""
         pid, uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if uid != self.uid:
             raise requests.Refused(f"process {pid} of user {uid} is not the daemon")
@@ -66,14 +69,17 @@ class Caller:
             process = _peer_process(sock, pid)
         except OSError:
             raise requests.Refused(f"process {pid} is gone") from None
-        try:
-            groups = control_groups(pid)
-            if select.select([process], [], [], 0)[0]:
-                groups = []  # it has ended: the number may by now be another's
-        finally:
-            os.close(process)
+        groups = control_groups(pid)
+        if _has_ended(process):
+            groups = []  # the number may by now be another's
         if not any(group.endswith(f"/{self.unit}") for group in groups):
+            os.close(process)
             raise requests.Refused(f"process {pid} is not in {self.unit}")
+        return process
+
+
+def _has_ended(process: int) -> bool:
+    return bool(select.select([process], [], [], 0)[0])
 
 
 def _peer_process(sock: socket.socket, pid: int) -> int:
@@ -129,9 +135,11 @@ class Service:
         self._idle_time = idle_time
         self._last_active = 0.0
         self._connections: set[asyncio.Task[None]] = set()
+        self._daemon = -1
+        """Of the process that asked last."""
 
     async def run(self) -> None:
-        """Until it is idle or SIGTERM comes; requests that have begun are answered."""
+        """Until it is idle, or SIGTERM has come and the daemon has ended; requests that have begun are answered."""
         loop = asyncio.get_running_loop()
         self._listening.settimeout(0)
         self._last_active = loop.time()
@@ -142,20 +150,37 @@ class Service:
         notifier = systemd.Notifier(systemd.send if os.environ.get("NOTIFY_SOCKET") else None)
         notifier.ready()
         await asyncio.wait([waiting])
-        loop.remove_reader(self._listening)
         notifier.stopping()
+        if waiting.cancelled():
+            await self._until_released()
+        loop.remove_reader(self._listening)
         await asyncio.gather(*self._connections)
         await self._operations.close()
+        if self._daemon >= 0:
+            os.close(self._daemon)
 
     async def _until_idle(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             rest = self._last_active + self._idle_time - loop.time()
             if rest <= 0:
-                if not self._connections and not (requests.RunScript in self._allowed and has_company()):
+                if not self._connections and not self._is_needed():
                     return
                 rest = self._idle_time
             await asyncio.sleep(rest)
+
+    def _is_needed(self) -> bool:
+        """Whether it has to stay: systemd starts nothing by a socket that is about to be stopped."""
+        return requests.RunScript in self._allowed and (self._operations.owes_an_end or has_company())
+
+    async def _until_released(self) -> None:
+        """systemd stops us at the same time as the daemon, which has scripts to run before its end."""
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        while self._daemon >= 0 and not _has_ended(self._daemon):
+            if not self._connections and loop.time() > max(asked_at, self._last_active) + STOP_PATIENCE:
+                return
+            await asyncio.sleep(_STOP_CHECK_INTERVAL)
 
     def _accept(self) -> None:
         try:
@@ -165,11 +190,14 @@ class Service:
         try:
             if len(self._connections) >= MAX_CONNECTIONS:
                 raise requests.Refused(f"{MAX_CONNECTIONS} requests are being served")
-            self._caller.check(sock)
+            process = self._caller.check(sock)
         except requests.Refused as error:
             refuse(error)
             sock.close()
             return
+        if self._daemon >= 0:
+            os.close(self._daemon)
+        self._daemon = process
         task = asyncio.create_task(serve_connection(sock, self._operations, self._allowed))
         self._connections.add(task)
         task.add_done_callback(self._ended)

@@ -23,6 +23,7 @@ from mlvpnd.helper import requests, service
 from mlvpnd.helper.client import HelperClient, HelperError
 from mlvpnd.helper.operations import Operations
 from mlvpnd.helper.service import Caller, Service, ServiceError
+from tests.support.lab import wait_until
 
 from .descriptors import open_descriptors
 
@@ -310,6 +311,40 @@ def test_sigterm_lets_the_running_request_finish(harness: Harness, trusted_direc
     assert (trusted_directory / "script.done").exists()
 
 
+def test_sigterm_lets_the_daemon_ask_on(harness: Harness, trusted_directory: Path) -> None:
+    """systemd stops both at once, and the daemon has down scripts to run."""
+    _use_script(harness, trusted_directory, "echo $2 >>$0.calls")
+
+    def steps() -> None:
+        device = os.open("/dev/net/tun", os.O_RDWR)
+        assert harness.ask(b'{"op": "run-script", "event": "tuntap_up"}', device)
+        time.sleep(0.6)
+        assert harness.ask(b'{"op": "run-script", "event": "tuntap_down"}', device)
+        os.close(device)
+
+    async def terminate(_service: Service) -> None:
+        await asyncio.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    took = harness.serve(steps, role="script", idle_time=60, until=terminate)
+    assert service.STOP_PATIENCE < took < service.STOP_PATIENCE + 5
+    assert (trusted_directory / "script.calls").read_text().split() == ["tuntap_up", "tuntap_down"]
+
+
+def test_scripts_are_not_left_without_their_end(harness: Harness, trusted_directory: Path) -> None:
+    """At a stop, systemd no longer starts a service by its socket."""
+    _use_script(harness, trusted_directory, "exit 0")
+
+    def steps() -> None:
+        device = os.open("/dev/net/tun", os.O_RDWR)
+        assert harness.ask(b'{"op": "run-script", "event": "rtun_up", "link": "adsl1"}', device)
+        time.sleep(0.6)
+        assert harness.ask(b'{"op": "run-script", "event": "rtun_down", "link": "adsl1"}', device)
+        os.close(device)
+
+    assert harness.serve(steps, role="script", idle_time=0.1) >= 0.7
+
+
 def _use_script(harness: Harness, directory: Path, text: str) -> None:
     script = directory / "script"
     script.write_text(f"#!/bin/sh\n{text}\n")
@@ -318,8 +353,11 @@ def _use_script(harness: Harness, directory: Path, text: str) -> None:
     harness.config_path.write_text(config)
 
 
-def test_a_link_that_left_the_file_goes_down_by_the_next_helper_too(harness: Harness, trusted_directory: Path) -> None:
+def test_a_link_that_left_the_file_goes_down_by_the_next_helper_too(
+    harness: Harness, trusted_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _use_script(harness, trusted_directory, 'echo "$@" >>$0.calls')
+    monkeypatch.setattr(service, "STOP_PATIENCE", 0.1)
     seen: list[object] = []
 
     def run(event: str, link: str) -> None:
@@ -336,11 +374,16 @@ def test_a_link_that_left_the_file_goes_down_by_the_next_helper_too(harness: Har
 
         asyncio.run(call())
 
-    harness.serve(lambda: run("rtun_up", "adsl2"), role="script")
+    async def end(_service: Service) -> None:
+        count = len(seen)
+        await asyncio.to_thread(wait_until, lambda: len(seen) > count, 5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    harness.serve(lambda: run("rtun_up", "adsl2"), role="script", until=end)
     text = harness.config_path.read_text()
     harness.config_path.write_text(text[: text.index("[adsl2]")])
     for event, link in (("rtun_up", "adsl2"), ("rtun_down", "adsl3"), ("rtun_down", "adsl2"), ("rtun_down", "adsl2")):
-        harness.serve(lambda event=event, link=link: run(event, link), role="script")  # type: ignore[misc]
+        harness.serve(lambda event=event, link=link: run(event, link), role="script", until=end)  # type: ignore[misc]
     refused = f"no link {{}} in {harness.config_path}"
     assert seen == [0, refused.format("'adsl2'"), refused.format("'adsl3'"), 0, refused.format("'adsl2'")]
     calls = (trusted_directory / "script.calls").read_text().splitlines()
