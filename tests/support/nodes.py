@@ -171,7 +171,6 @@ class Nodes:
                 stderr=console,
                 start_new_session=True,
             )
-        self._cleanup.callback(notify.close)
         return name, host, notify, process
 
     def _booted(self, name: str, host: Host, notify: socket.socket, process: subprocess.Popen[bytes]) -> Node:
@@ -179,16 +178,17 @@ class Nodes:
         node: Node | None = None
         notify.settimeout(0.5)
         end_at = time.monotonic() + BOOT_LIMIT
-        while process.poll() is None and time.monotonic() < end_at:
-            try:
-                message = notify.recv(4096).decode()
-            except TimeoutError:
-                continue
-            if found := re.search(r"^X_NSPAWN_LEADER_PID=(\d+)", message, re.M):
-                node = Node(name, host, int(found[1]), process)
-                self._cleanup.callback(node.stop)
-            if re.search(r"^READY=1", message, re.M) and node is not None:
-                return node
+        with notify:  # closed then: its systemd would wait for somebody to read what it says later
+            while process.poll() is None and time.monotonic() < end_at:
+                try:
+                    message = notify.recv(4096).decode()
+                except TimeoutError:
+                    continue
+                if found := re.search(r"^X_NSPAWN_LEADER_PID=(\d+)", message, re.M):
+                    node = Node(name, host, int(found[1]), process)
+                    self._cleanup.callback(node.stop)
+                if re.search(r"^READY=1", message, re.M) and node is not None:
+                    return node
         console = self._console(name).read_text(errors="replace")
         raise NodeError(f"node {name} did not boot:\n{console[-4000:]}")
 

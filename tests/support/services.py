@@ -9,7 +9,7 @@ from typing import Any
 from .daemons import config_text
 from .lab import SERVER_IPV4, Direction, Lab, wait_until
 from .nodes import Node, NodeError, Nodes
-from .traffic import TcpTransfer, ping
+from .traffic import TcpTransfer, UdpStream, ping
 from .tunnels import BYTES_PER_MBIT, CLIENT_INNER_IPV4, FIRST_PORT, SERVER_INNER_IPV4, link_name
 
 INSTANCE = "mlvpn0"
@@ -167,3 +167,8 @@ class ServiceTunnel:
         """Starts a transfer from the server to the client through the tunnel."""
         client, server = self.nodes.client.host, self.nodes.server.host
         return TcpTransfer(server, client, CLIENT_INNER_IPV4, seconds=seconds, patience=20)
+
+    def stream(self, seconds: float) -> UdpStream:
+        """Starts numbered datagrams from the server to the client through the tunnel."""
+        client, server = self.nodes.client.host, self.nodes.server.host
+        return UdpStream(server, client, CLIENT_INNER_IPV4, seconds=seconds)

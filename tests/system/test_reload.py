@@ -30,7 +30,7 @@ def _reload_wrong(tunnel: ServiceTunnel, service: Service) -> None:
     since, before = time.time(), service.pid
     text = tunnel.config("client", WRONG)
     service.configure(text)
-    place = f"{CONFIG}:{_line_of(text, 'soon')}:"
+    place = f"{CONFIG}:{_line_of(text, 'sideways')}:"
     service.fails("reload")
     said = service.entries("SYSLOG_IDENTIFIER=mlvpnctl", since=since)
     assert any(place in entry["MESSAGE"] for entry in said), said
