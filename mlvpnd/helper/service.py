@@ -17,7 +17,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from mlvpnd import journal, log, systemd
@@ -60,8 +60,8 @@ class Caller:
     unit: str
     """Its systemd unit."""
 
-    def check(self, sock: socket.socket) -> int:
-        """A descriptor of the process at the other end of a connection; raises `requests.Refused` if it is no such."""
+    def check(self, sock: socket.socket) -> list[str]:
+        """The control groups of the process at the other end; raises `requests.Refused` if it may not ask."""
         pid, uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if uid != self.uid:
             raise requests.Refused(f"process {pid} of user {uid} is not the daemon")
@@ -69,17 +69,15 @@ class Caller:
             process = _peer_process(sock, pid)
         except OSError:
             raise requests.Refused(f"process {pid} is gone") from None
-        groups = control_groups(pid)
-        if _has_ended(process):
-            groups = []  # the number may by now be another's
-        if not any(group.endswith(f"/{self.unit}") for group in groups):
+        try:
+            groups = control_groups(pid)
+            if select.select([process], [], [], 0)[0]:
+                groups = []  # it has ended: the number may by now be another's
+        finally:
             os.close(process)
+        if not any(group.endswith(f"/{self.unit}") for group in groups):
             raise requests.Refused(f"process {pid} is not in {self.unit}")
-        return process
-
-
-def _has_ended(process: int) -> bool:
-    return bool(select.select([process], [], [], 0)[0])
+        return groups
 
 
 def _peer_process(sock: socket.socket, pid: int) -> int:
@@ -104,16 +102,19 @@ def control_groups(pid: int) -> list[str]:
 def has_company() -> bool:
     """Whether other processes are in our control group: a script has left them, and they would not outlive us."""
     mine = os.getpid()
-    for group in control_groups(mine):
+    # Those without us are of that name in the other tree.
+    return any(mine in processes and len(processes) > 1 for processes in members(control_groups(mine)))
+
+
+def members(groups: list[str]) -> Iterator[set[int]]:
+    """The processes of each control group, in both trees."""
+    for group in groups:
         for root in _CGROUP_ROOTS:
             try:
                 with open(f"{root}{group}/cgroup.procs") as file:
-                    processes = {int(line) for line in file}
+                    yield {int(line) for line in file}
             except OSError:
                 continue
-            if mine in processes and len(processes) > 1:  # else it is a group of that name in the other tree
-                return True
-    return False
 
 
 class Service:
@@ -135,8 +136,8 @@ class Service:
         self._idle_time = idle_time
         self._last_active = 0.0
         self._connections: set[asyncio.Task[None]] = set()
-        self._daemon = -1
-        """Of the process that asked last."""
+        self._daemon: list[str] = []
+        """Its control groups, once it has asked."""
 
     async def run(self) -> None:
         """Until it is idle, or SIGTERM has come and the daemon has ended; requests that have begun are answered."""
@@ -156,8 +157,6 @@ class Service:
         loop.remove_reader(self._listening)
         await asyncio.gather(*self._connections)
         await self._operations.close()
-        if self._daemon >= 0:
-            os.close(self._daemon)
 
     async def _until_idle(self) -> None:
         loop = asyncio.get_running_loop()
@@ -177,7 +176,7 @@ class Service:
         """systemd stops us at the same time as the daemon, which has scripts to run before its end."""
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
-        while self._daemon >= 0 and not _has_ended(self._daemon):
+        while any(members(self._daemon)):
             if not self._connections and loop.time() > max(asked_at, self._last_active) + STOP_PATIENCE:
                 return
             await asyncio.sleep(_STOP_CHECK_INTERVAL)
@@ -190,14 +189,12 @@ class Service:
         try:
             if len(self._connections) >= MAX_CONNECTIONS:
                 raise requests.Refused(f"{MAX_CONNECTIONS} requests are being served")
-            process = self._caller.check(sock)
+            groups = self._caller.check(sock)
         except requests.Refused as error:
             refuse(error)
             sock.close()
             return
-        if self._daemon >= 0:
-            os.close(self._daemon)
-        self._daemon = process
+        self._daemon = groups
         task = asyncio.create_task(serve_connection(sock, self._operations, self._allowed))
         self._connections.add(task)
         task.add_done_callback(self._ended)

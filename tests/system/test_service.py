@@ -19,6 +19,10 @@ def _failed_units(service: Service) -> str:
     return service.node.run("systemctl", "list-units", "--failed", "--no-legend", "--plain")
 
 
+def _left_units(service: Service) -> str:
+    return service.node.run("systemctl", "list-units", "--no-legend", "--plain", "mlvpn*@*.service", "mlvpn*@*.socket")
+
+
 def test_a_tunnel_carries_traffic_and_says_so(tunnel: ServiceTunnel) -> None:
     assert tunnel.ping() == 3
     assert sorted(tunnel.client.status_text().split()) == ["@link1", "@link2"]
@@ -53,9 +57,9 @@ def test_a_stop_leaves_nothing_and_the_peer_knows_at_once(end: Service, tunnel: 
     assert end.node.show(UNIT, "Result") == "success"
     assert _failed_units(end) == ""
     assert end.node.attempt("ip", "link", "show", INSTANCE).returncode
-    assert end.node.run("sh", "-c", f"ls -A /run/mlvpn/{INSTANCE} /run/mlvpn-helper; true") == "/run/mlvpn-helper:\n"
-    units = end.node.run("systemctl", "list-units", "--no-legend", "--plain", "mlvpn*@*.service", "mlvpn*@*.socket")
-    assert units == ""
+    # The helpers end after the daemon, for which nobody waits.
+    assert wait_until(lambda: _left_units(end) == "", 5), _left_units(end)
+    assert end.node.run("ls", "-A", "/run/mlvpn", "/run/mlvpn-helper").split() == ["/run/mlvpn-helper:", "/run/mlvpn:"]
 
 
 def test_five_quick_restarts(tunnel: ServiceTunnel) -> None:

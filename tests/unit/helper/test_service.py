@@ -311,8 +311,11 @@ def test_sigterm_lets_the_running_request_finish(harness: Harness, trusted_direc
     assert (trusted_directory / "script.done").exists()
 
 
-def test_sigterm_lets_the_daemon_ask_on(harness: Harness, trusted_directory: Path) -> None:
+def test_sigterm_lets_the_daemon_ask_on(
+    harness: Harness, trusted_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """systemd stops both at once, and the daemon has down scripts to run."""
+    monkeypatch.setattr(service, "members", lambda groups: [{1}] if groups == harness.groups else [])
     _use_script(harness, trusted_directory, "echo $2 >>$0.calls")
 
     def steps() -> None:
