@@ -165,9 +165,11 @@ def test_what_goes_wrong_with_a_script() -> None:
             # It is right again.
             write_script(lab, f'echo "$2" >>{lab.directory}/seen')
             restart_link(tunnel, 7004)
-            # Where the link is quick, what the interface's two events would do is not done.
+            # Where the link is quick, what the interface's two events would do is not done; where the machine is
+            # slow, the last event of the time before comes first.
             expected = (["rtun_down", "tuntap_down", "rtun_up", "tuntap_up"], ["rtun_down", "rtun_up"])
-            assert wait_until(lambda: events(lab) in expected, 5), events(lab)
+            late = (["tuntap_up", *expected[0]], ["tuntap_up", *expected[1]])
+            assert wait_until(lambda: events(lab) in (*expected, *late), 5), events(lab)
 
 
 def test_the_command_changes_with_a_reload() -> None:
