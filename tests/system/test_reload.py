@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.services import CONFIG, INSTANCE, Service, ServiceTunnel
+from tests.support.services import CONFIG, INSTANCE, UNIT, Service, ServiceTunnel
 
 WRONG = {"mode": None}
 
@@ -27,7 +27,7 @@ def _reload_wrong(tunnel: ServiceTunnel, service: Service) -> None:
     service.configure(tunnel.config("client", WRONG))
     place = f"{CONFIG}:1: mode:"
     service.fails("reload")
-    said = service.entries("SYSLOG_IDENTIFIER=mlvpnctl", since=since)
+    said = service.entries(f"_SYSTEMD_UNIT={UNIT}", "_TRANSPORT=stdout", since=since)
     assert any(place in entry["MESSAGE"] for entry in said), said
     assert service.entries("MLVPN_EVENT=reload-failed", since=since)
     assert (service.state, service.pid) == ("active", before)

@@ -59,7 +59,7 @@ def test_a_stop_leaves_nothing_and_the_peer_knows_at_once(end: Service, tunnel: 
     assert end.node.attempt("ip", "link", "show", INSTANCE).returncode
     # The helpers end after the daemon, for which nobody waits.
     assert wait_until(lambda: _left_units(end) == "", 5), _left_units(end)
-    assert end.node.run("ls", "-A", "/run/mlvpn", "/run/mlvpn-helper").split() == ["/run/mlvpn-helper:", "/run/mlvpn:"]
+    assert end.node.run("find", "/run/mlvpn", "/run/mlvpn-helper").split() == ["/run/mlvpn", "/run/mlvpn-helper"]
 
 
 def test_five_quick_restarts(tunnel: ServiceTunnel) -> None:
