@@ -113,6 +113,8 @@ class Daemon:
         tunnel = self._tunnel = await self._make_tunnel(config)
         await tunnel.configure_interface()
         tunnel.start()
+        if isinstance(self._helper, ServiceHelper) and config.statuscommand and tunnel.state != "down":
+            self._helper.wake_scripts()  # the process before has told them of links that are up
         self._started.set()
         # Its name may take long to look up, and the links have no need of it.
         control = watched(loop.create_task(self._serve_control(config), name="control"))

@@ -7,6 +7,7 @@ their own; names are resolved here, in a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ HELPER_DIRECTORY = "/run/mlvpn-helper"
 PRIVATE_SOCKET = "private.sock"
 """In the runtime directory of the instance: status, and reload for root and the daemon's own user."""
 _BACKLOG = 16
+_SUFFIX, _SCRIPT_SUFFIX = ".sock", ".script"
 
 
 class ServiceHelper(HelperClient):
@@ -34,7 +36,7 @@ class ServiceHelper(HelperClient):
         super().__init__(self._connect_to)
         self._instance = instance
         self._directory = directory
-        self._suffix = ".sock"
+        self._suffix = _SUFFIX
         self.config: Config | None = None
         self.service: Service | None = None
 
@@ -47,8 +49,17 @@ class ServiceHelper(HelperClient):
             raise
         return sock
 
+    def wake_scripts(self) -> None:
+        """Has the script runner started, which stays while down scripts are owed.
+
+        At a stop it is too late: systemd starts nothing by a socket that is about to be stopped.
+        """
+        self._suffix = _SCRIPT_SUFFIX
+        with contextlib.suppress(OSError):  # without it the scripts fail, which is said then
+            self._connect_to().close()
+
     async def _ask(self, request: requests.Request, limit: float, descriptor: int | None = None) -> Any:
-        self._suffix = ".script" if isinstance(request, requests.RunScript) else ".sock"
+        self._suffix = _SCRIPT_SUFFIX if isinstance(request, requests.RunScript) else _SUFFIX
         return await super()._ask(request, limit, descriptor)
 
     async def resolve(self, end: str, link: str | None = None) -> list[tuple[int, Any]]:

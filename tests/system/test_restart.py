@@ -85,7 +85,8 @@ def scripted(tunnel: ServiceTunnel) -> ServiceTunnel:
     """The tunnel with a status command that records its calls."""
     for node in tunnel.nodes:
         node.write(SCRIPT, f'#!/bin/sh\necho "$2 $3" >>{CALLS}\n', mode=0o700)
-    tunnel.ensure_up({"statuscommand": SCRIPT})
+    # With 2 s, the pause after a kill might take a link down.
+    tunnel.ensure_up({"statuscommand": SCRIPT, "timeout": 5})
     return tunnel
 
 

@@ -200,6 +200,17 @@ def test_scripts_go_to_the_role_for_scripts(tmp_path: Path, roles: tuple[Role, R
     assert [one["op"] for one in roles[1].asked] == ["run-script", "run-script"]
 
 
+def test_the_script_runner_is_woken_by_a_connection(tmp_path: Path, roles: tuple[Role, Role]) -> None:
+    async def steps(helper: ServiceHelper) -> None:
+        helper.wake_scripts()
+        roles[1].socket.settimeout(1)
+        connection, _ = roles[1].socket.accept()
+        with connection:
+            assert connection.recv(10) == b""
+
+    run(tmp_path, steps)
+
+
 def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
     async def steps(helper: ServiceHelper) -> None:
         with pytest.raises(HelperError, match="open-config: helper not reached: No such file or directory"):
