@@ -45,7 +45,6 @@ check: build
 
 test: build check
 	$(BIN)/python -m pytest -m 'not system'
-	$(MAKE) test-system
 
 # Boots Debian 12 and 13 in containers; see tests/support/nodes.py.
 test-system: build
