@@ -106,6 +106,7 @@ class Node:
     def install(self, stage: Path) -> None:
         """Puts what `make install` left below `stage` into the node and does what a package does then."""
         subprocess.run(["cp", "-a", *map(str, stage.iterdir()), str(self.root)], check=True)
+        self.run("python3", "-m", "compileall", "-q", "/usr/lib/python3/dist-packages/mlvpnd")
         self.run("systemd-sysusers", "mlvpnd.conf")
         self.run("systemd-tmpfiles", "--create", "mlvpnd.conf")
         self.run("journalctl", "--update-catalog")
