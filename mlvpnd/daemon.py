@@ -111,8 +111,12 @@ class Daemon:
         self._notifier.start_watchdog()
         config = await self._read_config()
         tunnel = self._tunnel = await self._make_tunnel(config)
-        await tunnel.configure_interface()
+        is_new = tunnel.mtu > 0
+        if is_new:
+            await tunnel.configure_interface()
         tunnel.start()
+        if not is_new:  # it is configured, but for what the file may say differently now, and packets wait
+            await tunnel.configure_interface()
         if isinstance(self._helper, ServiceHelper) and config.statuscommand and tunnel.state != "down":
             self._helper.wake_scripts()  # the process before has told them of links that are up
         self._started.set()
