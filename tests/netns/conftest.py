@@ -21,13 +21,6 @@ def _missing() -> list[str]:
     return missing
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of real time may fail because the machine had no time; they are run once more, and the report tells so."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _a_place_for_labs() -> None:
     if os.environ.get(NO_NETNS) == "1":
