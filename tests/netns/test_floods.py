@@ -186,6 +186,7 @@ def endure(lab: Lab, tunnel: Tunnel, waves: dict[str, Wave], seconds: float) -> 
     assert resident_bytes(server.child_pid) - memory < MEMORY_GROWN
 
 
+@pytest.mark.timeout(240)  # a minute of it is flood
 def test_a_tunnel_in_floods(lab: Lab) -> None:
     tunnel = Tunnel(lab, TunnelSpec(scripted=True))
     recorder = started_and_recorded(lab, tunnel)
@@ -208,7 +209,7 @@ def test_a_tunnel_in_floods(lab: Lab) -> None:
             source=client,
         ),
     }
-    endure(lab, tunnel, waves, 5.0)
+    endure(lab, tunnel, waves, 7.5)
     tunnel.stop()
 
 
