@@ -94,8 +94,8 @@ class BusService:
             pass
 
     def _say(self, text: str) -> None:
-        """A warning, unless it was the last one too."""
-        if text != self._said:
+        """A warning, unless it was the last one too, or the service leaves the bus by itself."""
+        if text != self._said and not self._closed.is_set():
             self._said = text
             _log.warning("%s", text)
 
@@ -115,9 +115,7 @@ class BusService:
             await self._own_names(connection)
             _log.info("on the bus as %s", names.tunnel_name(self._instance))
             self._said = ""
-            reason = await connection.wait_closed()
-            if not self._closed.is_set():
-                self._say(f"lost the bus: {reason}")
+            self._say(f"lost the bus: {await connection.wait_closed()}")
             return True
         finally:
             if worker is not None:

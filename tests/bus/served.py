@@ -9,6 +9,7 @@ from typing import Any
 
 from mlvpnd.bus import lib, names
 from mlvpnd.bus.connection import Connection
+from mlvpnd.bus.errors import BusError
 from mlvpnd.bus.message import Kind, Message
 from mlvpnd.bus.service import BusService
 from mlvpnd.control_plane import Operator
@@ -18,6 +19,7 @@ TUNNEL = "/org/mlvpn1/tunnel/mlvpn0"
 DESTINATION = "org.mlvpn1.Tunnel.mlvpn0"
 LIMIT = 10.0
 """Seconds for anything to happen."""
+NAME_HAS_NO_OWNER = "org.freedesktop.DBus.Error.NameHasNoOwner"
 
 
 class Caller:
@@ -97,11 +99,17 @@ async def running(bus: PrivateBus, operator: Operator, instance: str = "mlvpn0")
 
 
 async def owned(one: Caller, name: str = DESTINATION) -> str:
-    """The unique name of who owns `name`, when somebody does."""
+    """The unique name of who owns `name`, when somebody does.
+
+    Asked in one call: between two, an owner that leaves makes the second fail."""
     async with asyncio.timeout(LIMIT):
-        while not (await one.connection.call_bus("NameHasOwner", "s", name))[0]:  # noqa: ASYNC110
+        while True:
+            try:
+                return str((await one.connection.call_bus("GetNameOwner", "s", name))[0])
+            except BusError as error:
+                if error.name != NAME_HAS_NO_OWNER:
+                    raise
             await asyncio.sleep(0.005)
-    return str((await one.connection.call_bus("GetNameOwner", "s", name))[0])
 
 
 @contextlib.asynccontextmanager
