@@ -112,6 +112,13 @@ async def owned(one: Caller, name: str = DESTINATION) -> str:
             await asyncio.sleep(0.005)
 
 
+async def left(one: Caller, name: str = DESTINATION) -> None:
+    """Returns when nobody owns `name`: the bus may see a connection end after its owner does."""
+    async with asyncio.timeout(LIMIT):
+        while (await one.connection.call_bus("NameHasOwner", "s", name))[0]:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 @contextlib.asynccontextmanager
 async def served(bus: PrivateBus, operator: Operator) -> AsyncIterator[Caller]:
     """A service that has its names, and a caller."""
