@@ -14,6 +14,7 @@ import pytest
 from mlvpnd.bus import lib
 from mlvpnd.bus.message import Message
 from tests.support.fake_operator import FakeOperator
+from tests.support.noise import Noise
 from tests.support.private_bus import PrivateBus
 
 from .served import TUNNEL, Caller, served
@@ -22,17 +23,18 @@ SECONDS = 3.0
 RATE = 1000
 CPU_SHARE = 0.35
 """Of one core, for the service and this test's own work; it takes some 0.17."""
-LAG = 0.03
-"""Seconds that the packet loop's stand-in may come late, 99 times of 100; most of it is other work on the machine."""
+HELD = 0.005
+"""CPU-seconds for which the loop may be held between two turns of the packets' stand-in, 99 times of 100; it takes some 0.002."""
 MEMORY = 16 * 1024
 """KiB."""
 
 
-async def _packet_loop(lags: list[float]) -> None:
+async def _packet_loop(held: list[float]) -> None:
+    """Counts CPU time: how late a turn comes by the clock is the machine's business too."""
     while True:
-        begin = time.perf_counter()
+        begin = time.thread_time()
         await asyncio.sleep(0.001)
-        lags.append(time.perf_counter() - begin - 0.001)
+        held.append(time.thread_time() - begin)
 
 
 async def _ask_now_and_then(one: Caller, waits: list[float]) -> None:
@@ -45,8 +47,9 @@ async def _ask_now_and_then(one: Caller, waits: list[float]) -> None:
 
 def test_the_packet_loop_and_other_callers_do_not_notice(bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
     operator = FakeOperator("adsl", "wifi")
-    lags: list[float] = []
+    held: list[float] = []
     waits: list[float] = []
+    noise = Noise()
     decoded: set[str] = set()
     decode = lib.decode
 
@@ -68,7 +71,7 @@ def test_the_packet_loop_and_other_callers_do_not_notice(bus: PrivateBus, monkey
             )
             assert flooder.stdout is not None
             assert await flooder.stdout.readline() == b"begins\n"
-            tasks = [asyncio.create_task(_packet_loop(lags)), asyncio.create_task(_ask_now_and_then(one, waits))]
+            tasks = [asyncio.create_task(_packet_loop(held)), asyncio.create_task(_ask_now_and_then(one, waits))]
             cpu, begin, memory = time.process_time(), time.perf_counter(), _memory()
             said, _ = await flooder.communicate()
             share = (time.process_time() - cpu) / (time.perf_counter() - begin)
@@ -77,16 +80,16 @@ def test_the_packet_loop_and_other_callers_do_not_notice(bus: PrivateBus, monkey
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             assert flooder.returncode == 0
-            assert int(said.split()[0]) >= SECONDS * RATE * 0.8
+            assert int(said.split()[0]) >= (SECONDS - noise.seconds) * RATE * 0.8
             assert share < CPU_SHARE
             assert _memory() - memory < MEMORY
 
     monkeypatch.setattr(lib, "decode", watched)
     asyncio.run(scenario())
-    lags.sort()
-    assert lags[len(lags) * 99 // 100] < LAG
+    held.sort()
+    assert held[len(held) * 99 // 100] < HELD
     assert len(waits) > 5
-    assert max(waits) < 2
+    assert max(waits) < 2 + noise.seconds
     # The library remembers every signature that it was ever given; `b` and `v` are answers to this test's callers.
     assert decoded <= {"", "s", "u", "ss", "ssv", "b", "v"}
     assert operator.asked == []

@@ -1,0 +1,30 @@
+"""What the machine's other guests took: a virtual machine stands still then, and its clock goes on.
+
+A limit in seconds is a claim about the program. On a machine that is taken away for half of a second in every two, a
+limit without that time is a claim about the neighbours.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def stolen() -> float:
+    """Seconds since the machine's start, of all cores together, that it wanted to run and could not: `steal` of proc(5)."""
+    with Path("/proc/stat").open() as stat:
+        return int(stat.readline().split()[8]) / _TICKS_A_SECOND
+
+
+class Noise:
+    """Counts from its making on."""
+
+    def __init__(self) -> None:
+        self._begin = stolen()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds stolen since then, of all cores together: no single chain of work can have lost more."""
+        return stolen() - self._begin
