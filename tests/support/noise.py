@@ -13,7 +13,7 @@ _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def stolen() -> float:
-    """Seconds since the machine's start, of all cores together, that it wanted to run and could not: `steal` of proc(5)."""
+    """Seconds since the start that the machine wanted to run and could not, of all cores: `steal` of proc(5)."""
     with Path("/proc/stat").open() as stat:
         return int(stat.readline().split()[8]) / _TICKS_A_SECOND
 
