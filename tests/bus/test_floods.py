@@ -24,7 +24,7 @@ RATE = 1000
 CPU_SHARE = 0.35
 """Of one core, for the service and this test's own work; it takes some 0.17."""
 HELD = 0.005
-"""CPU-seconds for which the loop may be held between two turns of the packets' stand-in, 99 times of 100; some 0.002."""
+"""CPU-seconds that the loop may be held between two turns of the packets' stand-in, 99 of 100 times; some 0.002."""
 MEMORY = 16 * 1024
 """KiB."""
 
