@@ -26,6 +26,7 @@ from .config.problems import ConfigError
 from .control import ControlServer
 from .control_plane import ConfigUnreadable, Notice, Reloaded
 from .errors import MlvpndError
+from .helper.address import Role
 from .helper.client import HelperClient
 from .instance import RUNTIME_DIRECTORY
 from .journal import fields
@@ -118,7 +119,7 @@ class Daemon:
         if not is_new:  # it is configured, but for what the file may say differently now, and packets wait
             await tunnel.configure_interface()
         if isinstance(self._helper, ServiceHelper) and config.statuscommand and tunnel.state != "down":
-            self._helper.wake_scripts()  # the process before has told them of links that are up
+            self._helper.wake(Role.SCRIPT)  # the process before has told them of links that are up
         self._started.set()
         # Its name may take long to look up, and the links have no need of it.
         control = watched(loop.create_task(self._serve_control(config), name="control"))
@@ -355,7 +356,10 @@ class Daemon:
             return False
         from .bus.manager import is_restarting
 
-        return await is_restarting(self._service.instance)
+        restarting = await is_restarting(self._service.instance)
+        if restarting and isinstance(self._helper, ServiceHelper):
+            self._helper.wake(Role.HELPER)  # the next process need not wait for it
+        return restarting
 
     def _keep_syslog(self) -> None:
         """A system log that was restarted is found again through the helper: /dev/log is out of our reach."""

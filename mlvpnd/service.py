@@ -7,7 +7,6 @@ their own; names are resolved here, in a thread.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 from dataclasses import dataclass, field
@@ -17,49 +16,37 @@ from typing import Any
 from . import systemd
 from .config.model import Config
 from .errors import MlvpndError
-from .helper import requests
+from .helper import address, requests
+from .helper.address import Role
 from .helper.client import HelperClient, HelperError
 from .instance import config_path, is_name
 from .options import Options
 
-HELPER_DIRECTORY = "/run/mlvpn-helper"
 PRIVATE_SOCKET = "private.sock"
 """In the runtime directory of the instance: status, and reload for root and the daemon's own user."""
 _BACKLOG = 16
-_SUFFIX, _SCRIPT_SUFFIX = ".sock", ".script"
 
 
 class ServiceHelper(HelperClient):
     """The helper behind its sockets; `config` is what names are resolved from, `service` what systemd gave."""
 
-    def __init__(self, instance: str, directory: str = HELPER_DIRECTORY) -> None:
-        super().__init__(self._connect_to)
+    def __init__(self, instance: str, directory: str = address.DIRECTORY) -> None:
+        super().__init__(lambda: address.connect(instance, self._role, directory))
         self._instance = instance
         self._directory = directory
-        self._suffix = _SUFFIX
+        self._role = Role.HELPER
         self.config: Config | None = None
         self.service: Service | None = None
 
-    def _connect_to(self) -> socket.socket:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        try:
-            sock.connect(f"{self._directory}/{self._instance}{self._suffix}")
-        except OSError:
-            sock.close()
-            raise
-        return sock
-
-    def wake_scripts(self) -> None:
-        """Has the script runner started, which stays while down scripts are owed.
+    def wake(self, role: Role) -> None:
+        """Has the helper started before it is asked, or the script runner, which stays while down scripts are owed.
 
         At a stop it is too late: systemd starts nothing by a socket that is about to be stopped.
         """
-        self._suffix = _SCRIPT_SUFFIX
-        with contextlib.suppress(OSError):  # without it the scripts fail, which is said then
-            self._connect_to().close()
+        address.wake(self._instance, role, self._directory)
 
     async def _ask(self, request: requests.Request, limit: float, descriptor: int | None = None) -> Any:
-        self._suffix = _SCRIPT_SUFFIX if isinstance(request, requests.RunScript) else _SUFFIX
+        self._role = Role.SCRIPT if isinstance(request, requests.RunScript) else Role.HELPER
         return await super()._ask(request, limit, descriptor)
 
     async def resolve(self, end: str, link: str | None = None) -> list[tuple[int, Any]]:
@@ -81,7 +68,7 @@ class ServiceHelper(HelperClient):
             )
         except (OSError, UnicodeError) as error:
             raise HelperError(getattr(error, "strerror", None) or str(error)) from None
-        return [(family, address) for family, _, _, _, address in found]
+        return [(family, sockaddr) for family, _, _, _, sockaddr in found]
 
     async def open_control(self) -> socket.socket | None:
         """The control socket of the file, from its socket unit, or bound here in the runtime directory."""

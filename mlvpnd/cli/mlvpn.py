@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlvpnd import __version__, log
 from mlvpnd.errors import MlvpndError
+from mlvpnd.helper import address
 from mlvpnd.options import DEFAULT_VERBOSITY, Options
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run_instance(name: str) -> int:
     """The daemon of `mlvpn@NAME.service`."""
+    address.wake(name, address.Role.HELPER)
     from mlvpnd import daemon, log_setup, service
 
     try:

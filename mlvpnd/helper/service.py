@@ -24,13 +24,11 @@ from mlvpnd import journal, log, systemd
 from mlvpnd.errors import MlvpndError
 from mlvpnd.instance import config_path, is_name
 
-from . import requests
+from . import address, requests
 from .operations import Operations
 from .server import refuse, serve_connection
 
 USER = "mlvpn"
-STATE_DIRECTORY = "/run/mlvpn-helper"
-"""Where systemd has made the sockets; nobody but root can write there."""
 IDLE_TIME = 30.0
 """Seconds after the last request until the process ends."""
 MAX_CONNECTIONS = 64
@@ -234,7 +232,7 @@ async def _serve(instance: str) -> None:
             user.pw_uid,
             user.pw_gid,
             follow_symlinks=False,
-            up_links_path=f"{STATE_DIRECTORY}/{instance}.links" if role == "script" else "",
+            up_links_path=f"{address.DIRECTORY}/{instance}.links" if role == "script" else "",
         )
         caller = Caller(user.pw_uid, f"mlvpn@{instance}.service")
         await Service(listening, operations, ROLES[role], caller).run()

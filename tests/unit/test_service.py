@@ -16,8 +16,9 @@ import pytest
 from mlvpnd import systemd
 from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.errors import MlvpndError
+from mlvpnd.helper import address
 from mlvpnd.helper.client import HelperError
-from mlvpnd.service import HELPER_DIRECTORY, Service, ServiceHelper, credential, gather, listen, options
+from mlvpnd.service import Service, ServiceHelper, credential, gather, listen, options
 from mlvpnd.systemd import Notifier
 
 
@@ -202,7 +203,7 @@ def test_scripts_go_to_the_role_for_scripts(tmp_path: Path, roles: tuple[Role, R
 
 def test_the_script_runner_is_woken_by_a_connection(tmp_path: Path, roles: tuple[Role, Role]) -> None:
     async def steps(helper: ServiceHelper) -> None:
-        helper.wake_scripts()
+        helper.wake(address.Role.SCRIPT)
         roles[1].socket.settimeout(1)
         connection, _ = roles[1].socket.accept()
         with connection:
@@ -280,4 +281,4 @@ def test_the_places_are_those_of_the_units() -> None:
     units = Path(__file__).parents[2] / "systemd"
     for suffix, name in ((".sock", "mlvpn-helper@.socket"), (".script", "mlvpn-script@.socket")):
         text = (units / name).read_text()
-        assert f"ListenSequentialPacket={HELPER_DIRECTORY.replace('/run/', '%t/')}/%i{suffix}\n" in text
+        assert f"ListenSequentialPacket={address.DIRECTORY.replace('/run/', '%t/')}/%i{suffix}\n" in text

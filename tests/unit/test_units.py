@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mlvpnd import generator, journal
-from mlvpnd.helper import service
+from mlvpnd.helper import address, service
 from mlvpnd.instance import CONFIG_DIRECTORY, RUNTIME_DIRECTORY, config_path
 
 from .test_generator import SERVER
@@ -133,7 +133,7 @@ def test_the_sockets_name_is_the_role(role: str) -> None:
     assert socket["SocketUser"] == service.USER
     assert socket["SocketMode"] == "0600"
     ending = "sock" if role == "helper" else "script"
-    assert socket["ListenSequentialPacket"] == f"{service.STATE_DIRECTORY.replace('/run', '%t')}/%i.{ending}"
+    assert socket["ListenSequentialPacket"] == f"{address.DIRECTORY.replace('/run', '%t')}/%i.{ending}"
     unit = _read(f"mlvpn-{role}@.service")
     assert unit["Unit"]["BindsTo"] == f"mlvpn-{role}@%i.socket"
     assert unit["Service"]["ExecStart"] == "/usr/libexec/mlvpnd/mlvpn-helper --instance %i"
