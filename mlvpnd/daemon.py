@@ -29,6 +29,7 @@ from .errors import MlvpndError
 from .helper.address import Role
 from .helper.client import HelperClient
 from .instance import RUNTIME_DIRECTORY
+from .interface import Interface
 from .journal import fields
 from .keeper import Keeper
 from .net import bpf
@@ -48,6 +49,8 @@ RELOAD_DELAY = 0.1
 """Seconds in which several SIGHUPs are one: `pkill -HUP mlvpn` signals both processes, and one tells the other."""
 STOP_LIMIT = 65.0
 """Seconds that the status command has at a stop."""
+BIND_PATIENCE = 3.0
+"""Seconds for which readiness waits for the links to be bound."""
 TITLE_DELAY = 0.05
 """Seconds in which several changes of state are one change of the title."""
 
@@ -112,12 +115,13 @@ class Daemon:
         self._notifier.start_watchdog()
         config = await self._read_config()
         tunnel = self._tunnel = await self._make_tunnel(config)
-        is_new = tunnel.mtu > 0
-        if is_new:
-            await tunnel.configure_interface()
-        tunnel.start()
-        if not is_new:  # it is configured, but for what the file may say differently now, and packets wait
-            await tunnel.configure_interface()
+        if tunnel.interface.kept:  # it is configured, but for what the file may say differently now, and packets wait
+            tunnel.start()
+            await tunnel.interface.configure()
+        else:
+            await tunnel.interface.configure()
+            tunnel.start()
+        await self._wait_tried(tunnel)
         if isinstance(self._helper, ServiceHelper) and config.statuscommand and tunnel.state != "down":
             self._helper.wake(Role.SCRIPT)  # the process before has told them of links that are up
         self._started.set()
@@ -143,25 +147,22 @@ class Daemon:
     async def _make_tunnel(self, config: Config) -> Tunnel:
         service = self._service
         if service is None:
-            opened = await self._helper.open_tun()
-            _log.info("created interface `%s'", opened.name)
-            return Tunnel(config, self._helper, TunDevice(opened.fd), opened.name, opened.mtu, reports=self._reports)
+            return Tunnel(config, self._helper, await self._open_interface(None), reports=self._reports)
         keeper = Keeper(service)
-        kept = self._kept_tun(service, config)
-        if kept is None:
-            opened = await self._helper.open_tun()
-            _log.info("created interface `%s'", opened.name)
-            descriptor, name, mtu = opened.fd, opened.name, opened.mtu
-            keeper.store(systemd.TUN, descriptor)
-        else:
-            descriptor, name, mtu = kept
+        interface = self._kept_interface(service, config, keeper) or await self._open_interface(keeper)
         sockets = Sockets(service, keeper)
         service.close_rest(but=systemd.CONTROL if config.control_unix_path else "")
-        device = TunDevice(descriptor)
-        return Tunnel(config, self._helper, device, name, mtu, reports=self._reports, keeper=keeper, sockets=sockets)
+        return Tunnel(config, self._helper, interface, reports=self._reports, keeper=keeper, sockets=sockets)
 
-    def _kept_tun(self, service: Service, config: Config) -> tuple[int, str, int] | None:
-        """The interface that systemd kept, if it is still there and still what the file asks for, name and MTU."""
+    async def _open_interface(self, keeper: Keeper | None) -> Interface:
+        opened = await self._helper.open_tun()
+        _log.info("created interface `%s'", opened.name)
+        if keeper is not None:
+            keeper.store(systemd.TUN, opened.fd)
+        return Interface(self._helper, TunDevice(opened.fd), opened.name, opened.mtu, keeper=keeper)
+
+    def _kept_interface(self, service: Service, config: Config, keeper: Keeper) -> Interface | None:
+        """The interface that systemd kept, if it is still there and still what the file asks for."""
         descriptor = service.take(systemd.TUN)
         if descriptor is None:
             return None
@@ -172,10 +173,18 @@ class Daemon:
             name, is_tap, mtu = "", False, 0
         if matches(config.interface_name, name) and is_tap == (config.tuntap is DeviceKind.TAP):
             _log.info("interface `%s' kept from the process before", name)
-            return descriptor, name, mtu
+            return Interface(self._helper, TunDevice(descriptor), name, mtu, keeper=keeper, kept=True)
         os.close(descriptor)
         service.notifier.forget(systemd.TUN)
         return None
+
+    async def _wait_tried(self, tunnel: Tunnel) -> None:
+        """Waits until the links are bound, or cannot be; not for long, for a name may have to be looked up."""
+        tried = asyncio.create_task(tunnel.wait_tried())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((tried, stopping), timeout=BIND_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        tried.cancel()
+        stopping.cancel()
 
     # What an operator asks.
 

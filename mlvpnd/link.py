@@ -63,6 +63,8 @@ class LinkDriver:
         self.socket: LinkSocket | None = None
         self.error = ""
         """Why there is no socket, for status."""
+        self.tried = asyncio.Event()
+        """Set when a socket was opened, or could not be, for the first time."""
         self._known: list[Endpoints] = []
         """What the last look-up found."""
         self._lookup: asyncio.Task[list[Endpoints] | MlvpndError] | None = None
@@ -120,11 +122,13 @@ class LinkDriver:
                 await self._open()
             except (OSError, MlvpndError) as error:
                 self._failed(error, backoff)
+                self.tried.set()
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, MAX_BACKOFF)
                 continue
             backoff = FIRST_BACKOFF
             self.error = ""
+            self.tried.set()
             await self._until_due()
             self._close()  # unless `reopen` has done it
 

@@ -15,16 +15,16 @@ from .tunnel import LINK_STATES, Tunnel
 
 def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
     """The tunnel as it is now."""
-    session, tun = tunnel.session, tunnel.tun
+    session, device = tunnel.session, tunnel.interface.device
     reorder = session.reorder
     order = {link.name: index for index, link in enumerate(tunnel.config.links)}
     numbers = sorted(tunnel.drivers, key=lambda number: order[tunnel.drivers[number].config.name])
     shares = _shares(tunnel)
     return TunnelStatus(
         name=options.name,
-        interface=tunnel.interface,
+        interface=tunnel.interface.name,
         kind=tunnel.config.tuntap.value,
-        mtu=tunnel.mtu,
+        mtu=tunnel.interface.mtu,
         started_at=tunnel.started_at,
         reloaded_at=tunnel.reloaded_at,
         now=time.time(),
@@ -33,8 +33,8 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
         tier=session.tier.value,
         state=tunnel.state,
         mode=tunnel.config.mode.value,
-        tun_bytes_read=tun.bytes_read,
-        tun_bytes_written=tun.bytes_written,
+        tun_bytes_read=device.bytes_read,
+        tun_bytes_written=device.bytes_written,
         config_file=options.config_path,
         cleartext_data=tunnel.config.cleartext_data,
         drops={reason.value: count for reason, count in session.drops.items()},
@@ -48,9 +48,9 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
             timeouts=reorder.timeouts,
             duplicates=reorder.duplicates,
         ),
-        tun_packets_read=tun.packets_read,
-        tun_packets_written=tun.packets_written,
-        tun_drops=tun.write_errors,
+        tun_packets_read=device.packets_read,
+        tun_packets_written=device.packets_written,
+        tun_drops=device.write_errors,
     )
 
 

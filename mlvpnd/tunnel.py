@@ -10,22 +10,20 @@ import asyncio
 import dataclasses
 import secrets
 import time
-from collections.abc import Coroutine
 
 from .adoption import Sockets
 from .config.changes import LinkChange, compare
 from .config.model import Config, DeviceKind, LinkConfig, Mode
+from .continuity import Continuity
 from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .droplog import DropLog
-from .errors import MlvpndError
 from .eventlog import REASONS, EventLog
 from .helper.client import HelperClient
-from .journal import fields
-from .keeper import SAVE_INTERVAL, Keeper
+from .interface import Interface
+from .keeper import Keeper
 from .link import LinkDriver
 from .log import logger
 from .net import bpf
-from .net.tun import TunDevice
 from .protocol.box import derive_key
 from .protocol.events import (
     DownReason,
@@ -39,30 +37,24 @@ from .protocol.events import (
     TierChanged,
 )
 from .protocol.path import PathParameters, PathStatus
-from .protocol.resume import recall, remember
 from .protocol.selection import Tier
 from .protocol.session import Session, SessionParameters
 from .reports import Reports
 from .resolve import Endpoints
 from .scripts import ScriptQueue
 from .status import LinkState
-from .systemd import TUN, link_name
 
 BURST = 64
-"""Packets or datagrams taken from one descriptor before the others have their turn."""
+"""Datagrams taken from one socket before the others have their turn."""
 REFUSED_LIMIT = 0.9
 """Seconds after which a link is down because the system takes nothing that goes out by it: no route, no interface.
 Less than the second between two KEEPALIVEs, so that the next one after the first that was refused is enough.
 
 The peer's silence would tell too, but only after `timeout`, and all that the link was given would be lost till then.
 """
-TUN_RETRY = 1.0
-"""Seconds between attempts to get an interface back that was deleted under us."""
 
-_log = logger()
 _config_log = logger("config")
 _net = logger("net")
-_tuntap = logger("tuntap")
 
 
 def clock_seq() -> int:
@@ -80,9 +72,7 @@ class Tunnel:
         self,
         config: Config,
         helper: HelperClient,
-        tun: TunDevice,
-        interface: str,
-        mtu: int,
+        interface: Interface,
         *,
         reports: Reports | None = None,
         keeper: Keeper | None = None,
@@ -90,29 +80,22 @@ class Tunnel:
     ) -> None:
         self.config = config
         self.interface = interface
-        self.mtu = mtu
-        self.tun = tun
         self.reloaded_at = self.started_at = time.time()
         self.changed = asyncio.Event()
         self._reports = reports or Reports()
-        self._keeper = keeper
-        self._sockets = sockets
-        self._unkept: set[int] = set()
-        """Links whose sockets systemd's socket unit holds."""
+        self._continuity = Continuity(keeper, sockets)
         self._disabled: set[str] = set()
         self._stopping = False
         self._helper = helper
-        helper.use_tun(tun.fileno)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._scripts = ScriptQueue(helper)
         self._drop_log = DropLog()
         self._event_log = EventLog()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._ipv6_path = False
         self._up: set[int] = set()
         """Links that are up as far as their events have been acted on: several may change at once."""
-        self.session = self._new_session()
+        self.session: Session
+        """From `start` on."""
         self.drivers: dict[int, LinkDriver] = {}
         self.states: dict[int, tuple[float, str]] = {}
         """Since when, in Unix seconds, each link is in its state, and why it is down."""
@@ -123,103 +106,51 @@ class Tunnel:
     def start(self) -> None:
         """Starts all links; returns at once."""
         for link in self.config.links:
-            self._add_link(link)
-        self._recall()
-        self._adopt_sockets()
-        self._set_filters()
-        self._loop.add_reader(self.tun.fileno(), self._on_tun)
-        self._after()
-        self._report_tunnel()
-        self._save()
-
-    async def stop(self, limit: float, *, restarting: bool = False) -> None:
-        """Says DISCONNECT on every link, runs the down scripts, closes everything; `limit` seconds for the scripts.
-
-        Before a restart nobody is told and nothing is undone: the next process goes on with what is kept.
-        """
-        self._loop.remove_reader(self.tun.fileno())
-        self._stopping = True
-        self._report_tunnel()
-        if not restarting:
-            self.session.close(self._loop.time())
-            self._after()
-        if self._keeper is not None:  # systemd may start us after a failure, too
-            self._keeper.save(remember(self.session, self._loop.time()))
-        if self._timer is not None:
-            self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        for driver in self.drivers.values():
-            self._forget_socket(driver)
-            driver.stop()
-        await self._scripts.drain(limit)
-        self.tun.close()
-
-    # What outlives the process.
-
-    def _recall(self) -> None:
-        """Goes on with the session of the process before this one, if there was one a moment ago."""
-        found = self._keeper.load() if self._keeper is not None else None
-        if found is None:
-            return
-        memory, elapsed = found
-        try:
-            taken_up = recall(self.session, memory, self._loop.time())
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            _log.warning("the session of the process before cannot be taken up: %r", error)
-            self.session = self._new_session()  # the other is taken up by half
-            for number, driver in self.drivers.items():
-                self.session.add_path(number, self._path_parameters(driver.config), clock_seq())
-            return
-        if not taken_up:
-            return
+            self._add_driver(link)
+        self.session = self._continuity.recall(self._new_session)
         for path in self.session.paths:
             if path.up:
                 self._up.add(path.number)
                 self.states[path.number] = (time.time(), "")
                 self._learn_family(path.number)
                 self._reports.link(path.parameters.name, LINK_STATES[path.status])
-        text = "session of the process before, %.1f s ago, taken up: %d of %d links are up"
-        _log.info(text, elapsed, len(self._up), len(self.session.paths), extra=fields("state-restored"))
+        self._continuity.adopt(self.drivers, self.config, self.session)
+        self._set_filters()
+        self.interface.start(self._on_packets, self._on_regained)
+        self._after()
+        self._report_tunnel()
+        self._continuity.keep_saving(self.session)
+
+    async def wait_tried(self) -> None:
+        """Returns when each link has a socket, or knows why it has none."""
+        for driver in list(self.drivers.values()):
+            await driver.tried.wait()
+
+    async def stop(self, limit: float, *, restarting: bool = False) -> None:
+        """Says DISCONNECT on every link, runs the down scripts, closes everything; `limit` seconds for the scripts.
+
+        Before a restart nobody is told and nothing is undone: the next process goes on with what is kept.
+        """
+        self.interface.pause()
+        self._stopping = True
+        self._report_tunnel()
+        if not restarting:
+            self.session.close(self._loop.time())
+            self._after()
+        self._continuity.save_last(self.session)
+        if self._timer is not None:
+            self._timer.cancel()
+        for driver in self.drivers.values():
+            self._forget_socket(driver)
+            driver.stop()
+        await self._scripts.drain(limit)
+        self.interface.close()
 
     def _new_session(self) -> Session:
-        return Session(session_parameters(self.config), clock_seq(), lambda: secrets.randbits(32))
-
-    def _adopt_sockets(self) -> None:
-        if self._sockets is None:
-            return
+        session = Session(session_parameters(self.config), clock_seq(), lambda: secrets.randbits(32))
         for number, driver in self.drivers.items():
-            adopted = self._sockets.take(driver.config, self.config)
-            if adopted is None:
-                continue
-            peer = self.session.path(number).peer
-            if self.config.mode is Mode.CLIENT and peer is None:
-                # Where its peer is must be looked up, and another socket may be needed, at the same port.
-                adopted.sock.close()
-                self._sockets.give_up(driver.config)
-                continue
-            if not adopted.kept_by_us:
-                self._unkept.add(number)
-            driver.adopt(adopted.sock, dataclasses.replace(adopted.ends, remote=peer))
-        self._sockets.close_rest()
-
-    def _save(self) -> None:
-        """Remembers the session, now and from time to time."""
-        if self._keeper is not None and not self._stopping:
-            self._keeper.save(remember(self.session, self._loop.time()))
-            self._loop.call_later(SAVE_INTERVAL, self._save)
-
-    def _keep(self, number: int) -> None:
-        driver = self.drivers[number]
-        name = link_name(driver.config.name)
-        if self._keeper is not None and name and driver.socket is not None and number not in self._unkept:
-            self._keeper.store(name, driver.socket.fileno())
-
-    def _unkeep(self, number: int) -> None:
-        self._unkept.discard(number)
-        name = link_name(self.drivers[number].config.name)
-        if self._keeper is not None and name:
-            self._keeper.forget(name)
+            session.add_path(number, self._path_parameters(driver.config), clock_seq())
+        return session
 
     def unix_time(self, at: float) -> float:
         """A point of the monotonic clock as Unix seconds."""
@@ -246,7 +177,7 @@ class Tunnel:
             self._remove_link(numbers[change.new.name])
         for change in changes.updated:
             self._update_link(numbers[change.new.name], change)
-        self.tun.write_batch(self.session.reconfigure(session_parameters(self.config)))
+        self.interface.device.write_batch(self.session.reconfigure(session_parameters(self.config)))
         if old.reorder_buffer_size != config.reorder_buffer_size:
             _config_log.info(
                 "reorder_buffer_size changed from %d to %d", old.reorder_buffer_size, config.reorder_buffer_size
@@ -260,7 +191,7 @@ class Tunnel:
             self._add_link(link)
         self._set_filters()
         self.reloaded_at = time.time()
-        self._configure_interface()
+        self.interface.reconfigure()
         self._expire(self._loop.time())
         if changes.added or changes.removed:
             names = [tuple(link.name for link in links) for links in (changes.added, changes.removed)]
@@ -276,9 +207,12 @@ class Tunnel:
         self._set_parameters(number)
 
     def _add_link(self, link: LinkConfig) -> None:
+        number = self._add_driver(link)
+        self.session.add_path(number, self._path_parameters(link), clock_seq())
+
+    def _add_driver(self, link: LinkConfig) -> int:
         number = self._next_number
         self._next_number += 1
-        self.session.add_path(number, self._path_parameters(link), clock_seq())
         self.states[number] = (time.time(), "starting")
         self.drivers[number] = LinkDriver(
             link,
@@ -287,14 +221,15 @@ class Tunnel:
             lambda ends: self._opened(number, ends),
             lambda: self._closed(number),
         )
+        return number
 
     def _remove_link(self, number: int) -> None:
         """Takes a link out; its DISCONNECT is sent before its socket closes."""
-        self.tun.write_batch(self.session.disconnect_path(number, self._loop.time()))
+        self.interface.device.write_batch(self.session.disconnect_path(number, self._loop.time()))
         self._after()
         self.session.remove_path(number, self._loop.time())
-        self._unkeep(number)
         driver = self.drivers.pop(number)
+        self._continuity.forget(driver)
         self._reports.forget_link(driver.config.name)
         del self.states[number]
         self._drop_log.forget(driver.config.name)
@@ -334,7 +269,7 @@ class Tunnel:
     def reconnect(self, name: str) -> None:
         """Drops a link and opens it anew. Raises NoSuchLink."""
         number = self._number(name)
-        self.tun.write_batch(self.session.disconnect(number, self._loop.time()))
+        self.interface.device.write_batch(self.session.disconnect(number, self._loop.time()))
         self._after()
         self._reopen(self.drivers[number])
 
@@ -363,7 +298,7 @@ class Tunnel:
         link_socket = self.drivers[number].socket
         assert link_socket is not None  # noqa: S101  (the driver calls with its socket open)
         self._loop.add_reader(link_socket.fileno(), self._on_link, number)
-        self._keep(number)
+        self._continuity.keep(self.drivers[number])
         self.session.path_ready(number, ends.remote, self._loop.time())
         self._after()
 
@@ -373,7 +308,7 @@ class Tunnel:
         That of a server which systemd holds too is left alone: its port would not be free, and it is as good as a new
         one unless it is bound to an interface.
         """
-        if self._keeper is None or self.config.mode is Mode.CLIENT or driver.config.binddevice:
+        if not self._continuity.holds_ports or self.config.mode is Mode.CLIENT or driver.config.binddevice:
             driver.reopen()
 
     def _closed(self, number: int) -> None:
@@ -381,8 +316,8 @@ class Tunnel:
         if driver is None or driver.socket is None:
             return
         self._forget_socket(driver)
-        self._unkeep(number)
-        self.tun.write_batch(self.session.path_unready(number, self._loop.time()))
+        self._continuity.forget(driver)
+        self.interface.device.write_batch(self.session.path_unready(number, self._loop.time()))
         self._after()
 
     def _forget_socket(self, driver: LinkDriver) -> None:
@@ -392,14 +327,13 @@ class Tunnel:
 
     # Input.
 
-    def _on_tun(self) -> None:
-        try:
-            packets = self.tun.read_batch(BURST)
-        except OSError as error:
-            self._tun_lost(error)
-            return
+    def _on_packets(self, packets: list[bytes]) -> None:
         self.session.send(packets, self._loop.time())
         self._after()
+
+    def _on_regained(self) -> None:
+        if self._up:
+            self._scripts.put("tuntap_up")
 
     def _on_link(self, number: int) -> None:
         driver = self.drivers[number]
@@ -407,7 +341,7 @@ class Tunnel:
             return
         datagrams = driver.socket.receive_batch(BURST)
         packets = self.session.receive(number, datagrams, self._loop.time())
-        self.tun.write_batch(packets)
+        self.interface.device.write_batch(packets)
         self._drop_log.look(driver.config.name, self.session.path(number).drops, self._loop.time())
         self._after()
 
@@ -424,7 +358,7 @@ class Tunnel:
         self._expire(self._loop.time())
 
     def _expire(self, now: float) -> None:
-        self.tun.write_batch(self.session.handle_timer(now))
+        self.interface.device.write_batch(self.session.handle_timer(now))
         self._after()
 
     # Output.
@@ -514,56 +448,11 @@ class Tunnel:
     def _report_tunnel(self) -> None:
         self._reports.tunnel(self.state)
 
-    # The interface.
-
     def _learn_family(self, number: int) -> None:
         """An unset MTU depends on the family outside, which the peer's address tells."""
         peer = self.session.path(number).peer
-        ipv6 = peer is not None and len(peer) == 4 and not peer[0].startswith("::ffff:")
-        if ipv6 and not self._ipv6_path:
-            self._ipv6_path = True
-            if self.config.mtu is None:
-                self._configure_interface()
-
-    def _configure_interface(self) -> None:
-        self._spawn(self.configure_interface())
-
-    async def configure_interface(self) -> None:
-        """Has the helper set MTU, addresses and routes as the file says now."""
-        try:
-            self.mtu = await self._helper.configure_tun(ipv6_path=self._ipv6_path)
-        except MlvpndError as error:
-            _tuntap.warning("%s %s", self.interface, error)
-
-    def _tun_lost(self, error: OSError) -> None:
-        _tuntap.critical("tuntap device closed: %s", error.strerror)
-        self._loop.remove_reader(self.tun.fileno())
-        self._spawn(self._regain_tun())
-
-    async def _regain_tun(self) -> None:
-        while True:
-            try:
-                opened = await self._helper.open_tun()
-            except MlvpndError as error:
-                _tuntap.debug("%s", error)
-                await asyncio.sleep(TUN_RETRY)
-                continue
-            break
-        self.tun.replace(opened.fd)
-        self.interface, self.mtu = opened.name, opened.mtu
-        if self._keeper is not None:
-            self._keeper.forget_inherited(TUN)
-            self._keeper.store(TUN, opened.fd)
-        _tuntap.warning("created interface `%s' again", self.interface)
-        self._loop.add_reader(self.tun.fileno(), self._on_tun)
-        await self.configure_interface()
-        if self._up:
-            self._scripts.put("tuntap_up")
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if peer is not None and len(peer) == 4 and not peer[0].startswith("::ffff:"):
+            self.interface.use_ipv6(mtu_is_unset=self.config.mtu is None)
 
 
 LINK_STATES = {

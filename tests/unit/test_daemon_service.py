@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 
+from mlvpnd import continuity, proctitle
 from mlvpnd import daemon as daemon_module
-from mlvpnd import proctitle
-from mlvpnd import tunnel as tunnel_module
 from mlvpnd.bus import manager
 from mlvpnd.config.problems import ConfigError
 from mlvpnd.control_plane import ConfigUnreadable, LinkPropertiesChanged, NoSuchLink, Notice, Reloaded, TunnelChanged
@@ -42,7 +41,7 @@ mode = "client"
 interface_name = "{interface}"
 {more}
 [adsl1]
-bindhost = "127.0.0.1"
+bindhost = "{bindhost}"
 remotehost = "127.0.0.1"
 remoteport = {port}
 bandwidth_upload = 1000
@@ -57,6 +56,7 @@ class Helper(ServiceHelper):
         self.port = port
         self.interface = "mlvpn0"
         self.more = ""
+        self.bindhost = "127.0.0.1"
         self.broken: HelperError | None = None
         self.asked: list[str] = []
         self._tun_end = tun
@@ -64,7 +64,8 @@ class Helper(ServiceHelper):
     async def open_config(self) -> bytes:
         if self.broken:
             raise self.broken
-        return CONFIG.format(interface=self.interface, more=self.more, port=self.port).encode()
+        keys = {"interface": self.interface, "more": self.more, "port": self.port, "bindhost": self.bindhost}
+        return CONFIG.format(**keys).encode()
 
     async def open_tun(self) -> TunDescriptor:
         self.asked.append("open_tun")
@@ -141,7 +142,7 @@ async def until(happened: Callable[[], object]) -> None:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     monkeypatch.setattr(daemon_module, "RELOAD_DELAY", 0.01)
-    monkeypatch.setattr(tunnel_module, "SAVE_INTERVAL", 0.02)
+    monkeypatch.setattr(continuity, "SAVE_INTERVAL", 0.02)
     monkeypatch.setattr(daemon_module, "RUNTIME_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(proctitle, "set_title", lambda *_, **__: None)
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
@@ -178,12 +179,34 @@ def test_the_words_of_a_life(host: Host) -> None:
             with host.peer:
                 await until(lambda: is_up(daemon))
                 await until(lambda: "STATUS=@adsl1" in host.store.said)
-        # All that must outlive the process is stored before systemd goes on.
+        # All that must outlive the process is stored, and the links are bound, before systemd goes on.
         ready = next(index for index, text in enumerate(first) if text.startswith("READY"))
-        assert first[:ready] == ["FDSTORE=1\nFDNAME=session\nFDPOLL=0", "FDSTORE=1\nFDNAME=tun\nFDPOLL=0"]
+        assert first[:ready] == [
+            "FDSTORE=1\nFDNAME=session\nFDPOLL=0",
+            "FDSTORE=1\nFDNAME=tun\nFDPOLL=0",
+            "FDSTORE=1\nFDNAME=link.adsl1\nFDPOLL=0",
+        ]
         assert first[ready] == "READY=1\nSTATUS=!adsl1"
-        assert "FDSTORE=1\nFDNAME=link.adsl1\nFDPOLL=0" in host.store.said
         assert host.words()[-1] == "STOPPING=1"
+
+    run(steps())
+
+
+@pytest.mark.parametrize("bindhost", ["192.0.2.1", "slow.invalid"], ids=["missing address", "slow name"])
+def test_a_link_that_cannot_be_bound_does_not_keep_systemd_waiting(
+    host: Host, monkeypatch: pytest.MonkeyPatch, bindhost: str
+) -> None:
+    monkeypatch.setattr(daemon_module, "BIND_PATIENCE", 0.2)
+
+    async def look_up(end: str, link: str | None = None) -> list[tuple[int, Any]]:
+        await asyncio.sleep(LIMIT)
+        return []
+
+    async def steps() -> None:
+        host.helper.bindhost = bindhost
+        host.helper.resolve = look_up  # type: ignore[method-assign]
+        async with host.running():
+            assert "FDNAME=link.adsl1" not in "".join(host.store.said)
 
     run(steps())
 
@@ -222,7 +245,7 @@ def test_the_interface_of_the_process_before_is_used(host: Host, lines: pytest.L
             assert daemon.snapshot().interface == "mlvpn0"
             tunnel = daemon._tunnel
             assert tunnel is not None
-            assert os.fstat(tunnel.tun.fileno()).st_ino == inode
+            assert os.fstat(tunnel.interface.device.fileno()).st_ino == inode
         assert "interface `mlvpn0' kept from the process before" in lines.messages
 
     run(steps())
@@ -281,7 +304,7 @@ def test_an_interface_that_was_made_again_is_the_one_that_is_kept(
             again, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             with kernel, again:
                 host.helper._tun_end = again
-                tunnel._tun_lost(OSError(77, "File descriptor in bad state"))
+                tunnel.interface.lost(OSError(77, "File descriptor in bad state"))
                 await until(lambda: "created interface `mlvpn0' again" in lines.messages)
                 assert os.fstat(host.store.kept["tun"]).st_ino == os.fstat(again.fileno()).st_ino
 
@@ -371,8 +394,8 @@ def test_a_socket_whose_link_was_down_does_not_keep_the_port(host: Host) -> None
             await until(lambda: "link.adsl1" in host.store.kept)
         host.words()
         async with host.running():
-            await until(lambda: "FDSTOREREMOVE=1\nFDNAME=link.adsl1" in host.store.said)
-            await until(lambda: host.store.said[-1].startswith("FDSTORE=1\nFDNAME=link.adsl1"))
+            of_link = [text.partition("\nFDPOLL")[0] for text in host.store.said if "FDNAME=link.adsl1" in text]
+            assert of_link == ["FDSTOREREMOVE=1\nFDNAME=link.adsl1", "FDSTORE=1\nFDNAME=link.adsl1"]
 
     run(steps())
 

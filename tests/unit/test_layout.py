@@ -46,6 +46,7 @@ MAY_NOT_IMPORT = {
 }
 # What is only honestly tested by real daemons on real sockets, or on a real bus.
 TESTED_ELSEWHERE = {
+    "continuity.py": "unit/test_daemon_service.py",
     "droplog.py": "netns/test_floods.py",
     "resolve.py": "netns/test_recovery.py",
     "snapshot.py": "netns/test_byhand.py",

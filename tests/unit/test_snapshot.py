@@ -11,6 +11,7 @@ from typing import cast
 from mlvpnd import snapshot
 from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.helper.client import HelperClient
+from mlvpnd.interface import Interface
 from mlvpnd.net.tun import TunDevice
 from mlvpnd.options import Options
 from mlvpnd.protocol.box import derive_key
@@ -47,7 +48,8 @@ def run(steps: Callable[[Tunnel, socket.socket], Awaitable[None]], *links: LinkC
         ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         config = Config(Mode.SERVER, b"x", links=links, reorder_buffer_size=8)
         with kernel:
-            tunnel = Tunnel(config, cast(HelperClient, Helper()), TunDevice(ours.detach()), "mlvpn7", 1428)
+            helper = cast(HelperClient, Helper())
+            tunnel = Tunnel(config, helper, Interface(helper, TunDevice(ours.detach()), "mlvpn7", 1428))
             tunnel.start()
             await asyncio.sleep(0.02)
             await steps(tunnel, kernel)

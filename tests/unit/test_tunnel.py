@@ -10,6 +10,7 @@ from typing import cast
 
 from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.helper.client import HelperClient
+from mlvpnd.interface import Interface
 from mlvpnd.net.tun import TunDevice
 from mlvpnd.protocol.box import derive_key
 from mlvpnd.tunnel import Tunnel
@@ -63,7 +64,8 @@ async def running(config: Config, helper: Helper) -> AsyncIterator[Tunnel]:
     """A tunnel whose interface is a socket; it is stopped at the end."""
     ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     with kernel:
-        tunnel = Tunnel(config, cast(HelperClient, helper), TunDevice(ours.detach()), "mlvpn0", 1428)
+        stub = cast(HelperClient, helper)
+        tunnel = Tunnel(config, stub, Interface(stub, TunDevice(ours.detach()), "mlvpn0", 1428))
         tunnel.start()
         await asyncio.sleep(0.02)
         try:

@@ -1,0 +1,118 @@
+"""The tunnel's TUN or TAP interface: packets in bursts, what the helper sets on it, and how it is got back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from .errors import MlvpndError
+from .helper.client import HelperClient
+from .keeper import Keeper
+from .log import logger
+from .net.tun import TunDevice
+from .systemd import TUN
+from .tasks import watched
+
+BURST = 64
+"""Packets taken at a time, before others have their turn."""
+RETRY = 1.0
+"""Seconds between attempts to get an interface back that was deleted under us."""
+
+_log = logger("tuntap")
+
+
+class Interface:
+    """An open interface."""
+
+    def __init__(
+        self,
+        helper: HelperClient,
+        device: TunDevice,
+        name: str,
+        mtu: int,
+        *,
+        keeper: Keeper | None = None,
+        kept: bool = False,
+    ) -> None:
+        self.device = device
+        self.name = name
+        self.mtu = mtu
+        """Bytes."""
+        self.kept = kept
+        """Whether it is that of the process before, with all that was set on it."""
+        self._helper = helper
+        self._keeper = keeper
+        self._loop = asyncio.get_running_loop()
+        self._ipv6_path = False
+        self._work: set[asyncio.Task[None]] = set()
+        helper.use_tun(device.fileno)
+
+    def start(self, on_packets: Callable[[list[bytes]], None], on_regained: Callable[[], None]) -> None:
+        """Has packets read from now on; `on_regained()` is called when the interface was lost and is there again."""
+        self._on_packets, self._on_regained = on_packets, on_regained
+        self._loop.add_reader(self.device.fileno(), self._read)
+
+    def pause(self) -> None:
+        """Reads no more; what is written still goes out."""
+        self._loop.remove_reader(self.device.fileno())
+        for task in self._work:
+            task.cancel()
+
+    def close(self) -> None:
+        """Gives the descriptor up: with the last one the interface goes."""
+        self.device.close()
+
+    def use_ipv6(self, *, mtu_is_unset: bool) -> None:
+        """A link's outer packets are IPv6: an unset MTU is then less."""
+        if not self._ipv6_path:
+            self._ipv6_path = True
+            if mtu_is_unset:
+                self.reconfigure()
+
+    def reconfigure(self) -> None:
+        """Begins `configure`; returns at once."""
+        self._spawn(asyncio.create_task(self.configure(), name="interface"))
+
+    async def configure(self) -> None:
+        """Has the helper set MTU, addresses and routes as the file says now."""
+        try:
+            self.mtu = await self._helper.configure_tun(ipv6_path=self._ipv6_path)
+        except MlvpndError as error:
+            _log.warning("%s %s", self.name, error)
+
+    def _read(self) -> None:
+        try:
+            packets = self.device.read_batch(BURST)
+        except OSError as error:
+            self.lost(error)
+        else:
+            self._on_packets(packets)
+
+    def lost(self, error: OSError) -> None:
+        """Somebody deleted the interface: it is made again."""
+        _log.critical("tuntap device closed: %s", error.strerror)
+        self._loop.remove_reader(self.device.fileno())
+        self._spawn(asyncio.create_task(self._regain(), name="interface"))
+
+    async def _regain(self) -> None:
+        while True:
+            try:
+                opened = await self._helper.open_tun()
+            except MlvpndError as error:
+                _log.debug("%s", error)
+                await asyncio.sleep(RETRY)
+                continue
+            break
+        self.device.replace(opened.fd)
+        self.name, self.mtu = opened.name, opened.mtu
+        if self._keeper is not None:
+            self._keeper.forget_inherited(TUN)
+            self._keeper.store(TUN, opened.fd)
+        _log.warning("created interface `%s' again", self.name)
+        self._loop.add_reader(self.device.fileno(), self._read)
+        await self.configure()
+        self._on_regained()
+
+    def _spawn(self, task: asyncio.Task[None]) -> None:
+        self._work.add(watched(task))
+        task.add_done_callback(self._work.discard)

@@ -1,0 +1,171 @@
+"""The interface, with a socket for the kernel's side of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from mlvpnd import interface as interface_module
+from mlvpnd.helper.client import HelperClient, HelperError, TunDescriptor
+from mlvpnd.interface import BURST, Interface
+from mlvpnd.keeper import Keeper
+from mlvpnd.net.tun import TunDevice
+from tests.support.fd_store import Store
+
+LIMIT = 5.0
+GONE = OSError(77, "File descriptor in bad state")
+
+
+class Helper:
+    """Opens the ends that it is given, and keeps a list of what it was asked."""
+
+    def __init__(self) -> None:
+        self.ends: list[socket.socket] = []
+        self.asked: list[str] = []
+        self.refuses = False
+
+    def use_tun(self, descriptor: Callable[[], int]) -> None:
+        self.descriptor = descriptor
+
+    async def open_tun(self) -> TunDescriptor:
+        self.asked.append("open")
+        if not self.ends:
+            raise HelperError("open-tun: busy")
+        return TunDescriptor(self.ends.pop().detach(), "mlvpn1", 1400)
+
+    async def configure_tun(self, *, ipv6_path: bool) -> int:
+        self.asked.append(f"configure ipv6_path={ipv6_path}")
+        if self.refuses:
+            raise HelperError("configure-tun: no")
+        return 1408 if ipv6_path else 1428
+
+
+class Made:
+    """An interface, its helper, and what was read from it."""
+
+    def __init__(self, keeper: Keeper | None) -> None:
+        ours, self.kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.helper = Helper()
+        device = TunDevice(ours.detach())
+        self.interface = Interface(cast(HelperClient, self.helper), device, "mlvpn0", 1428, keeper=keeper)
+        self.bursts: list[list[bytes]] = []
+        self.regained = 0
+
+    def _count(self) -> None:
+        self.regained += 1
+
+
+@asynccontextmanager
+async def made(keeper: Keeper | None = None) -> AsyncIterator[Made]:
+    one = Made(keeper)
+    one.interface.start(one.bursts.append, one._count)
+    with one.kernel:
+        yield one
+    one.interface.pause()
+    one.interface.close()
+
+
+def run(steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(steps())
+
+
+async def until(happened: Callable[[], object]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not happened():  # noqa: ASYNC110  (there is nothing to wait for)
+            await asyncio.sleep(0.002)
+
+
+def test_packets_come_in_bursts_of_a_bounded_size() -> None:
+    async def steps() -> None:
+        async with made() as one:
+            packets = [b"%d" % number for number in range(BURST + 5)]
+            for packet in packets:
+                one.kernel.send(packet)
+            await until(lambda: sum(map(len, one.bursts)) == len(packets))
+            assert one.bursts == [packets[:BURST], packets[BURST:]]
+            one.interface.pause()
+            one.kernel.send(b"late")
+            await asyncio.sleep(0.02)
+            assert len(one.bursts) == 2
+
+    run(steps)
+
+
+def test_an_ipv6_path_lessens_an_unset_mtu_once() -> None:
+    async def steps() -> None:
+        async with made() as one:
+            for _ in range(2):
+                one.interface.use_ipv6(mtu_is_unset=True)
+            await until(lambda: one.interface.mtu == 1408)
+            assert one.helper.asked == ["configure ipv6_path=True"]
+
+    run(steps)
+
+
+def test_a_set_mtu_stays() -> None:
+    async def steps() -> None:
+        async with made() as one:
+            one.interface.use_ipv6(mtu_is_unset=False)
+            await asyncio.sleep(0.02)
+            assert one.helper.asked == []
+
+    run(steps)
+
+
+def test_what_the_helper_refuses_is_told_and_the_tunnel_goes_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def steps() -> None:
+        async with made() as one:
+            one.helper.refuses = True
+            await one.interface.configure()
+            assert one.interface.mtu == 1428
+            one.kernel.send(b"packet")
+            await until(lambda: one.bursts == [[b"packet"]])
+
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    run(steps)
+    assert "mlvpn0 configure-tun: no" in caplog.messages
+
+
+def test_a_deleted_interface_is_asked_for_until_it_is_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interface_module, "RETRY", 0.01)
+
+    async def steps() -> None:
+        with Store() as store:
+            async with made(Keeper(store.service())) as one:
+                one.interface.lost(GONE)
+                await until(lambda: one.helper.asked == ["open"] * 3)
+                assert one.regained == 0
+                ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+                with kernel:
+                    inode = os.fstat(ours.fileno()).st_ino
+                    one.helper.ends.append(ours)
+                    await until(lambda: one.regained == 1)
+                    assert (one.interface.name, one.interface.mtu) == ("mlvpn1", 1428)
+                    assert one.helper.asked[-2:] == ["open", "configure ipv6_path=False"]
+                    # Requests about the interface, and the next process, have the new one.
+                    assert os.fstat(one.helper.descriptor()).st_ino == inode
+                    assert os.fstat(store.kept["tun"]).st_ino == inode
+                    kernel.send(b"packet")
+                    await until(lambda: one.bursts == [[b"packet"]])
+
+    run(steps)
+
+
+def test_a_stop_ends_the_search_for_it() -> None:
+    async def steps() -> None:
+        async with made() as one:
+            one.interface.lost(GONE)
+            await asyncio.sleep(0)
+        assert one.regained == 0
+        assert len(asyncio.all_tasks()) <= 2
+
+    run(steps)
