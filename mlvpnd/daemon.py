@@ -117,11 +117,11 @@ class Daemon:
         tunnel = self._tunnel = await self._make_tunnel(config)
         if tunnel.interface.kept:  # it is configured, but for what the file may say differently now, and packets wait
             tunnel.start()
-            await tunnel.interface.configure()
+            await asyncio.gather(tunnel.interface.configure(), self._wait_tried(tunnel))
         else:
             await tunnel.interface.configure()
             tunnel.start()
-        await self._wait_tried(tunnel)
+            await self._wait_tried(tunnel)
         if isinstance(self._helper, ServiceHelper) and config.statuscommand and tunnel.state != "down":
             self._helper.wake(Role.SCRIPT)  # the process before has told them of links that are up
         self._started.set()

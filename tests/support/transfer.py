@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import select
 import socket
@@ -23,9 +24,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from .noise import stolen
+
 BLOCK_SIZE = 64 * 1024
 """Bytes of the pseudo-random stream made at a time; both ends must agree."""
 PROGRESS_INTERVAL = 0.5
+NOISE_INTERVAL = 0.05
+"""Seconds between two looks at what the machine's other guests took; a gap that is shorter is not looked at."""
 LINGER = 1.0
 """Seconds that a UDP receiver waits for late ones and duplicates after the last number."""
 _COUNTERS = struct.Struct("!Qd")
@@ -45,10 +50,17 @@ class TcpResult:
     """Seconds without a new byte, at worst."""
     longest_gap_at: float
     """When that began, in seconds from the first byte."""
+    lost_in_gap: float = 0.0
+    """Seconds of it that the machine's other guests took."""
     settled_bytes: int = 0
     """Without those of the first seconds, in which TCP looks for its speed: as many as the receiver was told."""
     settled_seconds: float = 0.0
     error: str = ""
+
+    @property
+    def own_gap(self) -> float:
+        """The longest gap without what the machine's other guests took of it: what the program has to answer for."""
+        return self.longest_gap - self.lost_in_gap
 
     @property
     def mbit(self) -> float:
@@ -78,6 +90,13 @@ class UdpResult:
     """Seconds between two arrivals, or from the last one to the end of the wait if the last number never came."""
     longest_delay: float
     """Seconds from sending to arrival."""
+    lost_in_gap: float = 0.0
+    """As in TcpResult."""
+
+    @property
+    def own_gap(self) -> float:
+        """As in TcpResult."""
+        return self.longest_gap - self.lost_in_gap
 
     @property
     def lost(self) -> int:
@@ -129,14 +148,22 @@ class GapMeter:
         self.longest = 0.0
         self.longest_at = 0.0
         """Since the first event, when the longest gap began."""
+        self.lost = 0.0
+        """What of the longest gap the machine's other guests took, as `noise.stolen` counts."""
+        self._stolen = 0.0
+        self._stolen_at = -math.inf
 
     def tick(self, now: float) -> None:
         """An event, or the end of the wait for one."""
         if self.first_at is None:
             self.first_at = self.last_at = now
+        before = self._stolen
+        if now - self._stolen_at >= NOISE_INTERVAL:
+            self._stolen, self._stolen_at = stolen(), now
         if now - self.last_at > self.longest:
             self.longest = now - self.last_at
             self.longest_at = self.last_at - self.first_at
+            self.lost = self._stolen - before if self.longest > NOISE_INTERVAL else 0.0
         self.last_at = now
 
 
@@ -197,6 +224,7 @@ def tcp_receive(address: str, *, seed: int, patience: float, settle: float) -> T
         verified=not error,
         longest_gap=gaps.longest,
         longest_gap_at=gaps.longest_at,
+        lost_in_gap=gaps.lost,
         settled_bytes=verifier.count - settled_count if settled_at else 0,
         settled_seconds=gaps.last_at - settled_at if settled_at else 0.0,
         error=error,
@@ -252,7 +280,7 @@ def udp_receive(address: str, *, count: int, seconds: float) -> UdpResult:
                 end_at = min(end_at, now + LINGER)
     if highest < count - 1:
         gaps.tick(time.monotonic())
-    return UdpResult(count, len(seen), duplicates, late, wrong, gaps.longest, longest_delay)
+    return UdpResult(count, len(seen), duplicates, late, wrong, gaps.longest, longest_delay, gaps.lost)
 
 
 def datagram(number: int, sent_at: float, size: int) -> bytes:

@@ -30,7 +30,7 @@ def _kill(service: Service) -> None:
 
 
 def _transfer_over(tunnel: ServiceTunnel, end: Service, act: Callable[[Service], None], seconds: float) -> float:
-    """Runs a transfer during which that happens to one end; returns its longest gap.
+    """Runs a transfer during which that happens to one end; returns its longest gap, as `own_gap` counts.
 
     The process must be another afterwards, and all that an administrator sees of the interface the same.
     """
@@ -45,7 +45,7 @@ def _transfer_over(tunnel: ServiceTunnel, end: Service, act: Callable[[Service],
     assert end.pid not in (0, pid)
     assert end.interface() == before
     assert len(end.entries("MLVPN_EVENT=state-restored")) == count + 1
-    return result.longest_gap
+    return result.own_gap
 
 
 def test_a_transfer_survives_a_restart(tunnel: ServiceTunnel, end: Service) -> None:
@@ -64,7 +64,8 @@ def test_the_watchdog_ends_a_daemon_that_has_stopped_turning(tunnel: ServiceTunn
     time.sleep(BEGUN)
     end.signal("STOP")
     result = stream.wait()
-    assert RESTART_GAP < result.longest_gap <= WATCHDOG_GAP
+    assert result.longest_gap > RESTART_GAP
+    assert result.own_gap <= WATCHDOG_GAP
     tunnel.wait_up()
     assert end.pid not in (0, pid)
     assert end.interface() == before

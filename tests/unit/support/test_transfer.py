@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import transfer
 from tests.support.linkemu import PROJECT
 from tests.support.transfer import BLOCK_SIZE, GapMeter, TcpResult, UdpResult, Verifier, datagram, stream
 
@@ -50,6 +51,18 @@ def test_gap_meter() -> None:
     assert gaps.longest_at == pytest.approx(0.5)
     assert gaps.first_at == 100.0
     assert gaps.last_at == 102.1
+
+
+def test_a_gap_knows_what_the_machine_lost_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = iter((10.0, 10.5, 13.0, 13.0))
+    monkeypatch.setattr(transfer, "stolen", lambda: next(taken))
+    gaps = GapMeter()
+    for now in (100.0, 100.01, 102.0, 103.0, 103.5):
+        gaps.tick(now)
+    assert gaps.longest == pytest.approx(1.99)
+    assert gaps.lost == pytest.approx(0.5)
+    result = TcpResult(1, 1.0, verified=True, longest_gap=gaps.longest, longest_gap_at=0, lost_in_gap=gaps.lost)
+    assert result.own_gap == pytest.approx(1.49)
 
 
 def test_goodput() -> None:
