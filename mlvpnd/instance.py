@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .config.schema import RUNTIME_DIRECTORY as RUNTIME_DIRECTORY  # has a directory for each tunnel that runs
-
+RUNTIME_DIRECTORY = "/run/mlvpn"
+"""Has a directory for each tunnel that runs; it is the packaged home of upstream's user, and so its chroot."""
 CONFIG_DIRECTORY = "/etc/mlvpn"
 CONFIG_SUFFIX = ".conf"
 

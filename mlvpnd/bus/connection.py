@@ -1,26 +1,22 @@
-"""A connection to a message bus: calls with a limit, signals, and what others send, at a pace.
+"""A connection to a message bus for a daemon: calls with a limit, signals, and what others send, at a pace.
 
-It serves both sides: the daemon, which answers calls (`on_call`), and programs that make some (`on_call` not given).
-Nothing in here blocks, and what waits to be written is bounded.
+Nothing in here blocks, and what waits to be written is bounded. `caller` is for programs that only wait for answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
-import os
-import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import address as addresses
 from . import errors, lib
 from .errors import BusError, BusUnavailable
-from .message import NO_REPLY_EXPECTED, Kind, Message, Splitter, StreamError
-from .names import BUS_NAME, BUS_PATH
+from .message import NO_REPLY_EXPECTED, Kind, Message, Splitter, StreamError, call_of_bus
+from .names import BUS_NAME
 from .turns import Pace, Turns
 
-SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 CONNECT_LIMIT = 10.0
 """Seconds for connecting, authentication and the first call."""
 CALL_LIMIT = 25.0
@@ -30,16 +26,11 @@ CONGESTED_SIZE = 65536
 MAX_WRITE_SIZE = 1 << 22
 """Bytes waiting from which on the connection is given up: the bus does not read."""
 MAX_BODY_SIZE = 1 << 25
-"""Bytes of a body for programs that ask; the system bus allows no more."""
+"""Bytes of a body for who only asks; the system bus allows no more."""
 MAX_CALL_BODY_SIZE = 4096
 """Bytes of a body for who is open to everybody's calls."""
 
 _READ_SIZE = 8192
-
-
-def system_bus_address() -> str:
-    """Where the system bus is, for this process."""
-    return os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS
 
 
 class Connection:
@@ -78,7 +69,7 @@ class Connection:
         that comes, and must not raise.
         """
         problem = "no usable address"
-        for path in _socket_paths(address or system_bus_address()):
+        for path in addresses.socket_paths(address or addresses.system_bus_address()):
             try:
                 async with asyncio.timeout(CONNECT_LIMIT):
                     return await cls._open(path, turns, on_signal)
@@ -129,7 +120,7 @@ class Connection:
         if self._error is not None:
             return 0
         serial = next(self._serials) & 0xFFFFFFFF or next(self._serials)
-        data = lib.encode(dataclasses.replace(message, serial=serial))
+        data = lib.encode(message._replace(serial=serial))
         if self._write_size() + len(data) > MAX_WRITE_SIZE:
             self._end("the bus does not read what is sent to it")
             self._writer.transport.abort()
@@ -152,30 +143,15 @@ class Connection:
         self._answers[serial] = answerer, future
         try:
             async with asyncio.timeout(limit):
-                answer = await future
-            body = lib.decode(answer)
+                return lib.answered(message, await future)
         except TimeoutError:
-            raise BusError(errors.NO_REPLY, f"{message.member}: no answer after {limit:g} s") from None
-        except lib.DecodeError as error:
-            raise BusError(errors.NO_REPLY, f"{message.member}: {error}") from None
+            raise errors.no_reply(message.member, limit) from None
         finally:
             del self._answers[serial]
-        if answer.kind == Kind.ERROR:
-            raise BusError(answer.error_name, str(body[0]) if body else "")
-        return body
 
     async def call_bus(self, member: str, signature: str = "", *body: object) -> list[Any]:
         """Calls a method of the bus itself; raises as `call`."""
-        message = Message(
-            kind=Kind.CALL,
-            destination=BUS_NAME,
-            path=BUS_PATH,
-            interface=BUS_NAME,
-            member=member,
-            signature=signature,
-            body=body,
-        )
-        return await self.call(message, answerer=BUS_NAME)
+        return await self.call(call_of_bus(member, signature, body), answerer=BUS_NAME)
 
     def _write_size(self) -> int:
         return self._writer.transport.get_write_buffer_size()
@@ -243,24 +219,12 @@ def _reply(call: Message, **fields: Any) -> Message:
 
 
 async def _authenticate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The specification's EXTERNAL: the kernel tells the bus who we are. Raises BusUnavailable."""
-    identity = str(os.geteuid()).encode().hex()
-    writer.write(f"\0AUTH EXTERNAL {identity}\r\n".encode())
+    """Raises BusUnavailable."""
+    writer.write(addresses.introduction())
     try:
         line = await reader.readline()
     except ValueError:  # too long
         line = b""
-    if not line.startswith(b"OK "):
-        raise BusUnavailable("the bus does not accept this process")
-    writer.write(b"BEGIN\r\n")
-
-
-def _socket_paths(address: str) -> Iterator[str]:
-    """The unix sockets that an address names, in its order; other transports are left out."""
-    for one in address.split(";"):
-        transport, _, options = one.partition(":")
-        values = dict(option.partition("=")[::2] for option in options.split(","))
-        if transport == "unix" and "path" in values:
-            yield urllib.parse.unquote(values["path"])
-        elif transport == "unix" and "abstract" in values:
-            yield "\0" + urllib.parse.unquote(values["abstract"])
+    if not line.startswith(addresses.ACCEPTED):
+        raise errors.refused()
+    writer.write(addresses.BEGIN)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlvpnd import control_plane, log
-from mlvpnd.control_plane import Operator
+from mlvpnd.config import ConfigError
+from mlvpnd.control_plane import ConfigUnreadable, NoSuchLink, Operator
 from mlvpnd.errors import MlvpndError
 
 from . import authorize, errors, introspection, lib, names
@@ -49,6 +50,19 @@ class Write(NamedTuple):
     """Whether a value of the right type is in range."""
     apply: Callable[[str, Any], None]
     """With the link's name, empty for other objects."""
+
+
+def of_operator(error: MlvpndError) -> BusError:
+    """What a caller is told when the operator refused."""
+    if isinstance(error, BusError):
+        return error
+    if isinstance(error, ConfigError):
+        return BusError(errors.CONFIG_INVALID, str(error))
+    if isinstance(error, ConfigUnreadable):
+        return BusError(errors.CONFIG_UNREADABLE, str(error))
+    if isinstance(error, NoSuchLink):
+        return BusError(errors.NO_SUCH_LINK, str(error))
+    return BusError(errors.HELPER_FAILED, str(error))
 
 
 class Dispatcher:
@@ -176,7 +190,7 @@ class Dispatcher:
         try:
             apply()
         except MlvpndError as error:
-            raise errors.of_operator(error) from error
+            raise of_operator(error) from error
         self._announce()
         return Answer()
 
@@ -189,7 +203,7 @@ class Dispatcher:
             # Whoever goes away does not stop a reload half-way.
             await asyncio.shield(self._operator.reload())
         except MlvpndError as error:
-            raise errors.of_operator(error) from error
+            raise of_operator(error) from error
         finally:
             self._reloads -= 1
         self._announce()

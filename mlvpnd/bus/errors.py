@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from mlvpnd.config.problems import ConfigError
-from mlvpnd.control_plane import ConfigUnreadable, NoSuchLink
 from mlvpnd.errors import MlvpndError
 
 _STANDARD = "org.freedesktop.DBus.Error."
@@ -43,14 +41,11 @@ class BusUnavailable(MlvpndError):
     """There is no bus, or the connection to it ended."""
 
 
-def of_operator(error: MlvpndError) -> BusError:
-    """What a caller is told when the operator refused."""
-    if isinstance(error, BusError):
-        return error
-    if isinstance(error, ConfigError):
-        return BusError(CONFIG_INVALID, str(error))
-    if isinstance(error, ConfigUnreadable):
-        return BusError(CONFIG_UNREADABLE, str(error))
-    if isinstance(error, NoSuchLink):
-        return BusError(NO_SUCH_LINK, str(error))
-    return BusError(HELPER_FAILED, str(error))
+def no_reply(member: str, limit: float) -> BusError:
+    """A method was called and not answered for `limit` seconds."""
+    return BusError(NO_REPLY, f"{member}: no answer after {limit:g} s")
+
+
+def refused() -> BusUnavailable:
+    """The bus did not take our word for who we are."""
+    return BusUnavailable("the bus does not accept this process")

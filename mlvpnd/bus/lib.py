@@ -9,40 +9,54 @@ sent becomes bytes, and the body of one whose signature is known becomes values.
 from __future__ import annotations
 
 import contextlib
+import importlib.machinery
 import io
 import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from mlvpnd.errors import MlvpndError
 
-from .message import Message
+from .errors import NO_REPLY, BusError
+from .message import Kind, Message
 
 
 @contextlib.contextmanager
-def _without_glib() -> Iterator[None]:
-    """dbus-next imports GLib where it finds it, for a main loop that is not ours: 4 MiB and half of its time."""
-    hide = "gi" not in sys.modules
-    if hide:
-        sys.modules["gi"] = None  # type: ignore[assignment]
+def _only_parts_of(package: str) -> Iterator[None]:
+    """Inside, modules of `package` can be imported without what it imports itself.
+
+    That are its connections: asyncio, an XML parser and, where it finds it, GLib; 5 MiB, and most of the time that
+    a short run of a program takes.
+    """
+    spec = importlib.machinery.PathFinder.find_spec(package)
+    if spec is None or package in sys.modules:
+        yield
+        return
+    empty = types.ModuleType(package)
+    empty.__path__ = list(spec.submodule_search_locations or ())
+    sys.modules[package] = empty
     try:
         yield
     finally:
-        if hide:
-            del sys.modules["gi"]
+        del sys.modules[package]
 
 
-with _without_glib():
-    try:
-        from dbus_next import Message as _Encoder
-        from dbus_next import MessageFlag, MessageType, Variant
+try:
+    with _only_parts_of("dbus_next"):
+        import dbus_next.errors  # noqa: F401 - first: its modules import each other in a circle
         from dbus_next._private.unmarshaller import Unmarshaller
-    except ImportError:  # only dbus-fast is installed, or Python is 3.15, where dbus-next cannot be imported
-        from dbus_fast import Message as _Encoder
-        from dbus_fast import MessageFlag, MessageType, Variant
+        from dbus_next.constants import MessageFlag, MessageType
+        from dbus_next.message import Message as _Encoder
+        from dbus_next.signature import Variant
+except ImportError:  # only dbus-fast is installed, or Python is 3.15, where dbus-next cannot be imported
+    with _only_parts_of("dbus_fast"):
         from dbus_fast._private.unmarshaller import Unmarshaller
+        from dbus_fast.constants import MessageFlag, MessageType
+        from dbus_fast.message import Message as _Encoder
+        from dbus_fast.signature import Variant
 
-__all__ = ["DecodeError", "EncodeError", "Variant", "decode", "encode", "plain"]
+__all__ = ["DecodeError", "EncodeError", "Variant", "answered", "decode", "encode", "plain"]
 
 
 class EncodeError(MlvpndError):
@@ -92,6 +106,17 @@ def decode(message: Message) -> list[Any]:
     except Exception as error:  # the library raises all kinds
         raise DecodeError(f"cannot decode {message.signature!r}") from error
     return list(decoded.body) if decoded is not None else []
+
+
+def answered(call: Message, answer: Message) -> list[Any]:
+    """The values that the answer to a call brings; raises BusError where it is an error or cannot be decoded."""
+    try:
+        body = decode(answer)
+    except DecodeError as error:
+        raise BusError(NO_REPLY, f"{call.member}: {error}") from None
+    if answer.kind == Kind.ERROR:
+        raise BusError(answer.error_name, str(body[0]) if body else "")
+    return body
 
 
 def plain(value: Any) -> Any:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import enum
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlvpnd.errors import MlvpndError
+
+from .names import BUS_NAME, BUS_PATH
 
 NO_REPLY_EXPECTED = 1
 NO_AUTO_START = 2
@@ -51,9 +52,8 @@ class Kind(enum.IntEnum):
     SIGNAL = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A message; header fields that it does not have are empty."""
+class Message(NamedTuple):
+    """A message, made with keywords; header fields that it does not have are empty."""
 
     kind: int
     """A Kind, or in a message that came anything up to 255."""
@@ -81,6 +81,19 @@ class Message:
         cursor.string()
         cursor.string()
         return cursor.signature()
+
+
+def call_of_bus(member: str, signature: str = "", body: Sequence[Any] = ()) -> Message:
+    """A call of a method of the bus itself."""
+    return Message(
+        kind=Kind.CALL,
+        destination=BUS_NAME,
+        path=BUS_PATH,
+        interface=BUS_NAME,
+        member=member,
+        signature=signature,
+        body=body,
+    )
 
 
 class Splitter:

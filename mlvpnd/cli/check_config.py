@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 from mlvpnd.config import Config, ConfigError, DeviceKind, parse
 from mlvpnd.config.file import read
-from mlvpnd.config.problems import Problem, printable, shown
+from mlvpnd.config.problems import Problem, shown
+from mlvpnd.printable import printable
 
 
 def main(argv: list[str]) -> int:

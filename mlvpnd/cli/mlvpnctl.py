@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import io
 import os
 import sys
@@ -53,31 +52,23 @@ def _main(argv: Sequence[str]) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does what the command line says; raises CtlError."""
-    if arguments.verb == "top" and arguments.samples is None:
-        from mlvpnd.ctl.top_verb import live
-
-        return live(_context(arguments), arguments)
-
-    async def run_verb() -> int:
-        context = _context(arguments)
-        try:
-            return await _verb(arguments.verb)(context, arguments)
-        finally:
-            context.bus.close()
-
+    context = _context(arguments)
     try:
-        return asyncio.run(run_verb())
+        return _verb(arguments)(context, arguments)
     except KeyboardInterrupt:
         if arguments.verb == "monitor":
             return DONE  # the only way to end it
         raise
+    finally:
+        context.bus.close()
 
 
-def _verb(word: str) -> Verb:
+def _verb(arguments: argparse.Namespace) -> Verb:
+    word = arguments.verb
     if word == "top":
-        from mlvpnd.ctl.top_verb import top
+        from mlvpnd.ctl import top_verb
 
-        return top
+        return top_verb.live if arguments.samples is None else top_verb.top
     if word == "doctor":
         from mlvpnd.ctl.doctor.verb import doctor
 

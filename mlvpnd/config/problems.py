@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from mlvpnd.errors import MlvpndError
+from mlvpnd.printable import printable
 
 MAX_PROBLEMS = 100
 """Kept of each kind; a file of garbage must not fill the log. The rest is counted."""
@@ -100,15 +101,6 @@ class Report:
     def warnings(self) -> tuple[Problem, ...]:
         """As `errors`."""
         return self._sorted(fatal=False)
-
-
-def printable(text: str) -> str:
-    """`text` with all that could disturb a terminal or a log escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("ascii", "backslashreplace").decode() for c in text).translate(
-        {c: f"\\x{c:02x}" for c in (*range(32), 127)}
-    )
 
 
 def shown_key(key: str) -> str:

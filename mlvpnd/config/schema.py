@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from mlvpnd.instance import RUNTIME_DIRECTORY as RUNTIME_DIRECTORY  # where sockets are whose paths name no directory
+
 GENERAL = "general"
 FILTERS_PREFIX = "filters"
 """Sections whose name starts so hold filters; all other names are links."""
@@ -21,8 +23,6 @@ MAX_DEVICE_NAME_LENGTH = 15
 """Of the kernel, IFNAMSIZ without the final NUL."""
 MAX_TITLE_NAME_LENGTH = 28
 """Of a link's name in the process title."""
-RUNTIME_DIRECTORY = "/run/mlvpn"
-"""Where sockets are whose paths name no directory: the packaged home of upstream's user, and so its chroot."""
 MAX_REORDER_BUFFER_SIZE = 65536
 """Packets; at 1500 bytes each 98 MB, and more than half a second of 1 Gbit/s."""
 

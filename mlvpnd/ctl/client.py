@@ -1,4 +1,4 @@
-"""The system bus as `mlvpnctl` uses it: `bus.connection`, opened when it is needed and again after it ended.
+"""The system bus as `mlvpnctl` uses it: `bus.caller`, opened when it is needed and again after it ended.
 
 Every message carries NO_AUTOSTART, since no question shall start a tunnel, and as long as nobody forbids it
 ALLOW_INTERACTIVE_AUTHORIZATION.
@@ -6,13 +6,11 @@ ALLOW_INTERACTIVE_AUTHORIZATION.
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Mapping, Sequence
 
 from mlvpnd.bus import errors as bus_errors
 from mlvpnd.bus import names
-from mlvpnd.bus.connection import Connection
+from mlvpnd.bus.caller import Caller
 from mlvpnd.bus.errors import BusError, BusUnavailable
 from mlvpnd.bus.lib import Variant, decode, plain
 from mlvpnd.bus.message import ALLOW_INTERACTIVE_AUTHORIZATION, NO_AUTO_START, Kind, Message
@@ -35,7 +33,6 @@ _CLASSES: dict[str, type[CtlError]] = {
     bus_errors.CONFIG_INVALID: ConfigRefused,
     bus_errors.CONFIG_UNREADABLE: ConfigRefused,
 }
-_MAX_WAITING_SIGNALS = 4096
 
 
 class SystemBus:
@@ -45,38 +42,39 @@ class SystemBus:
         """`address` is the system bus's unless given; `interactive`: polkit may ask for a password."""
         self._address = address
         self._flags = NO_AUTO_START | (ALLOW_INTERACTIVE_AUTHORIZATION if interactive else 0)
-        self._connection: Connection | None = None
-        self._signals: asyncio.Queue[Message] = asyncio.Queue(_MAX_WAITING_SIGNALS)
+        self._caller: Caller | None = None
 
-    async def instances(self) -> list[str]:
+    def instances(self) -> list[str]:
         """See `source.Bus`."""
         try:
-            (listed,) = await (await self._connected()).call_bus("ListNames")
+            (listed,) = self._connected().call_bus("ListNames")
         except (BusError, BusUnavailable) as error:
-            raise await self._unreachable(error) from None
+            raise self._unreachable(error) from None
         return sorted(name for name in listed if name.startswith(names.TUNNEL_NAME_PREFIX))
 
     def bus_name(self, tunnel: str) -> str:
         """See `source.Bus`."""
         return names.tunnel_name(tunnel)
 
-    async def objects(self, bus_name: str) -> ManagedObjects:
+    def objects(self, bus_name: str) -> ManagedObjects:
         """See `source.Bus`."""
         interface = names.OBJECT_MANAGER_INTERFACE
-        (found,) = await self.call(bus_name, names.MANAGER_PATH, interface, "GetManagedObjects", limit=READ_LIMIT)
+        (found,) = self.call(bus_name, names.MANAGER_PATH, interface, "GetManagedObjects", limit=READ_LIMIT)
         return found if isinstance(found, dict) else {}
 
-    async def describe(self, tunnel: str) -> Mapping[str, object]:
+    def describe(self, tunnel: str) -> Mapping[str, object]:
         """See `source.Bus`."""
+        import json  # most verbs do without
+
         where = names.tunnel_name(tunnel), names.tunnel_path(tunnel), names.TUNNEL_INTERFACE
-        (text,) = await self.call(*where, "Describe", limit=READ_LIMIT)
+        (text,) = self.call(*where, "Describe", limit=READ_LIMIT)
         try:
             found = json.loads(str(text))
         except ValueError:
             raise CtlError(f"{tunnel}: the answer is no JSON") from None
         return found if isinstance(found, dict) else {}
 
-    async def call(
+    def call(
         self,
         bus_name: str,
         path: str,
@@ -101,76 +99,65 @@ class SystemBus:
             body=values,
         )
         try:
-            answer = await (await self._connected()).call(message, limit=limit)
+            answer = self._connected().call(message, limit=limit)
         except BusUnavailable as error:
-            raise await self._unreachable(error) from None
+            raise self._unreachable(error) from None
         except BusError as error:
             raise translated(error) from None
         return [plain(value) for value in answer]
 
-    async def get(self, bus_name: str, path: str, interface: str, name: str) -> object:
+    def get(self, bus_name: str, path: str, interface: str, name: str) -> object:
         """A property; raises as `call`."""
         words = (names.PROPERTIES_INTERFACE, "Get", "ss", interface, name)
-        (value,) = await self.call(bus_name, path, *words, limit=READ_LIMIT)
+        (value,) = self.call(bus_name, path, *words, limit=READ_LIMIT)
         return value
 
-    async def set(self, bus_name: str, path: str, interface: str, name: str, signature: str, value: object) -> None:
+    def set(self, bus_name: str, path: str, interface: str, name: str, signature: str, value: object) -> None:
         """Sets a property of that type; raises as `call`."""
         variant = Variant(signature, value)
-        await self.call(bus_name, path, names.PROPERTIES_INTERFACE, "Set", "ssv", interface, name, variant)
+        self.call(bus_name, path, names.PROPERTIES_INTERFACE, "Set", "ssv", interface, name, variant)
 
-    async def match(self, rules: Sequence[str]) -> None:
+    def match(self, rules: Sequence[str]) -> None:
         """Has the signals that fit one of the rules sent here, see `signal`; raises Unreachable."""
         try:
             for rule in rules:
-                await (await self._connected()).call_bus("AddMatch", "s", rule)
+                self._connected().call_bus("AddMatch", "s", rule)
         except (BusError, BusUnavailable) as error:
-            raise await self._unreachable(error) from None
+            raise self._unreachable(error) from None
 
-    async def owner(self, bus_name: str) -> str:
+    def owner(self, bus_name: str) -> str:
         """The unique name of who owns a name, empty: nobody; raises Unreachable."""
         try:
-            (owner,) = await (await self._connected()).call_bus("GetNameOwner", "s", bus_name)
+            (owner,) = self._connected().call_bus("GetNameOwner", "s", bus_name)
         except BusError:
             return ""
         except BusUnavailable as error:
-            raise await self._unreachable(error) from None
+            raise self._unreachable(error) from None
         return str(owner)
 
-    async def signal(self) -> tuple[Message, list[object]]:
+    def signal(self) -> tuple[Message, list[object]]:
         """The next signal and its values; raises Unreachable at the end of the connection."""
-        connection = await self._connected()
-        ended = asyncio.ensure_future(connection.wait_closed())
-        arrival = asyncio.ensure_future(self._signals.get())
         try:
-            await asyncio.wait((ended, arrival), return_when=asyncio.FIRST_COMPLETED)
-            if not arrival.done():
-                raise await self._unreachable(BusUnavailable(ended.result()))
-            message = arrival.result()
-            return message, [plain(value) for value in decode(message)]
-        finally:
-            ended.cancel()
-            arrival.cancel()
+            message = self._connected().signal()
+        except BusUnavailable as error:
+            raise self._unreachable(error) from None
+        return message, [plain(value) for value in decode(message)]
 
     def close(self) -> None:
         """Ends the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._caller is not None:
+            self._caller.close()
+            self._caller = None
 
-    async def _connected(self) -> Connection:
-        if self._connection is None:
+    def _connected(self) -> Caller:
+        if self._caller is None:
             try:
-                self._connection = await Connection.open(self._address, on_signal=self._take)
+                self._caller = Caller.open(self._address)
             except BusUnavailable as error:
-                raise await self._unreachable(error) from None
-        return self._connection
+                raise self._unreachable(error) from None
+        return self._caller
 
-    def _take(self, message: Message) -> None:
-        if not self._signals.full():
-            self._signals.put_nowait(message)
-
-    async def _unreachable(self, error: BusError | BusUnavailable) -> Unreachable:
+    def _unreachable(self, error: BusError | BusUnavailable) -> Unreachable:
         self.close()
         return Unreachable(f"the system bus cannot be reached: {error}")
 

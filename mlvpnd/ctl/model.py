@@ -7,9 +7,6 @@ not know is left out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-from mlvpnd.status import split_address
 
 TUNNEL_INTERFACE = "org.mlvpn1.Tunnel"
 LINK_INTERFACE = "org.mlvpn1.Link"
@@ -34,12 +31,15 @@ _STATE_OF_TIER = {"normal": "up", "last resort": "up", "fallback": "fallback"}
 _USEC = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
 class View:
-    """Something with properties; the getters take what is missing or of another type for the zero of theirs."""
+    """Something with properties; the getters take what is missing or of another type for the zero of theirs.
 
-    name: str
-    properties: Properties
+    It and its kinds are no dataclasses: importing those takes a tenth of the time that a run may.
+    """
+
+    def __init__(self, name: str, properties: Properties) -> None:
+        self.name = name
+        self.properties = properties
 
     def text(self, key: str) -> str:
         """A string."""
@@ -60,7 +60,6 @@ class View:
         return format_endpoint(self.properties.get(key))
 
 
-@dataclass(frozen=True, slots=True)
 class LinkView(View):
     """One link."""
 
@@ -75,11 +74,12 @@ class LinkView(View):
         return self.state in CARRYING_STATES
 
 
-@dataclass(frozen=True, slots=True)
 class TunnelView(View):
     """One tunnel with its links, in the configuration's order."""
 
-    links: tuple[LinkView, ...]
+    def __init__(self, name: str, properties: Properties, links: Sequence[LinkView]) -> None:
+        super().__init__(name, properties)
+        self.links = tuple(links)
 
     def link(self, name: str) -> LinkView | None:
         """The link of that name."""
@@ -190,6 +190,8 @@ def format_endpoint(value: object) -> str:
 
 def _endpoint(text: object) -> list[object]:
     """The other way."""
+    from mlvpnd.status import split_address  # takes long, and is not needed where there is a bus
+
     try:
         return list(split_address(str(text or "")))
     except ValueError:

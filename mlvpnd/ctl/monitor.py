@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from mlvpnd.bus import names
 from mlvpnd.bus.message import Message
-from mlvpnd.config.problems import printable
+from mlvpnd.printable import printable
 
 from .client import SystemBus
 from .errors import CtlError
@@ -46,40 +46,40 @@ class Monitor:
         self._owners: dict[str, str] = {}
         """By bus name of the tunnel: the unique name of its owner."""
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Begins to listen; raises Unreachable."""
-        await self._bus.match(RULES)
-        for bus_name in await self._bus.instances():
-            await self._learn(bus_name, await self._bus.owner(bus_name))
+        self._bus.match(RULES)
+        for bus_name in self._bus.instances():
+            self._learn(bus_name, self._bus.owner(bus_name))
 
-    async def next(self) -> Event:
+    def next(self) -> Event:
         """The next event that is wanted; raises Unreachable."""
         while True:
-            message, values = await self._bus.signal()
-            event = await self._event(message, values)
+            message, values = self._bus.signal()
+            event = self._event(message, values)
             if event is not None and (not self._wanted or event["Tunnel"] in self._wanted):
                 return event
 
-    async def _event(self, message: Message, values: list[object]) -> Event | None:
+    def _event(self, message: Message, values: list[object]) -> Event | None:
         if message.sender == names.BUS_NAME and message.member == "NameOwnerChanged":
-            return await self._owner_changed(*map(str, values)) if len(values) == 3 else None
+            return self._owner_changed(*map(str, values)) if len(values) == 3 else None
         arguments = _ARGUMENTS.get(message.member)
         tunnel = self._tunnels.get(message.sender)
         if arguments is None or tunnel is None or len(values) != len(arguments):
             return None
         return _new_event(tunnel, message.member, **dict(zip(arguments, values, strict=True)))
 
-    async def _owner_changed(self, bus_name: str, before: str, after: str) -> Event | None:
+    def _owner_changed(self, bus_name: str, before: str, after: str) -> Event | None:
         tunnel = self._tunnels.pop(before, None)
         self._owners.pop(bus_name, None)
         if after:
-            return _new_event(name, "Started") if (name := await self._learn(bus_name, after)) else None
+            return _new_event(name, "Started") if (name := self._learn(bus_name, after)) else None
         return _new_event(tunnel, "Stopped") if tunnel else None
 
-    async def _learn(self, bus_name: str, owner: str) -> str:
+    def _learn(self, bus_name: str, owner: str) -> str:
         """The tunnel's own name, from now on known by its owner's; empty: it is gone already."""
         try:
-            view = from_objects(await self._bus.objects(bus_name)) if owner else None
+            view = from_objects(self._bus.objects(bus_name)) if owner else None
         except CtlError:
             view = None
         if view is None:

@@ -1,21 +1,17 @@
-"""How `mlvpnctl` writes: colours, tables, amounts and times for people, JSON for programs, a pager."""
+"""How `mlvpnctl` writes: colours, tables, amounts and times for people, JSON for programs, a pager.
+
+What only some runs need is imported where it is needed.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import shlex
-import shutil
-import subprocess
 import sys
 import time
-import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
-from mlvpnd.config.problems import printable
+from mlvpnd.printable import printable
 
 Cell = str | tuple[str, str]
 """A text, or a style of `STYLES` and a text."""
@@ -40,8 +36,7 @@ _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _RATE_UNITS = ("kbit/s", "Mbit/s", "Gbit/s", "Tbit/s")
 
 
-@dataclass(frozen=True, slots=True)
-class OutputOptions:
+class OutputOptions(NamedTuple):
     """What the command line says about writing."""
 
     json: str = "off"
@@ -83,6 +78,8 @@ class Output:
 
     def json(self, value: object, *, lines: bool = False) -> None:
         """Writes a value as JSON; `lines`: one of many, so always in one line."""
+        import json
+
         pretty = self.options.json == "pretty" and not lines
         text = json.dumps(value, indent=2 if pretty else None, separators=None if pretty else (",", ":"))
         print(text, file=self._stream, flush=True)
@@ -110,6 +107,10 @@ class Output:
     def _page(self, lines: Sequence[str]) -> bool:
         if not self.options.pager or self._stream is not sys.stdout or not sys.stdout.isatty():
             return False
+        import contextlib
+        import shutil
+        import subprocess
+
         if len(lines) < shutil.get_terminal_size().lines:
             return False
         command = pager(os.environ)
@@ -127,8 +128,12 @@ def pager(environment: Mapping[str, str]) -> list[str]:
     """The user's pager with its arguments; none: it is not wanted, or there is none."""
     for key in ("SYSTEMD_PAGER", "PAGER"):
         if key in environment:
+            import shlex
+
             words = shlex.split(environment[key])
             return [] if not words or words[0] == "cat" else words
+    import shutil
+
     found = shutil.which("less") or shutil.which("more")
     return [found] if found else []
 
@@ -159,6 +164,8 @@ def width(text: str) -> int:
     """Columns that a text takes on a terminal."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 

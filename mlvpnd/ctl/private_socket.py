@@ -8,15 +8,16 @@ is done by one line: `{"ok": true}`, or `{"error": "file:line: …\\n…"}` and 
 
 from __future__ import annotations
 
-import asyncio
 import json
-from pathlib import Path
+import os
+import socket
+import time
 
-from mlvpnd import instance
+from mlvpnd.bus.caller import connected
+from mlvpnd.instance import RUNTIME_DIRECTORY
 
 from .errors import ConfigRefused, CtlError, NotAllowed, Unreachable
 
-RUNTIME_DIRECTORY = Path(instance.RUNTIME_DIRECTORY)
 SOCKET_NAME = "private.sock"
 STATUS_LIMIT = 5.0
 RELOAD_LIMIT = 60.0
@@ -24,38 +25,37 @@ RELOAD_LIMIT = 60.0
 _MAX_ANSWER = 1 << 20
 
 
-def socket_path(name: str, directory: Path = RUNTIME_DIRECTORY) -> Path:
+def socket_path(name: str, directory: str = RUNTIME_DIRECTORY) -> str:
     """Where the tunnel of that name listens."""
-    return directory / name / SOCKET_NAME
+    return f"{directory}/{name}/{SOCKET_NAME}"
 
 
-def names(directory: Path = RUNTIME_DIRECTORY) -> list[str]:
+def names(directory: str = RUNTIME_DIRECTORY) -> list[str]:
     """The tunnels that have a socket, running or not long gone, as far as the caller may look."""
     try:
-        return sorted(path.parent.name for path in directory.glob(f"*/{SOCKET_NAME}"))
+        entries = os.listdir(directory)
     except OSError:
         return []
+    return sorted(name for name in entries if os.path.exists(socket_path(name, directory)))
 
 
-async def ask_status(path: Path) -> dict[str, object]:
+def ask_status(path: str) -> dict[str, object]:
     """The answer to `status`. Raises Unreachable, NotAllowed, CtlError."""
-    return await _ask(path, "status", STATUS_LIMIT)
+    return _ask(path, "status", STATUS_LIMIT)
 
 
-async def ask_reload(path: Path) -> None:
+def ask_reload(path: str) -> None:
     """Has the file read again and applied. Raises ConfigRefused, Unreachable, NotAllowed, CtlError."""
-    answer = await _ask(path, "reload", RELOAD_LIMIT)
+    answer = _ask(path, "reload", RELOAD_LIMIT)
     if answer.get("ok") is True:
         return
     text = str(answer.get("error", "no answer"))
     raise NotAllowed(text) if answer.get("denied") is True else ConfigRefused(text)
 
 
-async def _ask(path: Path, command: str, limit: float) -> dict[str, object]:
+def _ask(path: str, command: str, limit: float) -> dict[str, object]:
     try:
-        async with asyncio.timeout(limit):
-            text = await _exchange(path, command)
-        answer = json.loads(text)
+        answer = json.loads(_exchange(path, command, limit))
     except PermissionError:
         raise NotAllowed(f"{path}: only root and the tunnel's user may ask here") from None
     except TimeoutError:
@@ -69,14 +69,19 @@ async def _ask(path: Path, command: str, limit: float) -> dict[str, object]:
     return answer
 
 
-async def _exchange(path: Path, command: str) -> bytes:
-    reader, writer = await asyncio.open_unix_connection(str(path))
-    try:
-        writer.write(command.encode() + b"\n")
-        writer.write_eof()
+def _exchange(path: str, command: str, limit: float) -> bytes:
+    until = time.monotonic() + limit
+    with connected(path, limit) as sock:
+        sock.sendall(command.encode() + b"\n")
+        sock.shutdown(socket.SHUT_WR)
         answer = b""
-        while len(answer) < _MAX_ANSWER and (piece := await reader.read(65536)):
+        while len(answer) < _MAX_ANSWER:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            sock.settimeout(left)
+            piece = sock.recv(65536)
+            if not piece:
+                break
             answer += piece
         return answer
-    finally:
-        writer.close()

@@ -1,17 +1,20 @@
 """`top` on a terminal, by urwid.
 
-urwid and not rich: it reads keys and window changes, draws only the lines that changed (so nothing flickers), runs on
-asyncio's loop, and is packaged by Debian 12 (2.1.2) and 13 (2.6); rich takes no keys.
+urwid and not rich: it reads keys and window changes, draws only the lines that changed (so nothing flickers), and is
+packaged by Debian 12 (2.1.2) and 13 (2.6); rich takes no keys.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
 
 import urwid
 
-from .top import Line, Top
+from .top import Line, Reading, Top
 
 _PALETTE = {
     "good": ("dark green", ""),
@@ -23,57 +26,52 @@ _PALETTE = {
 }
 """By the names of `output.STYLES`: as it is with colours, and without."""
 _SCROLL = {"up": -1, "down": 1, "page up": -10, "page down": 10}
+_LEAST_PAUSE = 0.1
+"""Seconds between two readings, however long one took."""
 _TURN = {"left": -1, "right": 1, "shift tab": -1, "tab": 1}
 
 
-def run(top: Top, poll: Callable[[Callable[[], None]], Coroutine[None, None, None]], *, colour: bool) -> None:
+def run(top: Top, read: Callable[[], Reading], delay: float, *, colour: bool) -> None:
     """Shows `top` until the operator quits.
 
-    `poll(redraw)` keeps it up to date and says so; it runs meanwhile, and what it raises ends the screen and is
-    raised here.
+    `read` is called every `delay` seconds, in a thread, so that the screen goes on while somebody does not answer.
+    What it raises ends the screen and is raised here.
     """
-    loop = asyncio.new_event_loop()
     screen = urwid.raw_display.Screen()
     screen.set_terminal_properties(colors=16 if colour else 1)
     palette = [(name, colours, "", mono) for name, (colours, mono) in _PALETTE.items()]
-    main = urwid.MainLoop(
-        _TopWidget(top),
-        palette=palette,
-        screen=screen,
-        event_loop=urwid.AsyncioEventLoop(loop=loop),
-        handle_mouse=False,
-    )
+    main = urwid.MainLoop(_TopWidget(top), palette=palette, screen=screen, handle_mouse=False)
+    found: queue.SimpleQueue[Reading | Exception] = queue.SimpleQueue()
+    ended = threading.Event()
 
-    def redraw() -> None:
+    def take(data: bytes) -> None:
+        for _ in data:
+            reading = found.get()
+            if isinstance(reading, Exception):
+                raise reading
+            top.update(reading)
         main.widget.refresh()
-        main.draw_screen()
 
-    task = loop.create_task(poll(redraw))
-    failure: list[BaseException] = []
+    def keep_reading() -> None:
+        while not ended.is_set():
+            began = time.monotonic()
+            try:
+                found.put(read())
+            except Exception as error:  # it is raised where it is seen
+                found.put(error)
+            if not ended.is_set():
+                os.write(pipe, b".")
+            ended.wait(max(_LEAST_PAUSE, delay - (time.monotonic() - began)))
 
-    def ended(done: asyncio.Task[None]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            failure.append(error)
-        loop.stop()
-
-    task.add_done_callback(ended)
+    pipe = main.watch_pipe(take)
+    # One that waits for an answer shall not keep the program.
+    threading.Thread(target=keep_reading, daemon=True).start()
     try:
         main.run()
     except KeyboardInterrupt:
         pass
     finally:
-        task.remove_done_callback(ended)
-        loop.run_until_complete(_end_tasks(loop))
-        loop.close()
-    if failure:
-        raise failure[0]
-
-
-async def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    tasks = asyncio.all_tasks(loop) - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        ended.set()
 
 
 class _TopWidget(urwid.Widget):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+import os
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from mlvpnd.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX, is_name
+from mlvpnd.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX, RUNTIME_DIRECTORY, is_name
 
 from . import private_socket
 from .errors import CtlError, NotFound, NotRunning, TunnelGone, Unreachable
@@ -16,16 +16,16 @@ from .model import ManagedObjects, TunnelView, from_control, from_description, f
 class Bus(Protocol):
     """What is asked of the system bus here."""
 
-    async def instances(self) -> list[str]:
+    def instances(self) -> list[str]:
         """The bus names of all running tunnels, sorted. Raises Unreachable."""
 
     def bus_name(self, tunnel: str) -> str:
         """The bus name of the tunnel of that name, running or not."""
 
-    async def objects(self, bus_name: str) -> ManagedObjects:
+    def objects(self, bus_name: str) -> ManagedObjects:
         """All objects of an instance. Raises TunnelGone, Unreachable, CtlError."""
 
-    async def describe(self, tunnel: str) -> Mapping[str, object]:
+    def describe(self, tunnel: str) -> Mapping[str, object]:
         """Everything that the tunnel of that name tells of itself; raises as `objects`."""
 
 
@@ -36,83 +36,83 @@ class Source:
         self,
         bus: Bus,
         *,
-        runtime: Path = private_socket.RUNTIME_DIRECTORY,
-        config: Path = Path(CONFIG_DIRECTORY),
+        runtime: str | os.PathLike[str] = RUNTIME_DIRECTORY,
+        config: str | os.PathLike[str] = CONFIG_DIRECTORY,
     ) -> None:
         self._bus = bus
-        self._runtime = runtime
-        self._config = config
+        self._runtime = os.fspath(runtime)
+        self._config = os.fspath(config)
 
-    async def all(self) -> list[TunnelView]:
+    def all(self) -> list[TunnelView]:
         """Every running tunnel, by name. Raises Unreachable only if there is no other way to ask either."""
         try:
-            instances = await self._bus.instances()
+            instances = self._bus.instances()
         except Unreachable as error:
-            return await self._all_by_socket(error)
+            return self._all_by_socket(error)
         found = []
         for instance in instances:
             try:
-                view = from_objects(await self._bus.objects(instance))
+                view = from_objects(self._bus.objects(instance))
             except TunnelGone:
                 continue  # since it was listed
             if view is not None:
                 found.append(view)
         return sorted(found, key=lambda view: view.name)
 
-    async def _all_by_socket(self, reason: Unreachable) -> list[TunnelView]:
+    def _all_by_socket(self, reason: Unreachable) -> list[TunnelView]:
         found = []
         failures: list[CtlError] = []
         for name in private_socket.names(self._runtime):
             try:
-                found.append(await self.by_socket(name))
+                found.append(self.by_socket(name))
             except CtlError as error:
                 failures.append(error)
         if not found:
             raise Unreachable("\n".join(map(str, [reason, *failures])))
         return found
 
-    async def one(self, name: str) -> TunnelView:
+    def one(self, name: str) -> TunnelView:
         """The tunnel of that name, its properties.
 
         Raises NotFound, NotRunning, and what a failed question raises.
         """
 
-        async def ask() -> TunnelView:
-            view = from_objects(await self._bus.objects(self._bus.bus_name(name)))
+        def ask() -> TunnelView:
+            view = from_objects(self._bus.objects(self._bus.bus_name(name)))
             if view is None:
                 raise TunnelGone(name)
             return view
 
-        return await self._by_bus_or_socket(name, ask)
+        return self._by_bus_or_socket(name, ask)
 
-    async def full(self, name: str) -> TunnelView:
+    def full(self, name: str) -> TunnelView:
         """The tunnel of that name with what is not worth a property: why links are down, drops. Raises as `one`."""
 
-        async def ask() -> TunnelView:
-            return from_description(await self._bus.describe(name))
+        def ask() -> TunnelView:
+            return from_description(self._bus.describe(name))
 
-        return await self._by_bus_or_socket(name, ask)
+        return self._by_bus_or_socket(name, ask)
 
-    async def _by_bus_or_socket(self, name: str, ask: Callable[[], Awaitable[TunnelView]]) -> TunnelView:
+    def _by_bus_or_socket(self, name: str, ask: Callable[[], TunnelView]) -> TunnelView:
         self.check_name(name)
         reason: CtlError
         try:
-            return await ask()
+            return ask()
         except TunnelGone:
             reason = self.absent(name)
         except Unreachable as error:
             reason = error
         try:
-            return await self.by_socket(name)
+            return self.by_socket(name)
         except Unreachable:
             # Nobody listens: without a bus that means that it does not run.
             raise (self.absent(name) if isinstance(reason, Unreachable) else reason) from None
 
-    async def by_socket(self, name: str) -> TunnelView:
+    def by_socket(self, name: str) -> TunnelView:
         """The tunnel as its private socket tells. Raises Unreachable, NotAllowed, CtlError."""
-        return from_control(await private_socket.ask_status(self.socket_path(name)))
+        return from_control(private_socket.ask_status(self.socket_path(name)))
 
-    def socket_path(self, name: str) -> Path:
+    def socket_path(self, name: str) -> str:
         """The tunnel's private socket."""
         return private_socket.socket_path(name, self._runtime)
 
@@ -123,10 +123,11 @@ class Source:
 
     def absent(self, name: str) -> CtlError:
         """Why a tunnel that nobody answers for does not: it is not running, or there is none."""
+        path = f"{self._config}/{name}{CONFIG_SUFFIX}"
         try:
-            (self._config / f"{name}{CONFIG_SUFFIX}").stat()
+            os.stat(path)
         except PermissionError:
             pass  # only root may look; it may well exist
         except OSError:
-            return NotFound(f"{name}: no such tunnel ({self._config / name}{CONFIG_SUFFIX} does not exist)")
+            return NotFound(f"{name}: no such tunnel ({path} does not exist)")
         return NotRunning(f"{name}: not running; start it with 'systemctl start mlvpn@{name}'")

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from mlvpnd.config.problems import printable
+from mlvpnd.printable import printable
 
 from .model import LinkView, TunnelView
 from .output import STATE_STYLE, duration, milliseconds, rate, short_rate, width
@@ -28,6 +29,19 @@ WAITING = "no tunnel is running; waiting for one"
 HELP = "q quit   ←→ tunnel   ↑↓ scroll"
 
 
+class Reading(NamedTuple):
+    """What was read at a time."""
+
+    views: Sequence[TunnelView]
+    """Running tunnels."""
+    failures: Mapping[str, str]
+    """By name, why others could not be read."""
+    clock: float
+    """Seconds of one that only grows."""
+    now: float
+    """The Unix time."""
+
+
 class Top:
     """The state of the screen: what was read last, rates, the tunnel that is shown."""
 
@@ -43,11 +57,9 @@ class Top:
         self._offset = 0
         self._known_links: set[tuple[str, str]] = set()
 
-    def update(self, views: Sequence[TunnelView], failures: Mapping[str, str], clock: float, now: float) -> None:
-        """Takes what was read: running tunnels, and by name why others could not be; `now` is the Unix time.
-
-        `clock` is one that only grows.
-        """
+    def update(self, reading: Reading) -> None:
+        """Takes what was read."""
+        views, failures, clock, now = reading
         self._views = {view.name: view for view in views}
         self._failures = dict(failures)
         self._seen |= {*self._views}

@@ -3,43 +3,44 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from .errors import DONE, CtlError, NotFound, UsageError
 from .source import Source
-from .top import Top
+from .top import Reading, Top
 from .verbs import Context
 
 _BATCH_COLUMNS = 80
 
 
-async def read_into(top: Top, source: Source, names: Sequence[str]) -> None:
-    """One reading of the tunnels named, or of all; what cannot be read is shown as such."""
+def read(source: Source, names: Sequence[str]) -> Reading:
+    """The tunnels named, or all; of what cannot be read, why."""
     views, failures = [], {}
     try:
         if not names:
-            views = await source.all()
+            views = source.all()
     except CtlError as error:
         failures[""] = str(error)
     for name in names:
         try:
-            views.append(await source.one(name))
+            views.append(source.one(name))
         except CtlError as error:
             failures[name] = str(error).removeprefix(f"{name}: ")
-    top.update(views, failures, time.monotonic(), time.time())
+    return Reading(views, failures, time.monotonic(), time.time())
 
 
-async def top(context: Context, arguments: argparse.Namespace) -> int:
-    """The batch mode: `-n N` samples and the end."""
-    state = await _begin(context, arguments)
+def top(context: Context, arguments: argparse.Namespace) -> int:
+    """The batch mode: `-n N` samples and the end. Raises NotFound for a tunnel that there is not."""
+    state = _begin(context, arguments)
+    # With a reading before the first sample, so that it has rates.
+    state.update(read(context.source, arguments.tunnels))
     columns = shutil.get_terminal_size((_BATCH_COLUMNS, 24)).columns if sys.stdout.isatty() else _BATCH_COLUMNS
     for _ in range(arguments.samples):
-        await asyncio.sleep(arguments.delay)
-        await read_into(state, context.source, arguments.tunnels)
+        time.sleep(arguments.delay)
+        state.update(read(context.source, arguments.tunnels))
         if context.output.as_json:
             context.output.json(state.to_json(), lines=True)
         else:
@@ -48,41 +49,31 @@ async def top(context: Context, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-async def _begin(context: Context, arguments: argparse.Namespace) -> Top:
-    """With one reading, so that the first sample has rates. Raises NotFound for a tunnel that there is not."""
-    for name in arguments.tunnels:
-        try:
-            await context.source.one(name)
-        except NotFound:
-            raise
-        except CtlError:
-            continue
-    state = Top(arguments.tunnels)
-    await read_into(state, context.source, arguments.tunnels)
-    return state
-
-
 def live(context: Context, arguments: argparse.Namespace) -> int:
-    """The screen, until the operator quits. Not a coroutine: the terminal library has the loop."""
+    """The screen, until the operator quits. Raises NotFound as `top`."""
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         raise UsageError("top needs a terminal; use --once or -n for print")
     try:
         from .screen import run
     except ImportError:
         raise CtlError("top needs a Python library: apt install python3-urwid") from None
-    for name in arguments.tunnels:
-        context.source.check_name(name)
-    state = Top(arguments.tunnels)
-
-    async def poll(redraw: Callable[[], None]) -> None:
-        try:
-            while True:
-                began = time.monotonic()
-                await read_into(state, context.source, arguments.tunnels)
-                redraw()
-                await asyncio.sleep(max(0.1, arguments.delay - (time.monotonic() - began)))
-        finally:
-            context.bus.close()
-
-    run(state, poll, colour=context.output.options.colour)
+    state = _begin(context, arguments)
+    run(
+        state,
+        lambda: read(context.source, arguments.tunnels),
+        arguments.delay,
+        colour=context.output.options.colour,
+    )
     return DONE
+
+
+def _begin(context: Context, arguments: argparse.Namespace) -> Top:
+    """Raises NotFound for a tunnel that there is not; one that does not run yet may come."""
+    for name in arguments.tunnels:
+        try:
+            context.source.one(name)
+        except NotFound:
+            raise
+        except CtlError:
+            continue
+    return Top(arguments.tunnels)

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlvpnd.bus import names
 
 from . import private_socket, render
-from .agent import password_agent
 from .errors import DONE, CtlError, NotFound, TunnelGone, Unreachable, UsageError
 from .model import TunnelView, View
 from .output import Output
 from .source import Source
 
 if TYPE_CHECKING:
+    import argparse
+    import contextlib
+
     from .client import SystemBus
 
 LOG_LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 """Of LogControl1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What every verb works with."""
 
     bus: SystemBus
@@ -38,7 +37,14 @@ class Context:
     """Whether somebody may be asked for one."""
 
 
-Verb = Callable[[Context, argparse.Namespace], Coroutine[None, None, int]]
+Verb = Callable[[Context, "argparse.Namespace"], int]
+
+
+def password_agent(context: Context) -> contextlib.AbstractContextManager[None]:
+    """See `agent`."""
+    from . import agent
+
+    return agent.password_agent(wanted=context.ask_password)
 
 
 def complain(text: str) -> None:
@@ -46,9 +52,9 @@ def complain(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-async def list_tunnels(context: Context, _arguments: argparse.Namespace) -> int:
+def list_tunnels(context: Context, _arguments: argparse.Namespace) -> int:
     """`list`: one line for each running tunnel."""
-    output, tunnels = context.output, await context.source.all()
+    output, tunnels = context.output, context.source.all()
     if output.as_json:
         output.json([{key: value for key, value in view.properties.items() if key != "Links"} for view in tunnels])
     elif tunnels:
@@ -58,14 +64,14 @@ async def list_tunnels(context: Context, _arguments: argparse.Namespace) -> int:
     return DONE
 
 
-async def status(context: Context, arguments: argparse.Namespace) -> int:
+def status(context: Context, arguments: argparse.Namespace) -> int:
     """`status [TUNNEL…]`: everything of the tunnels named, or of all."""
     output, result = context.output, DONE
     found: list[TunnelView] = []
-    names_wanted = arguments.tunnels or [view.name for view in await context.source.all()]
+    names_wanted = arguments.tunnels or [view.name for view in context.source.all()]
     for name in names_wanted:
         try:
-            found.append(await context.source.full(name))
+            found.append(context.source.full(name))
         except CtlError as error:
             complain(f"mlvpnctl: {error}")
             result = result or error.exit_code
@@ -80,10 +86,10 @@ async def status(context: Context, arguments: argparse.Namespace) -> int:
     return result
 
 
-async def links(context: Context, arguments: argparse.Namespace) -> int:
+def links(context: Context, arguments: argparse.Namespace) -> int:
     """`links [TUNNEL]`: one line for each link of the tunnel named, or of all."""
     output, name = context.output, arguments.tunnel
-    tunnels = [await context.source.one(name)] if name else await context.source.all()
+    tunnels = [context.source.one(name)] if name else context.source.all()
     if output.as_json:
         output.json([{"Tunnel": view.name, **_without(link, "Tunnel")} for view in tunnels for link in view.links])
     else:
@@ -91,9 +97,9 @@ async def links(context: Context, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-async def show(context: Context, arguments: argparse.Namespace) -> int:
+def show(context: Context, arguments: argparse.Namespace) -> int:
     """`show TUNNEL[/LINK]`: properties as KEY=value, or JSON."""
-    view: View = await context.source.one(arguments.what.partition("/")[0])
+    view: View = context.source.one(arguments.what.partition("/")[0])
     if "/" in arguments.what:
         view = _link_of(view, arguments.what.partition("/")[2])
     wanted = [name for group in arguments.property or () for name in group.split(",") if name]
@@ -112,7 +118,7 @@ async def show(context: Context, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-async def monitor(context: Context, arguments: argparse.Namespace) -> int:
+def monitor(context: Context, arguments: argparse.Namespace) -> int:
     """`monitor [TUNNEL…]`: one line for each event, until interrupted."""
     from .monitor import Monitor
     from .monitor import show as show_event
@@ -120,19 +126,19 @@ async def monitor(context: Context, arguments: argparse.Namespace) -> int:
     for name in arguments.tunnels:
         context.source.check_name(name)
     watching = Monitor(context.bus, arguments.tunnels)
-    await watching.start()
+    watching.start()
     while True:
-        show_event(await watching.next(), context.output)
+        show_event(watching.next(), context.output)
 
 
-async def reload(context: Context, arguments: argparse.Namespace) -> int:
+def reload(context: Context, arguments: argparse.Namespace) -> int:
     """`reload TUNNEL…`: has files read again, waits, and tells what is wrong with them."""
     result = DONE
-    with password_agent(wanted=context.ask_password):
+    with password_agent(context):
         for name in arguments.tunnels:
             try:
                 context.source.check_name(name)
-                await _reload(context, name)
+                _reload(context, name)
             except CtlError as error:
                 result = result or error.exit_code
                 for line in str(error).splitlines():
@@ -142,75 +148,75 @@ async def reload(context: Context, arguments: argparse.Namespace) -> int:
     return result
 
 
-async def _reload(context: Context, name: str) -> None:
+def _reload(context: Context, name: str) -> None:
     reason: CtlError
     try:
-        await context.bus.call(names.tunnel_name(name), names.tunnel_path(name), names.TUNNEL_INTERFACE, "Reload")
+        context.bus.call(names.tunnel_name(name), names.tunnel_path(name), names.TUNNEL_INTERFACE, "Reload")
         return
     except TunnelGone:
         reason = context.source.absent(name)
     except Unreachable as error:
         reason = error
     try:
-        await private_socket.ask_reload(context.source.socket_path(name))
+        private_socket.ask_reload(context.source.socket_path(name))
     except Unreachable:
         raise (context.source.absent(name) if isinstance(reason, Unreachable) else reason) from None
 
 
-async def link(context: Context, arguments: argparse.Namespace) -> int:
+def link(context: Context, arguments: argparse.Namespace) -> int:
     """`link TUNNEL LINK enable|disable|reconnect`."""
-    bus_name, path = await _find_link(context, arguments.tunnel, arguments.link)
-    with password_agent(wanted=context.ask_password):
+    bus_name, path = _find_link(context, arguments.tunnel, arguments.link)
+    with password_agent(context):
         if arguments.action == "reconnect":
-            await context.bus.call(bus_name, path, names.LINK_INTERFACE, "Reconnect")
+            context.bus.call(bus_name, path, names.LINK_INTERFACE, "Reconnect")
         else:
             enabled = arguments.action == "enable"
-            await context.bus.set(bus_name, path, names.LINK_INTERFACE, "Enabled", "b", enabled)
+            context.bus.set(bus_name, path, names.LINK_INTERFACE, "Enabled", "b", enabled)
     done = {"reconnect": "reconnecting", "enable": "enabled", "disable": "disabled until it is enabled or restarted"}
     context.output.remark(f"{arguments.tunnel}: {arguments.link}: {done[arguments.action]}")
     return DONE
 
 
-async def bandwidth(context: Context, arguments: argparse.Namespace) -> int:
+def bandwidth(context: Context, arguments: argparse.Namespace) -> int:
     """`bandwidth TUNNEL LINK BYTES`: a link's weight, until the next reload."""
     amount = parse_bandwidth(arguments.bytes)
-    bus_name, path = await _find_link(context, arguments.tunnel, arguments.link)
-    with password_agent(wanted=context.ask_password):
-        await context.bus.set(bus_name, path, names.LINK_INTERFACE, "BandwidthUpload", "t", amount)
+    bus_name, path = _find_link(context, arguments.tunnel, arguments.link)
+    with password_agent(context):
+        context.bus.set(bus_name, path, names.LINK_INTERFACE, "BandwidthUpload", "t", amount)
     context.output.remark(
         f"{arguments.tunnel}: {arguments.link}: {render.bandwidth_text(amount)} until the next reload"
     )
     return DONE
 
 
-async def log_level(context: Context, arguments: argparse.Namespace) -> int:
+def log_level(context: Context, arguments: argparse.Namespace) -> int:
     """`log-level TUNNEL [LEVEL]`: prints or sets it."""
     context.source.check_name(arguments.tunnel)
     where = names.tunnel_name(arguments.tunnel), names.LOG_CONTROL_PATH, names.LOG_CONTROL_INTERFACE, "LogLevel"
     try:
         if arguments.level is None:
-            level = await context.bus.get(*where)
+            level = context.bus.get(*where)
             if context.output.as_json:
                 context.output.json({"Tunnel": arguments.tunnel, "LogLevel": level})
             else:
                 context.output.line(render.value_text(level))
         else:
-            with password_agent(wanted=context.ask_password):
-                await context.bus.set(*where, "s", arguments.level)
+            with password_agent(context):
+                context.bus.set(*where, "s", arguments.level)
             context.output.remark(f"{arguments.tunnel}: logs from level {arguments.level}")
     except TunnelGone:
         raise context.source.absent(arguments.tunnel) from None
     return DONE
 
 
-async def check_config(_context: Context, arguments: argparse.Namespace) -> int:
+def check_config(_context: Context, arguments: argparse.Namespace) -> int:
     """`check-config FILE…`: as `mlvpnd check-config`."""
     from mlvpnd.cli import check_config as checker
 
     return checker.main(["--", *arguments.files])
 
 
-async def log(context: Context, arguments: argparse.Namespace) -> int:
+def log(context: Context, arguments: argparse.Namespace) -> int:
     """`log TUNNEL [LINK]`: becomes journalctl with the right words."""
     context.source.check_name(arguments.tunnel)
     command = ["journalctl", "--unit", f"mlvpn@{arguments.tunnel}.service"]
@@ -240,14 +246,12 @@ def parse_bandwidth(text: str) -> int:
     return amount
 
 
-async def _find_link(context: Context, tunnel: str, name: str) -> tuple[str, str]:
+def _find_link(context: Context, tunnel: str, name: str) -> tuple[str, str]:
     """Bus name and path of a link."""
     context.source.check_name(tunnel)
     bus_name = names.tunnel_name(tunnel)
     try:
-        (path,) = await context.bus.call(
-            bus_name, names.tunnel_path(tunnel), names.TUNNEL_INTERFACE, "GetLink", "s", name
-        )
+        (path,) = context.bus.call(bus_name, names.tunnel_path(tunnel), names.TUNNEL_INTERFACE, "GetLink", "s", name)
     except TunnelGone:
         raise context.source.absent(tunnel) from None
     except NotFound:

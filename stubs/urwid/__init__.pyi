@@ -1,7 +1,6 @@
 """What mlvpnd uses of urwid."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from . import raw_display as raw_display
@@ -19,9 +18,6 @@ class Text(Widget):
     def __init__(self, markup: object, *, wrap: str) -> None: ...
     def render(self, size: tuple[int]) -> Canvas: ...
 
-class AsyncioEventLoop:
-    def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None: ...
-
 _W = TypeVar("_W", bound=Widget)
 
 class MainLoop(Generic[_W]):
@@ -32,8 +28,7 @@ class MainLoop(Generic[_W]):
         *,
         palette: Sequence[tuple[str, str, str, str]],
         screen: raw_display.Screen,
-        event_loop: AsyncioEventLoop,
         handle_mouse: bool,
     ) -> None: ...
     def run(self) -> None: ...
-    def draw_screen(self) -> None: ...
+    def watch_pipe(self, callback: Callable[[bytes], bool | None]) -> int: ...

@@ -7,7 +7,6 @@ the connection.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 import os
 import sys
@@ -63,7 +62,7 @@ def encoded() -> Iterator[bytes]:
     """All of them in turn, with each of the flags, and types that differ each time."""
     for turn, flags in zip(itertools.count(2), itertools.cycle(ODD_FLAGS), strict=False):
         for one in odd_calls():
-            data = bytearray(lib.encode(dataclasses.replace(one, serial=turn)))
+            data = bytearray(lib.encode(one._replace(serial=turn)))
             data[2] |= flags
             yield bytes(data)
         struct = "(" + "".join("ybnqiuxtds"[int(digit)] for digit in str(turn)) + ")"

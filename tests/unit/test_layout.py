@@ -18,8 +18,9 @@ MAY_IMPORT = {
     "mlvpnd.options": set[str](),
     "mlvpnd.proctitle": set[str](),
     "mlvpnd.log": {"mlvpnd.options"},
-    "mlvpnd.config": {"mlvpnd.errors"},
-    "mlvpnd.instance": {"mlvpnd.config"},
+    "mlvpnd.printable": set[str](),
+    "mlvpnd.instance": set[str](),
+    "mlvpnd.config": {"mlvpnd.errors", "mlvpnd.instance", "mlvpnd.printable"},
     "mlvpnd.journal": set[str](),
     "mlvpnd.systemd": {"mlvpnd.log"},
     "mlvpnd.generator": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.instance"},
@@ -57,7 +58,14 @@ TESTED_ELSEWHERE = {
     "bus/service.py": "bus/test_service.py",
     "bus/signals.py": "bus/test_service.py",
 }
-STANDARD_LIBRARY_ONLY = ("mlvpnd.config", "mlvpnd.errors", "mlvpnd.options", "mlvpnd.log")
+STANDARD_LIBRARY_ONLY = (
+    "mlvpnd.config",
+    "mlvpnd.errors",
+    "mlvpnd.options",
+    "mlvpnd.log",
+    "mlvpnd.instance",
+    "mlvpnd.printable",
+)
 PROTOCOL_THIRD_PARTY = {"nacl"}
 
 

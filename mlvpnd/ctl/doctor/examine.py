@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlvpnd.config import Config, Mode
-from mlvpnd.config.problems import printable
 from mlvpnd.ctl.model import TunnelView
+from mlvpnd.printable import printable
 
 from . import host
 from .ends import Ends, Resolver, ends_of

@@ -12,8 +12,8 @@ from pathlib import Path
 from mlvpnd.cli.check_config import filter_problems
 from mlvpnd.config import Config, ConfigError, Mode, parse
 from mlvpnd.config.file import read
-from mlvpnd.config.problems import printable
 from mlvpnd.helper.files import UnsafeFile, check_script
+from mlvpnd.printable import printable
 
 from .finding import Finding, ok, problem, warning
 

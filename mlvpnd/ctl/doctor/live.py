@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlvpnd.config import Config
-from mlvpnd.config.problems import printable
 from mlvpnd.ctl.model import LinkView, TunnelView
 from mlvpnd.ctl.output import milliseconds, rate
+from mlvpnd.printable import printable
 
 from .finding import Finding, ok, problem, warning
 from .network import Network

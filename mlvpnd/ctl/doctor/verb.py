@@ -12,12 +12,12 @@ from pathlib import Path
 from mlvpnd import instance
 from mlvpnd.config import Config, ConfigError, parse
 from mlvpnd.config.file import read
-from mlvpnd.config.problems import printable
 from mlvpnd.ctl import private_socket
 from mlvpnd.ctl.errors import DONE, FAILED, CtlError, Unreachable
 from mlvpnd.ctl.model import TunnelView, from_control
 from mlvpnd.ctl.output import Output
 from mlvpnd.ctl.verbs import Context
+from mlvpnd.printable import printable
 
 from .examine import Patient, examine, examine_host, kernel_tools
 from .finding import Finding, Severity, problem, warning
@@ -29,7 +29,7 @@ _WORD_WIDTH = max(len(severity.value) for severity in Severity)
 _INDENT = " " * (_WORD_WIDTH + 4)
 
 
-async def doctor(context: Context, arguments: argparse.Namespace) -> int:
+def doctor(context: Context, arguments: argparse.Namespace) -> int:
     """Looks at the host, and at the tunnel named (or the one of a file named by its path), or at all of /etc/mlvpn."""
     groups: dict[str, list[Finding]] = {"": examine_host()}
     paths, remark = _paths(context, arguments.tunnel)
@@ -40,7 +40,7 @@ async def doctor(context: Context, arguments: argparse.Namespace) -> int:
             tools = kernel_tools(network)
             for name, path in paths.items():
                 is_instance = path.parent == CONFIG_DIRECTORY
-                tunnel = await (_running(context, name) if is_instance else _running_by_hand(path))
+                tunnel = _running(context, name) if is_instance else _running_by_hand(path)
                 groups[name] = examine(Patient(name, path, tunnel, is_instance), tools)
     _show(groups, context.output)
     findings = [finding for group in groups.values() for finding in group]
@@ -69,20 +69,20 @@ def _paths(context: Context, what: str | None) -> tuple[dict[str, Path], Finding
     return {path.stem: path for path in found}, None
 
 
-async def _running(context: Context, name: str) -> TunnelView | None:
+def _running(context: Context, name: str) -> TunnelView | None:
     try:
-        return await context.source.full(name)
+        return context.source.full(name)
     except CtlError:
         return None
 
 
-async def _running_by_hand(path: Path) -> TunnelView | None:
+def _running_by_hand(path: Path) -> TunnelView | None:
     """What a daemon started by hand with that file says at its control socket."""
     config = _config(path)
     if config is None or not config.control_unix_path:
         return None
     try:
-        return from_control(await private_socket.ask_status(Path(config.control_unix_path)))
+        return from_control(private_socket.ask_status(config.control_unix_path))
     except (CtlError, Unreachable):
         return None
 

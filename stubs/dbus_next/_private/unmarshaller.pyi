@@ -1,6 +1,6 @@
 import io
 
-from dbus_next import Message
+from dbus_next.message import Message
 
 class Unmarshaller:
     def __init__(self, stream: io.BytesIO) -> None: ...

@@ -1,4 +1,4 @@
-"""Addresses, and buses that are none; tests/bus speaks to a real one."""
+"""Buses that are none; tests/bus speaks to a real one."""
 
 from __future__ import annotations
 
@@ -14,29 +14,6 @@ from mlvpnd.bus.connection import Connection
 from mlvpnd.bus.errors import BusUnavailable
 
 Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@pytest.mark.parametrize(
-    ("address", "paths"),
-    [
-        ("unix:path=/run/bus", ["/run/bus"]),
-        ("unix:path=/run/a%20b,guid=12", ["/run/a b"]),
-        ("unix:abstract=/x", ["\0/x"]),
-        ("tcp:host=x,port=1;unix:guid=1,path=/b;unix:path=/c", ["/b", "/c"]),
-        ("unix:dir=/tmp", []),
-        ("nonsense", []),
-        (";,;", []),
-    ],
-)
-def test_addresses(address: str, paths: list[str]) -> None:
-    assert list(connection._socket_paths(address)) == paths
-
-
-def test_the_system_bus_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DBUS_SYSTEM_BUS_ADDRESS", raising=False)
-    assert connection.system_bus_address() == "unix:path=/run/dbus/system_bus_socket"
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/x")
-    assert connection.system_bus_address() == "unix:path=/x"
 
 
 def problem(path: Path, server: Server) -> str:

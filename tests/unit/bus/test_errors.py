@@ -1,34 +1,14 @@
-"""What a caller is told of an operator's refusal."""
-
 from __future__ import annotations
-
-import pytest
 
 from mlvpnd.bus import errors
 from mlvpnd.bus.errors import BusError
-from mlvpnd.config import ConfigError, Problem
-from mlvpnd.control_plane import ConfigUnreadable, NoSuchLink
-from mlvpnd.errors import MlvpndError
-
-
-@pytest.mark.parametrize(
-    ("error", "name", "text"),
-    [
-        (
-            ConfigError((Problem("f", 1, "k", "no"), Problem("f", 2, "", "no"))),
-            errors.CONFIG_INVALID,
-            "f:1: k: no\nf:2: no",
-        ),
-        (ConfigUnreadable("f: gone"), errors.CONFIG_UNREADABLE, "f: gone"),
-        (NoSuchLink("no link x"), errors.NO_SUCH_LINK, "no link x"),
-        (MlvpndError("helper"), errors.HELPER_FAILED, "helper"),
-        (BusError("a.b", "c"), "a.b", "c"),
-    ],
-)
-def test_the_name_tells_what_was_wrong(error: MlvpndError, name: str, text: str) -> None:
-    told = errors.of_operator(error)
-    assert (told.name, told.text) == (name, text)
 
 
 def test_texts_are_bounded() -> None:
     assert len(BusError("a.b", "x" * 1_000_000).text) == errors.MAX_TEXT_SIZE
+
+
+def test_who_does_not_answer_is_named() -> None:
+    error = errors.no_reply("Reload", 2.5)
+    assert (error.name, error.text) == (errors.NO_REPLY, "Reload: no answer after 2.5 s")
+    assert "does not accept" in str(errors.refused())

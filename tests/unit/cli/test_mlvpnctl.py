@@ -109,7 +109,8 @@ def test_completion_and_manual_name_every_verb_and_option() -> None:
 def test_only_what_is_needed_is_imported() -> None:
     code = (
         "import sys; from mlvpnd.cli import mlvpnctl; mlvpnctl.main(['list']);"
-        "print([name for name in ('urwid', 'pyroute2', 'nacl', 'gi', 'mlvpnd.protocol', 'mlvpnd.ctl.doctor')"
+        "print([name for name in ('urwid', 'pyroute2', 'nacl', 'gi', 'asyncio', 'logging', 'dataclasses', 'mlvpnd.config',"
+        " 'mlvpnd.status', 'mlvpnd.protocol', 'mlvpnd.ctl.doctor')"
         " if name in sys.modules])"
     )
     done = subprocess.run(

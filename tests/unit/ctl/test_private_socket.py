@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,79 +14,105 @@ from mlvpnd.ctl.errors import ConfigRefused, CtlError, NotAllowed, Unreachable
 from mlvpnd.ctl.private_socket import SOCKET_NAME, ask_reload, ask_status, names, socket_path
 
 
-@contextlib.asynccontextmanager
-async def served_socket(directory: Path, answers: Mapping[str, str]) -> AsyncIterator[Path]:
+@contextlib.contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A unix socket there, and none afterwards."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen(8)
+        listener.settimeout(10)
+        try:
+            yield listener
+        finally:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def served_socket(directory: Path, answers: Mapping[str, str], name: str = SOCKET_NAME) -> Iterator[str]:
     """A private socket that answers each command so, and ends the connection after the client has."""
     directory.mkdir(exist_ok=True)
-    path = directory / SOCKET_NAME
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            writer.write(answers[line.decode().strip()].encode())
-        writer.close()
+    ended = threading.Event()
 
-    server = await asyncio.start_unix_server(serve, path)
-    async with server:
-        yield path
-    path.unlink(missing_ok=True)
+    def serve(listener: socket.socket) -> None:
+        listener.settimeout(0.02)
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                connection, _ = listener.accept()
+                with connection, connection.makefile("rw") as stream:
+                    for line in stream:
+                        stream.write(answers[line.strip()])
 
-
-def answered(tmp_path: Path, command: str, answer: str) -> object:
-    async def scenario() -> object:
-        async with served_socket(tmp_path, {command: answer}) as path:
-            return await (ask_status(path) if command == "status" else ask_reload(path))
-
-    return asyncio.run(scenario())
+    with listening(directory / name) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        try:
+            yield str(directory / name)
+        finally:
+            ended.set()
+            thread.join()
 
 
 def test_status(tmp_path: Path) -> None:
     padding = "x" * 200_000
-    assert answered(tmp_path, "status", f'{{"tunnel": "a",\n "p": "{padding}"}}\n') == {"tunnel": "a", "p": padding}
+    with served_socket(tmp_path, {"status": f'{{"tunnel": "a",\n "p": "{padding}"}}\n'}) as path:
+        assert ask_status(path) == {"tunnel": "a", "p": padding}
 
 
 def test_reload(tmp_path: Path) -> None:
-    assert answered(tmp_path, "reload", '{"ok": true}\n') is None
-    with pytest.raises(ConfigRefused) as caught:
-        answered(tmp_path, "reload", '{"error": "f:3: bad\\nf:9: worse"}\n')
+    with served_socket(tmp_path, {"reload": '{"ok": true}\n'}) as path:
+        ask_reload(path)
+    wrong = served_socket(tmp_path, {"reload": '{"error": "f:3: bad\\nf:9: worse"}\n'})
+    with wrong as path, pytest.raises(ConfigRefused) as caught:
+        ask_reload(path)
     assert str(caught.value) == "f:3: bad\nf:9: worse"
-    with pytest.raises(NotAllowed, match="not you"):
-        answered(tmp_path, "reload", '{"error": "not you", "denied": true}\n')
+    denied = served_socket(tmp_path, {"reload": '{"error": "not you", "denied": true}\n'})
+    with denied as path, pytest.raises(NotAllowed, match="not you"):
+        ask_reload(path)
 
 
 @pytest.mark.parametrize(("answer", "match"), [("", "no JSON"), ("[]", "no JSON object"), ('{"a":', "no JSON")])
 def test_answers_that_are_none(tmp_path: Path, answer: str, match: str) -> None:
-    with pytest.raises(CtlError, match=match):
-        answered(tmp_path, "status", answer)
+    with served_socket(tmp_path, {"status": answer}) as path, pytest.raises(CtlError, match=match):
+        ask_status(path)
 
 
 def test_nobody_there(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="No such file"):
-        asyncio.run(ask_status(tmp_path / SOCKET_NAME))
+        ask_status(str(tmp_path / SOCKET_NAME))
 
 
 def test_somebody_who_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(private_socket, "STATUS_LIMIT", 0.1)
+    path = tmp_path / SOCKET_NAME
+    with listening(path), pytest.raises(CtlError, match="no answer within"):
+        ask_status(str(path))
 
-    async def scenario() -> None:
-        path = tmp_path / SOCKET_NAME
-        done = asyncio.Event()
 
-        async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await done.wait()
-            writer.close()
+def test_somebody_who_goes_on_answering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is for all of the answer."""
+    monkeypatch.setattr(private_socket, "STATUS_LIMIT", 0.3)
 
-        async with await asyncio.start_unix_server(wait, path):
-            with pytest.raises(CtlError, match="no answer within"):
-                await ask_status(path)
-            done.set()
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            while True:
+                connection.send(b" ")
+                time.sleep(0.05)
 
-    asyncio.run(scenario())
+    path = tmp_path / SOCKET_NAME
+    with listening(path) as listener:
+        thread = threading.Thread(target=drip, args=[listener])
+        thread.start()
+        with pytest.raises(CtlError, match="no answer within"):
+            ask_status(str(path))
+        thread.join()
 
 
 def test_names(tmp_path: Path) -> None:
     for name in ("b", "a", "empty"):
         (tmp_path / name).mkdir()
     for name in ("a", "b"):
-        socket_path(name, tmp_path).touch()
-    assert names(tmp_path) == ["a", "b"]
-    assert names(tmp_path / "nothing") == []
+        Path(socket_path(name, str(tmp_path))).touch()
+    assert names(str(tmp_path)) == ["a", "b"]
+    assert names(str(tmp_path / "nothing")) == []

@@ -11,7 +11,7 @@ import pytest
 import urwid
 
 from mlvpnd.ctl import screen
-from mlvpnd.ctl.top import Top
+from mlvpnd.ctl.top import Reading, Top
 from tests.support.terminal import Terminal
 
 from .views import link_view, tunnel_view
@@ -24,7 +24,7 @@ def widget() -> screen._TopWidget:
     top = Top()
     for clock in (0.0, 1.0):
         views = [tunnel_view(link_view("日本"), name=name, TxBytes=clock) for name in ("a", "b")]
-        top.update(views, {}, clock, 0.0)
+        top.update(Reading(views, {}, clock, 0.0))
     return screen._TopWidget(top)
 
 
@@ -53,28 +53,32 @@ def test_keys(widget: screen._TopWidget) -> None:
 
 
 FAILING = """
-import asyncio
+import time
 from mlvpnd.ctl.screen import run
-from mlvpnd.ctl.top import Top
+from mlvpnd.ctl.top import Reading, Top
 
-async def poll(redraw):
-    redraw()
-    await asyncio.sleep(0.1)
+readings = [Reading([], {"": "nobody home"}, 0.0, 0.0)]
+
+def read():
+    if readings:
+        return readings.pop()
+    time.sleep(1)
     raise ValueError("broken")
 
 try:
-    run(Top(), poll, colour=True)
+    run(Top(), read, 0.1, colour=True)
 except ValueError as error:
     print("raised:", error)
 """
 
 
 def test_what_goes_wrong_while_it_runs_is_raised() -> None:
-    """The terminal is put back first, and nothing is left of the loop."""
+    """The terminal is put back first, and what was read before was shown."""
 
     async def scenario() -> None:
         environment = {**os.environ, "PYTHONWARNINGS": "error,ignore::ImportWarning"}
         with Terminal([sys.executable, "-c", FAILING], environment, PROJECT) as terminal:
+            await terminal.until("nobody home")
             await terminal.until("raised: broken")
             assert await terminal.wait() == 0
             assert b"Warning" not in terminal.output

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +21,7 @@ class FakeBus:
         self.gone: set[str] = set()
         """Listed, but no longer there when asked."""
 
-    async def instances(self) -> list[str]:
+    def instances(self) -> list[str]:
         if self.error is not None:
             raise self.error
         return [f"bus.{name}" for name in self.tunnels]
@@ -30,7 +29,7 @@ class FakeBus:
     def bus_name(self, tunnel: str) -> str:
         return f"bus.{tunnel}"
 
-    async def objects(self, bus_name: str) -> ManagedObjects:
+    def objects(self, bus_name: str) -> ManagedObjects:
         if self.error is not None:
             raise self.error
         name = bus_name.removeprefix("bus.")
@@ -38,8 +37,8 @@ class FakeBus:
             raise TunnelGone(name)
         return {"/t": {"org.mlvpn1.Tunnel": {"Name": name, "State": "up", "Links": []}}}
 
-    async def describe(self, tunnel: str) -> Mapping[str, object]:
-        await self.objects(f"bus.{tunnel}")
+    def describe(self, tunnel: str) -> Mapping[str, object]:
+        self.objects(f"bus.{tunnel}")
         return {"Name": tunnel, "Tier": "normal", "Links": [{"Name": "a", "Reason": "timeout"}]}
 
 
@@ -62,51 +61,48 @@ DOWN = Unreachable("the system bus cannot be reached")
 def test_all_by_the_bus(directories: tuple[Path, Path]) -> None:
     bus = FakeBus("b", "a", "c")
     bus.gone = {"c"}
-    found = asyncio.run(source(bus, directories).all())
+    found = source(bus, directories).all()
     assert [view.name for view in found] == ["a", "b"]
 
 
 def test_one_by_the_bus(directories: tuple[Path, Path]) -> None:
     tunnels = source(FakeBus("a"), directories)
-    assert asyncio.run(tunnels.one("a")).text("State") == "up"
-    assert asyncio.run(tunnels.full("a")).links[0].text("Reason") == "timeout"
+    assert tunnels.one("a").text("State") == "up"
+    assert tunnels.full("a").links[0].text("Reason") == "timeout"
 
 
 @pytest.mark.parametrize("bus", [FakeBus("a"), FakeBus(error=DOWN)], ids=["bus", "no bus"])
 def test_not_running_and_not_there(bus: FakeBus, directories: tuple[Path, Path]) -> None:
     tunnels = source(bus, directories)
     with pytest.raises(NotRunning, match="systemctl start mlvpn@stopped"):
-        asyncio.run(tunnels.one("stopped"))
+        tunnels.one("stopped")
     with pytest.raises(NotFound, match="no such tunnel"):
-        asyncio.run(tunnels.full("absent"))
+        tunnels.full("absent")
 
 
 @pytest.mark.parametrize("name", ["", "..", ".", "a/b", "a b", "ü", "a\n"])
 def test_what_is_no_name(name: str, directories: tuple[Path, Path]) -> None:
     with pytest.raises(NotFound, match="not a tunnel's name"):
-        asyncio.run(source(FakeBus(), directories).one(name))
+        source(FakeBus(), directories).one(name)
 
 
 def test_other_failures_are_told_as_they_are(directories: tuple[Path, Path]) -> None:
     with pytest.raises(NotAllowed, match="no"):
-        asyncio.run(source(FakeBus(error=NotAllowed("no")), directories).one("stopped"))
+        source(FakeBus(error=NotAllowed("no")), directories).one("stopped")
 
 
 def test_the_private_socket_where_the_bus_is_down(directories: tuple[Path, Path]) -> None:
-    async def scenario() -> None:
-        tunnels = source(FakeBus(error=DOWN), directories)
-        with pytest.raises(Unreachable, match="the system bus cannot be reached"):
-            await tunnels.all()
-        (directories[0] / "dead").mkdir()
-        (directories[0] / "dead" / "private.sock").touch()
-        with pytest.raises(Unreachable, match=r"dead/private\.sock: Connection refused"):
-            await tunnels.all()
-        answer = '{"tunnel": "mlvpn0", "tier": "normal", "tunnels": [{"name": "a", "status": "connected"}]}\n'
-        async with served_socket(directories[0] / "mlvpn0", {"status": answer}):
-            assert [view.name for view in await tunnels.all()] == ["mlvpn0"]
-            view = await tunnels.one("mlvpn0")
-            assert (view.text("State"), view.links[0].state) == ("up", "up")
-            # Also where there is a bus, but the tunnel could not get its name.
-            assert (await source(FakeBus("other"), directories).full("mlvpn0")).name == "mlvpn0"
-
-    asyncio.run(scenario())
+    tunnels = source(FakeBus(error=DOWN), directories)
+    with pytest.raises(Unreachable, match="the system bus cannot be reached"):
+        tunnels.all()
+    (directories[0] / "dead").mkdir()
+    (directories[0] / "dead" / "private.sock").touch()
+    with pytest.raises(Unreachable, match=r"dead/private\.sock: Connection refused"):
+        tunnels.all()
+    answer = '{"tunnel": "mlvpn0", "tier": "normal", "tunnels": [{"name": "a", "status": "connected"}]}\n'
+    with served_socket(directories[0] / "mlvpn0", {"status": answer}):
+        assert [view.name for view in tunnels.all()] == ["mlvpn0"]
+        view = tunnels.one("mlvpn0")
+        assert (view.text("State"), view.links[0].state) == ("up", "up")
+        # Also where there is a bus, but the tunnel could not get its name.
+        assert source(FakeBus("other"), directories).full("mlvpn0").name == "mlvpn0"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from mlvpnd.ctl.output import width
-from mlvpnd.ctl.top import HELP, WAITING, Line, Top
+from mlvpnd.ctl.top import HELP, WAITING, Line, Reading, Top
 
 from .views import link_view, tunnel_view
 
@@ -23,7 +23,7 @@ def read(top: Top, second: int, *names: str, links: int = 2) -> None:
         )
         for name in names
     ]
-    top.update(views, {}, float(second), 1060.0 + second)
+    top.update(Reading(views, {}, float(second), 1060.0 + second))
 
 
 def test_the_screen() -> None:
@@ -89,17 +89,17 @@ def test_a_tunnel_that_stops_and_comes_back() -> None:
         read(top, second, "mlvpn0")
     read(top, 3)
     assert texts(top.screen(80, 5))[1] == "not running"
-    top.update([], {"": "the system bus cannot be reached"}, 4.0, 0.0)
+    top.update(Reading([], {"": "the system bus cannot be reached"}, 4.0, 0.0))
     assert texts(top.screen(80, 5))[1] == "the system bus cannot be reached"
     # It counts from 0 again; that is no rate.
     read(top, 0, "mlvpn0")
-    top.update([tunnel_view(link_view("link1", TxBytes=125_000, RxBytes=0))], {}, 6.0, 0.0)
+    top.update(Reading([tunnel_view(link_view("link1", TxBytes=125_000, RxBytes=0))], {}, 6.0, 0.0))
     assert "link1        up        50 %   23 ms   0 %" in texts(top.screen(80, 24))[4]
 
 
 def test_named_tunnels() -> None:
     top = Top(["here", "gone"])
-    top.update([tunnel_view(link_view("a"), name="here")], {"gone": "not running; start it"}, 0.0, 0.0)
+    top.update(Reading([tunnel_view(link_view("a"), name="here")], {"gone": "not running; start it"}, 0.0, 0.0))
     top.turn(1)
     assert texts(top.screen(80, 5))[1] == "not running; start it"
     report = texts(top.report(80))
@@ -120,6 +120,6 @@ def test_rates_for_programs() -> None:
 
 def test_names_that_are_odd() -> None:
     top = Top()
-    top.update([tunnel_view(link_view("\x1b[2J日本日本日本日本"), name="t")], {}, 0.0, 0.0)
+    top.update(Reading([tunnel_view(link_view("\x1b[2J日本日本日本日本"), name="t")], {}, 0.0, 0.0))
     (line,) = [line for line in texts(top.screen(80, 24)) if "日" in line]
     assert line.startswith("\\x1b[2J日本… up")

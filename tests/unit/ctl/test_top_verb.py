@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import io
 import json
 from pathlib import Path
@@ -24,7 +23,7 @@ def run(tmp_path: Path, bus: FakeBus, *tunnels: str, samples: int = 1, **options
     source = Source(bus, runtime=tmp_path, config=tmp_path)
     context = Context(cast(Any, bus), source, Output(OutputOptions(**options), stream))
     arguments = argparse.Namespace(tunnels=[*tunnels], delay=0.0, samples=samples)
-    assert asyncio.run(top(context, arguments)) == 0
+    assert top(context, arguments) == 0
     return stream.getvalue()
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import io
 import json
 from pathlib import Path
@@ -17,6 +16,7 @@ from mlvpnd.ctl.errors import NotFound
 from mlvpnd.ctl.output import Output, OutputOptions
 from mlvpnd.ctl.source import Source
 from mlvpnd.ctl.verbs import Context
+from tests.unit.ctl.test_private_socket import served_socket
 from tests.unit.ctl.test_source import FakeBus
 
 from .facts import CLIENT
@@ -43,7 +43,7 @@ class Clinic:
         bus = FakeBus("running")
         source = Source(bus, runtime=self.directory / "run", config=self.directory)
         context = Context(cast(Any, bus), source, Output(OutputOptions(**options), self.stream))
-        return asyncio.run(verb.doctor(context, argparse.Namespace(tunnel=tunnel)))
+        return verb.doctor(context, argparse.Namespace(tunnel=tunnel))
 
 
 @pytest.fixture
@@ -119,16 +119,8 @@ def test_a_daemon_by_hand_is_asked_at_its_control_socket(clinic: Clinic, tmp_pat
     path.write_text(CLIENT.replace("[adsl1]", f"control_unix_path = {tmp_path}/control\n[adsl1]"))
     clinic.run(str(path))
 
-    async def scenario() -> None:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            assert await reader.readline() == b"status\n"
-            writer.write(b'{"tunnel": "by hand"}\n')
-            writer.close()
-
-        async with await asyncio.start_unix_server(serve, tmp_path / "control"):
-            await asyncio.to_thread(clinic.run, str(path))
-
-    asyncio.run(scenario())
+    with served_socket(tmp_path, {"status": '{"tunnel": "by hand"}\n'}, "control"):
+        clinic.run(str(path))
     first, second = clinic.patients
     assert first.tunnel is None
     assert second.tunnel is not None

@@ -1,0 +1,151 @@
+"""A connection to a message bus for a program that asks and waits: one call at a time, and signals.
+
+It blocks, and needs no asyncio, whose import alone takes longer than everything else that such a program does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import struct
+import time
+from collections import deque
+from typing import Any
+
+from . import address as addresses
+from . import errors, lib
+from .errors import BusError, BusUnavailable
+from .message import Kind, Message, Splitter, StreamError, call_of_bus
+from .names import BUS_NAME
+
+CONNECT_LIMIT = 10.0
+"""Seconds for connecting, authentication and the first call."""
+CALL_LIMIT = 25.0
+"""Seconds for an answer, unless the caller says another number."""
+MAX_BODY_SIZE = 1 << 25
+"""Bytes of a body; the system bus allows no more."""
+MAX_WAITING_SIGNALS = 4096
+"""Signals that are kept until somebody takes them; of more, the oldest are lost."""
+
+_READ_SIZE = 65536
+_TIME = struct.Struct("ll")  # struct timeval
+_MAX_LINE = 1024
+
+
+def connected(path: str, limit: float) -> socket.socket:
+    """A connection to a unix stream socket; raises TimeoutError after so many seconds, OSError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # By the kernel's limit and not Python's: without blocking a full queue would be an error at once.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIME.pack(int(limit), int(limit % 1 * 1_000_000)))
+        sock.connect(path)
+    except BlockingIOError:
+        sock.close()
+        raise TimeoutError from None
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class Caller:
+    """An open connection; `open` makes one. For one thread at a time."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._splitter = Splitter(MAX_BODY_SIZE)
+        self._serials = itertools.count(1)
+        self._signals: deque[Message] = deque(maxlen=MAX_WAITING_SIGNALS)
+
+    @classmethod
+    def open(cls, address: str | None = None) -> Caller:
+        """Connects to the bus at `address`, or the system bus; raises BusUnavailable."""
+        problem = "no usable address"
+        for path in addresses.socket_paths(address or addresses.system_bus_address()):
+            try:
+                caller = cls(connected(path, CONNECT_LIMIT))
+                try:
+                    caller._begin()
+                except BaseException:
+                    caller.close()
+                    raise
+            except TimeoutError:
+                problem = "no answer in time"
+            except OSError as error:
+                problem = error.strerror or str(error)
+            except (BusError, BusUnavailable) as error:
+                problem = str(error)
+            else:
+                return caller
+        raise BusUnavailable(problem)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._socket.close()
+
+    def call(self, message: Message, *, answerer: str = "", limit: float = CALL_LIMIT) -> list[Any]:
+        """Calls a method and returns the values of its answer.
+
+        An answer counts when it comes from `answerer`, the unique name of who was called; empty: from anybody,
+        which the bus does not allow others. Raises BusError, also after `limit` seconds, and BusUnavailable.
+        """
+        until = time.monotonic() + limit
+        serial = next(self._serials)
+        data = lib.encode(message._replace(serial=serial))
+        try:
+            self._socket.settimeout(limit)
+            self._socket.sendall(data)
+            while True:
+                for found in self._receive(until):
+                    if found.kind in (Kind.RETURN, Kind.ERROR) and found.reply_serial == serial:
+                        # The bus answers for who is gone or may not be called.
+                        by_bus = found.sender == BUS_NAME and found.kind == Kind.ERROR
+                        if not answerer or found.sender == answerer or by_bus:
+                            return lib.answered(message, found)
+        except TimeoutError:
+            raise errors.no_reply(message.member, limit) from None
+        except OSError as error:
+            raise BusUnavailable(error.strerror or str(error)) from None
+
+    def call_bus(self, member: str, signature: str = "", *body: object) -> list[Any]:
+        """Calls a method of the bus itself; raises as `call`."""
+        return self.call(call_of_bus(member, signature, body), answerer=BUS_NAME)
+
+    def signal(self) -> Message:
+        """The next signal, whenever it comes; raises BusUnavailable at the end of the connection."""
+        while not self._signals:
+            try:
+                self._receive(None)
+            except OSError as error:
+                raise BusUnavailable(error.strerror or str(error)) from None
+        return self._signals.popleft()
+
+    def _begin(self) -> None:
+        self._socket.settimeout(CONNECT_LIMIT)
+        self._socket.sendall(addresses.introduction())
+        line = b""
+        while b"\n" not in line and len(line) < _MAX_LINE and (piece := self._socket.recv(_MAX_LINE)):
+            line += piece
+        if not line.startswith(addresses.ACCEPTED):
+            raise errors.refused()
+        self._socket.sendall(addresses.BEGIN)
+        self.call(call_of_bus("Hello"), answerer=BUS_NAME, limit=CONNECT_LIMIT)
+
+    def _receive(self, until: float | None) -> list[Message]:
+        """Waits for something to come, up to that time, and keeps signals; returns the other messages.
+
+        Raises TimeoutError, OSError, BusUnavailable.
+        """
+        left = None if until is None else until - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        data = self._socket.recv(_READ_SIZE)
+        if not data:
+            raise BusUnavailable("the bus closed the connection")
+        try:
+            found = self._splitter.feed(data)
+        except StreamError as error:
+            raise BusUnavailable(str(error)) from None
+        self._signals.extend(one for one in found if one.kind == Kind.SIGNAL)
+        return [one for one in found if one.kind != Kind.SIGNAL]

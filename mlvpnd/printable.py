@@ -1,0 +1,12 @@
+"""Text that came from elsewhere, fit for a terminal or a log."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """`text` with all that could disturb a terminal or a log escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("ascii", "backslashreplace").decode() for c in text).translate(
+        {c: f"\\x{c:02x}" for c in (*range(32), 127)}
+    )

@@ -1,0 +1,1 @@
+from dbus_next.message import Message as Message

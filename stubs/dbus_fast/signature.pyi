@@ -1,0 +1,1 @@
+from dbus_next.signature import Variant as Variant
