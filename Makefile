@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 # Run-time packages first, then what the tests and the demo use.
 APT_PACKAGES := python3 python3-venv python3-nacl python3-pyroute2 python3-setproctitle python3-systemd python3-dbus-next python3-urwid libpcap0.8 \
-	iproute2 iputils-ping iperf3 ethtool procps sysvinit-utils gcc libc6-dev \
+	iproute2 iputils-ping fping iperf3 ethtool procps sysvinit-utils gcc libc6-dev \
 	dbus systemd nftables libxml2-utils scdoc \
 	systemd-container mmdebstrap
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 NO_NETNS = "MLVPND_NO_NETNS"
-PROGRAMS = ("ip", "ethtool", "sysctl", "ping", "gcc")
+PROGRAMS = ("ip", "ethtool", "sysctl", "ping", "fping", "gcc")
 
 
 def _missing() -> list[str]:

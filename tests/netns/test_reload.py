@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.daemons import Daemon, process_status
 from tests.support.lab import Lab, Line, wait_until
+from tests.support.noise import Stopwatch
 from tests.support.traffic import UdpStream, ping, wait_for_answer
 from tests.support.tunnels import (
     CLIENT_INNER_IPV4,
@@ -106,9 +107,9 @@ def test_a_changed_link_restarts_alone() -> None:
         tunnel.client.wait_for_log("link2 disconnect received", since=position, timeout=1)
         reload(tunnel, "client", links={"link2": {"remoteport": 5099}})
         assert "link2 restart for configuration reload" in tunnel.client.log()
-        reloaded = time.monotonic()
+        reloaded = Stopwatch()
         tunnel.wait_up()
-        assert time.monotonic() - reloaded < 2
+        assert reloaded.own < 2
         assert tunnel.server.links()["link2"]["bindport"] == "5099"
         assert tunnel.client.links()["link1"]["disconnects"] == tunnel.server.links()["link1"]["disconnects"] == 0
         assert ping(lab.client, SERVER_INNER_IPV4, count=10).received == 10

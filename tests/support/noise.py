@@ -7,6 +7,7 @@ limit without that time is a claim about the neighbours.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
@@ -28,3 +29,20 @@ class Noise:
     def seconds(self) -> float:
         """Seconds stolen since then, of all cores together: no single chain of work can have lost more."""
         return stolen() - self._begin
+
+
+class Stopwatch:
+    """Runs from its making on."""
+
+    def __init__(self) -> None:
+        self._begin, self._noise = time.monotonic(), Noise()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds by the clock."""
+        return time.monotonic() - self._begin
+
+    @property
+    def own(self) -> float:
+        """Those without what was stolen of them: what the program has to answer for."""
+        return self.elapsed - self._noise.seconds
