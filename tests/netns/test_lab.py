@@ -194,7 +194,9 @@ def test_nothing_is_left_after_an_exception() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_after_a_signal(number: int) -> None:
     program = (
-        "import time\n"
+        "import signal, time\n"
+        # A test run in the background of a shell inherits that it is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tests.support.lab import Lab, Line\n"
         "with Lab([Line(rate=1)]) as lab:\n"
         "    sleeper = lab.server.start('sleep', '1000')\n"
