@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 
 SHARED_NAME = "org.mlvpn1"
 """One tunnel owns it, all others wait in its queue: the bus policy names it and so reaches them all."""
@@ -30,8 +29,8 @@ POLKIT_PATH = "/org/freedesktop/PolicyKit1/Authority"
 POLKIT_INTERFACE = "org.freedesktop.PolicyKit1.Authority"
 
 _PLAIN_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
-_LETTERS = string.ascii_letters.encode()
-_DIGITS = string.digits.encode()
+_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_DIGITS = b"0123456789"
 
 
 def escape(text: str) -> str:

@@ -6,7 +6,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mlvpnd import __version__
@@ -109,7 +109,7 @@ def _context(arguments: argparse.Namespace) -> Context:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments, with every option's default. Exits for --help, --version (0) and wrong usage (2)."""
-    found = _parser().parse_args(argv, argparse.Namespace(**_DEFAULTS))
+    found = _parser(_named_verb(argv)).parse_args(argv, argparse.Namespace(**_DEFAULTS))
     if found.verb is None:
         found.verb = "list"
     if found.verb == "top" and found.samples is None and found.json != "off":
@@ -120,7 +120,20 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 _DEFAULTS = {"json": "off", "quiet": False, "legend": True, "pager": True, "ask_password": True}
 
 
-def _parser() -> argparse.ArgumentParser:
+def _named_verb(argv: Sequence[str]) -> str:
+    """The verb, as far as it can be told without a parser; empty: it cannot."""
+    before = ""
+    for word in argv:
+        if word in ("-h", "--help", "--"):
+            return ""
+        if not word.startswith("-") and before != "--json":
+            return word if word in _VERBS else ""
+        before = word
+    return ""
+
+
+def _parser(only: str = "") -> argparse.ArgumentParser:
+    """For all verbs, or `only` for one: making the others would take as long as asking a tunnel."""
     # Options may stand before and after the verb; without SUPPRESS the second parser would undo the first.
     options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     add = options.add_argument
@@ -137,45 +150,93 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"mlvpnctl {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-
-    def verb(word: str, words: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(word, help=words, description=words, parents=[options], allow_abbrev=False)
-
-    verb("list", "One line for each running tunnel.")
-    verb("status", "All about tunnels and their links.").add_argument("tunnels", metavar="TUNNEL", nargs="*")
-    verb("links", "One line for each link.").add_argument("tunnel", metavar="TUNNEL", nargs="?")
-    show = verb("show", "Properties of a tunnel or a link, as KEY=value.")
-    show.add_argument("what", metavar="TUNNEL[/LINK]")
-    show.add_argument("-p", "--property", metavar="NAME", action="append", help="only these, separated by commas")
-    show.add_argument("--value", action="store_true", help="values without names")
-    verb("monitor", "One line for each event, until interrupted.").add_argument("tunnels", metavar="TUNNEL", nargs="*")
-    verb("reload", "Read configuration files again.").add_argument("tunnels", metavar="TUNNEL", nargs="+")
-    link = verb("link", "Take a link out of use and back, or connect it anew.")
-    link.add_argument("tunnel", metavar="TUNNEL")
-    link.add_argument("link", metavar="LINK")
-    link.add_argument("action", metavar="enable|disable|reconnect", choices=("enable", "disable", "reconnect"))
-    bandwidth = verb("bandwidth", "Set a link's upload bandwidth, until the next reload.")
-    for name in ("tunnel", "link"):
-        bandwidth.add_argument(name, metavar=name.upper())
-    bandwidth.add_argument("bytes", metavar="BYTES", help="per second: 2500000, or 20Mbit for the same")
-    level = verb("log-level", "Print or set from which level a tunnel logs.")
-    level.add_argument("tunnel", metavar="TUNNEL")
-    level.add_argument("level", metavar="LEVEL", nargs="?", choices=_LOG_LEVELS, help=", ".join(_LOG_LEVELS))
-    log = verb("log", "The tunnel's lines in the journal.")
-    log.add_argument("tunnel", metavar="TUNNEL")
-    log.add_argument("link", metavar="LINK", nargs="?", help="only what concerns this link")
-    log.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
-    log.add_argument("-n", "--lines", metavar="N", type=_count, help="only the last N")
-    verb("check-config", "Check configuration files.").add_argument("files", metavar="FILE", nargs="+")
-    top = verb("top", "A live screen of links.")
-    top.add_argument("tunnels", metavar="TUNNEL", nargs="*")
-    top.add_argument("-d", "--delay", metavar="SECONDS", type=_delay, default=1.0, help="between readings (1)")
-    top.add_argument("-n", "--samples", metavar="N", type=_count, help="print N readings instead of a screen")
-    top.add_argument("--once", dest="samples", action="store_const", const=1, help="the same as -n 1")
-    doctor = verb("doctor", "Look for what is wrong with this host and its tunnels.")
-    doctor.add_argument("tunnel", metavar="TUNNEL", nargs="?", help="only this one, or the path of a file")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", prog="mlvpnctl")
+    for word, (words, add_arguments) in _VERBS.items():
+        if only in ("", word):
+            add_arguments(verbs.add_parser(word, help=words, description=words, parents=[options], allow_abbrev=False))
     return parser
+
+
+def _add_nothing(verb: argparse.ArgumentParser) -> None:
+    """It takes no arguments."""
+
+
+def _add_tunnel(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("tunnel", metavar="TUNNEL")
+
+
+def _add_any_tunnel(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("tunnel", metavar="TUNNEL", nargs="?")
+
+
+def _add_any_tunnels(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("tunnels", metavar="TUNNEL", nargs="*")
+
+
+def _add_tunnels(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("tunnels", metavar="TUNNEL", nargs="+")
+
+
+def _add_show(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("what", metavar="TUNNEL[/LINK]")
+    verb.add_argument("-p", "--property", metavar="NAME", action="append", help="only these, separated by commas")
+    verb.add_argument("--value", action="store_true", help="values without names")
+
+
+def _add_link(verb: argparse.ArgumentParser) -> None:
+    _add_tunnel(verb)
+    verb.add_argument("link", metavar="LINK")
+    verb.add_argument("action", metavar="enable|disable|reconnect", choices=("enable", "disable", "reconnect"))
+
+
+def _add_bandwidth(verb: argparse.ArgumentParser) -> None:
+    _add_tunnel(verb)
+    verb.add_argument("link", metavar="LINK")
+    verb.add_argument("bytes", metavar="BYTES", help="per second: 2500000, or 20Mbit for the same")
+
+
+def _add_log_level(verb: argparse.ArgumentParser) -> None:
+    _add_tunnel(verb)
+    verb.add_argument("level", metavar="LEVEL", nargs="?", choices=_LOG_LEVELS, help=", ".join(_LOG_LEVELS))
+
+
+def _add_log(verb: argparse.ArgumentParser) -> None:
+    _add_tunnel(verb)
+    verb.add_argument("link", metavar="LINK", nargs="?", help="only what concerns this link")
+    verb.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
+    verb.add_argument("-n", "--lines", metavar="N", type=_count, help="only the last N")
+
+
+def _add_files(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("files", metavar="FILE", nargs="+")
+
+
+def _add_top(verb: argparse.ArgumentParser) -> None:
+    _add_any_tunnels(verb)
+    verb.add_argument("-d", "--delay", metavar="SECONDS", type=_delay, default=1.0, help="between readings (1)")
+    verb.add_argument("-n", "--samples", metavar="N", type=_count, help="print N readings instead of a screen")
+    verb.add_argument("--once", dest="samples", action="store_const", const=1, help="the same as -n 1")
+
+
+def _add_doctor(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("tunnel", metavar="TUNNEL", nargs="?", help="only this one, or the path of a file")
+
+
+_VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "list": ("One line for each running tunnel.", _add_nothing),
+    "status": ("All about tunnels and their links.", _add_any_tunnels),
+    "links": ("One line for each link.", _add_any_tunnel),
+    "show": ("Properties of a tunnel or a link, as KEY=value.", _add_show),
+    "monitor": ("One line for each event, until interrupted.", _add_any_tunnels),
+    "reload": ("Read configuration files again.", _add_tunnels),
+    "link": ("Take a link out of use and back, or connect it anew.", _add_link),
+    "bandwidth": ("Set a link's upload bandwidth, until the next reload.", _add_bandwidth),
+    "log-level": ("Print or set from which level a tunnel logs.", _add_log_level),
+    "log": ("The tunnel's lines in the journal.", _add_log),
+    "check-config": ("Check configuration files.", _add_files),
+    "top": ("A live screen of links.", _add_top),
+    "doctor": ("Look for what is wrong with this host and its tunnels.", _add_doctor),
+}
 
 
 def _count(text: str) -> int:

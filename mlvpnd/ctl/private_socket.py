@@ -8,7 +8,6 @@ is done by one line: `{"ok": true}`, or `{"error": "file:line: …\\n…"}` and 
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -54,6 +53,8 @@ def ask_reload(path: str) -> None:
 
 
 def _ask(path: str, command: str, limit: float) -> dict[str, object]:
+    import json  # most runs do without
+
     try:
         answer = json.loads(_exchange(path, command, limit))
     except PermissionError:

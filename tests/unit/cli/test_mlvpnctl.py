@@ -54,10 +54,31 @@ def test_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> Non
     assert "usage: mlvpnctl" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("argv", "verb"),
+    [
+        (["links", "status"], "links"),
+        (["--json", "short", "-q", "top"], "top"),
+        (["--json=short", "--no-pager", "link", "a"], "link"),
+        (["explode", "status"], ""),
+        (["--json", "list"], ""),
+        (["-h", "list"], ""),
+        (["list", "--help"], "list"),
+        (["--", "list"], ""),
+        ([], ""),
+    ],
+)
+def test_the_verb_is_known_before_its_arguments(argv: list[str], verb: str) -> None:
+    """So that only its own are made."""
+    assert mlvpnctl._named_verb(argv) == verb
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert mlvpnctl.main(["--version"]) == 0
     assert mlvpnctl.main(["--help"]) == 0
-    assert capsys.readouterr().out.startswith("mlvpnctl ")
+    out = capsys.readouterr().out
+    assert out.startswith("mlvpnctl ")
+    assert all(f"    {verb} " in out for verb in mlvpnctl._VERBS)
 
 
 def test_top_in_print() -> None:
@@ -109,8 +130,8 @@ def test_completion_and_manual_name_every_verb_and_option() -> None:
 def test_only_what_is_needed_is_imported() -> None:
     code = (
         "import sys; from mlvpnd.cli import mlvpnctl; mlvpnctl.main(['list']);"
-        "print([name for name in ('urwid', 'pyroute2', 'nacl', 'gi', 'asyncio', 'logging', 'dataclasses', 'mlvpnd.config',"
-        " 'mlvpnd.status', 'mlvpnd.protocol', 'mlvpnd.ctl.doctor')"
+        "print([name for name in ('urwid', 'pyroute2', 'nacl', 'gi', 'asyncio', 'logging', 'dataclasses', 'json',"
+        " 'mlvpnd.config', 'mlvpnd.status', 'mlvpnd.protocol', 'mlvpnd.ctl.doctor')"
         " if name in sys.modules])"
     )
     done = subprocess.run(
