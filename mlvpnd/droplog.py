@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .journal import fields
 from .log import logger
 from .protocol.drops import DropReason
 
@@ -46,7 +47,8 @@ class DropLog:
         parts = [f"{_WORDS[reason]} ({count})" for reason, count in fresh.items() if count and reason in _WORDS]
         if parts:
             self._next_at[link] = now + INTERVAL
-            _protocol.warning("%s %s", link, ", ".join(parts))
+            extra = fields("auth-failed", link) if fresh.get(DropReason.NOT_AUTHENTIC) else None
+            _protocol.warning("%s %s", link, ", ".join(parts), extra=extra)
 
     def forget(self, link: str) -> None:
         """A link's counters begin anew."""

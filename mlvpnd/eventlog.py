@@ -71,6 +71,13 @@ class EventLog:
             text = f"%s latency {_word(bad=now_slow)}: %fms/%dms"
             _rtt.info(text, name, path.rtt.srtt_ms, limits.latency_tolerance, extra=extra)
 
+    def tunnel(self, before: str, after: str) -> None:
+        """Packets can pass from now on, or no more; the words are those of `status.TunnelStatus.state`."""
+        if before == "down" and after in ("up", "fallback"):
+            _log.info("tunnel is up", extra=fields("tunnel-up", old_state=before, state=after))
+        elif before in ("up", "fallback") and after == "down":
+            _log.info("tunnel is down", extra=fields("tunnel-down", old_state=before, state=after))
+
     def tier(self, event: TierChanged) -> None:
         """Traffic moved to links of another kind."""
         if event.after is Tier.FALLBACK:

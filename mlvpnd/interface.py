@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from .errors import MlvpndError
 from .helper.client import HelperClient
+from .journal import fields
 from .keeper import Keeper
 from .log import logger
 from .net.tun import TunDevice
@@ -90,7 +91,7 @@ class Interface:
 
     def lost(self, error: OSError) -> None:
         """Somebody deleted the interface: it is made again."""
-        _log.critical("tuntap device closed: %s", error.strerror)
+        _log.critical("tuntap device closed: %s", error.strerror, extra=fields("interface-lost"))
         self._loop.remove_reader(self.device.fileno())
         self._spawn(asyncio.create_task(self._regain(), name="interface"))
 
@@ -108,7 +109,7 @@ class Interface:
         if self._keeper is not None:
             self._keeper.forget_inherited(TUN)
             self._keeper.store(TUN, opened.fd)
-        _log.warning("created interface `%s' again", self.name)
+        _log.info("created interface `%s' again", self.name)
         self._loop.add_reader(self.device.fileno(), self._read)
         await self.configure()
         self._on_regained()

@@ -41,6 +41,7 @@ EVENTS: Mapping[str, Event] = {
     "auth-failed": Event(_WARNING, "6c5a6f692c354676a754dd9fce00fa38"),
     "script-failed": Event(_ERR, "5eb4a1ff3a84445788f590201f2b932f"),
     "state-restored": Event(_INFO, "38086b7b356f45a297e7d9aacac17712"),
+    "interface-lost": Event(_WARNING, "244ed7cca53e4fa2a71684df383b6081"),
     "helper-refused": Event(_ERR, "52331aabb4174fc288e9e620c6bfa1ba"),
 }
 """The words of MLVPN_EVENT; the catalog explains each."""
@@ -54,13 +55,13 @@ def fields(event: str, link: str = "", **more: object) -> dict[str, object]:
     return {"journal": {key: value for key, value in found.items() if value not in ("", None)}}
 
 
-def entry(message: str, priority: int, named: Mapping[str, object]) -> bytes:
+def entry(message: str, priority: int, named: Mapping[str, object], identifier: str = IDENTIFIER) -> bytes:
     """One entry in the native protocol; a field's name is `MLVPN_` and its key."""
     event = EVENTS.get(str(named.get("EVENT", "")))
     lines = {
         "MESSAGE": message,
         "PRIORITY": str(event.priority if event else priority),
-        "SYSLOG_IDENTIFIER": IDENTIFIER,
+        "SYSLOG_IDENTIFIER": identifier,
     }
     if event:
         lines["MESSAGE_ID"] = event.message_id
@@ -78,9 +79,10 @@ def _field(key: str, value: str) -> bytes:
 class JournalHandler(logging.Handler):
     """Sends to journald; drops what it does not take at once, and says later how much that was."""
 
-    def __init__(self, path: str = JOURNAL_SOCKET) -> None:
+    def __init__(self, path: str = JOURNAL_SOCKET, identifier: str = IDENTIFIER) -> None:
         super().__init__()
         self._path = path
+        self._identifier = identifier
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         self._lost = 0
 
@@ -91,11 +93,11 @@ class JournalHandler(logging.Handler):
         named = dict(getattr(record, "journal", {}))
         if self._lost:
             lost = f"{self._lost} lines were lost because the journal did not take them"
-            if not self._sent(entry(lost, 4, {})):
+            if not self._sent(entry(lost, 4, {}, self._identifier)):
                 self._lost += 1
                 return
             self._lost = 0
-        if not self._sent(entry(text, _PRIORITY.get(record.levelno, 6), named)):
+        if not self._sent(entry(text, _PRIORITY.get(record.levelno, 6), named, self._identifier)):
             self._lost += 1
 
     def _sent(self, data: bytes) -> bool:

@@ -43,8 +43,9 @@ class Reports:
         """The link is no more."""
         self._links.pop(name, None)
 
-    def tunnel(self, state: str, reason: str = "") -> None:
-        """The tunnel's state now, in the words of `status.TunnelStatus.state`."""
+    def tunnel(self, state: str, reason: str = "") -> str:
+        """The tunnel's state now, in the words of `status.TunnelStatus.state`; returns that before."""
         before, self._tunnel = self._tunnel, state
         if state != before:
             self.tell(TunnelChanged(before, state, reason))
+        return before

@@ -11,6 +11,7 @@ from collections import deque
 
 from .errors import MlvpndError
 from .helper.client import HelperClient
+from .journal import fields
 from .log import logger
 from .tasks import watched
 
@@ -62,6 +63,8 @@ class ScriptQueue:
             except MlvpndError as error:
                 if str(error) != self._refused:  # a missing script is said once, not at every event
                     self._refused = str(error)
-                    _privsep.warning("error from priv server: %s", error)
+                    _privsep.warning(
+                        "error from priv server: %s", error, extra=fields("script-failed", link or "", reason=error)
+                    )
             else:
                 self._refused = ""

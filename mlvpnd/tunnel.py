@@ -114,6 +114,7 @@ class Tunnel:
                 self.states[path.number] = (time.time(), "")
                 self._learn_family(path.number)
                 self._reports.link(path.parameters.name, LINK_STATES[path.status])
+        self._reports.tunnel(self.state)  # as it was: no event
         self._continuity.adopt(self.drivers, self.config, self.session)
         self._set_filters()
         self.interface.start(self._on_packets, self._on_regained)
@@ -446,7 +447,8 @@ class Tunnel:
         return "fallback" if self.session.tier is Tier.FALLBACK else "up"
 
     def _report_tunnel(self) -> None:
-        self._reports.tunnel(self.state)
+        state = self.state
+        self._event_log.tunnel(self._reports.tunnel(state), state)
 
     def _learn_family(self, number: int) -> None:
         """An unset MTU depends on the family outside, which the peer's address tells."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from mlvpnd.config.model import Config
 from mlvpnd.errors import MlvpndError
+from mlvpnd.journal import fields
 from mlvpnd.log import logger
 
 from .files import check_script
@@ -119,11 +120,15 @@ class ScriptRunner:
             except (OSError, ValueError) as error:
                 raise ScriptError(f"{script.path}: could not launch network script: {error}") from None
             self._follow_output(script.path, output)
-            status = await self._finish(script.path, process)
-        if status < 0:
-            _log.warning("network script %s killed by signal %d", script.path, -status)
-        elif status > 0:
-            _log.warning("network script %s exit status %d", script.path, status)
+            status, timed_out = await self._finish(process)
+        if timed_out:
+            problem = f": not done after {self._time_limit:g} s, killed"
+        elif status < 0:
+            problem = f" killed by signal {-status}"
+        else:
+            problem = f" exit status {status}"
+        if status or timed_out:
+            _log.warning("network script %s%s", script.path, problem, extra=fields("script-failed", rc=status))
         return status
 
     async def close(self) -> None:
@@ -156,15 +161,14 @@ class ScriptRunner:
             os.close(script_end)
         return process, output
 
-    async def _finish(self, path: str, process: asyncio.subprocess.Process) -> int:
+    async def _finish(self, process: asyncio.subprocess.Process) -> tuple[int, bool]:
+        """The exit status, and whether it had to be killed."""
         for number, limit in ((signal.SIGTERM, self._time_limit), (signal.SIGKILL, self._kill_delay)):
             try:
-                return await asyncio.wait_for(process.wait(), limit)
+                return await asyncio.wait_for(process.wait(), limit), number == signal.SIGKILL
             except TimeoutError:
-                if number == signal.SIGTERM:
-                    _log.warning("network script %s: not done after %g s, killed", path, self._time_limit)
                 _signal_group(process, number)
-        return await process.wait()
+        return await process.wait(), True
 
     def _follow_output(self, path: str, output: int) -> None:
         self._readers = [reader for reader in self._readers if not reader.done()]

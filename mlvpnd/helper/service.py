@@ -256,7 +256,9 @@ def _inherited_socket() -> tuple[socket.socket, str]:
 def _log_to_journal() -> None:
     handler: logging.Handler
     if "JOURNAL_STREAM" in os.environ:
-        handler = journal.JournalHandler()
+        # Before the socket is looked at: what may be wrong with it is said here, too.
+        role = "script" if os.environ.get("LISTEN_FDNAMES") == "script" else "helper"
+        handler = journal.JournalHandler(identifier=f"mlvpn-{role}")
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(log.TerminalFormatter(colour=False))

@@ -412,12 +412,12 @@ def test_a_client_that_speaks_now_and_then_is_not_idle(tmp_path: Path) -> None:
     async def scene(served: Served) -> None:
         client = await served.unix()
         for _ in range(5):
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.3)
             client.writer.write(b"status\n")
             await client.json()
         assert await client.ask(b"quit\n") == b"bye."
 
-    play(tmp_path, scene, idle_limit=0.4)
+    play(tmp_path, scene, idle_limit=1.2)
 
 
 def test_a_huge_line_closes_the_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -25,6 +25,7 @@ def test_the_first_at_once_and_then_a_sum(caplog: pytest.LogCaptureFixture, line
     for count in range(1, 101):
         log.look("adsl1", {FORGED: count, SHORT: count // 2}, count * 0.1)
     assert caplog.messages == ["adsl1 crypto_decrypt failed: -1 (1)"]
+    assert vars(caplog.records[0])["journal"] == {"EVENT": "auth-failed", "LINK": "adsl1"}
     log.look("adsl1", {FORGED: 100, SHORT: 50}, 0.1 + INTERVAL)
     assert caplog.messages[1:] == ["adsl1 crypto_decrypt failed: -1 (99), received invalid packet (50)"]
     log.look("adsl1", {FORGED: 100, SHORT: 50}, 10 * INTERVAL)
@@ -36,6 +37,7 @@ def test_links_have_lines_of_their_own(caplog: pytest.LogCaptureFixture, lines: 
     log.look("adsl1", {FORGED: 1}, 0.0)
     log.look("adsl2", {SHORT: 2}, 0.0)
     assert caplog.messages == ["adsl1 crypto_decrypt failed: -1 (1)", "adsl2 received invalid packet (2)"]
+    assert "journal" not in vars(caplog.records[1])
 
 
 def test_what_is_no_attack_has_no_line_and_delays_none(caplog: pytest.LogCaptureFixture, lines: list[str]) -> None:

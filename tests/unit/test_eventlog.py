@@ -34,6 +34,24 @@ def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, dict[str, Any
     return [(one.name, one.getMessage(), getattr(one, "journal", {})) for one in caplog.records]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "event"),
+    [
+        ("down", "up", "tunnel-up"),
+        ("down", "fallback", "tunnel-up"),
+        ("up", "fallback", ""),
+        ("up", "down", "tunnel-down"),
+        ("fallback", "down", "tunnel-down"),
+        ("up", "stopping", ""),
+        ("down", "stopping", ""),
+    ],
+)
+def test_whether_packets_can_pass(caplog: pytest.LogCaptureFixture, before: str, after: str, event: str) -> None:
+    EventLog().tunnel(before, after)
+    wanted = [("mlvpnd", event.replace("-", " is "), {"EVENT": event, "OLD_STATE": before, "STATE": after})]
+    assert told(caplog) == (wanted if event else [])
+
+
 def test_up_and_down(caplog: pytest.LogCaptureFixture, path: Path) -> None:
     events = EventLog()
     events.up(path)

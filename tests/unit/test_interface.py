@@ -135,8 +135,11 @@ def test_what_the_helper_refuses_is_told_and_the_tunnel_goes_on(
     assert "mlvpn0 configure-tun: no" in caplog.messages
 
 
-def test_a_deleted_interface_is_asked_for_until_it_is_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_interface_is_asked_for_until_it_is_there_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(interface_module, "RETRY", 0.01)
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
 
     async def steps() -> None:
         with Store() as store:
@@ -158,6 +161,8 @@ def test_a_deleted_interface_is_asked_for_until_it_is_there_again(monkeypatch: p
                     await until(lambda: one.bursts == [[b"packet"]])
 
     run(steps)
+    (event,) = [vars(record)["journal"] for record in caplog.records if "journal" in vars(record)]
+    assert event == {"EVENT": "interface-lost"}
 
 
 def test_a_stop_ends_the_search_for_it() -> None:

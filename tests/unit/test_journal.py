@@ -94,6 +94,17 @@ def test_a_stuck_journal_loses_lines_and_is_told_how_many(log: logging.Logger, t
         handler.close()
 
 
+def test_another_program_says_who_it_is(log: logging.Logger, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as journald:
+        journald.bind(str(path))
+        handler = JournalHandler(str(path), "mlvpn-helper")
+        log.handlers = [handler]
+        log.info("hello")
+        assert parsed(journald.recv(65536))["SYSLOG_IDENTIFIER"] == "mlvpn-helper"
+        handler.close()
+
+
 def test_no_journal_at_all(log: logging.Logger, tmp_path: Path) -> None:
     handler = JournalHandler(str(tmp_path / "nobody"))
     log.handlers = [handler]

@@ -20,7 +20,7 @@ def journald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as receiver:
         receiver.bind(path)
         monkeypatch.setattr(log_setup, "JOURNAL_SOCKET", path)
-        monkeypatch.setattr(journal.JournalHandler.__init__, "__defaults__", (path,))
+        monkeypatch.setattr(journal.JournalHandler.__init__, "__defaults__", (path, journal.IDENTIFIER))
         yield receiver
 
 

@@ -100,6 +100,7 @@ def test_a_refusal_is_said_once_until_it_is_another(
         "error from priv server: no such file",
         "error from priv server: not yours",
     ]
+    assert {vars(record)["journal"]["EVENT"] for record in caplog.records} == {"script-failed"}
 
 
 def test_a_stop_waits_for_a_limited_time() -> None:

@@ -182,9 +182,17 @@ def test_json_has_what_upstream_lacks() -> None:
                     bandwidth_upload=125000,
                     share=2 / 3,
                     drops={"replayed": 2},
+                    loss_tolerance=50,
+                    latency_tolerance_ms=100,
+                    last_packet_monotonic=12.25,
                 ),
                 link(
-                    "t2", LinkState.WAITING, reason="timeout", last_error="Network is unreachable", fallback_only=True
+                    "t2",
+                    LinkState.WAITING,
+                    reason="timeout",
+                    last_error="Network is unreachable",
+                    fallback_only=True,
+                    enabled=False,
                 ),
                 name="home",
                 tier="normal",
@@ -193,6 +201,12 @@ def test_json_has_what_upstream_lacks() -> None:
                 tun_packets_read=10,
                 tun_packets_written=20,
                 tun_drops=1,
+                tun_bytes_read=1000,
+                tun_bytes_written=2000,
+                state="up",
+                mode="client",
+                config_file="/etc/mlvpn/home.conf",
+                cleartext_data=True,
             )
         )
     )
@@ -200,13 +214,24 @@ def test_json_has_what_upstream_lacks() -> None:
     assert found["mlvpnd_version"] == __version__
     assert (found["tunnel"], found["start_time"], found["uptime_seconds"]) == ("home", START, 100)
     assert (found["data_plane"], found["tier"], found["drops"]) == ("reference", "normal", {"no_link": 7})
-    assert found["packets"] == {"tun_read": 10, "tun_written": 20, "tun_dropped": 1}
+    assert (found["state"], found["mode"], found["config_file"]) == ("up", "client", "/etc/mlvpn/home.conf")
+    assert found["cleartext_data"] is True
+    assert found["packets"] == {
+        "tun_read": 10,
+        "tun_written": 20,
+        "tun_dropped": 1,
+        "tun_read_bytes": 1000,
+        "tun_written_bytes": 2000,
+    }
     assert found["reorder"] == {"size": 64, "held": 3, "wait_ms": 25.5, "late": 1, "timeouts": 2, "duplicates": 4}
     assert (first["srtt"], first["srtt_ms"], first["rttvar_ms"], first["min_rtt_ms"]) == (42, 42.3, 3.1, 40.0)
     assert (first["bandwidth"], first["share"], first["loss"], first["up"]) == (125000, 0.6667, 3, True)
     assert (first["peer"], first["local"], first["drops"]) == ("192.0.2.1:5080", "192.0.2.2:41000", {"replayed": 2})
     assert (second["srtt"], second["srtt_ms"], second["rttvar_ms"], second["min_rtt_ms"]) == (1000, None, None, None)
     assert (second["reason"], second["last_error"]) == ("timeout", "Network is unreachable")
+    assert (first["enabled"], second["enabled"]) == (True, False)
+    assert (first["loss_tolerance"], first["latency_tolerance"]) == (50, 100)
+    assert (first["last_packet_monotonic"], second["last_packet_monotonic"]) == (12.25, 0.0)
     assert (second["up"], second["fallback_only"], second["state_since"]) == (False, True, START + 1)
 
 
