@@ -215,11 +215,17 @@ def to_json(status: TunnelStatus) -> str:
         "uptime_seconds": str(max(0, int(status.now - status.started_at))),
         "data_plane": json.dumps(status.data_plane),
         "tier": json.dumps(status.tier),
+        "state": json.dumps(status.state),
+        "mode": json.dumps(status.mode),
+        "config_file": json.dumps(status.config_file),
+        "cleartext_data": json.dumps(status.cleartext_data),
         "packets": _block(
             {
                 "tun_read": status.tun_packets_read,
                 "tun_written": status.tun_packets_written,
                 "tun_dropped": status.tun_drops,
+                "tun_read_bytes": status.tun_bytes_read,
+                "tun_written_bytes": status.tun_bytes_written,
             }
         ),
         "reorder": _block(
@@ -270,6 +276,10 @@ def _link_members(link: LinkStatus) -> dict[str, object]:
         "rttvar_ms": _ms(link.rttvar_ms) if link.has_rtt else None,
         "min_rtt_ms": _ms(link.min_rtt_ms) if link.has_rtt and link.min_rtt_ms is not None else None,
         "drops": dict(link.drops),
+        "enabled": link.enabled,
+        "loss_tolerance": link.loss_tolerance,
+        "latency_tolerance": link.latency_tolerance_ms,
+        "last_packet_monotonic": round(link.last_packet_monotonic, 6),
     }
 
 

@@ -44,13 +44,14 @@ def _only_parts_of(package: str) -> Iterator[None]:
 
 try:
     with _only_parts_of("dbus_next"):
-        import dbus_next.errors  # noqa: F401 - first: its modules import each other in a circle
+        import dbus_next.errors  # noqa: F401 - first: the modules import each other in a circle
         from dbus_next._private.unmarshaller import Unmarshaller
         from dbus_next.constants import MessageFlag, MessageType
         from dbus_next.message import Message as _Encoder
         from dbus_next.signature import Variant
 except ImportError:  # only dbus-fast is installed, or Python is 3.15, where dbus-next cannot be imported
     with _only_parts_of("dbus_fast"):
+        import dbus_fast.errors  # noqa: F401 - as above
         from dbus_fast._private.unmarshaller import Unmarshaller
         from dbus_fast.constants import MessageFlag, MessageType
         from dbus_fast.message import Message as _Encoder

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-TUNNEL_INTERFACE = "org.mlvpn1.Tunnel"
-LINK_INTERFACE = "org.mlvpn1.Link"
+from mlvpnd.bus import names
 
 Properties = Mapping[str, object]
 ManagedObjects = Mapping[str, Mapping[str, Properties]]
@@ -27,7 +26,6 @@ _STATE_OF_WORD = {
     "lossy link": "lossy",
     "slow link": "slow",
 }
-_STATE_OF_TIER = {"normal": "up", "last resort": "up", "fallback": "fallback"}
 _USEC = 1_000_000
 
 
@@ -93,13 +91,13 @@ class TunnelView(View):
 def from_objects(objects: ManagedObjects) -> TunnelView | None:
     """The tunnel of an instance, by what its ObjectManager tells; None: it tells of none."""
     for interfaces in objects.values():
-        tunnel = interfaces.get(TUNNEL_INTERFACE)
+        tunnel = interfaces.get(names.TUNNEL_INTERFACE)
         if tunnel is None:
             continue
         paths = tunnel.get("Links")
         links = []
         for path in paths if isinstance(paths, list) else ():
-            properties = objects.get(path, {}).get(LINK_INTERFACE)
+            properties = objects.get(path, {}).get(names.LINK_INTERFACE)
             if properties is not None:
                 links.append(LinkView(str(properties.get("Name", "")), properties))
         return TunnelView(str(tunnel.get("Name", "")), tunnel, tuple(links))
@@ -122,19 +120,26 @@ def from_control(status: Mapping[str, object]) -> TunnelView:
     device = _mapping(status.get("tuntap"))
     reorder = _mapping(status.get("reorder"))
     packets = _mapping(status.get("packets"))
-    views = tuple(map(_link_from_control, links))
+    name = str(status.get("tunnel", ""))
+    state = status.get("state")
+    views = [_link_from_control(link, name) for link in links]
     properties: dict[str, object] = {
-        "Name": status.get("tunnel"),
+        "Name": name,
         "Version": status.get("mlvpnd_version"),
-        "Mode": links[0].get("mode") if links else None,
-        "State": _STATE_OF_TIER.get(str(status.get("tier")), "down"),
+        "ConfigFile": status.get("config_file"),
+        "Mode": status.get("mode"),
+        "State": state if isinstance(state, str) else "down",
         "StatusText": " ".join(MARKS.get(link.state, "!") + link.name for link in reversed(views)),
         "Interface": device.get("name"),
         "InterfaceType": device.get("type"),
         "MTU": device.get("mtu"),
         "ReorderBufferSize": reorder.get("size"),
+        "Links": [names.link_path(name, link.name) for link in views],
+        "CleartextData": status.get("cleartext_data"),
         "StartTimestamp": _usec(status.get("start_time")),
         "LastReloadTimestamp": _usec(status.get("last_reload")),
+        "TxBytes": packets.get("tun_read_bytes"),
+        "RxBytes": packets.get("tun_written_bytes"),
         "TxPackets": packets.get("tun_read"),
         "RxPackets": packets.get("tun_written"),
         "DataPlane": status.get("data_plane"),
@@ -148,33 +153,38 @@ def from_control(status: Mapping[str, object]) -> TunnelView:
             "Duplicates": reorder.get("duplicates"),
         },
     }
-    return TunnelView(str(status.get("tunnel", "")), _known(properties), views)
+    return TunnelView(name, _known(properties), views)
 
 
-def _link_from_control(link: Mapping[str, object]) -> LinkView:
+def _link_from_control(link: Mapping[str, object], tunnel: str) -> LinkView:
     share = link.get("share")
     properties = {
         "Name": link.get("name"),
+        "Tunnel": names.tunnel_path(tunnel),
         "State": _STATE_OF_WORD.get(str(link.get("status")), "down"),
         "StateChangeTimestamp": _usec(link.get("state_since")),
+        "Enabled": link.get("enabled"),
         "BandwidthUpload": link.get("bandwidth"),
         "FallbackOnly": link.get("fallback_only"),
+        "LossTolerance": link.get("loss_tolerance"),
+        "LatencyTolerance": link.get("latency_tolerance"),
         "TimeoutUSec": _usec(link.get("timeout")),
         "LocalAddress": _endpoint(link.get("local")),
         "RemoteAddress": _endpoint(link.get("peer")),
         "Weight": share * 100 if isinstance(share, int | float) else None,
         "LossPercent": link.get("loss"),
-        "SmoothedRttUSec": _usec(link.get("srtt_ms"), 1000),
-        "RttVarianceUSec": _usec(link.get("rttvar_ms"), 1000),
+        "SmoothedRttUSec": _usec(link.get("srtt_ms") or 0, 1000),  # null: no sample yet, which the bus has as 0
+        "RttVarianceUSec": _usec(link.get("rttvar_ms") or 0, 1000),
         "TxBytes": link.get("sentbytes"),
         "RxBytes": link.get("recvbytes"),
         "TxPackets": link.get("sentpackets"),
         "RxPackets": link.get("recvpackets"),
         "Disconnects": link.get("disconnects"),
+        "LastPacketTimestampMonotonic": _usec(link.get("last_packet_monotonic")),
         "Device": link.get("device"),
         "Reason": link.get("reason"),
         "LastError": link.get("last_error"),
-        "MinRttUSec": _usec(link.get("min_rtt_ms"), 1000),
+        "MinRttUSec": _usec(link.get("min_rtt_ms") or 0, 1000),
         "Drops": link.get("drops"),
     }
     return LinkView(str(link.get("name", "")), _known(properties))

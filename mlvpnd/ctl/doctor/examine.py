@@ -109,8 +109,8 @@ def _examine_links(config: Config, tools: Tools, tunnel: TunnelView | None) -> l
             text = f"{name}: the running tunnel does not have this link yet"
             findings.append(warning("peer", text, f"mlvpnctl reload {tunnel.name}", link=name))
             continue
-        link, route = views.get(name), uplink.route
-        if not uplink.good and config.mode is Mode.CLIENT and link is None:
+        route = uplink.route
+        if not uplink.good and config.mode is Mode.CLIENT and tunnel is None:
             continue
         dead = bool(
             uplink in usable
@@ -118,7 +118,7 @@ def _examine_links(config: Config, tools: Tools, tunnel: TunnelView | None) -> l
             and route.gateway is not None
             and tools.network.dead_neighbour(route.interface, route.gateway)
         )
-        findings += check_link(uplink, link, probed.get(name), gateway_dead=dead)
+        findings += check_link(uplink, tunnel, probed.get(name), gateway_dead=dead)
     return findings
 
 

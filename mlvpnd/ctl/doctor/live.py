@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlvpnd.config import Config
-from mlvpnd.ctl.model import LinkView, TunnelView
+from mlvpnd.ctl.model import TunnelView
 from mlvpnd.ctl.output import milliseconds, rate
-from mlvpnd.printable import printable
 
 from .finding import Finding, ok, problem, warning
 from .network import Network
@@ -85,13 +84,16 @@ def check_interface(config: Config, network: Network, tunnel: TunnelView | None)
         yield problem("tunnel-interface", text, f"ip link set {wanted} up", f"mlvpnctl log {tunnel.name}")
 
 
-def check_link(uplink: Uplink, link: LinkView | None, probed: int | None, *, gateway_dead: bool) -> Iterator[Finding]:
+def check_link(
+    uplink: Uplink, tunnel: TunnelView | None, probed: int | None, *, gateway_dead: bool
+) -> Iterator[Finding]:
     """Whether the peer answers through this link's own uplink.
 
-    `link` is None while the tunnel does not run; `probed` is an error that came back from the way to the peer, 0:
+    `tunnel` is None while the tunnel does not run; `probed` is an error that came back from the way to the peer, 0:
     none did, None: nobody tried. `gateway_dead`: the router of this uplink does not answer.
     """
     name, remote = uplink.ends.link.name, uplink.ends.remote
+    link = tunnel.link(name) if tunnel is not None else None
     device = uplink.interface.name if uplink.interface is not None and uplink.good else ""
     if link is not None and link.up:
         by = f" by {device}" if device else ""
@@ -130,20 +132,15 @@ def check_link(uplink: Uplink, link: LinkView | None, probed: int | None, *, gat
     elif probed:
         text = f"{state}{because} packets to the peer {remote} fail: {os.strerror(probed).lower()}"
         yield problem("peer", text, link=name)
-    elif link is not None:
+    elif tunnel is not None:
         hint = " no packet comes back: is the password the same at both ends, and is UDP let through?"
         if remote is None:
             hint = " the peer has not called: look at the client, and whether UDP gets here"
-        yield report("peer", f"{state};{hint}", f"mlvpnctl log {_shown_tunnel(link)}".rstrip(), link=name)
+        yield report("peer", f"{state};{hint}", f"mlvpnctl log {tunnel.name} {name}", link=name)
     elif probed == 0:
         yield ok(
             "peer", f"{name}: nothing stands visibly in the way to {remote} port {uplink.ends.remote_port}", link=name
         )
-
-
-def _shown_tunnel(link: LinkView) -> str:
-    path = link.text("Tunnel")
-    return printable(path.rpartition("/")[2])
 
 
 def check_reorder(config: Config, tunnel: TunnelView) -> Iterator[Finding]:

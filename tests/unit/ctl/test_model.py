@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from mlvpnd.bus.objects import Tree
 from mlvpnd.ctl.model import LinkView, format_endpoint, from_control, from_description, from_objects
 from mlvpnd.status import LinkState, LinkStatus, ReorderStatus, TunnelStatus, to_json
+from tests.support.fake_operator import FakeOperator
 
 TUNNEL = "/org/mlvpn1/tunnel/mlvpn0"
 
@@ -58,7 +60,11 @@ def test_the_answer_of_a_control_socket() -> None:
         LinkStatus("wifi", "client", LinkState.DISCONNECTED, reason="timeout", last_error="Network is down"),
     )
     status = TunnelStatus(
-        "mlvpn0", "tun3", "tap", 10.0, 20.0, 30.0, 1, links, mtu=1400, tier="fallback", reorder=ReorderStatus(64)
+        *("mlvpn0", "tun3", "tap", 10.0, 20.0, 30.0, 1, links),
+        mtu=1400,
+        state="fallback",
+        mode="client",
+        reorder=ReorderStatus(64),
     )
     view = from_control(json.loads(to_json(status)))
     assert (view.name, view.text("State"), view.text("Mode")) == ("mlvpn0", "fallback", "client")
@@ -78,11 +84,27 @@ def test_the_answer_of_a_control_socket() -> None:
         "timeout",
         "Network is down",
     )
-    assert "SmoothedRttUSec" not in wifi.properties  # it has none
+    assert wifi.properties["SmoothedRttUSec"] == 0  # it has none yet
+
+
+def test_a_control_socket_tells_what_the_bus_tells() -> None:
+    """The same names and values, as far as it is not too coarse: seconds, and tenths of milliseconds."""
+    operator = FakeOperator("adsl1", "adsl-2")
+    operator.change_link("adsl-2", has_rtt=False, enabled=False, status=LinkState.WAITING, peer="", reason="config")
+    operator.change_link("adsl1", min_rtt_ms=20.5, device="eth0", fallback_only=True)
+    described = from_description(json.loads(Tree(operator, "mlvpn0").describe()))
+    told = from_control(json.loads(to_json(operator.status)))
+    assert told.properties["Links"] == [f"{TUNNEL}/link/adsl1", f"{TUNNEL}/link/adsl_2d2"]  # as properties have it
+    for one, other in zip((described, *described.links), (told, *told.links), strict=True):
+        assert set(one.properties) == set(other.properties)
+        for key in set(one.properties) - {"Links"}:
+            value = one.properties[key]
+            coarse = 500_000 if key.endswith("Timestamp") else 50 if key.endswith("USec") else 0
+            assert other.properties[key] == (pytest.approx(value, abs=coarse) if coarse else value), key
 
 
 @pytest.mark.parametrize(
-    "answer", [{}, {"tunnels": 5, "tuntap": [], "tier": 3}, {"tunnels": [{"name": 1, "peer": "x:y", "share": "z"}]}]
+    "answer", [{}, {"tunnels": 5, "tuntap": [], "state": 3}, {"tunnels": [{"name": 1, "peer": "x:y", "share": "z"}]}]
 )
 def test_odd_answers_of_a_control_socket(answer: dict[str, object]) -> None:
     assert from_control(answer).text("State") == "down"

@@ -99,7 +99,7 @@ def test_the_private_socket_where_the_bus_is_down(directories: tuple[Path, Path]
     (directories[0] / "dead" / "private.sock").touch()
     with pytest.raises(Unreachable, match=r"dead/private\.sock: Connection refused"):
         tunnels.all()
-    answer = '{"tunnel": "mlvpn0", "tier": "normal", "tunnels": [{"name": "a", "status": "connected"}]}\n'
+    answer = '{"tunnel": "mlvpn0", "state": "up", "tunnels": [{"name": "a", "status": "connected"}]}\n'
     with served_socket(directories[0] / "mlvpn0", {"status": answer}):
         assert [view.name for view in tunnels.all()] == ["mlvpn0"]
         view = tunnels.one("mlvpn0")

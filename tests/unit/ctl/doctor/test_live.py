@@ -54,7 +54,8 @@ def test_the_tunnels_interface() -> None:
 
 
 def peer(link: LinkView | None, probed: int | None = None, *, gateway_dead: bool = False) -> Finding:
-    (found,) = check_link(UPLINK, link, probed, gateway_dead=gateway_dead)
+    tunnel = tunnel_view(link, name="srv-1") if link is not None else None
+    (found,) = check_link(UPLINK, tunnel, probed, gateway_dead=gateway_dead)
     return found
 
 
@@ -90,7 +91,9 @@ def test_errors_that_come_back(probed: int, text: str) -> None:
 
 
 def test_silence() -> None:
-    assert "is the password the same" in peer(link_view("adsl1", State="waiting"), 0).text
+    found = peer(link_view("adsl1", State="waiting"), 0)
+    assert "is the password the same" in found.text
+    assert found.commands == ("mlvpnctl log srv-1 adsl1",)
     assert peer(None, 0).severity.value == "ok"
     assert [*check_link(UPLINK, None, None, gateway_dead=False)] == []
     dead = peer(link_view("adsl1", State="down"), 0, gateway_dead=True)
