@@ -22,7 +22,7 @@ INSTALL_PROGRAM := install -D --mode=755
 # Debian has no python-pytun.
 PYTUN := $(wildcard $(VENV)/lib/python3*/site-packages/pytun*.so)
 MAN_SOURCES := $(wildcard man/*.scd)
-COMPLETION := $(wildcard completion/mlvpnctl)
+COMPLETION := debian/mlvpnctl.bash-completion
 
 .PHONY: build packages check test test-system demo install clean
 
@@ -44,9 +44,9 @@ check: build
 	$(BIN)/python -m pytest -q tests/unit/test_layout.py
 
 test: build check
-	$(BIN)/python -m pytest -m 'not system'
+	$(BIN)/python -m pytest
 
-# Boots Debian 12 and 13 in containers; see tests/support/nodes.py.
+# Those of `make test` that boot Debian 12 and 13 in containers; see tests/support/nodes.py.
 test-system: build
 	$(BIN)/python -m pytest tests/system
 
@@ -71,7 +71,7 @@ install:
 	$(INSTALL) --target-directory=$(SHARE_DIR)/dbus-1/interfaces dbus/org.mlvpn1.*.xml
 	$(INSTALL) dbus/org.mlvpn1.policy $(SHARE_DIR)/polkit-1/actions/org.mlvpn1.policy
 	$(INSTALL) --target-directory=$(SHARE_DIR)/doc/mlvpnd/examples examples/*
-	$(if $(COMPLETION),$(INSTALL) $(COMPLETION) $(SHARE_DIR)/bash-completion/completions/mlvpnctl)
+	$(INSTALL) $(COMPLETION) $(SHARE_DIR)/bash-completion/completions/mlvpnctl
 	set -e; for source in $(MAN_SOURCES); do \
 		page=$$(basename "$$source" .scd); directory=$(SHARE_DIR)/man/man$${page##*.}; \
 		install -d "$$directory"; scdoc <"$$source" >"$$directory/$$page"; \

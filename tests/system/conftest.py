@@ -52,7 +52,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="session", params=sorted(PYTHONS))
+@pytest.fixture(scope="package", params=sorted(PYTHONS))
 def both(request: pytest.FixtureRequest, installed: Path) -> Iterator[ServiceTunnel]:
     """A client and a server of one Debian release with mlvpnd installed; nothing is configured yet."""
     with Lab(LINES) as lab, Nodes(lab, root_of(request.param)) as nodes:
