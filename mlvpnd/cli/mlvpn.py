@@ -14,6 +14,8 @@ from mlvpnd.errors import MlvpndError
 from mlvpnd.helper import address
 from mlvpnd.options import DEFAULT_VERBOSITY, Options
 
+from . import streams
+
 if TYPE_CHECKING:
     from mlvpnd.helper.client import HelperClient
 
@@ -37,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         return check_config.main(arguments[1:])
     if arguments[:1] == ["--instance"] and len(arguments) == 2:
         return _run_instance(arguments[1])
-    _ensure_standard_streams()
+    streams.ensure_standard()
     options, remarks = parse(arguments)
     if log.setup(options) is not None:
         _echo_fatal_errors()
@@ -142,18 +144,6 @@ def _with_two_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
         words.append(f"-{word}" if word in _GUIDE_FORMS and not is_value else word)
         previous = "" if is_value else word
     return words, []
-
-
-def _ensure_standard_streams() -> None:
-    """Opens what the caller closed of standard input, output and error: no socket may get their numbers."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    if sys.stdout is None or sys.stderr is None:
-        sys.stdout = sys.stdout or open(1, "w", closefd=False)
-        sys.stderr = sys.stderr or open(2, "w", closefd=False)
 
 
 def _echo_fatal_errors() -> None:

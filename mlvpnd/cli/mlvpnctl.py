@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from mlvpnd import __version__
 from mlvpnd.ctl.errors import DONE, FAILED, WRONG_USAGE, CtlError
 
+from . import streams
+
 if TYPE_CHECKING:
     from mlvpnd.ctl.verbs import Context, Verb
 
@@ -24,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns 0 done, 1 failed, 2 wrong usage, 3 tunnel not running, 4 no such tunnel or link, 5 not allowed.
     """
+    streams.ensure_standard()
     for stream in (sys.stdout, sys.stderr):
         # A name may have letters that the terminal has not.
         if isinstance(stream, io.TextIOWrapper):
@@ -31,9 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _main(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Who reads has seen enough; the interpreter shall not try to write the rest.
+    except OSError as error:
+        # Standard output takes no more; the interpreter shall not try to write the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # then who reads has seen enough
+            print(f"mlvpnctl: {error}", file=sys.stderr)
         return FAILED
     return code
 
@@ -240,16 +245,18 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on is wanted, not {text!r}")
+    return int(text)
 
 
 def _delay(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0.1 <= seconds <= 3600:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"seconds from 0.1 to 3600 are wanted, not {text!r}")
     return seconds
 
 

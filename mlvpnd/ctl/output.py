@@ -60,6 +60,15 @@ class Output:
         """Whether a program reads along."""
         return self.options.json != "off"
 
+    @property
+    def dot(self) -> str:
+        """What stands before a tunnel, in the colour of its state; a star where there are only plain letters."""
+        try:
+            "●".encode(self._stream.encoding or "utf-8")
+        except UnicodeEncodeError:
+            return "*"
+        return "●"
+
     def styled(self, cell: Cell) -> str:
         """A cell's text with its colour, if there are colours."""
         if isinstance(cell, str):

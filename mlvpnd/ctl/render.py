@@ -11,7 +11,6 @@ from .output import Cell, Output, milliseconds, moment, rate, size, state_cell
 
 LIST_HEADS = ("TUNNEL", "STATE", "MODE", "INTERFACE", "LINKS")
 LINK_HEADS = ("LINK", "STATE", "WEIGHT", "RTT", "LOSS", "TX", "RX", "REMOTE")
-_DOT = "●"
 _LABEL_WIDTH = 11
 
 
@@ -60,7 +59,7 @@ def link_cells(link: LinkView) -> list[Cell]:
 def status_lines(tunnel: TunnelView, output: Output, now: float) -> list[str]:
     """A tunnel in full; `now` is the Unix time."""
     state, style = tunnel.text("State"), state_cell(tunnel.text("State"))
-    dot = output.styled((style[0], _DOT)) if isinstance(style, tuple) else _DOT
+    dot = output.styled((style[0], output.dot) if isinstance(style, tuple) else output.dot)
     lines = [f"{dot} {output.styled(('strong', printable(tunnel.name)))}"]
     kind, mtu = tunnel.text("InterfaceType"), tunnel.number("MTU")
     device = " ".join(filter(None, [tunnel.text("Interface"), f"({kind})" if kind else ""]))

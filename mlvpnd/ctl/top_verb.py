@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from .errors import DONE, CtlError, NotFound, UsageError
+from .errors import DONE, CtlError, NotFound, Unreachable, UsageError
 from .source import Source
 from .top import Reading, Top
 from .verbs import Context
@@ -33,10 +33,16 @@ def read(source: Source, names: Sequence[str]) -> Reading:
 
 
 def top(context: Context, arguments: argparse.Namespace) -> int:
-    """The batch mode: `-n N` samples and the end. Raises NotFound for a tunnel that there is not."""
+    """The batch mode: `-n N` samples and the end.
+
+    Raises NotFound for a tunnel that there is not, Unreachable if nobody can be asked from the start.
+    """
     state = _begin(context, arguments)
     # With a reading before the first sample, so that it has rates.
-    state.update(read(context.source, arguments.tunnels))
+    first = read(context.source, arguments.tunnels)
+    if "" in first.failures:
+        raise Unreachable(first.failures[""])
+    state.update(first)
     columns = shutil.get_terminal_size((_BATCH_COLUMNS, 24)).columns if sys.stdout.isatty() else _BATCH_COLUMNS
     for _ in range(arguments.samples):
         time.sleep(arguments.delay)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -71,6 +72,20 @@ def test_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_verb_is_known_before_its_arguments(argv: list[str], verb: str) -> None:
     """So that only its own are made."""
     assert mlvpnctl._named_verb(argv) == verb
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["top", "-n", "x"], "argument -n/--samples: a whole number from 1 on is wanted, not 'x'"),
+        (["log", "a", "-n", "0"], "argument -n/--lines: a whole number from 1 on is wanted, not '0'"),
+        (["top", "-d", "nan"], "argument -d/--delay: seconds from 0.1 to 3600 are wanted, not 'nan'"),
+        (["top", "-d", "soon"], "argument -d/--delay: seconds from 0.1 to 3600 are wanted, not 'soon'"),
+    ],
+)
+def test_wrong_numbers(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert mlvpnctl.main(argv) == 2
+    assert capsys.readouterr().err.endswith(f": error: {words}\n")
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,10 +161,32 @@ def test_only_what_is_needed_is_imported() -> None:
     assert "the system bus cannot be reached" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "err"),
+    [
+        ("--help >/dev/full", 1, "mlvpnctl: [Errno 28] No space left on device\n"),
+        ("--help >&-", 0, ""),
+        ("list >&- <&-", 1, "mlvpnctl: the system bus cannot be reached: No such file or directory\n"),
+        ("status 2>&-", 1, ""),
+    ],
+)
+def test_streams_that_take_nothing(command: str, code: int, err: str) -> None:
+    """A full disk, and none at all: nothing is written to what has its number instead."""
+    script = f"{sys.executable} -m mlvpnd.cli.mlvpnctl {command}"
+    environment = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", err)
+
+
 def test_a_reader_that_has_seen_enough() -> None:
-    command = f"{sys.executable} -m mlvpnd.cli.mlvpnctl --help | head -c 0"
-    done = subprocess.run(["bash", "-c", command], cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "mlvpnd.cli.mlvpnctl", "--help"]
+    done = subprocess.run(command, cwd=PROJECT, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 _COMPLETE = """

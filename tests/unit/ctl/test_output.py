@@ -145,3 +145,8 @@ def test_widths_and_states() -> None:
     assert state_cell("up") == ("good", "up")
     assert state_cell("new\x1b[2J") == ("", "new\\x1b[2J")
     assert state_cell("") == ("", "-")
+
+
+@pytest.mark.parametrize(("encoding", "dot"), [("utf-8", "●"), ("iso-8859-1", "*"), ("ascii", "*")])
+def test_the_dot_on_terminals_that_do_not_have_it(encoding: str, dot: str) -> None:
+    assert Output(OutputOptions(), io.TextIOWrapper(io.BytesIO(), encoding)).dot == dot

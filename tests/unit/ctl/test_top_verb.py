@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from mlvpnd.ctl.errors import NotFound, UsageError
+from mlvpnd.ctl.errors import NotFound, Unreachable, UsageError
 from mlvpnd.ctl.output import Output, OutputOptions
 from mlvpnd.ctl.source import Source
 from mlvpnd.ctl.top_verb import live, top
@@ -41,7 +41,8 @@ def test_for_programs(tmp_path: Path) -> None:
 def test_tunnels_that_cannot_be_shown(tmp_path: Path) -> None:
     text = run(tmp_path, FakeBus("a"), "a", "stopped")
     assert "not running; start it with 'systemctl start mlvpn@stopped'" in text
-    assert "the system bus cannot be reached" in run(tmp_path, FakeBus(error=DOWN))
+    with pytest.raises(Unreachable, match="the system bus cannot be reached"):
+        run(tmp_path, FakeBus(error=DOWN))
     with pytest.raises(NotFound):
         run(tmp_path, FakeBus("a"), "absent")
 
