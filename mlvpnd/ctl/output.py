@@ -116,7 +116,6 @@ class Output:
     def _page(self, lines: Sequence[str]) -> bool:
         if not self.options.pager or self._stream is not sys.stdout or not sys.stdout.isatty():
             return False
-        import contextlib
         import shutil
         import subprocess
 
@@ -127,10 +126,16 @@ class Output:
             return False
         # less: end by itself where it fits, chop nothing, colours, leave the text on the screen.
         environment = {"LESS": "FRXMK", "LESSCHARSET": "utf-8", **os.environ}
-        with contextlib.suppress(OSError, KeyboardInterrupt):
-            subprocess.run(command, input="\n".join(lines) + "\n", text=True, env=environment, check=False)  # noqa: S603 - the user's own program
-            return True
-        return False
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603 - the user's own program
+        except OSError:
+            return False
+        with process:  # and wait until it has ended
+            try:
+                process.communicate(("\n".join(lines) + "\n").encode(errors="replace"))
+            except KeyboardInterrupt:
+                pass  # it is the pager's too, which ends by it or not
+        return True
 
 
 def pager(environment: Mapping[str, str]) -> list[str]:
@@ -139,7 +144,10 @@ def pager(environment: Mapping[str, str]) -> list[str]:
         if key in environment:
             import shlex
 
-            words = shlex.split(environment[key])
+            try:
+                words = shlex.split(environment[key])
+            except ValueError:  # a quotation without end
+                words = []
             return [] if not words or words[0] == "cat" else words
     import shutil
 

@@ -37,10 +37,9 @@ def run(top: Top, read: Callable[[], Reading], delay: float, *, colour: bool) ->
     `read` is called every `delay` seconds, in a thread, so that the screen goes on while somebody does not answer.
     What it raises ends the screen and is raised here.
     """
-    screen = urwid.raw_display.Screen()
-    screen.set_terminal_properties(colors=16 if colour else 1)
     palette = [(name, colours, "", mono) for name, (colours, mono) in _PALETTE.items()]
-    main = urwid.MainLoop(_TopWidget(top), palette=palette, screen=screen, handle_mouse=False)
+    main = urwid.MainLoop(_TopWidget(top), palette=palette, handle_mouse=False)
+    main.screen.set_terminal_properties(colors=16 if colour else 1)
     found: queue.SimpleQueue[Reading | Exception] = queue.SimpleQueue()
     ended = threading.Event()
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from . import raw_display as raw_display
-
 class ExitMainLoop(Exception): ...
 class Canvas: ...
 
@@ -20,14 +18,17 @@ class Text(Widget):
 
 _W = TypeVar("_W", bound=Widget)
 
+class Screen:
+    def set_terminal_properties(self, *, colors: int) -> None: ...
+
 class MainLoop(Generic[_W]):
     widget: _W
+    screen: Screen
     def __init__(
         self,
         widget: _W,
         *,
         palette: Sequence[tuple[str, str, str, str]],
-        screen: raw_display.Screen,
         handle_mouse: bool,
     ) -> None: ...
     def run(self) -> None: ...

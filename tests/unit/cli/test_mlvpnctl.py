@@ -184,7 +184,7 @@ def test_a_reader_that_has_seen_enough() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "mlvpnd.cli.mlvpnctl", "--help"]
-    done = subprocess.run(command, cwd=PROJECT, stdout=writing, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(command, cwd=PROJECT, env={}, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +140,42 @@ def test_pager() -> None:
     assert pager({"SYSTEMD_PAGER": "", "PAGER": "more"}) == []
     assert pager({"SYSTEMD_PAGER": "cat"}) == []
     assert pager({"PAGER": "less -X"}) == ["less", "-X"]
+    assert pager({"PAGER": 'less "'}) == []
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("program", "paged", "printed"),
+    [
+        ("cat >{paged}", "é\n2\n3\n", ""),
+        ("cat >{paged}; kill -INT $PPID; sleep 0.2", "é\n2\n3\n", ""),
+        ("exit 1", "", ""),
+        ("", "", "é\n2\n3\n"),
+    ],
+    ids=["all", "interrupted", "ended", "not there"],
+)
+def test_what_is_paged_is_not_printed_too(
+    program: str, paged: str, printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In any locale; and a screen that is large enough needs no pager."""
+    path = tmp_path / "pager"
+    if program:
+        path.touch(mode=0o700)
+        path.write_text(f"#!/bin/sh\n{program.format(paged=tmp_path / 'paged')}\n")
+    (tmp_path / "paged").touch()
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    for key, value in {"COLUMNS": "80", "LINES": "3", "PAGER": str(path), "SYSTEMD_PAGER": str(path)}.items():
+        monkeypatch.setenv(key, value)
+    Output(OutputOptions()).page(["é", "2", "3"])
+    assert ((tmp_path / "paged").read_text("utf-8"), screen.getvalue()) == (paged, printed)
+    monkeypatch.setenv("LINES", "4")
+    Output(OutputOptions()).page(["x"])
+    assert screen.getvalue() == printed + "x\n"
 
 
 def test_widths_and_states() -> None:
