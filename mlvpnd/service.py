@@ -7,8 +7,11 @@ their own; names are resolved here, in a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,8 @@ from .options import Options
 
 PRIVATE_SOCKET = "private.sock"
 """In the runtime directory of the instance: status, and reload for root and the daemon's own user."""
+MAX_LOOKUPS = 8
+"""Names looked up at the same time, in a thread each."""
 _BACKLOG = 16
 
 
@@ -35,6 +40,7 @@ class ServiceHelper(HelperClient):
         self._instance = instance
         self._directory = directory
         self._role = Role.HELPER
+        self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
         self.config: Config | None = None
         self.service: Service | None = None
 
@@ -62,13 +68,11 @@ class ServiceHelper(HelperClient):
             remote = end == requests.End.REMOTE.value
             host, port = (section.remotehost, section.remoteport) if remote else (section.bindhost, section.bindport)
         flags = 0 if end == requests.End.REMOTE.value else socket.AI_PASSIVE
+        await self._lookups.acquire()
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                host or None, port or "0", type=socket.SOCK_DGRAM, flags=flags
-            )
+            return await _look_up(host, port, flags, self._lookups.release)
         except (OSError, UnicodeError) as error:
             raise HelperError(getattr(error, "strerror", None) or str(error)) from None
-        return [(family, sockaddr) for family, _, _, _, sockaddr in found]
 
     async def open_control(self) -> socket.socket | None:
         """The control socket of the file, from its socket unit, or bound here in the runtime directory."""
@@ -81,6 +85,38 @@ class ServiceHelper(HelperClient):
     async def open_log(self) -> socket.socket | None:
         """There is nothing to open: the journal needs no connection."""
         return None
+
+
+async def _look_up(host: str, port: str, flags: int, ended: Callable[[], None]) -> list[tuple[int, Any]]:
+    """`getaddrinfo` in a thread that nobody waits for at the end: a name server that is silent would delay a stop.
+
+    `ended` is called when the thread is gone, which may be long after this was cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[tuple[int, Any]]] = loop.create_future()
+
+    def settle(result: list[tuple[int, Any]], error: Exception | None) -> None:
+        ended()
+        if found.cancelled():
+            return
+        if error is None:
+            found.set_result(result)
+        else:
+            found.set_exception(error)
+
+    def work() -> None:
+        result: list[tuple[int, Any]] = []
+        problem: Exception | None = None
+        try:
+            answers = socket.getaddrinfo(host or None, port or "0", type=socket.SOCK_DGRAM, flags=flags)
+            result = [(family, sockaddr) for family, _, _, _, sockaddr in answers]
+        except (OSError, UnicodeError) as error:
+            problem = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
+            loop.call_soon_threadsafe(settle, result, problem)
+
+    threading.Thread(target=work, name="name look-up", daemon=True).start()
+    return await found
 
 
 def listen(path: str, mode: int = 0o660) -> socket.socket:

@@ -173,6 +173,7 @@ class Tunnel:
         for link in changes.removed:
             _config_log.info("%s tunnel removed", link.name)
             self._remove_link(numbers[link.name])
+            self._disabled.discard(link.name)  # should it come back, it is another
         for change in changes.restarted:
             _config_log.info("%s restart for configuration reload", change.new.name)
             self._remove_link(numbers[change.new.name])

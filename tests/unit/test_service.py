@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper import address
 from mlvpnd.helper.client import HelperError
-from mlvpnd.service import Service, ServiceHelper, credential, gather, listen, options
+from mlvpnd.service import MAX_LOOKUPS, Service, ServiceHelper, credential, gather, listen, options
 from mlvpnd.systemd import Notifier
+from tests.support.noise import Stopwatch
 
 
 @pytest.fixture
@@ -218,6 +220,30 @@ def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
             await helper.open_config()
 
     run(tmp_path, steps)
+
+
+def test_a_silent_name_server_delays_no_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = threading.Event()
+
+    def wait(*_: object, **__: object) -> list[object]:
+        answer.wait(10)
+        return []
+
+    async def steps(helper: ServiceHelper) -> None:
+        helper.config = CONFIG
+        # Each is given up, and its thread goes on; there are never more of them than that.
+        for _ in range(3 * MAX_LOOKUPS):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await helper.resolve("remote", "adsl1")
+        assert threading.active_count() <= before + MAX_LOOKUPS
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    before = threading.active_count()
+    watch = Stopwatch()
+    run(tmp_path, steps)
+    assert watch.own < 5
+    answer.set()
 
 
 CONFIG = Config(

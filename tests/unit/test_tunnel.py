@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
@@ -138,3 +139,15 @@ def test_a_script_is_told_the_mtu_that_fits_an_ipv6_path() -> None:
         return helper.asked
 
     assert asyncio.run(main())[:3] == ["configure ipv6_path=True", "rtun_up adsl1", "tuntap_up"]
+
+
+def test_a_link_that_was_taken_out_of_the_file_comes_back_as_another() -> None:
+    async def steps(tunnel: Tunnel, _helper: Helper, _peers: list[Peer]) -> None:
+        whole = tunnel.config
+        for name in LINKS:
+            tunnel.set_enabled(name, enabled=False)
+        tunnel.apply(dataclasses.replace(whole, links=whole.links[:1]))
+        tunnel.apply(whole)
+        assert [tunnel.enabled(name) for name in LINKS] == [False, True]
+
+    run(steps)
