@@ -43,6 +43,10 @@ EVENTS: Mapping[str, Event] = {
     "state-restored": Event(_INFO, "38086b7b356f45a297e7d9aacac17712"),
     "interface-lost": Event(_WARNING, "244ed7cca53e4fa2a71684df383b6081"),
     "helper-refused": Event(_ERR, "52331aabb4174fc288e9e620c6bfa1ba"),
+    "helper-lost": Event(_WARNING, "f7ac689cfd1041a59d7718b0cd615adc"),
+    "bus-flooded": Event(_WARNING, "187eb3f12908407fb2adf570f732ced2"),
+    "clock-stepped": Event(_WARNING, "72b0deb00bfb4bb49db4af48eb918b48"),
+    "stood-still": Event(_WARNING, "43d9dcae6afe4c4a81fa8869404401e8"),
 }
 """The words of MLVPN_EVENT; the catalog explains each."""
 
