@@ -51,9 +51,9 @@ class ServiceHelper(HelperClient):
         """
         address.wake(self._instance, role, self._directory)
 
-    async def _ask(self, request: requests.Request, limit: float, descriptor: int | None = None) -> Any:
+    async def _ask_once(self, request: requests.Request, limit: float, sent: int | None) -> Any:
         self._role = Role.SCRIPT if isinstance(request, requests.RunScript) else Role.HELPER
-        return await super()._ask(request, limit, descriptor)
+        return await super()._ask_once(request, limit, sent)
 
     async def resolve(self, end: str, link: str | None = None) -> list[tuple[int, Any]]:
         """The same as the helper by hand, without it."""

@@ -15,6 +15,8 @@ from typing import Any
 
 from mlvpnd.config import file as config_file
 from mlvpnd.errors import MlvpndError
+from mlvpnd.journal import fields
+from mlvpnd.log import logger
 
 from . import channel, requests
 
@@ -24,9 +26,15 @@ _LIMIT = 15.0
 _RESOLVE_LIMIT = 30.0
 _SCRIPT_LIMIT = 90.0
 
+_log = logger("privsep")
+
 
 class HelperError(MlvpndError):
     """The helper refused, failed, or is not there; the text says which."""
+
+
+class _HungUp(HelperError):
+    """The request was sent, and the connection ended without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +153,17 @@ class HelperClient:
         return self._tun()
 
     async def _ask(self, request: requests.Request, limit: float, sent: int | None = None) -> _Answer:
+        """Asks once more if a helper that can be started again ends at work: all but a script may be repeated."""
+        try:
+            return await self._ask_once(request, limit, sent)
+        except _HungUp:
+            if self._lifeline is not None or isinstance(request, requests.RunScript):
+                raise
+        text = "%s: the helper ended before it had answered, and is asked again"
+        _log.warning(text, request.OP, extra=fields("helper-lost", request=request.OP))
+        return await self._ask_once(request, limit, sent)
+
+    async def _ask_once(self, request: requests.Request, limit: float, sent: int | None) -> _Answer:
         try:
             async with asyncio.timeout(limit):
                 with self._connect() as connection:
@@ -152,12 +171,14 @@ class HelperClient:
                     data, descriptor = await channel.next_message(connection, _MAX_ANSWER_SIZE)
         except TimeoutError:
             raise HelperError(f"{request.OP}: no answer after {limit:g} s") from None
+        except ConnectionResetError:  # it had not read the request
+            raise _HungUp(f"{request.OP}: the helper hung up") from None
         except OSError as error:
             raise HelperError(f"{request.OP}: helper not reached: {error.strerror or error}") from None
         except channel.MessageError as error:
             raise HelperError(f"{request.OP}: {error}") from None
         if not data:
-            raise HelperError(f"{request.OP}: refused")
+            raise _HungUp(f"{request.OP}: the helper hung up")
         members = json.loads(data)
         if "error" in members:
             raise HelperError(str(members["error"]))

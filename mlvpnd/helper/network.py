@@ -13,6 +13,7 @@ for it. All calls block; the helper makes them in a thread.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -122,8 +123,7 @@ def apply(device: str, config: Config) -> None:
     """
     problems: list[str] = []
     items = wanted(config, problems)
-    with _netlink() as netlink:
-        index = _find(netlink, device)
+    with _opened(device) as (netlink, index):
         ours = _ours(netlink, index)
         _remove(netlink, index, [item for item in ours if item not in items], problems)
         kept = [item for item in ours if item in items]
@@ -150,8 +150,7 @@ def withdraw(device: str) -> None:
     if _is_surely_untouched(device):
         return
     problems: list[str] = []
-    with _netlink() as netlink:
-        index = _find(netlink, device)
+    with _opened(device) as (netlink, index):
         ours = _ours(netlink, index)
         _remove(netlink, index, ours, problems)
         if ours:
@@ -206,6 +205,18 @@ def _note(netlink: IPRoute, index: int, items: list[Item]) -> None:
     netlink.link("set", index=index, IFLA_IFALIAS=_MARK + " ".join(words) if words else "")
 
 
+@contextlib.contextmanager
+def _opened(device: str) -> Iterator[tuple[IPRoute, int]]:
+    """A netlink socket, and the index of the interface. Raises NetworkError, also if the interface goes meanwhile."""
+    from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]  # ships no types
+
+    try:
+        with _netlink() as netlink:
+            yield netlink, _find(netlink, device)
+    except NetlinkError as error:
+        raise NetworkError(f"{device}: {os.strerror(error.code)}") from None
+
+
 def _netlink() -> IPRoute:
     from pyroute2 import IPRoute
 
@@ -248,7 +259,7 @@ def _routes(netlink: IPRoute, index: int) -> Iterator[tuple[Route, int]]:
 
 def _change(netlink: IPRoute, verb: str, item: Item, index: int) -> None:
     """Adds or removes one thing; raises OSError."""
-    from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]  # ships no types
+    from pyroute2.netlink.exceptions import NetlinkError
 
     try:
         if isinstance(item, LinkUp):

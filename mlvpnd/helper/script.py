@@ -44,6 +44,8 @@ class ScriptRun:
     path: str
     arguments: tuple[str, ...]
     environment: dict[str, str]
+    link: str = ""
+    """That it is about, for the log."""
 
 
 def compose(config: Config, event: ScriptEvent, link: str | None, device: str, mtu: int) -> ScriptRun:
@@ -62,6 +64,7 @@ def compose(config: Config, event: ScriptEvent, link: str | None, device: str, m
             "DEVICE": device,
             "MTU": str(mtu),
         },
+        link=link or "",
     )
 
 
@@ -128,7 +131,8 @@ class ScriptRunner:
         else:
             problem = f" exit status {status}"
         if status or timed_out:
-            _log.warning("network script %s%s", script.path, problem, extra=fields("script-failed", rc=status))
+            extra = fields("script-failed", script.link, rc=status)
+            _log.warning("network script %s%s", script.path, problem, extra=extra)
         return status
 
     async def close(self) -> None:

@@ -182,17 +182,76 @@ def test_a_helper_that_is_gone() -> None:
         asyncio.run(HelperClient(refuse).open_tun())
 
 
-def test_a_helper_that_hangs_up() -> None:
-    def connect() -> socket.socket:
+class HangsUp:
+    """A helper that ends in the middle of so many requests, and answers those after them."""
+
+    def __init__(self, times: int, *, unread: bool = False) -> None:
+        self._times = times
+        self._unread = unread
+        self._served: list[asyncio.Task[None]] = []
+        self.connections = 0
+
+    def connect(self) -> socket.socket:
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        theirs.shutdown(socket.SHUT_WR)
-        kept.append(theirs)
+        self.connections += 1
+        self._served.append(asyncio.create_task(self._serve(theirs, answer=self.connections > self._times)))
         return mine
 
-    kept: list[socket.socket] = []
-    with pytest.raises(HelperError, match="open-log: refused"):
-        asyncio.run(HelperClient(connect).open_log())
-    kept[0].close()
+    async def _serve(self, sock: socket.socket, *, answer: bool) -> None:
+        with sock:
+            sock.setblocking(False)
+            if answer or not self._unread:
+                await asyncio.get_running_loop().sock_recv(sock, 4096)
+            if answer:
+                sock.send(b'{"ok": true}')
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["at work", "before it began"])
+def test_a_helper_that_ends_in_the_middle_is_asked_again(reads: bool, log_lines: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        helper = HangsUp(1, unread=not reads)
+        assert await HelperClient(helper.connect).open_log() is None
+        assert helper.connections == 2
+
+    asyncio.run(scenario())
+    assert log_lines.messages == ["open-log: the helper ended before it had answered, and is asked again"]
+    assert log_lines.records[0].__dict__["journal"] == {"EVENT": "helper-lost", "REQUEST": "open-log"}
+
+
+def test_a_helper_that_hangs_up_again() -> None:
+    async def scenario() -> None:
+        helper = HangsUp(9)
+        with pytest.raises(HelperError, match="open-log: the helper hung up"):
+            await HelperClient(helper.connect).open_log()
+        assert helper.connections == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_script_is_not_begun_a_second_time(log_lines: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        helper = HangsUp(9)
+        client = HelperClient(helper.connect)
+        with socket.socket() as device:
+            client.use_tun(device.fileno)
+            with pytest.raises(HelperError, match="run-script: the helper hung up"):
+                await client.run_script("tuntap_up", None)
+        assert helper.connections == 1
+
+    asyncio.run(scenario())
+    assert log_lines.messages == []
+
+
+def test_a_helper_that_nobody_starts_again(log_lines: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        helper = HangsUp(9)
+        lifeline, other = socket.socketpair()
+        with lifeline, other, pytest.raises(HelperError, match="open-log: the helper hung up"):
+            await HelperClient(helper.connect, lifeline).open_log()
+        assert helper.connections == 1
+
+    asyncio.run(scenario())
+    assert log_lines.messages == []
 
 
 def test_a_helper_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

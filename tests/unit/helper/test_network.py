@@ -255,6 +255,16 @@ def test_an_interface_without_our_alias_costs_no_netlink(monkeypatch: pytest.Mon
     network.withdraw("lo")
 
 
+@pytest.mark.parametrize("call", ["get_links", "link", "get_addr", "get_routes", "route"])
+def test_an_interface_that_is_deleted_meanwhile(kernel: FakeKernel, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_arguments: object, **_more: object) -> None:
+        raise NetlinkError(errno.ENODEV)
+
+    monkeypatch.setattr(kernel, call, gone)
+    with pytest.raises(NetworkError, match="mlvpn0: .*No such device"):
+        network.apply("mlvpn0", CONFIG)
+
+
 def test_an_unknown_interface() -> None:
     with pytest.raises(NetworkError, match="mlvnix9: no such interface"):
         network.apply("mlvnix9", CONFIG)

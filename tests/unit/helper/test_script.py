@@ -23,7 +23,7 @@ def _script(directory: Path, body: str) -> str:
 
 
 def _run(path: str, *arguments: str) -> ScriptRun:
-    return ScriptRun(path, (path, *arguments), {"PATH": script.SEARCH_PATH, "MTU": "1400"})
+    return ScriptRun(path, (path, *arguments), {"PATH": script.SEARCH_PATH, "MTU": "1400"}, "adsl1")
 
 
 def _do(*runs: ScriptRun, time_limit: float = 10, kill_delay: float = 5) -> list[int]:
@@ -62,7 +62,9 @@ def test_upstreams_arguments_and_environment() -> None:
         "DEVICE": "mlvpn3",
         "MTU": "1428",
     }
-    assert script.compose(config, ScriptEvent.TUNTAP_UP, None, "mlvpn3", 1428).arguments[2:] == ("tuntap_up",)
+    assert run.link == "adsl1"
+    run = script.compose(config, ScriptEvent.TUNTAP_UP, None, "mlvpn3", 1428)
+    assert (run.arguments[2:], run.link) == (("tuntap_up",), "")
 
 
 def test_what_a_script_sees_and_prints(
@@ -87,7 +89,8 @@ def test_exit_status_and_signal_in_upstreams_words(
     assert _do(_run(path), _run(path, "kill")) == [3, -10]
     assert log_lines.messages == [f"network script {path} exit status 3", f"network script {path} killed by signal 10"]
     told = [vars(record)["journal"] for record in log_lines.records]
-    assert told == [{"EVENT": "script-failed", "RC": 3}, {"EVENT": "script-failed", "RC": -10}]
+    failed = {"EVENT": "script-failed", "LINK": "adsl1"}
+    assert told == [failed | {"RC": 3}, failed | {"RC": -10}]
 
 
 def test_one_at_a_time_in_order(trusted_directory: Path) -> None:
@@ -104,7 +107,7 @@ def test_a_script_without_end_is_terminated(trusted_directory: Path, log_lines: 
     assert _do(_run(path), time_limit=0.2) == [-15]
     assert time.monotonic() - started < 5
     assert log_lines.messages == [f"network script {path}: not done after 0.2 s, killed"]
-    assert vars(log_lines.records[0])["journal"] == {"EVENT": "script-failed", "RC": -15}
+    assert vars(log_lines.records[0])["journal"] == {"EVENT": "script-failed", "LINK": "adsl1", "RC": -15}
 
 
 def test_a_script_that_ignores_sigterm_is_killed_with_its_children(trusted_directory: Path) -> None:
