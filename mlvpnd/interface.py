@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from .errors import MlvpndError
@@ -10,6 +11,7 @@ from .helper.client import HelperClient
 from .journal import fields
 from .keeper import Keeper
 from .log import logger
+from .net.interface import is_gone
 from .net.tun import TunDevice
 from .systemd import TUN
 from .tasks import watched
@@ -46,6 +48,9 @@ class Interface:
         self._loop = asyncio.get_running_loop()
         self._ipv6_path = False
         self._work: set[asyncio.Task[None]] = set()
+        self._configuring: asyncio.Task[None] | None = None
+        self._stale = False
+        """Whether the file has changed since the interface was last configured."""
         helper.use_tun(device.fileno)
 
     def start(self, on_packets: Callable[[list[bytes]], None], on_regained: Callable[[], None]) -> None:
@@ -71,15 +76,25 @@ class Interface:
                 self.reconfigure()
 
     def reconfigure(self) -> None:
-        """Begins `configure`; returns at once."""
-        self._spawn(asyncio.create_task(self.configure(), name="interface"))
+        """Begins `configure`, or has the one under way followed by one more; returns at once."""
+        self._stale = True
+        if self._configuring is None or self._configuring.done():
+            self._configuring = asyncio.create_task(self._follow(), name="interface")
+            self._spawn(self._configuring)
+
+    async def _follow(self) -> None:
+        while self._stale:
+            self._stale = False
+            await self.configure()
 
     async def configure(self) -> None:
         """Has the helper set MTU, addresses and routes as the file says now."""
         try:
             self.mtu = await self._helper.configure_tun(ipv6_path=self._ipv6_path)
         except MlvpndError as error:
-            _log.warning("%s %s", self.name, error)
+            # One that was deleted meanwhile is made again, and then configured.
+            level = logging.DEBUG if is_gone(self.device.fileno()) else logging.WARNING
+            _log.log(level, "%s %s", self.name, error)
 
     def _read(self) -> None:
         try:

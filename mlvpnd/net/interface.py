@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -22,6 +23,15 @@ def interface_of(descriptor: int) -> tuple[str, bool]:
     answer = fcntl.ioctl(descriptor, _TUNGETIFF, bytes(_FLAGS_REQUEST.size))
     name, flags = _FLAGS_REQUEST.unpack(answer)
     return os.fsdecode(name.rstrip(b"\0")), bool(flags & _IFF_TAP)
+
+
+def is_gone(descriptor: int) -> bool:
+    """Whether the interface of a descriptor was deleted."""
+    try:
+        interface_of(descriptor)
+    except OSError as error:
+        return error.errno == errno.EBADFD
+    return False
 
 
 def mtu_of(name: str) -> int:

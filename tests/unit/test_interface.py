@@ -30,6 +30,8 @@ class Helper:
         self.ends: list[socket.socket] = []
         self.asked: list[str] = []
         self.refuses = False
+        self.answering = asyncio.Event()
+        self.answering.set()
 
     def use_tun(self, descriptor: Callable[[], int]) -> None:
         self.descriptor = descriptor
@@ -42,6 +44,7 @@ class Helper:
 
     async def configure_tun(self, *, ipv6_path: bool) -> int:
         self.asked.append(f"configure ipv6_path={ipv6_path}")
+        await self.answering.wait()
         if self.refuses:
             raise HelperError("configure-tun: no")
         return 1408 if ipv6_path else 1428
@@ -133,6 +136,21 @@ def test_what_the_helper_refuses_is_told_and_the_tunnel_goes_on(
     monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
     run(steps)
     assert "mlvpn0 configure-tun: no" in caplog.messages
+
+
+def test_what_is_asked_for_while_it_is_configured_is_one_more_turn() -> None:
+    async def steps() -> None:
+        async with made() as one:
+            one.helper.answering.clear()
+            for _ in range(100):
+                one.interface.reconfigure()
+                await asyncio.sleep(0)
+            assert len(one.helper.asked) == 1
+            one.helper.answering.set()
+            await asyncio.sleep(0.02)
+            assert len(one.helper.asked) == 2
+
+    run(steps)
 
 
 def test_a_deleted_interface_is_asked_for_until_it_is_there_again(
