@@ -9,6 +9,7 @@ from typing import Any
 
 from mlvpnd import log
 from mlvpnd.control_plane import Notice, Operator
+from mlvpnd.journal import fields
 
 from . import errors, names
 from .authorize import Authorizer
@@ -32,6 +33,7 @@ MAX_PENDING_OF_ONE = 16
 _DO_NOT_QUEUE = 4
 _EXISTS = 3
 _LOG_INTERVAL = 1.0
+_FLOOD_INTERVAL = 60.0
 
 _log = log.logger("control")
 
@@ -51,6 +53,7 @@ class BusService:
         self._closed = asyncio.Event()
         self._said = ""
         self._failed_at = float("-inf")
+        self._flooded_at = float("-inf")
 
     async def run(self) -> None:
         """Serves until `close` or cancellation; raises nothing else."""
@@ -103,7 +106,7 @@ class BusService:
 
     async def _serve(self) -> bool:
         """Serves on one connection to its end; whether there was any service. Raises BusUnavailable."""
-        turns = Turns()
+        turns = Turns(self._flooded)
         connection = self._connection = await Connection.open(self._address, turns=turns)
         worker: asyncio.Task[None] | None = None
         try:
@@ -167,6 +170,7 @@ class BusService:
         of_one = Counter(self._pending.values())[call.sender]
         if len(self._pending) >= MAX_PENDING or of_one >= MAX_PENDING_OF_ONE:
             result.close()
+            self._flooded(call.sender)
             raise BusError(errors.LIMITS_EXCEEDED, "too many calls at work")
 
         async def answer() -> None:
@@ -187,6 +191,14 @@ class BusService:
         task = asyncio.create_task(answer())
         self._pending[task] = call.sender
         task.add_done_callback(end)
+
+    def _flooded(self, sender: str) -> None:
+        """Somebody has more calls wait than are taken; said once a minute at most, whoever it is."""
+        now = asyncio.get_running_loop().time()
+        if now - self._flooded_at >= _FLOOD_INTERVAL:
+            self._flooded_at = now
+            text = "calls of %s on the bus are refused: too many of its calls wait already"
+            _log.warning(text, sender, extra=fields("bus-flooded", sender=sender))
 
     def _fail(self, connection: Connection, call: Message) -> None:
         """A fault of our own: the log gets it, once a second at most, and the caller learns no more than that."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 from .message import Message
 
@@ -34,9 +35,10 @@ class Pace:
 
 
 class Turns:
-    """Calls that wait to be served, from each sender in turn."""
+    """Calls that wait to be served, from each sender in turn; `on_full` is told of a sender with too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_full: Callable[[str], None] = lambda sender: None) -> None:
+        self._on_full = on_full
         self._waiting: OrderedDict[str, deque[Message]] = OrderedDict()
         self._size = 0
         self._changed = asyncio.Event()
@@ -45,6 +47,7 @@ class Turns:
         """False: too many of its sender wait already, and it was not taken."""
         calls = self._waiting.setdefault(call.sender, deque())
         if len(calls) >= MAX_WAITING:
+            self._on_full(call.sender)
             return False
         calls.append(call)
         self._size += 1

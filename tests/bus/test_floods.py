@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import sys
 import time
@@ -12,12 +13,13 @@ from typing import Any
 import pytest
 
 from mlvpnd.bus import lib
-from mlvpnd.bus.message import Message
+from mlvpnd.bus.message import NO_REPLY_EXPECTED, Kind, Message
+from mlvpnd.bus.turns import MAX_WAITING
 from tests.support.fake_operator import FakeOperator
 from tests.support.noise import Noise
 from tests.support.private_bus import PrivateBus
 
-from .served import TUNNEL, Caller, served
+from .served import DESTINATION, TUNNEL, Caller, served
 
 SECONDS = 3.0
 RATE = 1000
@@ -93,6 +95,35 @@ def test_the_packet_loop_and_other_callers_do_not_notice(bus: PrivateBus, monkey
     # The library remembers every signature that it was ever given; `b` and `v` are answers to this test's callers.
     assert decoded <= {"", "s", "u", "ss", "ssv", "b", "v"}
     assert operator.asked == []
+
+
+def test_who_calls_more_often_than_is_answered_is_named_once(
+    bus: PrivateBus, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    describe = Message(
+        kind=Kind.CALL,
+        destination=DESTINATION,
+        path=TUNNEL,
+        interface="org.mlvpn1.Tunnel",
+        member="Describe",
+        flags=NO_REPLY_EXPECTED,
+    )
+    flooding: list[str] = []
+
+    async def scenario() -> None:
+        async with served(bus, FakeOperator("adsl")) as one:
+            flooding.append(one.connection.unique_name)
+            for _ in range(3):
+                for _ in range(2 * MAX_WAITING):
+                    one.connection.send(describe)
+                # It waits its turn behind them, and is answered.
+                await asyncio.sleep(0.1)
+            assert await one.get(TUNNEL, "", "Name") == "mlvpn0"
+
+    asyncio.run(scenario())
+    told = [record.__dict__["journal"] for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told == [{"EVENT": "bus-flooded", "SENDER": flooding[0]}]
 
 
 def _memory() -> int:

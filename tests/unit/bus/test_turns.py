@@ -39,6 +39,17 @@ def test_one_sender_cannot_have_many_waiting() -> None:
     asyncio.run(scenario())
 
 
+def test_who_has_too_many_waiting_is_named() -> None:
+    named: list[str] = []
+    queue = Turns(named.append)
+    for serial in range(turns.MAX_WAITING):
+        queue.put(call("a", serial))
+    queue.put(call("b"))
+    assert named == []
+    queue.put(call("a"))
+    assert named == ["a"]
+
+
 def test_there_is_room_when_one_was_served() -> None:
     async def scenario() -> None:
         queue = Turns()
