@@ -16,7 +16,12 @@ FLAP_BURST = 5
 """Lines of one kind about a link's peer at once, and seconds between them after that: who passes packets on from here
 and there by turns moves the peer with each, and must not drown what else the log has to say. Status shows where the
 peer is."""
-REASONS = {DownReason.TIMEOUT: "timeout", DownReason.DISCONNECTED: "disconnect", DownReason.CLOSED: "config"}
+REASONS = {
+    DownReason.TIMEOUT: "timeout",
+    DownReason.DISCONNECTED: "disconnect",
+    DownReason.CLOSED: "config",
+    DownReason.SOCKET_LOST: "error",
+}
 """Why a link is down, in the words of the bus and the journal."""
 
 _log = logger()

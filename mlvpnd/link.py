@@ -20,6 +20,7 @@ from . import resolve
 from .config.model import LinkConfig, Mode
 from .errors import MlvpndError
 from .helper.client import HelperClient
+from .journal import fields
 from .log import logger
 from .net.link_socket import LinkSocket
 from .resolve import Endpoints
@@ -27,6 +28,8 @@ from .tasks import watched
 
 FIRST_BACKOFF = 1.0
 MAX_BACKOFF = 10.0
+"""Seconds between look-ups of a name."""
+MAX_BIND_BACKOFF = 2.0
 """Seconds. A missing address or interface costs nothing to look for, and its owner waits for it to work again."""
 DEVICE_CHECK_INTERVAL = 1.0
 """Seconds between looks at the interface of `binddevice`."""
@@ -121,10 +124,12 @@ class LinkDriver:
             try:
                 await self._open()
             except (OSError, MlvpndError) as error:
+                limit = MAX_BACKOFF if isinstance(error, _LookupError) else MAX_BIND_BACKOFF
+                backoff = min(backoff, limit)
                 self._failed(error, backoff)
                 self.tried.set()
                 await asyncio.sleep(backoff)
-                backoff = min(2 * backoff, MAX_BACKOFF)
+                backoff *= 2
                 continue
             backoff = FIRST_BACKOFF
             self.error = ""
@@ -149,7 +154,11 @@ class LinkDriver:
         text = str(error) if isinstance(error, MlvpndError) else os.strerror(getattr(error, "errno", 0) or 0)
         log = _dns if isinstance(error, _LookupError) else _protocol
         if text != self.error:  # once, not at every try
-            log.warning("%s %s (trying again until it works)", self.config.name, text)
+            # That an up link went down has been told; of one that never had a socket this is the first word.
+            first = self._last is None
+            extra = fields("link-down", self.config.name, state="down", reason="error") if first else None
+            level = logging.WARNING if first else logging.INFO
+            log.log(level, "%s %s (trying again until it works)", self.config.name, text, extra=extra)
         else:
             log.debug("%s %s, next try in %d s", self.config.name, text, backoff)
         self.error = text

@@ -15,6 +15,9 @@ class DownReason(enum.Enum):
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnect received"
     CLOSED = "closed"
+    """On purpose."""
+    SOCKET_LOST = "socket lost"
+    """The system takes nothing that goes out by it, or its interface went away."""
 
 
 @dataclass(frozen=True, slots=True)

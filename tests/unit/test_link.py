@@ -257,3 +257,44 @@ def test_a_local_address_that_is_not_there() -> None:
         assert followed.driver.socket is None
 
     follow(Helper(), steps, config)
+
+
+def test_a_local_address_is_tried_often(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(link_module, "FIRST_BACKOFF", 0.01)
+    monkeypatch.setattr(link_module, "MAX_BIND_BACKOFF", 0.02)
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    config = LinkConfig("adsl1", bindhost="192.0.2.77", remotehost="192.0.2.1", remoteport="5080")
+
+    async def steps(followed: Followed) -> None:
+        await asyncio.sleep(0.5)
+
+    with caplog.at_level(logging.DEBUG):
+        follow(Helper(), steps, config)
+    # Twice as long each time, it would be five.
+    assert sum("next try" in text for text in caplog.messages) > 8
+
+
+def test_of_a_link_that_was_there_nothing_is_told_twice(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That it has gone down is told by who noticed; one that never was there is told of here."""
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    missing = LinkConfig("adsl1", bindhost="192.0.2.77", remotehost="192.0.2.1", remoteport="5080")
+
+    async def lose(followed: Followed) -> None:
+        await followed.next()
+        followed.driver.config = missing
+        followed.driver.reopen()
+        await asyncio.sleep(0.05)
+
+    async def lack(followed: Followed) -> None:
+        await asyncio.sleep(0.05)
+
+    with caplog.at_level(logging.INFO):
+        follow(Helper(), lose, LinkConfig("adsl1", bindhost="127.0.0.1", remotehost="192.0.2.1", remoteport="5080"))
+        follow(Helper(), lack, missing)
+    told = [one for one in caplog.records if "Cannot assign requested address" in one.getMessage()]
+    assert [(one.levelno, getattr(one, "journal", {})) for one in told] == [
+        (logging.INFO, {}),
+        (logging.WARNING, {"EVENT": "link-down", "LINK": "adsl1", "STATE": "down", "REASON": "error"}),
+    ]
