@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from . import config as configuration
 from . import log, log_setup, proctitle, resolve, snapshot, status, systemd
 from .adoption import Sockets
+from .clock import ClockWatch
 from .config.model import Config, DeviceKind
 from .config.problems import ConfigError
 from .control import ControlServer
@@ -113,6 +114,8 @@ class Daemon:
         self._helper.on_closed(lambda: self._stop("Privileged process died", 1))
         self._keep_syslog()
         self._notifier.start_watchdog()
+        clocks = ClockWatch()
+        clocks.start()
         config = await self._read_config()
         tunnel = self._tunnel = await self._make_tunnel(config)
         if tunnel.interface.kept:  # it is configured, but for what the file may say differently now, and packets wait
@@ -136,6 +139,7 @@ class Daemon:
         finally:
             self._notifier.stopping()
             restarting = await self._is_restart()
+            clocks.stop()
             titles.cancel()
             control.cancel()
             await asyncio.wait([control])

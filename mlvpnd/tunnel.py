@@ -355,9 +355,10 @@ class Tunnel:
         if not link_socket.blocked:
             self._loop.remove_writer(link_socket.fileno())
 
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._expire(self._loop.time())
+    def _on_timer(self, due: float) -> None:
+        self._timer, now = None, self._loop.time()
+        self.session.woken(due, now)
+        self._expire(now)
 
     def _expire(self, now: float) -> None:
         self.interface.device.write_batch(self.session.handle_timer(now))
@@ -383,11 +384,11 @@ class Tunnel:
         if due is not None and (self._timer is None or due < self._timer.when()):
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(due, self._on_timer)
+            self._timer = self._loop.call_at(due, self._on_timer, due)
 
     def _refused(self, number: int, driver: LinkDriver, error: str) -> None:
         """The system keeps refusing what is sent: the link goes down, and its socket is made anew."""
-        _net.warning("%s write error: %s", driver.config.name, error)
+        _net.info("%s write error: %s", driver.config.name, error)
         driver.reopen()
         self.states[number] = (time.time(), f"write error: {error}")
 

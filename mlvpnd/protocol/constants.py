@@ -40,6 +40,8 @@ DISCONNECT_INTERVAL = 1.0
 """Seconds between DISCONNECTs that tell a peer that we do not know its session."""
 SILENCE = 2.5
 """Seconds without a word after which an up link may be a dead session and strangers are answered: two KEEPALIVEs."""
+STANDSTILL = 1.0
+"""Seconds by which the timer is late when nobody ran: the process was stopped, or the machine slept."""
 RECLAIM_GRACE = 1.0
 """Seconds that packets of a displaced flow may be stragglers of a peer that has restarted; a flow that still
 speaks after them is alive, and what displaced it was a replay."""

@@ -33,6 +33,7 @@ from .constants import (
     MAX_DATAGRAM_SIZE,
     RECLAIM_GRACE,
     SILENCE,
+    STANDSTILL,
     UNANSWERED_AUTHS,
     WAIT_INTERVAL,
 )
@@ -212,7 +213,7 @@ class Session:
         """The link has lost its socket."""
         self._now = now
         path = self._paths[number]
-        self._go_down(path, DownReason.CLOSED, say_so=False)
+        self._go_down(path, DownReason.SOCKET_LOST, say_so=False)
         path.ready = False
         return self._take_released()
 
@@ -507,6 +508,12 @@ class Session:
         self._tier = tier
 
     # Time.
+
+    def woken(self, due: float, now: float) -> None:
+        """The timer that was due then comes now: if nobody has listened meanwhile, that is not the peers' silence."""
+        if now - due >= STANDSTILL:
+            for path in self._paths.values():
+                path.heard_at = min(path.heard_at + now - due, now)
 
     def get_timer(self) -> float | None:
         """When `handle_timer` is due, or None."""

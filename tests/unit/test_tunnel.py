@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import dataclasses
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
+
+import pytest
 
 from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.helper.client import HelperClient
 from mlvpnd.interface import Interface
 from mlvpnd.net.tun import TunDevice
+from mlvpnd.protocol import session as session_module
 from mlvpnd.protocol.box import derive_key
 from mlvpnd.tunnel import Tunnel
 from tests.support.hand_peer import HandPeer
@@ -151,3 +155,23 @@ def test_a_link_that_was_taken_out_of_the_file_comes_back_as_another() -> None:
         assert [tunnel.enabled(name) for name in LINKS] == [False, True]
 
     run(steps)
+
+
+def test_the_time_in_which_the_process_stood_still_is_not_the_peers_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "KEEPALIVE_INTERVAL", 0.1)
+    links = tuple(LinkConfig(name, bindhost="127.0.0.1", bindport="0", timeout=1) for name in LINKS)
+
+    async def scenario() -> None:
+        async with running(Config(Mode.SERVER, b"x", links=links), Helper()) as tunnel:
+            peers = [Peer(tunnel, number) for number in range(len(LINKS))]
+            await both_up(tunnel, Helper(), peers)
+            time.sleep(1.5)  # noqa: ASYNC251  (nothing turns meanwhile, as when the machine sleeps)
+            await asyncio.sleep(0.3)
+            assert all(path.up for path in tunnel.session.paths)
+            # From now on it is.
+            await asyncio.sleep(1)
+            assert not any(path.up for path in tunnel.session.paths)
+            for peer in peers:
+                peer.close()
+
+    asyncio.run(scenario())

@@ -260,6 +260,29 @@ def test_a_client_asks_within_a_second_after_disconnect() -> None:
     assert run(session, 10.0, 10.5) == [(10.0, AUTH)]
 
 
+def test_time_in_which_nobody_listened_is_not_the_peers_silence() -> None:
+    session, peer = client_up()  # its timeout is as that of the other tests of silence
+    timeout = session.path(0).parameters.timeout
+    hear(session, peer.keepalive(), 1.0)
+    woken = 61.0
+    session.woken(2.0, woken)
+    session.handle_timer(woken)
+    assert link_events(session) == []
+    assert session.path(0).heard_at == 60.0
+    session.handle_timer(60.0 + timeout)
+    assert link_events(session) == [PathDown(0, DownReason.TIMEOUT)]
+    # What was heard just now was not heard in the future.
+    session, peer = client_up()
+    hear(session, peer.keepalive(), woken)
+    session.woken(2.0, woken)
+    assert session.path(0).heard_at == woken
+    # A timer that is a little late has not kept anybody from listening.
+    session, peer = client_up()
+    hear(session, peer.keepalive(), 1.0)
+    session.woken(2.0, 2.9)
+    assert session.path(0).heard_at == 1.0
+
+
 def test_the_clean_end() -> None:
     session, _ = server_up()
     session.close(1.0)
@@ -279,7 +302,7 @@ def test_an_end_before_the_beginning_is_silent() -> None:
 def test_a_lost_socket_takes_the_link_down_silently() -> None:
     session, _ = client_up()
     assert session.path_unready(0, 1.0) == []
-    assert link_events(session) == [PathDown(0, DownReason.CLOSED)]
+    assert link_events(session) == [PathDown(0, DownReason.SOCKET_LOST)]
     assert types(session) == []
 
 
