@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .lab import Host, Lab
+from .lab import Host, Lab, wait_until
 from .linkemu import PROJECT
 
 BOOT_LIMIT = 60.0
@@ -60,13 +60,14 @@ class NodeError(AssertionError):
 class Node:
     """A booted system."""
 
-    def __init__(self, name: str, host: Host, leader: int, process: subprocess.Popen[bytes]) -> None:
-        """`leader` is the PID of its systemd, as seen from outside; `process` is what runs it."""
+    def __init__(self, name: str, host: Host, leader: int, process: subprocess.Popen[bytes], group: Path) -> None:
+        """`leader` is the PID of its systemd, as seen from outside; `process` is what runs it, in `group`."""
         self.name = name
         self.host = host
         """Its network, for programs of this machine."""
         self.leader = leader
         self._process = process
+        self._group = group
         self.root = Path(f"/proc/{leader}/root")
         """Its files."""
         kinds = ("-m", "-u", "-i", "-p", "-n", "-C", "-r", "-w")
@@ -113,6 +114,13 @@ class Node:
         self.run("systemctl", "daemon-reload")
         self.run("systemctl", "reload", "dbus.service")
 
+    def freeze(self, *, frozen: bool) -> None:
+        """Stops all of it, its systemd too, or lets it go on: a suspended machine, but for its clocks."""
+        (self._group / "cgroup.freeze").write_text("1" if frozen else "0")
+        wanted = f"frozen {int(frozen)}"
+        if not wait_until(lambda: wanted in (self._group / "cgroup.events").read_text().splitlines(), 5):
+            raise NodeError(f"{self.name}: not {wanted}")
+
     def stop(self) -> None:
         """Ends it without ceremony: with its PID 1 all of it goes."""
         with contextlib.suppress(ProcessLookupError):
@@ -123,10 +131,10 @@ class Node:
 class Nodes:
     """A context manager: the client and the server of a lab, booted."""
 
-    def __init__(self, lab: Lab, root: Path) -> None:
-        """`root` is from `rootfs.root_of`."""
+    def __init__(self, lab: Lab, client_root: Path, server_root: Path) -> None:
+        """The roots are from `rootfs.root_of`."""
         self._lab = lab
-        self._root = root
+        self._roots = {"client": client_root, "server": server_root}
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Nodes:
@@ -156,12 +164,12 @@ class Nodes:
         scratch = self._lab.directory / f"{name}.scratch"
         scratch.mkdir()
         nspawn = (
-            *("systemd-nspawn", "--quiet", "--boot", f"--directory={self._root}", "--volatile=overlay"),
+            *("systemd-nspawn", "--quiet", "--boot", f"--directory={self._roots[name]}", "--volatile=overlay"),
             *(f"--machine={host.name}", f"--hostname={name}", f"--network-namespace-path=/run/netns/{host.name}"),
             *("--register=no", "--keep-unit", "--notify-ready=yes", "--console=read-only", "--resolv-conf=off"),
             *("--timezone=off", "--link-journal=no", f"--bind={scratch}/tun:/dev/net/tun", *_RIGHTS),
         )
-        groups = [str(mount / host.name) for mount in _group_mounts()]
+        groups = [str(mount / host.name) for mount in _group_mounts().values()]
         words = ["unshare", "--mount", "--propagation=private", "sh", "-c", _BOOT, "sh", str(scratch), *groups, "--"]
         with self._console(name).open("wb") as console:
             process = subprocess.Popen(
@@ -186,7 +194,7 @@ class Nodes:
                 except TimeoutError:
                     continue
                 if found := re.search(r"^X_NSPAWN_LEADER_PID=(\d+)", message, re.M):
-                    node = Node(name, host, int(found[1]), process)
+                    node = Node(name, host, int(found[1]), process, _group_mounts()["unified"] / host.name)
                     self._cleanup.callback(node.stop)
                 if re.search(r"^READY=1", message, re.M) and node is not None:
                     return node
@@ -204,7 +212,7 @@ def stage(directory: Path) -> None:
     subprocess.run(words, cwd=PROJECT, check=True, env=environment)
 
 
-def _group_mounts() -> list[Path]:
+def _group_mounts() -> dict[str, Path]:
     """Where systemd-nspawn tracks a container: cgroup2, and name=systemd where that is mounted."""
     found: dict[str, Path] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
@@ -214,4 +222,4 @@ def _group_mounts() -> list[Path]:
             found.setdefault("unified", Path(left.split()[4]))
         elif kind == "cgroup" and "name=systemd" in options.split(","):
             found.setdefault("systemd", Path(left.split()[4]))
-    return list(found.values())
+    return found

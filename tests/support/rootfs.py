@@ -31,7 +31,7 @@ PYTUN_DIR = "usr/lib/mlvpnd"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "polkitd"),
     *("python3", "python3-dbus-next", "python3-systemd", "python3-nacl", "python3-pyroute2", "python3-setproctitle"),
-    *("libpcap0.8", "iproute2", "iputils-ping", "procps"),
+    *("libpcap0.8", "iproute2", "iputils-ping", "procps", "libfaketime"),
 )
 # What only costs time in a container.
 MASKED = (

@@ -19,6 +19,8 @@ ROUTED = "10.99.0.0/24"
 """A route into the tunnel on both ends, from the file."""
 PASSWORD = "pleasechangeme!"
 UP_LIMIT = 10.0
+_INFO = 6
+"""syslog's number."""
 
 Keys = Mapping[str, object]
 
@@ -92,6 +94,13 @@ class Service:
         self.node.run("journalctl", "--sync")
         words = ("--output", "json", "--all", "--no-pager", f"--since=@{since:.6f}")
         return [json.loads(line) for line in self.node.run("journalctl", *words, *matches).splitlines()]
+
+    def told(self, *, since: float) -> list[tuple[str, str]]:
+        """What was said above information from that Unix time on, in order: the event, or the line if it is none,
+        and the link. It is what the daemon said and its helpers; systemd has words of its own for how a unit ends."""
+        own = [f"SYSLOG_IDENTIFIER={name}" for name in ("mlvpnd", "mlvpn-helper", "mlvpn-script")]
+        loud = [entry for entry in self.entries(*own, since=since) if int(entry["PRIORITY"]) < _INFO]
+        return [(entry.get("MLVPN_EVENT", entry["MESSAGE"]), entry.get("MLVPN_LINK", "")) for entry in loud]
 
     def wait_entry(self, *matches: str, since: float = 0.0, timeout: float = 5.0) -> dict[str, str]:
         """Waits for such an entry; the first."""

@@ -55,7 +55,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package", params=sorted(PYTHONS))
 def both(request: pytest.FixtureRequest, installed: Path) -> Iterator[ServiceTunnel]:
     """A client and a server of one Debian release with mlvpnd installed; nothing is configured yet."""
-    with Lab(LINES) as lab, Nodes(lab, root_of(request.param)) as nodes:
+    root = root_of(request.param)
+    with Lab(LINES) as lab, Nodes(lab, root, root) as nodes:
         for node in nodes:
             node.install(installed)
         yield ServiceTunnel(lab, nodes)
