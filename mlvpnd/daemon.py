@@ -120,11 +120,10 @@ class Daemon:
         tunnel = self._tunnel = await self._make_tunnel(config)
         if tunnel.interface.kept:  # it is configured, but for what the file may say differently now, and packets wait
             tunnel.start()
-            await asyncio.gather(tunnel.interface.configure(), self._wait_tried(tunnel))
+            await tunnel.interface.configure()
         else:
             await tunnel.interface.configure()
             tunnel.start()
-            await self._wait_tried(tunnel)
         if isinstance(self._helper, ServiceHelper) and config.statuscommand and tunnel.state != "down":
             self._helper.wake(Role.SCRIPT)  # the process before has told them of links that are up
         self._started.set()
@@ -132,6 +131,7 @@ class Daemon:
         control = watched(loop.create_task(self._serve_control(config), name="control"))
         titles = watched(loop.create_task(self._keep_title(tunnel), name="title"))
         bus = self._start_bus()
+        await self._wait_tried(tunnel)
         self._notifier.ready(self._links_text())
         gc.freeze()  # what lives from the start to the end need not be looked through again and again
         try:
@@ -369,10 +369,7 @@ class Daemon:
             return False
         from .bus.manager import is_restarting
 
-        restarting = await is_restarting(self._service.instance)
-        if restarting and isinstance(self._helper, ServiceHelper):
-            self._helper.wake(Role.HELPER)  # the next process need not wait for it
-        return restarting
+        return await is_restarting(self._service.instance)
 
     def _keep_syslog(self) -> None:
         """A system log that was restarted is found again through the helper: /dev/log is out of our reach."""

@@ -50,7 +50,7 @@ class Interface:
         self._work: set[asyncio.Task[None]] = set()
         self._configuring: asyncio.Task[None] | None = None
         self._stale = False
-        """Whether the file has changed since the interface was last configured."""
+        """Whether there is something that the interface has not been configured for yet."""
         helper.use_tun(device.fileno)
 
     def start(self, on_packets: Callable[[list[bytes]], None], on_regained: Callable[[], None]) -> None:
@@ -76,19 +76,29 @@ class Interface:
                 self.reconfigure()
 
     def reconfigure(self) -> None:
-        """Begins `configure`, or has the one under way followed by one more; returns at once."""
+        """Begins `configure`; returns at once."""
+        self._begin_configuring()
+
+    async def configure(self) -> None:
+        """Has the helper set MTU, addresses and routes as the file says now.
+
+        One that is under way is followed by one more, for any number of callers.
+        """
+        await asyncio.wait([self._begin_configuring()])
+
+    def _begin_configuring(self) -> asyncio.Task[None]:
         self._stale = True
         if self._configuring is None or self._configuring.done():
             self._configuring = asyncio.create_task(self._follow(), name="interface")
             self._spawn(self._configuring)
+        return self._configuring
 
     async def _follow(self) -> None:
         while self._stale:
             self._stale = False
-            await self.configure()
+            await self._configure_once()
 
-    async def configure(self) -> None:
-        """Has the helper set MTU, addresses and routes as the file says now."""
+    async def _configure_once(self) -> None:
         try:
             self.mtu = await self._helper.configure_tun(ipv6_path=self._ipv6_path)
         except MlvpndError as error:

@@ -73,6 +73,7 @@ class LinkDriver:
         self._lookup: asyncio.Task[list[Endpoints] | MlvpndError] | None = None
         self._lookup_error = ""
         self._told_bind = ""
+        self._told_down = False
         self._candidates: list[Endpoints] = []
         self._current = 0
         self._last: Endpoints | None = None
@@ -155,7 +156,8 @@ class LinkDriver:
         log = _dns if isinstance(error, _LookupError) else _protocol
         if text != self.error:  # once, not at every try
             # That an up link went down has been told; of one that never had a socket this is the first word.
-            first = self._last is None
+            first = self._last is None and not self._told_down
+            self._told_down = True
             extra = fields("link-down", self.config.name, state="down", reason="error") if first else None
             level = logging.WARNING if first else logging.INFO
             log.log(level, "%s %s (trying again until it works)", self.config.name, text, extra=extra)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -110,12 +111,16 @@ async def _look_up(host: str, port: str, flags: int, ended: Callable[[], None]) 
         try:
             answers = socket.getaddrinfo(host or None, port or "0", type=socket.SOCK_DGRAM, flags=flags)
             result = [(family, sockaddr) for family, _, _, _, sockaddr in answers]
-        except (OSError, UnicodeError) as error:
+        except Exception as error:
             problem = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
             loop.call_soon_threadsafe(settle, result, problem)
 
-    threading.Thread(target=work, name="name look-up", daemon=True).start()
+    try:
+        threading.Thread(target=work, name="name look-up", daemon=True).start()
+    except RuntimeError:
+        ended()
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
     return await found
 
 

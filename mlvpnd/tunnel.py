@@ -384,7 +384,8 @@ class Tunnel:
         if due is not None and (self._timer is None or due < self._timer.when()):
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(due, self._on_timer, due)
+            # One that is overdue already does not mean that we slept.
+            self._timer = self._loop.call_at(due, self._on_timer, max(due, self._loop.time()))
 
     def _refused(self, number: int, driver: LinkDriver, error: str) -> None:
         """The system keeps refusing what is sent: the link goes down, and its socket is made anew."""

@@ -28,7 +28,8 @@ MAX_WAITING_SIGNALS = 4096
 """Signals that are kept until somebody takes them; of more, the oldest are lost."""
 
 _READ_SIZE = 65536
-_TIME = struct.Struct("ll")  # struct timeval
+# struct timeval; the second number of the option takes 64 bits on 32-bit systems, too.
+_TIME = struct.Struct("qq" if socket.SO_SNDTIMEO == 67 else "ll")
 _MAX_LINE = 1024
 
 

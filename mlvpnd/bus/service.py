@@ -170,7 +170,7 @@ class BusService:
         of_one = Counter(self._pending.values())[call.sender]
         if len(self._pending) >= MAX_PENDING or of_one >= MAX_PENDING_OF_ONE:
             result.close()
-            self._flooded(call.sender)
+            self._flooded(Counter(self._pending.values()).most_common(1)[0][0])
             raise BusError(errors.LIMITS_EXCEEDED, "too many calls at work")
 
         async def answer() -> None:

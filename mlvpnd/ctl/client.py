@@ -12,7 +12,7 @@ from mlvpnd.bus import errors as bus_errors
 from mlvpnd.bus import names
 from mlvpnd.bus.caller import Caller
 from mlvpnd.bus.errors import BusError, BusUnavailable
-from mlvpnd.bus.lib import Variant, decode, plain
+from mlvpnd.bus.lib import DecodeError, Variant, decode, plain
 from mlvpnd.bus.message import ALLOW_INTERACTIVE_AUTHORIZATION, NO_AUTO_START, Kind, Message
 
 from .errors import ConfigRefused, CtlError, NotAllowed, NotFound, TunnelGone, Unreachable
@@ -135,13 +135,12 @@ class SystemBus:
             raise self._unreachable(error) from None
         return str(owner)
 
-    def signal(self) -> tuple[Message, list[object]]:
-        """The next signal and its values; raises Unreachable at the end of the connection."""
+    def signal(self) -> Message:
+        """The next signal, whoever sent it; raises Unreachable at the end of the connection."""
         try:
-            message = self._connected().signal()
+            return self._connected().signal()
         except BusUnavailable as error:
             raise self._unreachable(error) from None
-        return message, [plain(value) for value in decode(message)]
 
     def close(self) -> None:
         """Ends the connection."""
@@ -160,6 +159,14 @@ class SystemBus:
     def _unreachable(self, error: BusError | BusUnavailable) -> Unreachable:
         self.close()
         return Unreachable(f"the system bus cannot be reached: {error}")
+
+
+def values_of(message: Message) -> list[object]:
+    """The values of a signal; none if it has no form that can be read."""
+    try:
+        return [plain(value) for value in decode(message)]
+    except DecodeError:
+        return []
 
 
 def translated(error: BusError) -> CtlError:

@@ -12,8 +12,8 @@ from mlvpnd.bus import names
 from mlvpnd.bus.message import Message
 from mlvpnd.printable import printable
 
-from .client import SystemBus
-from .errors import CtlError
+from .client import SystemBus, values_of
+from .errors import CtlError, Unreachable
 from .model import from_objects
 from .output import STATE_STYLE, Cell, Output, milliseconds
 
@@ -55,17 +55,21 @@ class Monitor:
     def next(self) -> Event:
         """The next event that is wanted; raises Unreachable."""
         while True:
-            message, values = self._bus.signal()
-            event = self._event(message, values)
+            event = self._event(self._bus.signal())
             if event is not None and (not self._wanted or event["Tunnel"] in self._wanted):
                 return event
 
-    def _event(self, message: Message, values: list[object]) -> Event | None:
+    def _event(self, message: Message) -> Event | None:
+        # Anybody may send signals: those of others are not even read.
         if message.sender == names.BUS_NAME and message.member == "NameOwnerChanged":
+            values = values_of(message)
             return self._owner_changed(*map(str, values)) if len(values) == 3 else None
         arguments = _ARGUMENTS.get(message.member)
         tunnel = self._tunnels.get(message.sender)
-        if arguments is None or tunnel is None or len(values) != len(arguments):
+        if arguments is None or tunnel is None:
+            return None
+        values = values_of(message)
+        if len(values) != len(arguments):
             return None
         return _new_event(tunnel, message.member, **dict(zip(arguments, values, strict=True)))
 
@@ -80,6 +84,8 @@ class Monitor:
         """The tunnel's own name, from now on known by its owner's; empty: it is gone already."""
         try:
             view = from_objects(self._bus.objects(bus_name)) if owner else None
+        except Unreachable:  # the match rules are gone with the connection
+            raise
         except CtlError:
             view = None
         if view is None:

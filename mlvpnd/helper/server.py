@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -21,9 +22,11 @@ REQUEST_TIME_LIMIT = 10.0
 _log = logger("privsep")
 
 
-def refuse(reason: object) -> None:
-    """The one line in the log that a refused caller gets."""
+def refuse(sock: socket.socket, reason: object) -> None:
+    """One line in the log, and an answer that says no more than that: who asked knows then that nobody has crashed."""
     _log.error("request refused: %s", reason, extra=journal.fields("helper-refused", reason=str(reason)))
+    with contextlib.suppress(OSError):  # the caller did not wait
+        channel.send(sock, json.dumps({"error": "refused"}).encode())
 
 
 async def serve_connection(
@@ -31,14 +34,14 @@ async def serve_connection(
 ) -> None:
     """Serves the one request of a connection and closes it; never raises.
 
-    What is not a request of the table, or not `allowed`, gets one line in the log and no answer.
+    What is not a request of the table, or not `allowed`, is refused.
     """
     with sock:
         try:
             async with asyncio.timeout(REQUEST_TIME_LIMIT):
                 data, descriptor = await channel.next_message(sock, requests.MAX_REQUEST_SIZE)
         except channel.MessageError as error:
-            refuse(error)
+            refuse(sock, error)
             return
         except (TimeoutError, OSError):
             return
@@ -51,7 +54,7 @@ async def serve_connection(
         except requests.Refused as error:
             if descriptor is not None:
                 os.close(descriptor)
-            refuse(error)
+            refuse(sock, error)
             return
         await _answer(sock, request, descriptor, operations)
 
@@ -70,9 +73,8 @@ async def _answer(
         _log.exception("%s failed", request.OP)
         members = {"error": f"{request.OP}: internal error, see the log"}
     try:
-        channel.send(sock, json.dumps(members).encode(), returned)
-    except OSError:
-        pass  # the caller did not wait
+        with contextlib.suppress(OSError):  # the caller did not wait
+            channel.send(sock, json.dumps(members).encode(), returned)
     finally:
         if returned is not None:
             os.close(returned)

@@ -189,8 +189,9 @@ class Service:
                 raise requests.Refused(f"{MAX_CONNECTIONS} requests are being served")
             groups = self._caller.check(sock)
         except requests.Refused as error:
-            refuse(error)
-            sock.close()
+            with sock:
+                if not _has_left(sock):
+                    refuse(sock, error)
             return
         self._daemon = groups
         task = asyncio.create_task(serve_connection(sock, self._operations, self._allowed))
@@ -200,6 +201,14 @@ class Service:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._connections.discard(task)
         self._last_active = asyncio.get_running_loop().time()
+
+
+def _has_left(sock: socket.socket) -> bool:
+    """Whether the caller has hung up and left no request: it wanted no more than to wake us, and may have ended."""
+    try:
+        return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:
+        return False
 
 
 def main(argv: list[str] | None = None) -> int:

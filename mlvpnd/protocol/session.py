@@ -229,7 +229,9 @@ class Session:
     def disconnect(self, number: int, now: float) -> list[bytes]:
         """Says DISCONNECT on one link; a client asks for the peer again."""
         self._now = now
-        self._go_down(self._paths[number], DownReason.CLOSED, say_so=True)
+        path = self._paths[number]
+        self._go_down(path, DownReason.CLOSED, say_so=True)
+        path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
         return self._take_released()
 
     def close(self, now: float) -> None:

@@ -278,6 +278,7 @@ def test_of_a_link_that_was_there_nothing_is_told_twice(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """That it has gone down is told by who noticed; one that never was there is told of here."""
+    monkeypatch.setattr(link_module, "FIRST_BACKOFF", 0.1)
     monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
     missing = LinkConfig("adsl1", bindhost="192.0.2.77", remotehost="192.0.2.1", remoteport="5080")
 
@@ -289,6 +290,10 @@ def test_of_a_link_that_was_there_nothing_is_told_twice(
 
     async def lack(followed: Followed) -> None:
         await asyncio.sleep(0.05)
+        followed.driver.error = "another reason"  # which the next try changes again
+        async with asyncio.timeout(5):
+            while followed.driver.error == "another reason":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     with caplog.at_level(logging.INFO):
         follow(Helper(), lose, LinkConfig("adsl1", bindhost="127.0.0.1", remotehost="192.0.2.1", remoteport="5080"))
@@ -297,4 +302,5 @@ def test_of_a_link_that_was_there_nothing_is_told_twice(
     assert [(one.levelno, getattr(one, "journal", {})) for one in told] == [
         (logging.INFO, {}),
         (logging.WARNING, {"EVENT": "link-down", "LINK": "adsl1", "STATE": "down", "REASON": "error"}),
+        (logging.INFO, {}),
     ]

@@ -246,6 +246,20 @@ def test_a_silent_name_server_delays_no_stop(tmp_path: Path, monkeypatch: pytest
     answer.set()
 
 
+def test_where_no_thread_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def steps(helper: ServiceHelper) -> None:
+        helper.config = CONFIG
+        monkeypatch.setattr(threading.Thread, "start", fail)
+        for _ in range(MAX_LOOKUPS + 1):
+            with pytest.raises(HelperError, match="Resource temporarily unavailable"):
+                await helper.resolve("remote", "adsl1")
+
+    run(tmp_path, steps)
+
+
 CONFIG = Config(
     Mode.CLIENT,
     b"x",

@@ -14,7 +14,7 @@ import pytest
 from mlvpnd.helper import client as client_module
 from mlvpnd.helper.client import HelperClient, HelperError
 from mlvpnd.helper.operations import Operations
-from mlvpnd.helper.server import serve_connection
+from mlvpnd.helper.server import refuse, serve_connection
 
 from .descriptors import open_descriptors
 
@@ -216,6 +216,26 @@ def test_a_helper_that_ends_in_the_middle_is_asked_again(reads: bool, log_lines:
     asyncio.run(scenario())
     assert log_lines.messages == ["open-log: the helper ended before it had answered, and is asked again"]
     assert log_lines.records[0].__dict__["journal"] == {"EVENT": "helper-lost", "REQUEST": "open-log"}
+
+
+def test_what_is_refused_is_not_asked_again(log_lines: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        asked = 0
+
+        def connect() -> socket.socket:
+            nonlocal asked
+            asked += 1
+            mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                refuse(theirs, "not yours")
+            return mine
+
+        with pytest.raises(HelperError):
+            await HelperClient(connect).open_log()
+        assert asked == 1
+
+    asyncio.run(scenario())
+    assert log_lines.messages == ["request refused: not yours"]
 
 
 def test_a_helper_that_hangs_up_again() -> None:

@@ -105,11 +105,11 @@ def test_a_bug_is_logged_and_answered_without_detail(log_lines: pytest.LogCaptur
     ],
     ids=["empty", "empty+1", "unasked", "none", "two", "nine", "long", "endless"],
 )
-def test_what_is_no_request_gets_one_line_and_no_answer(
+def test_what_is_no_request_gets_one_line_and_is_refused(
     log_lines: pytest.LogCaptureFixture, message: bytes, descriptors: int
 ) -> None:
     operations = Recorded()
-    assert _serve(operations, message, descriptors) == (b"", 0)
+    assert _serve(operations, message, descriptors) == (b'{"error": "refused"}', 0)
     assert operations.requests == []
     assert len(log_lines.messages) == 1
     assert log_lines.messages[0].startswith("request refused: ")

@@ -115,6 +115,9 @@ def harness(tmp_path: Path, config_path: Path, monkeypatch: pytest.MonkeyPatch) 
         yield harness
 
 
+REFUSED = b'{"error": "refused"}'
+
+
 def test_requests_are_served(harness: Harness) -> None:
     def steps() -> None:
         assert json.loads(harness.ask(b'{"op": "open-config"}')) == {"ok": True}
@@ -139,7 +142,7 @@ def test_each_role_serves_its_own_requests(harness: Harness, log_lines: pytest.L
     }
 
     def answered(kind: type[requests.Request]) -> bool:
-        return harness.ask(messages[kind], 0 if kind.DESCRIPTORS else None) != b""
+        return harness.ask(messages[kind], 0 if kind.DESCRIPTORS else None) != REFUSED
 
     for role, served in (("helper", requests.OpenConfig), ("script", requests.RunScript)):
         log_lines.clear()
@@ -184,7 +187,7 @@ def test_the_daemon_of_another_tunnel_is_refused(
 
 def _is_refused(harness: Harness) -> None:
     try:
-        assert harness.ask(b'{"op": "open-config"}') == b""
+        assert harness.ask(b'{"op": "open-config"}') == REFUSED
     except ConnectionError:
         pass  # closed before the question was asked
 
@@ -202,6 +205,14 @@ def test_a_caller_that_has_ended_is_refused(harness: Harness, log_lines: pytest.
     harness.serve()
     assert len(log_lines.messages) == 1
     assert log_lines.messages[0].startswith("request refused: process ")
+
+
+def test_who_only_woke_us_and_has_ended_is_not_spoken_of(harness: Harness, log_lines: pytest.LogCaptureFixture) -> None:
+    code = f"import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect({str(harness.path)!r})"
+    process = subprocess.run([sys.executable, "-c", code])
+    assert process.returncode == 0
+    harness.serve()
+    assert log_lines.messages == []
 
 
 def test_groups_of_both_versions(tmp_path: Path) -> None:
@@ -285,7 +296,7 @@ def test_too_many_connections(
         first, second, third = (harness.connect() for _ in range(3))
         with first, second, third:
             third.settimeout(10)
-            assert third.recv(1) == b""
+            assert third.recv(100) == REFUSED
             first.send(b'{"op": "open-config"}')
             assert first.recv(1000)
 
@@ -522,6 +533,6 @@ def _connected(path: Path) -> socket.socket:
 def _send_or_refused(sock: socket.socket) -> None:
     try:
         sock.send(b'{"op": "open-config"}')
-        assert sock.recv(1000) == b""
+        assert sock.recv(1000) == REFUSED
     except ConnectionError:
         pass

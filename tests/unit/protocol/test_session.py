@@ -260,6 +260,13 @@ def test_a_client_asks_within_a_second_after_disconnect() -> None:
     assert run(session, 10.0, 10.5) == [(10.0, AUTH)]
 
 
+def test_a_link_that_is_dropped_by_hand_is_asked_for_from_then_on() -> None:
+    session, peer = client_up()
+    hear(session, peer.keepalive(), 99.5)
+    session.disconnect(0, 100.0)
+    assert session.get_timer() == 100.0  # and not the second after the first AUTH: a timer so late is a standstill
+
+
 def test_time_in_which_nobody_listened_is_not_the_peers_silence() -> None:
     session, peer = client_up()  # its timeout is as that of the other tests of silence
     timeout = session.path(0).parameters.timeout
