@@ -193,11 +193,11 @@ class BusService:
         task.add_done_callback(end)
 
     def _flooded(self, sender: str) -> None:
-        """Somebody has more calls wait than are taken; said once a minute at most, whoever it is."""
+        """Somebody calls more often than anybody needs to; said once a minute at most, whoever it is."""
         now = asyncio.get_running_loop().time()
         if now - self._flooded_at >= _FLOOD_INTERVAL:
             self._flooded_at = now
-            text = "calls of %s on the bus are refused: too many of its calls wait already"
+            text = "%s floods the bus with calls: they wait, and those that are too many are refused"
             _log.warning(text, sender, extra=fields("bus-flooded", sender=sender))
 
     def _fail(self, connection: Connection, call: Message) -> None:

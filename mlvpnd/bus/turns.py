@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 
 from .message import Message
@@ -18,6 +19,8 @@ MAX_PAUSE = 0.2
 MAX_WAITING = 64
 """Calls of one caller that wait."""
 MAX_WAITING_IN_ALL = 512
+FLOOD_RATE = 200
+"""Calls of one caller in a second from which on it is told of, served or not."""
 
 
 class Pace:
@@ -35,24 +38,40 @@ class Pace:
 
 
 class Turns:
-    """Calls that wait to be served, from each sender in turn; `on_full` is told of a sender with too many."""
+    """Calls that wait to be served, from each sender in turn; `on_flood` is told of a sender with too many."""
 
-    def __init__(self, on_full: Callable[[str], None] = lambda sender: None) -> None:
-        self._on_full = on_full
+    def __init__(
+        self, on_flood: Callable[[str], None] = lambda sender: None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._on_flood = on_flood
+        self._clock = clock
+        self._second = float("-inf")
+        self._counts: Counter[str] = Counter()
+        """Of each sender in the second that began at `_second`."""
         self._waiting: OrderedDict[str, deque[Message]] = OrderedDict()
         self._size = 0
         self._changed = asyncio.Event()
 
     def put(self, call: Message) -> bool:
         """False: too many of its sender wait already, and it was not taken."""
+        self._count(call.sender)
         calls = self._waiting.setdefault(call.sender, deque())
         if len(calls) >= MAX_WAITING:
-            self._on_full(call.sender)
+            self._on_flood(call.sender)
             return False
         calls.append(call)
         self._size += 1
         self._changed.set()
         return True
+
+    def _count(self, sender: str) -> None:
+        now = self._clock()
+        if now - self._second >= 1:
+            self._second = now
+            self._counts.clear()
+        self._counts[sender] += 1
+        if self._counts[sender] == FLOOD_RATE:
+            self._on_flood(sender)
 
     async def has_room(self) -> None:
         """Returns when fewer calls wait than may in all."""

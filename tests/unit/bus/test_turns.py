@@ -50,6 +50,24 @@ def test_who_has_too_many_waiting_is_named() -> None:
     assert named == ["a"]
 
 
+def test_who_calls_too_often_is_named_though_it_is_served() -> None:
+    async def scenario() -> None:
+        named: list[str] = []
+        now = 0.0
+        queue = Turns(named.append, lambda: now)
+        for number in range(5 * turns.FLOOD_RATE):
+            now = number / (turns.FLOOD_RATE - 1)
+            queue.put(call("a"))
+            await queue.get()
+        assert named == []
+        for _ in range(3 * turns.FLOOD_RATE):
+            queue.put(call("b"))
+            await queue.get()
+        assert named == ["b"]
+
+    asyncio.run(scenario())
+
+
 def test_there_is_room_when_one_was_served() -> None:
     async def scenario() -> None:
         queue = Turns()
