@@ -1,7 +1,7 @@
-"""Link state, addresses and routes of the interface, for `configure_interface = 1`, and their undoing.
+"""Link state, GSO limit, addresses and routes of the interface, for `configure_interface = 1`, and their undoing.
 
 What was set is remembered by the kernel, with the interface and as long as it exists: routes bear a protocol number,
-link state and addresses stand in the interface's alias (`ip link show`). So a helper that was started anew removes
+the others stand in the interface's alias (`ip link show`). So a helper that was started anew removes
 what an earlier one has set, and nothing that somebody else has.
 
 An interface that goes with its last descriptor takes all of this along; `withdraw` is for those that stay: while the
@@ -42,6 +42,14 @@ ROUTE_PROTOCOL = 109
 """Of our routes: `ip route show proto 109`. Unused in iproute2's table."""
 _MARK = "mlvpnd has set: "
 _UP = "up"
+_GSO = "gso:"
+_MAX_UDP_PAYLOAD = 65507
+_MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of linux/udp.h, before it became 128
+_AROUND = 28 + 16
+"""Bytes that a datagram has beside its packet: mlvpn's header and the tag."""
+_INNER_HEADERS = 40 + 20 + 12
+"""Of each segment: IPv6, TCP, timestamps."""
+_DEFAULT_GSO = 65536  # GSO_LEGACY_MAX_SIZE of linux/netdevice.h
 _IFF_UP = 1
 _TABLE_MAIN = 254
 _RTN_UNICAST = 1
@@ -60,6 +68,16 @@ class LinkUp:
 
     def __str__(self) -> str:
         return "link up"
+
+
+@dataclass(frozen=True, slots=True)
+class GsoLimit:
+    """The largest packet that the kernel may leave to us to cut, in bytes."""
+
+    size: int
+
+    def __str__(self) -> str:
+        return f"gso_max_size {self.size}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +101,13 @@ class Route:
         return f"route {self.network}" + (f" via {self.gateway}" if self.gateway else "")
 
 
-Item = LinkUp | Address | Route
+Item = LinkUp | GsoLimit | Address | Route
+
+
+def gso_limit(mtu: int) -> int:
+    """The size of a packet whose segments, each in a datagram of its own, just fit one send with UDP_SEGMENT."""
+    segments = min(_MAX_SEGMENTS, _MAX_UDP_PAYLOAD // (mtu + _AROUND))
+    return max(mtu, segments * (mtu - _INNER_HEADERS) + _INNER_HEADERS)
 
 
 def wanted(config: Config, problems: list[str]) -> list[Item]:
@@ -124,6 +148,8 @@ def apply(device: str, config: Config) -> None:
     problems: list[str] = []
     items = wanted(config, problems)
     with _opened(device) as (netlink, index):
+        if _gso(netlink, index) is not None:
+            items.append(GsoLimit(gso_limit(_mtu(netlink, index))))
         ours = _ours(netlink, index)
         _remove(netlink, index, [item for item in ours if item not in items], problems)
         kept = [item for item in ours if item in items]
@@ -192,7 +218,8 @@ def _ours(netlink: IPRoute, index: int) -> list[Item]:
             items.append(LinkUp())
             continue
         try:
-            items.append(Address(ip_interface(word)))
+            gso = word.startswith(_GSO)
+            items.append(GsoLimit(int(word.removeprefix(_GSO))) if gso else Address(ip_interface(word)))
         except ValueError:
             continue  # somebody else has written there
     items += [route for route, protocol in _routes(netlink, index) if protocol == ROUTE_PROTOCOL]
@@ -200,8 +227,15 @@ def _ours(netlink: IPRoute, index: int) -> list[Item]:
 
 
 def _note(netlink: IPRoute, index: int, items: list[Item]) -> None:
-    """Keeps link state and addresses among `items` for `_ours`; routes bear their protocol."""
-    words = [_UP if isinstance(item, LinkUp) else str(item.value) for item in items if not isinstance(item, Route)]
+    """Keeps all among `items` for `_ours` but routes, which bear their protocol."""
+    words = []
+    for item in items:
+        if isinstance(item, LinkUp):
+            words.append(_UP)
+        elif isinstance(item, GsoLimit):
+            words.append(f"{_GSO}{item.size}")
+        elif isinstance(item, Address):
+            words.append(str(item.value))
     netlink.link("set", index=index, IFLA_IFALIAS=_MARK + " ".join(words) if words else "")
 
 
@@ -235,10 +269,22 @@ def _find(netlink: IPRoute, device: str) -> int:
     return index
 
 
+def _gso(netlink: IPRoute, index: int) -> int | None:
+    """The interface's limit; None: the kernel tells none."""
+    size = netlink.get_links(index)[0].get_attr("IFLA_GSO_MAX_SIZE")
+    return None if size is None else int(size)
+
+
+def _mtu(netlink: IPRoute, index: int) -> int:
+    return int(netlink.get_links(index)[0].get_attr("IFLA_MTU"))
+
+
 def _present(netlink: IPRoute, index: int) -> Iterator[Item]:
     """What the interface has now."""
     if netlink.get_links(index)[0]["flags"] & _IFF_UP:
         yield LinkUp()
+    if (size := _gso(netlink, index)) is not None:
+        yield GsoLimit(size)
     for address in netlink.get_addr(index=index):
         text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
         yield Address(ip_interface(f"{text}/{address['prefixlen']}"))
@@ -264,6 +310,8 @@ def _change(netlink: IPRoute, verb: str, item: Item, index: int) -> None:
     try:
         if isinstance(item, LinkUp):
             netlink.link("set", index=index, state="up" if verb == "add" else "down")
+        elif isinstance(item, GsoLimit):
+            netlink.link("set", index=index, gso_max_size=item.size if verb == "add" else _DEFAULT_GSO)
         elif isinstance(item, Address):
             netlink.addr(verb, index=index, address=str(item.value.ip), prefixlen=item.value.network.prefixlen)
         else:

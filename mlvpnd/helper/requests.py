@@ -70,7 +70,7 @@ class OpenTun(Request):
 
 @dataclass(frozen=True, slots=True)
 class ConfigureTun(Request):
-    """MTU and, where the file asks for it, link state, addresses and routes of the interface that comes with it."""
+    """MTU and, where the file asks for it, link state, GSO limit, addresses and routes of the interface."""
 
     OP: ClassVar[str] = "configure-tun"
     DESCRIPTORS: ClassVar[int] = 1

@@ -53,6 +53,8 @@ class FakeKernel:
         self.alias = ""
         self.protocol: dict[str, int] = {}
         self.kind = "tun"
+        self.gso: int | None = None
+        self.mtu = 1428
         self.refuse: dict[str, int] = {}
         self.calls: list[str] = []
 
@@ -66,7 +68,9 @@ class FakeKernel:
 
     def get_links(self, index: int) -> list[Message]:
         assert index == INDEX
-        return [Message(flags=1 if "up" in self.state else 0, IFLA_INFO_KIND=self.kind, IFLA_IFALIAS=self.alias)]
+        sizes = {"IFLA_GSO_MAX_SIZE": self.gso, "IFLA_MTU": self.mtu}
+        flags = 1 if "up" in self.state else 0
+        return [Message(flags=flags, IFLA_INFO_KIND=self.kind, IFLA_IFALIAS=self.alias, **sizes)]
 
     def get_addr(self, *, index: int) -> Iterator[Message]:
         for word in self.state:
@@ -104,7 +108,12 @@ class FakeKernel:
         else:
             raise NetlinkError(errno.ESRCH, "not there")
 
-    def link(self, verb: str, *, index: int, state: str = "", IFLA_IFALIAS: str | None = None) -> None:
+    def link(
+        self, verb: str, *, index: int, state: str = "", IFLA_IFALIAS: str | None = None, gso_max_size: int = 0
+    ) -> None:
+        if gso_max_size:
+            self.calls.append(f"gso {gso_max_size}")
+            self.gso = gso_max_size
         if IFLA_IFALIAS is not None:
             self.alias = IFLA_IFALIAS
         if state:
@@ -237,6 +246,32 @@ def test_what_is_about_to_be_set_is_remembered_before(kernel: FakeKernel, monkey
     monkeypatch.setattr(socket, "if_nametoindex", lambda _name: INDEX)
     network.withdraw("mlvpn0")
     assert kernel.state == set()
+
+
+def test_the_limit_of_what_we_are_left_to_cut_follows_the_mtu(kernel: FakeKernel) -> None:
+    kernel.gso = 65536
+    network.apply("mlvpn0", CONFIG)
+    assert kernel.gso == 44 * (1428 - 72) + 72
+    assert kernel.alias.endswith(" gso:59736")
+    kernel.calls.clear()
+    network.apply("mlvpn0", CONFIG)
+    assert kernel.calls == []
+    kernel.mtu = 1300
+    network.apply("mlvpn0", CONFIG)
+    assert kernel.gso == 48 * (1300 - 72) + 72
+    network.withdraw("mlvpn0")
+    assert (kernel.gso, kernel.alias) == (65536, "")
+
+
+@pytest.mark.parametrize("mtu", [68, 576, 1280, 1428, 9000, 65000])
+def test_the_segments_of_the_largest_packet_fit_one_send(mtu: int) -> None:
+    size = network.gso_limit(mtu)
+    assert size >= mtu
+    for headers in (40, 52, 72):  # IPv4 and TCP, with timestamps, IPv6 with timestamps
+        if size > mtu > 2 * headers:
+            segments = -(-(size - headers) // (mtu - headers))
+            assert segments <= 64
+            assert segments * (mtu + 28 + 16) <= 65507
 
 
 @pytest.mark.parametrize("alias", ["the office's line", "mlvpnd has set: nonsense 10.0.0.2/99", "mlvpnd has set:"])
