@@ -93,7 +93,7 @@ class Config:
     """Space-separated, as the status command gets them."""
     ip6_routes: str = ""
     configure_interface: bool = False
-    """True: the helper sets link state, GSO limit, addresses and routes; False: the status command does. Not in upstream."""
+    """True: the helper sets up the link, its addresses and routes; False: the status command does. Not in upstream."""
     control_unix_path: str = ""
     control_bind_host: str = ""
     control_bind_port: str = ""
