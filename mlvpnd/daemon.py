@@ -46,8 +46,9 @@ from .tunnel import Tunnel
 if TYPE_CHECKING:
     from .bus.service import BusService
 
-RELOAD_DELAY = 0.1
-"""Seconds in which several SIGHUPs are one: `pkill -HUP mlvpn` signals both processes, and one tells the other."""
+RELOAD_DELAY = 0.3
+"""Seconds in which several SIGHUPs are one: `pkill -HUP mlvpn` signals both processes, and one tells the other, which
+on a busy machine takes a moment."""
 STOP_LIMIT = 65.0
 """Seconds that the status command has at a stop."""
 BIND_PATIENCE = 3.0

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from mlvpnd import __version__, log
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_DEBUG_TOKENS = 40
 """Upstream's limit for -D."""
+
+FAILURE_PAUSE = 1.5
+"""Seconds that a service which cannot run waits before it ends, since systemd starts it again almost at once."""
 
 _DEFAULTS = Options()
 _GUIDE_FORMS = frozenset(
@@ -58,10 +62,13 @@ def _run_instance(name: str) -> int:
         log_setup.setup(options)
         helper = service.ServiceHelper(name)
         helper.service = service.gather(name)
-        return daemon.run(options, helper, helper.service)
+        code = daemon.run(options, helper, helper.service)
     except MlvpndError as error:
         log.logger().critical("%s", error)
-        return 1
+        code = 1
+    if code:
+        time.sleep(FAILURE_PAUSE)
+    return code
 
 
 def start(options: Options) -> int:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -226,3 +227,10 @@ def test_a_missing_file_is_fatal() -> None:
     result = _run("-c", "/nonexistent/mlvpn.conf", "--debug")
     assert result.returncode == 1
     assert "unable to open file" in result.stderr
+
+
+def test_a_service_that_cannot_start_is_not_started_again_and_again_in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    assert mlvpn.main(["--instance", "no/name"]) == 1
+    assert pauses == [mlvpn.FAILURE_PAUSE]
