@@ -19,8 +19,8 @@ SYSTEMD_DIR := $(DESTDIR)$(PREFIX)/lib/systemd
 SHARE_DIR := $(DESTDIR)$(PREFIX)/share
 INSTALL := install -D --mode=644
 INSTALL_PROGRAM := install -D --mode=755
-# Debian has no python-pytun.
-PYTUN := $(wildcard $(VENV)/lib/python3*/site-packages/pytun*.so)
+# Debian has no python-pytun. Looked for when it is installed: `make build install` makes it first.
+PYTUN := $(VENV)/lib/python3*/site-packages/pytun*.so
 MAN_SOURCES := $(wildcard man/*.scd)
 COMPLETION := debian/mlvpnctl.bash-completion
 
@@ -57,7 +57,9 @@ install:
 	set -e; for file in $$(find -L mlvpnd -type f ! -path '*/__pycache__/*'); do \
 		$(INSTALL) "$$file" "$(PYTHON_DIR)/$$file"; \
 	done
-	$(if $(PYTUN),$(INSTALL) --target-directory=$(PRIVATE_DIR) $(PYTUN))
+	set -e; for module in $(PYTUN); do \
+		[ ! -e "$$module" ] || $(INSTALL) "$$module" "$(PRIVATE_DIR)/$$(basename "$$module")"; \
+	done
 	$(INSTALL_PROGRAM) bin/mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpnd
 	ln -sf mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpn
 	$(INSTALL_PROGRAM) bin/mlvpnctl $(DESTDIR)$(PREFIX)/bin/mlvpnctl

@@ -70,12 +70,8 @@ class Caller:
                 except BaseException:
                     caller.close()
                     raise
-            except TimeoutError:
-                problem = "no answer in time"
-            except OSError as error:
-                problem = error.strerror or str(error)
-            except (BusError, BusUnavailable) as error:
-                problem = str(error)
+            except (OSError, BusError, BusUnavailable) as error:
+                problem = errors.why_unreachable(error)
             else:
                 return caller
         raise BusUnavailable(problem)

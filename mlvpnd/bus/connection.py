@@ -73,12 +73,8 @@ class Connection:
             try:
                 async with asyncio.timeout(CONNECT_LIMIT):
                     return await cls._open(path, turns, on_signal)
-            except TimeoutError:
-                problem = "no answer in time"
-            except OSError as error:
-                problem = error.strerror or str(error)
-            except (BusError, BusUnavailable) as error:
-                problem = str(error)
+            except (OSError, BusError, BusUnavailable) as error:
+                problem = errors.why_unreachable(error)
         raise BusUnavailable(problem)
 
     @classmethod

@@ -49,3 +49,10 @@ def no_reply(member: str, limit: float) -> BusError:
 def refused() -> BusUnavailable:
     """The bus did not take our word for who we are."""
     return BusUnavailable("the bus does not accept this process")
+
+
+def why_unreachable(error: OSError | BusError | BusUnavailable) -> str:
+    """What kept a bus from being reached, for people."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
