@@ -1,0 +1,80 @@
+"""Interfaces and their addresses as the kernel has told of them so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .netlink import AddressNews, LinkNews
+
+
+@dataclass(slots=True)
+class Uplink:
+    """An interface."""
+
+    name: str = ""
+    up: bool = False
+    running: bool = False
+    addresses: set[bytes] = field(default_factory=set)
+
+
+class Mirror:
+    """Takes news in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._uplinks: dict[int, Uplink] = {}
+        self._by_name: dict[str, int] = {}
+        self.gains = 0
+        """How often something came that was not there before: an address, or an interface that can be used."""
+
+    def take(self, news: LinkNews | AddressNews) -> bool:
+        """Follows one change; False: nothing is different."""
+        return self._take_link(news) if isinstance(news, LinkNews) else self._take_address(news)
+
+    def _take_link(self, news: LinkNews) -> bool:
+        if news.gone:
+            gone = self._uplinks.pop(news.number, None)
+            if gone is not None:
+                self._forget_name(gone.name, news.number)
+            return gone is not None
+        uplink = self._uplinks.setdefault(news.number, Uplink())
+        name = news.name or uplink.name
+        before = uplink.name, uplink.up, uplink.running
+        if before == (name, news.up, news.running):
+            return False
+        if name != uplink.name:
+            self._forget_name(uplink.name, news.number)
+            self._by_name[name] = news.number
+        self.gains += news.running and not uplink.running
+        uplink.name, uplink.up, uplink.running = name, news.up, news.running
+        return True
+
+    def _forget_name(self, name: str, number: int) -> None:
+        if self._by_name.get(name) == number:  # another may have taken it already
+            del self._by_name[name]
+
+    def _take_address(self, news: AddressNews) -> bool:
+        if news.usable:
+            # Its interface may not have been told of yet: nothing is known against it.
+            addresses = self._uplinks.setdefault(news.number, Uplink(up=True, running=True)).addresses
+            if news.address in addresses:
+                return False
+            addresses.add(news.address)
+            self.gains += 1
+            return True
+        uplink = self._uplinks.get(news.number)
+        if uplink is None or news.address not in uplink.addresses:
+            return False
+        uplink.addresses.remove(news.address)
+        return True
+
+    def number(self, name: str) -> int:
+        """An interface's number; 0: there is none of that name."""
+        return self._by_name.get(name, 0)
+
+    def uplink(self, number: int) -> Uplink | None:
+        """An interface by its number."""
+        return self._uplinks.get(number)
+
+    def holders(self, address: bytes) -> set[int]:
+        """The numbers of the interfaces that have an address."""
+        return {number for number, uplink in self._uplinks.items() if address in uplink.addresses}

@@ -1,0 +1,200 @@
+"""What the kernel tells anybody of interfaces and addresses: rtnetlink(7), read only; no capability is needed.
+
+Parsed here and not by pyroute2, which the helper uses: its import costs the daemon 12 MB and 0.17 s, a third of what
+a restart may take, and each message 0.4 ms, so that a burst of thousands would stop the tunnel for seconds. Of a
+message only a name, two flags or an address is wanted.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# linux/netlink.h
+_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port
+_ATTRIBUTE = struct.Struct("=HH")  # length, type
+_ERROR, _DONE = 2, 3
+_REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
+_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
+_TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
+
+# linux/rtnetlink.h
+_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
+_NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
+_GROUPS = 1 << 0 | 1 << 4 | 1 << 8  # RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+
+# linux/if_link.h, linux/if.h: struct ifinfomsg
+_LINK = struct.Struct("=BxHiII")  # family, type, number, flags, changed flags
+_IFNAME = 3
+_UP, _RUNNING, _LOWER_UP = 0x1, 0x40, 0x10000
+
+# linux/if_addr.h: struct ifaddrmsg
+_ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, interface
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_OPTIMISTIC, _DAD_FAILED, _TENTATIVE = 0x04, 0x08, 0x40
+
+_SIZES = {socket.AF_INET: 4, socket.AF_INET6: 16}
+_READ_SIZE = 1 << 16
+_BUFFER_SIZE = 1 << 20
+"""Bytes asked for events that wait; the system's limit (net.core.rmem_max) may be lower."""
+
+
+class LinkNews(NamedTuple):
+    """An interface as it is now, or that it is gone."""
+
+    number: int
+    name: str
+    """Empty: not said."""
+    up: bool
+    """Whether somebody has set it up."""
+    running: bool
+    """Whether it has carrier and may be used: IFF_LOWER_UP and IFF_RUNNING, and so the operational state too."""
+    gone: bool
+
+
+class AddressNews(NamedTuple):
+    """An address of an interface."""
+
+    number: int
+    address: bytes
+    """4 or 16 bytes."""
+    usable: bool
+    """False: it is gone, or still tested for being somebody else's."""
+
+
+class DumpEnd(NamedTuple):
+    """All that was asked for has been told."""
+
+    whole: bool
+    """False: it was refused, or changed while it was told."""
+
+
+News = LinkNews | AddressNews | DumpEnd
+
+
+class Told(NamedTuple):
+    """One message."""
+
+    news: News
+    asked: bool
+    """Whether it is a part of the answer to a request, and no event."""
+
+
+def parse(data: bytes, port: int) -> Iterator[Told]:
+    """The messages in one datagram; any bytes may be given. `port` is that of the socket which asks.
+
+    What is of no interest, or makes no sense, is left out.
+    """
+    whole = True
+    place, end = 0, len(data)
+    while place + _HEADER.size <= end:
+        length, kind, flags, _, of = _HEADER.unpack_from(data, place)
+        if length < _HEADER.size:
+            return
+        body = data[place + _HEADER.size : place + length]
+        place += _aligned(length)
+        asked = of == port
+        if asked and flags & _INTERRUPTED and whole:
+            whole = False
+            yield Told(DumpEnd(whole=False), asked)
+        news: News | None = None
+        if kind in (_NEWLINK, _DELLINK):
+            news = _link(body, gone=kind == _DELLINK)
+        elif kind in (_NEWADDR, _DELADDR):
+            news = _address(body, gone=kind == _DELADDR)
+        elif kind in (_DONE, _ERROR) and asked:
+            news = DumpEnd(whole=kind == _DONE and not any(body[:4]))
+        if news is not None:
+            yield Told(news, asked)
+
+
+def _link(body: bytes, *, gone: bool) -> LinkNews | None:
+    if len(body) < _LINK.size:
+        return None
+    family, _, number, flags, _ = _LINK.unpack_from(body)
+    if family != socket.AF_UNSPEC:  # a bridge speaks of its ports, which are not gone when they leave it
+        return None
+    name = _attributes(body, _LINK.size, _IFNAME).get(_IFNAME, b"").partition(b"\0")[0]
+    up = bool(flags & _UP)
+    running = up and bool(flags & _RUNNING and flags & _LOWER_UP)
+    return LinkNews(number, name.decode(errors="surrogateescape"), up, running, gone)
+
+
+def _address(body: bytes, *, gone: bool) -> AddressNews | None:
+    if len(body) < _ADDRESS.size:
+        return None
+    family, _, flags, _, number = _ADDRESS.unpack_from(body)
+    found = _attributes(body, _ADDRESS.size, _IFA_LOCAL, _IFA_ADDRESS)
+    # On a line from point to point IFA_ADDRESS is the other end's; of IPv6 it is often the only one.
+    address = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS) or b""
+    if len(address) != _SIZES.get(family):
+        return None
+    tested = flags & _DAD_FAILED or (flags & _TENTATIVE and not flags & _OPTIMISTIC)
+    return AddressNews(number, address, usable=not gone and not (family == socket.AF_INET6 and tested))
+
+
+def _attributes(body: bytes, place: int, *wanted: int) -> dict[int, bytes]:
+    """The values of those that are there, up to the last one wanted."""
+    found: dict[int, bytes] = {}
+    while place + _ATTRIBUTE.size <= len(body) and len(found) < len(wanted):
+        length, kind = _ATTRIBUTE.unpack_from(body, place)
+        if length < _ATTRIBUTE.size:
+            break
+        kind &= _TYPE_MASK
+        if kind in wanted:
+            found[kind] = body[place + _ATTRIBUTE.size : place + length]
+        place += _aligned(length)
+    return found
+
+
+def _aligned(length: int) -> int:
+    return length + 3 & ~3
+
+
+class NetlinkSocket:
+    """Hears of each change to interfaces and addresses of this network namespace from its making on."""
+
+    def __init__(self) -> None:
+        """Raises OSError."""
+        kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_SIZE)
+            self._socket.bind((0, _GROUPS))
+            self._port: int = self._socket.getsockname()[0]
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._socket.fileno()
+
+    def ask_links(self) -> None:
+        """Has all interfaces told, up to a DumpEnd; one request after the other. Raises OSError."""
+        self._ask(_GETLINK, bytes(_LINK.size))
+
+    def ask_addresses(self) -> None:
+        """Has all addresses told, in the same way."""
+        self._ask(_GETADDR, bytes(_ADDRESS.size))
+
+    def _ask(self, kind: int, body: bytes) -> None:
+        self._socket.sendto(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST_DUMP, 1, self._port) + body, (0, 0))
+
+    def receive(self, limit: int) -> list[Told]:
+        """What up to `limit` datagrams tell that wait now. Raises OSError; ENOBUFS: more came than was read."""
+        told: list[Told] = []
+        try:
+            for _ in range(limit):
+                data, (sender, _) = self._socket.recvfrom(_READ_SIZE)
+                if sender == 0:  # the kernel
+                    told += parse(data, self._port)
+        except BlockingIOError:
+            pass
+        return told
+
+    def close(self) -> None:
+        """Hears no more."""
+        self._socket.close()

@@ -1,0 +1,73 @@
+"""What is known of interfaces after news of them."""
+
+from __future__ import annotations
+
+from mlvpnd.net.mirror import Mirror
+from mlvpnd.net.netlink import AddressNews, LinkNews
+
+A, B = b"\xc0\0\2\1", b"\xc0\0\2\2"
+
+
+def link(number: int, name: str = "eth0", *, up: bool = True, running: bool = True, gone: bool = False) -> LinkNews:
+    return LinkNews(number, name, up, running, gone)
+
+
+def test_an_interface_comes_changes_and_goes() -> None:
+    mirror = Mirror()
+    assert mirror.take(link(2))
+    assert not mirror.take(link(2))
+    assert mirror.number("eth0") == 2
+    assert mirror.take(link(2, running=False))
+    uplink = mirror.uplink(2)
+    assert uplink is not None
+    assert (uplink.name, uplink.up, uplink.running) == ("eth0", True, False)
+    assert mirror.take(link(2, gone=True))
+    assert not mirror.take(link(2, gone=True))
+    assert (mirror.number("eth0"), mirror.uplink(2)) == (0, None)
+
+
+def test_names_move() -> None:
+    mirror = Mirror()
+    mirror.take(link(2))
+    assert mirror.take(link(2, "wan"))
+    mirror.take(link(3))
+    assert (mirror.number("wan"), mirror.number("eth0")) == (2, 3)
+    # Told in the other order.
+    mirror.take(link(4, "wan"))
+    mirror.take(link(2, "old"))
+    assert (mirror.number("wan"), mirror.number("old")) == (4, 2)
+    mirror.take(link(2, "", running=False))  # nothing is said of its name
+    assert mirror.number("old") == 2
+
+
+def test_addresses_come_and_go_with_their_interfaces() -> None:
+    mirror = Mirror()
+    assert mirror.take(AddressNews(3, A, usable=True))  # before anything of the interface
+    mirror.take(link(3))
+    mirror.take(AddressNews(2, A, usable=True))
+    assert not mirror.take(AddressNews(2, A, usable=True))
+    assert mirror.holders(A) == {2, 3}
+    assert mirror.holders(B) == set()
+    assert mirror.take(AddressNews(2, A, usable=False))
+    assert not mirror.take(AddressNews(2, A, usable=False))
+    assert not mirror.take(AddressNews(9, A, usable=False))
+    mirror.take(link(3, gone=True))
+    assert mirror.holders(A) == set()
+
+
+def test_gains_are_what_was_not_there_before() -> None:
+    mirror = Mirror()
+    counts = []
+    for news in (
+        link(2, running=False),
+        link(2),
+        link(2),
+        AddressNews(2, A, usable=True),
+        AddressNews(2, A, usable=True),
+        AddressNews(2, A, usable=False),
+        link(2, running=False),
+        link(2),
+    ):
+        mirror.take(news)
+        counts.append(mirror.gains)
+    assert counts == [0, 1, 1, 2, 2, 2, 2, 3]
