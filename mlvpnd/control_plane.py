@@ -28,7 +28,7 @@ class ConfigUnreadable(MlvpndError):
 
 @dataclass(frozen=True, slots=True)
 class LinkChanged:
-    """A link's state changed; `reason` says why it is down: `timeout`, `disconnect`, `config` or `error`."""
+    """A link's state changed; `reason` says why it is down: `timeout`, `disconnect`, `config`, `error` or `uplink`."""
 
     link: str
     before: LinkState

@@ -21,6 +21,10 @@ REASONS = {
     DownReason.DISCONNECTED: "disconnect",
     DownReason.CLOSED: "config",
     DownReason.SOCKET_LOST: "error",
+    DownReason.ADDRESS_GONE: "uplink",
+    DownReason.CARRIER_LOST: "uplink",
+    DownReason.INTERFACE_DOWN: "uplink",
+    DownReason.INTERFACE_GONE: "uplink",
 }
 """Why a link is down, in the words of the bus and the journal."""
 

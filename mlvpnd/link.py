@@ -31,8 +31,10 @@ MAX_BACKOFF = 10.0
 """Seconds between look-ups of a name."""
 MAX_BIND_BACKOFF = 2.0
 """Seconds. A missing address or interface costs nothing to look for, and its owner waits for it to work again."""
+MIN_TRY_INTERVAL = 0.25
+"""Seconds from one try to the next, at least, however often the uplink comes and goes."""
 DEVICE_CHECK_INTERVAL = 1.0
-"""Seconds between looks at the interface of `binddevice`."""
+"""Seconds between looks at the interface of `binddevice`, where nobody tells of it."""
 LOOKUP_PATIENCE = 2.0
 """Seconds until a look-up is not waited for while addresses are known; its answer then serves the next try."""
 
@@ -81,7 +83,13 @@ class LinkDriver:
         self._unanswered = False
         """Nobody was there."""
         self._adopted: tuple[socket.socket, Endpoints] | None = None
+        self.nameless = False
+        """Whether there is no socket because a name could not be looked up."""
         self._again = asyncio.Event()
+        self._sooner = asyncio.Event()
+        self._hurried = False
+        """Whether the next try is made because of the uplink."""
+        self._tried_at = float("-inf")
         self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"link {config.name}"))
 
     def adopt(self, sock: socket.socket, ends: Endpoints) -> None:
@@ -92,6 +100,23 @@ class LinkDriver:
         """Closes the socket, at once, so that nothing more goes out of it; looks names up again and opens a new one."""
         self._close()
         self._again.set()
+
+    def uplink_is_lost(self) -> None:
+        """Does the same because the uplink is of no use now; not too often."""
+        self._hurried = True
+        self.reopen()
+
+    def uplink_is_back(self) -> None:
+        """Ends a pause between tries: what was missing may be there now."""
+        self._hurried = True
+        self._sooner.set()
+
+    @property
+    def local_hosts(self) -> list[str]:
+        """The local address that the socket is bound to; while there is none, those that it may be bound to."""
+        if self.socket is not None:
+            return [self.socket.local_address[0]]
+        return [ends.local[0] for ends in self._known]
 
     def next_address(self) -> Endpoints | None:
         """The peer does not answer: its next address that this socket can reach.
@@ -121,22 +146,41 @@ class LinkDriver:
     async def _run(self) -> None:
         backoff = FIRST_BACKOFF
         while True:
+            await self._calm()
             self._again.clear()
+            self._sooner.clear()
             try:
                 await self._open()
             except (OSError, MlvpndError) as error:
-                limit = MAX_BACKOFF if isinstance(error, _LookupError) else MAX_BIND_BACKOFF
-                backoff = min(backoff, limit)
+                self.nameless = isinstance(error, _LookupError)
+                backoff = min(backoff, MAX_BACKOFF if self.nameless else MAX_BIND_BACKOFF)
                 self._failed(error, backoff)
                 self.tried.set()
-                await asyncio.sleep(backoff)
-                backoff *= 2
+                backoff = FIRST_BACKOFF if await self._is_due_sooner(backoff) else 2 * backoff
                 continue
             backoff = FIRST_BACKOFF
+            self.nameless = False
             self.error = ""
             self.tried.set()
             await self._until_due()
             self._close()  # unless `reopen` has done it
+
+    async def _calm(self) -> None:
+        """Lets an uplink that comes and goes all the time have no more than its share of tries."""
+        now = asyncio.get_running_loop().time
+        if self._hurried:
+            self._hurried = False
+            await asyncio.sleep(self._tried_at + MIN_TRY_INTERVAL - now())
+        self._tried_at = now()
+
+    async def _is_due_sooner(self, seconds: float) -> bool:
+        """Waits so long, or until the uplink is back."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._sooner.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _until_due(self) -> None:
         """Waits for `reopen`, or for another interface in the place of the one that the socket is bound to."""

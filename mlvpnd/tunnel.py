@@ -43,6 +43,7 @@ from .reports import Reports
 from .resolve import Endpoints
 from .scripts import ScriptQueue
 from .status import LinkState
+from .uplinks import Uplinks
 
 BURST = 64
 """Datagrams taken from one socket before the others have their turn."""
@@ -100,6 +101,7 @@ class Tunnel:
         self.states: dict[int, tuple[float, str]] = {}
         """Since when, in Unix seconds, each link is in its state, and why it is down."""
         self._next_number = 0
+        self._uplinks = Uplinks(self.drivers, self._lose)
 
     # Life.
 
@@ -121,6 +123,7 @@ class Tunnel:
         self._after()
         self._report_tunnel()
         self._continuity.keep_saving(self.session)
+        self._uplinks.start()
 
     async def wait_tried(self) -> None:
         """Returns when each link has a socket, or knows why it has none."""
@@ -141,6 +144,7 @@ class Tunnel:
         self._continuity.save_last(self.session)
         if self._timer is not None:
             self._timer.cancel()
+        self._uplinks.stop()
         for driver in self.drivers.values():
             self._forget_socket(driver)
             driver.stop()
@@ -305,13 +309,30 @@ class Tunnel:
         self._after()
 
     def _reopen(self, driver: LinkDriver) -> None:
-        """Opens a link's socket anew.
+        """Opens a link's socket anew."""
+        if self._may_reopen(driver):
+            driver.reopen()
+
+    def _may_reopen(self, driver: LinkDriver) -> bool:
+        """Whether a link's socket can be opened anew.
 
         That of a server which systemd holds too is left alone: its port would not be free, and it is as good as a new
         one unless it is bound to an interface.
         """
-        if not self._continuity.holds_ports or self.config.mode is Mode.CLIENT or driver.config.binddevice:
-            driver.reopen()
+        return not self._continuity.holds_ports or self.config.mode is Mode.CLIENT or bool(driver.config.binddevice)
+
+    def _lose(self, number: int, reason: DownReason) -> None:
+        """A link's uplink is of no use now: it goes down, and what comes next goes elsewhere."""
+        driver, now = self.drivers[number], self._loop.time()
+        self.interface.device.write_batch(self.session.path_unready(number, now, reason))
+        if self._may_reopen(driver):
+            driver.uplink_is_lost()
+        else:
+            self.session.path_ready(number, None, now)
+        self._after()
+        if self.states[number][1] != reason.value:  # it was down before, for another reason
+            self.states[number] = (time.time(), reason.value)
+            self.changed.set()
 
     def _closed(self, number: int) -> None:
         driver = self.drivers.get(number)

@@ -18,6 +18,14 @@ class DownReason(enum.Enum):
     """On purpose."""
     SOCKET_LOST = "socket lost"
     """The system takes nothing that goes out by it, or its interface went away."""
+    ADDRESS_GONE = "address gone"
+    """The local address was taken away."""
+    CARRIER_LOST = "carrier lost"
+    """The interface that has the address, or that the link is bound to, has no carrier any more."""
+    INTERFACE_DOWN = "interface down"
+    """Somebody has set it down."""
+    INTERFACE_GONE = "interface gone"
+    """It was deleted, or another has taken its name."""
 
 
 @dataclass(frozen=True, slots=True)

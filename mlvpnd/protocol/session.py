@@ -209,11 +209,11 @@ class Session:
         if path.up and path.ready:
             self._emit(path, PacketType.KEEPALIVE, b"")
 
-    def path_unready(self, number: int, now: float) -> list[bytes]:
-        """The link has lost its socket."""
+    def path_unready(self, number: int, now: float, reason: DownReason = DownReason.SOCKET_LOST) -> list[bytes]:
+        """The link has lost its socket, or what that needs to be of use."""
         self._now = now
         path = self._paths[number]
-        self._go_down(path, DownReason.SOCKET_LOST, say_so=False)
+        self._go_down(path, reason, say_so=False)
         path.ready = False
         return self._take_released()
 

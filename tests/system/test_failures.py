@@ -242,6 +242,9 @@ def test_an_address_that_is_taken_from_an_uplink_and_given_back(tunnel: ServiceT
     stream.wait()
     for service in (tunnel.client, tunnel.server):
         assert service.told(since=since) == [("link-down", "link1"), ("link-up", "link1")]
+    # The kernel told the client, in its sandbox; the server heard nothing any more.
+    reasons = [service.wait_entry("MLVPN_EVENT=link-down", since=since) for service in (tunnel.client, tunnel.server)]
+    assert [entry["MLVPN_REASON"] for entry in reasons] == ["uplink", "timeout"]
 
 
 # Time.

@@ -59,6 +59,7 @@ def test_up_and_down(caplog: pytest.LogCaptureFixture, path: Path) -> None:
     events.down("adsl1", DownReason.DISCONNECTED)
     events.down("adsl1", DownReason.CLOSED)
     events.down("adsl1", DownReason.SOCKET_LOST)
+    events.down("adsl1", DownReason.ADDRESS_GONE)
     up = {"EVENT": "link-up", "LINK": "adsl1", "STATE": "up", "PEER": "192.0.2.1:5080"}
     down = {"EVENT": "link-down", "LINK": "adsl1", "STATE": "down"}
     assert told(caplog) == [
@@ -66,6 +67,7 @@ def test_up_and_down(caplog: pytest.LogCaptureFixture, path: Path) -> None:
         ("mlvpnd.protocol", "adsl1 timeout", down | {"REASON": "timeout"}),
         ("mlvpnd.protocol", "adsl1 disconnect received", down | {"REASON": "disconnect"}),
         ("mlvpnd.protocol", "adsl1 socket lost", down | {"REASON": "error"}),
+        ("mlvpnd.protocol", "adsl1 address gone", down | {"REASON": "uplink"}),
     ]
 
 

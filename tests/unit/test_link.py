@@ -304,3 +304,59 @@ def test_of_a_link_that_was_there_nothing_is_told_twice(
         (logging.WARNING, {"EVENT": "link-down", "LINK": "adsl1", "STATE": "down", "REASON": "error"}),
         (logging.INFO, {}),
     ]
+
+
+def test_a_link_that_waits_for_its_uplink_is_tried_when_that_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "MIN_TRY_INTERVAL", 0.05)
+    missing = LinkConfig("adsl1", bindhost="192.0.2.77", remotehost="192.0.2.1", remoteport="5080")
+
+    async def steps(followed: Followed) -> None:
+        await asyncio.sleep(0.05)
+        assert followed.driver.local_hosts == ["192.0.2.77"]
+        followed.driver.config = LinkConfig("adsl1", bindhost="127.0.0.1", remotehost="192.0.2.1", remoteport="5080")
+        followed.driver.uplink_is_back()
+        async with asyncio.timeout(0.5):  # half of the pause
+            assert await followed.next() == "192.0.2.1"
+        assert followed.driver.local_hosts == ["127.0.0.1"]
+        # Told again, with the socket open, it changes nothing.
+        followed.driver.uplink_is_back()
+        await asyncio.sleep(0.05)
+        assert followed.closed == 0
+
+    follow(Helper(), steps, missing)
+
+
+def test_an_uplink_that_comes_and_goes_all_the_time_has_its_share_of_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "MIN_TRY_INTERVAL", 0.1)
+    config = LinkConfig("adsl1", bindhost="127.0.0.1", remotehost="192.0.2.1", remoteport="5080")
+
+    async def steps(followed: Followed) -> None:
+        await followed.next()
+        begin = asyncio.get_running_loop().time()
+        for _ in range(100):
+            if followed.driver.socket is not None:
+                followed.driver.uplink_is_lost()
+                assert followed.driver.socket is None  # at once
+            followed.driver.uplink_is_back()
+            await asyncio.sleep(0.005)
+        tries = followed.closed
+        passed = asyncio.get_running_loop().time() - begin
+        assert passed / 0.1 - 3 < tries < passed / 0.1 + 2
+
+    follow(Helper(), steps, config)
+
+
+def test_a_name_that_is_not_found_is_looked_up_when_an_uplink_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "MIN_TRY_INTERVAL", 0.05)
+    helper = Helper()
+
+    async def steps(followed: Followed) -> None:
+        await asyncio.sleep(0.05)
+        assert followed.driver.nameless
+        helper.hosts.append("192.0.2.1")
+        followed.driver.uplink_is_back()
+        async with asyncio.timeout(0.5):
+            assert await followed.next() == "192.0.2.1"
+        assert not followed.driver.nameless
+
+    follow(helper, steps)

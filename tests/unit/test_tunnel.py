@@ -12,12 +12,16 @@ from typing import cast
 
 import pytest
 
+from mlvpnd import tunnel as tunnel_module
 from mlvpnd.config.model import Config, LinkConfig, Mode
+from mlvpnd.continuity import Continuity
 from mlvpnd.helper.client import HelperClient
 from mlvpnd.interface import Interface
+from mlvpnd.link import MIN_TRY_INTERVAL
 from mlvpnd.net.tun import TunDevice
 from mlvpnd.protocol import session as session_module
 from mlvpnd.protocol.box import derive_key
+from mlvpnd.protocol.events import DownReason
 from mlvpnd.tunnel import Tunnel
 from tests.support.hand_peer import HandPeer
 
@@ -175,3 +179,47 @@ def test_the_time_in_which_the_process_stood_still_is_not_the_peers_silence(monk
                 peer.close()
 
     asyncio.run(scenario())
+
+
+def test_a_link_whose_uplink_is_lost_goes_down_and_has_another_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer comes back by a new AUTH; a socket that systemd holds too stays, for its port would not be free."""
+
+    class Uplinks:
+        """Has the test say what the kernel would."""
+
+        lost: Callable[[int, DownReason], None]
+
+        def __init__(self, _drivers: object, lost: Callable[[int, DownReason], None]) -> None:
+            Uplinks.lost = staticmethod(lost)
+
+        def start(self) -> None:
+            pass
+
+        def stop(self) -> None:
+            pass
+
+    async def steps(tunnel: Tunnel, helper: Helper, peers: list[Peer]) -> None:
+        await both_up(tunnel, helper, peers)
+        await asyncio.sleep(MIN_TRY_INTERVAL)
+        for number, held in enumerate((False, True)):
+            monkeypatch.setattr(Continuity, "holds_ports", held)
+            before = tunnel.drivers[number].socket
+            Uplinks.lost(number, DownReason.CARRIER_LOST)
+            assert not tunnel.session.path(number).up
+            assert tunnel.states[number][1] == "carrier lost"
+            assert (tunnel.drivers[number].socket is before) is held
+            Uplinks.lost(number, DownReason.ADDRESS_GONE)  # it is down already, and this came last
+            assert tunnel.states[number][1] == "address gone"
+        await asyncio.sleep(0.02)
+        again = Peer(tunnel, 0)
+        again.hand = peers[0].hand
+        peers[0].close()
+        peers[0] = again
+        await both_up(tunnel, helper, peers)
+        assert all(path.up for path in tunnel.session.paths)
+        assert [reason for _, reason in tunnel.states.values()] == ["", ""]
+
+    monkeypatch.setattr(tunnel_module, "Uplinks", Uplinks)
+    told = run(steps)
+    assert told[3:6] == ["rtun_down adsl1", "rtun_down adsl2", "tuntap_down"]
+    assert told[6:9] == ["rtun_up adsl1", "tuntap_up", "rtun_up adsl2"]

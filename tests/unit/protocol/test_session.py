@@ -310,6 +310,8 @@ def test_a_lost_socket_takes_the_link_down_silently() -> None:
     session, _ = client_up()
     assert session.path_unready(0, 1.0) == []
     assert link_events(session) == [PathDown(0, DownReason.SOCKET_LOST)]
+    assert session.path_unready(0, 1.0, DownReason.CARRIER_LOST) == []
+    assert link_events(session) == []  # it is down already
     assert types(session) == []
 
 

@@ -1,0 +1,234 @@
+"""Uplinks that go and come back are noticed at once, as the kernel tells of it; no link's timeout is near here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.daemons import Daemon
+from tests.support.lab import Lab, Line, LineEnd, wait_until
+from tests.support.noise import Stopwatch
+from tests.support.traffic import UdpStream, ping
+from tests.support.tunnels import SERVER_INNER_IPV4, Keys, Tunnel, TunnelSpec, link_name, running_tunnel
+
+pytestmark = pytest.mark.netns
+
+LINES = [Line(rate=20, delay=5), Line(rate=20, delay=10), Line(rate=20, delay=10)]
+SPEC = TunnelSpec(
+    general={"timeout": 60},
+    # The first is bound to an address, the second to an interface, too; the third to nothing but is left alone.
+    client_links={"link2": {"binddevice": "adsl2"}, "link3": {"bindhost": None}},
+)
+LOST = 0.5
+BACK = 1.5
+"""Seconds: AUTH goes out each second."""
+
+
+def set_down(end: LineEnd) -> None:
+    end.host.ip(f"link set {end.device} down")
+
+
+def set_up(end: LineEnd) -> None:
+    end.host.ip(f"link set {end.device} up")
+    end.add_addresses()  # of IPv6, and routes, which went with it
+
+
+# What happens, how it is undone, to which links, and what the client says of them.
+GONE: dict[str, tuple[Callable[[LineEnd], None], Callable[[LineEnd], None], tuple[int, ...], set[str]]] = {
+    "address": (LineEnd.remove_addresses, LineEnd.add_addresses, (1, 2), {"address gone"}),
+    # The kernel tells of an interface whose peer has the same number, as line 1's ends have here, up to a second later.
+    "carrier": (lambda end: end.set_carrier(up=False), lambda end: end.set_carrier(up=True), (2,), {"carrier lost"}),
+    # It is set down before it goes, and that takes a moment.
+    "interface": (LineEnd.unplug, LineEnd.plug, (1, 2), {"interface down", "interface gone"}),
+    "setting": (set_down, set_up, (1, 2), {"interface down"}),
+}
+
+
+@pytest.mark.parametrize("what", GONE)
+def test_a_link_follows_its_uplink_at_once(what: str) -> None:
+    take, give, numbers, reasons = GONE[what]
+    with Lab(LINES) as lab, running_tunnel(lab, SPEC) as tunnel:
+        client = tunnel.client
+        for number in numbers:
+            name, end, position = link_name(number), lab.line(number).client, len(client.log())
+            watch = Stopwatch()
+            take(end)
+            client.wait_links("down", name)
+            assert watch.own < LOST
+            # Everything goes elsewhere. The server, which nobody told, goes on to send to where nobody is.
+            result = UdpStream(lab.client, lab.server, SERVER_INNER_IPV4, seconds=1.5, rate=100).wait()
+            assert (result.lost, result.duplicates) == (0, 0)
+            time.sleep(1)  # for pauses between attempts to grow
+            reason = client.links()[name]["reason"]
+            assert reason in reasons or reason.startswith("bind error")
+            watch = Stopwatch()
+            give(end)
+            client.wait_links("connected", name)
+            assert watch.own < BACK
+            # A word for what was lost and one for what came back, beside those of trying.
+            said = [line.partition(f" {name} ")[2] for line in client.log()[position:].splitlines()]
+            lost, back = [text for text in said if text and not text.startswith("bind")]
+            assert lost in reasons
+            assert back == "authenticated"
+            assert client.links()[name]["disconnects"] == 1
+        assert client.links()["link3"]["disconnects"] == 0
+        assert ping(lab.client, SERVER_INNER_IPV4, count=5).received == 5
+
+
+def test_an_interface_that_was_made_anew_is_bound_to_at_once() -> None:
+    """As a modem's: it has the name of the old one and another number."""
+    spec = TunnelSpec(general={"timeout": 60}, client_links={"link2": {"binddevice": "adsl2", "bindhost": None}})
+    with Lab(LINES) as lab, running_tunnel(lab, spec) as tunnel:
+        client, position = tunnel.client, len(tunnel.client.log())
+        lab.client.ip("link add fresh type veth peer name other", "link set adsl2 down", "link set adsl2 name old")
+        lab.client.ip("link set fresh name adsl2", "link set adsl2 up")
+        watch = Stopwatch()
+        client.wait_links("down", "link2")
+        assert watch.own < LOST
+        assert client.log()[position:].count("link2 interface ") == 1
+        lab.client.ip("link set adsl2 name fresh", "link set old name adsl2", "link set adsl2 up")
+        lab.line(2).client.add_addresses()
+        watch = Stopwatch()
+        client.wait_links("connected", "link2")
+        assert watch.own < BACK
+
+
+def test_what_does_not_concern_a_link_does_not_disturb_it() -> None:
+    with Lab(LINES) as lab, running_tunnel(lab, SPEC) as tunnel:
+        lab.server.ip(
+            "link add spare type veth peer name other", "addr add 192.0.2.1/24 dev spare", "link set spare up"
+        )
+        lab.client.ip(
+            "link add spare type veth peer name other", "addr add 192.0.2.2/24 dev spare", "link set spare up"
+        )
+        lab.client.ip("addr add 198.18.1.77/24 dev adsl1", "link add wanbridge type bridge", "link set wanbridge up")
+        lab.client.ip(
+            "link add port type veth peer name trop", "link set port master wanbridge", "link set port nomaster"
+        )
+        for host in (lab.server, lab.client):
+            host.ip("link set spare down", "link del spare")
+        lab.client.ip("addr del 198.18.1.77/24 dev adsl1", "link del port", "link del wanbridge")
+        # Replaced within a moment, as by a DHCP client that was started again.
+        lab.client.ip("addr del 198.18.1.2/24 dev adsl1", "addr add 198.18.1.2/24 dev adsl1")
+        lab.line(1).client.add_addresses()
+        # The address of the server's links is on an interface that never has a carrier to lose.
+        lab.server.ip("link set lo mtu 32768")
+        time.sleep(0.5)
+        assert ping(lab.client, SERVER_INNER_IPV4, count=20).received == 20
+        for daemon in (tunnel.client, tunnel.server):
+            assert all(link["disconnects"] == 0 for link in daemon.links().values())
+
+
+def test_a_server_whose_address_goes_and_comes_back() -> None:
+    bound: dict[str, Keys] = {"link1": {"bindhost": "198.19.0.2"}}
+    with Lab(LINES) as lab:
+        lab.server.ip("addr add 198.19.0.2/32 dev lo")
+        tunnel = Tunnel(lab, TunnelSpec(general={"timeout": 60}, client_links={"link1": {"remotehost": "198.19.0.2"}}))
+        tunnel.server.write_config(tunnel.config("server", links=bound))
+        tunnel.start()
+        watch = Stopwatch()
+        lab.server.ip("addr del 198.19.0.2/32 dev lo")
+        tunnel.server.wait_links("down", "link1")
+        assert watch.own < LOST
+        time.sleep(1)
+        watch = Stopwatch()
+        lab.server.ip("addr add 198.19.0.2/32 dev lo")
+        tunnel.server.wait_links("connected", "link1")
+        # The client's next KEEPALIVE is answered with DISCONNECT, and it asks again.
+        assert watch.own < BACK + 1
+        tunnel.wait_up()
+        assert "link1 address gone\n" in tunnel.server.log()
+        assert tunnel.server.links()["link2"]["disconnects"] == 0
+        tunnel.stop()
+
+
+def test_an_uplink_that_flaps() -> None:
+    with Lab(LINES) as lab, running_tunnel(lab, SPEC) as tunnel:
+        client, end, position = tunnel.client, lab.line(1).client, len(tunnel.client.log())
+        stream = UdpStream(lab.client, lab.server, SERVER_INNER_IPV4, seconds=4, rate=100)
+        watch = Stopwatch()
+        while watch.elapsed < 3:
+            end.remove_addresses()
+            time.sleep(0.04)
+            end.add_addresses()
+            time.sleep(0.04)
+        passed = watch.elapsed
+        client.wait_links("connected", "link1", timeout=5)
+        # Four tries a second, of which each writes a line at most, and the link was up after some of them.
+        said = [line for line in client.log()[position:].splitlines() if " link1 " in line]
+        assert 2 < len(said) < 4 * passed * 3
+        result = stream.wait()
+        assert result.duplicates == 0
+        # What was sent to it while it was up is lost; more than half of the packets had the other links.
+        assert result.received > 200
+        assert client.links()["link2"]["disconnects"] == client.links()["link3"]["disconnects"] == 0
+
+
+BURST = 5000
+
+
+def add_thousands(lab: Lab) -> None:
+    """Far more news than wait for a process that does not read."""
+    addresses = [f"10.77.{number // 250}.{number % 250}/32" for number in range(BURST)]
+    lab.client.ip(
+        "link add many type veth peer name others", *(f"addr add {address} dev many" for address in addresses)
+    )
+
+
+def test_a_burst_of_thousands_does_not_stop_the_tunnel() -> None:
+    with Lab(LINES) as lab, running_tunnel(lab, SPEC) as tunnel:
+        stream = UdpStream(lab.client, lab.server, SERVER_INNER_IPV4, seconds=3, rate=100)
+        add_thousands(lab)
+        lab.client.ip("link del many")
+        watch = Stopwatch()
+        lab.line(1).client.remove_addresses()
+        tunnel.client.wait_links("down", "link1")
+        assert watch.own < LOST
+        result = stream.wait()
+        # Those that were under way in the link that was lost are lost.
+        assert result.received > 280
+        assert result.own_gap < 0.5
+        for name in ("link2", "link3"):
+            assert tunnel.client.links()[name]["disconnects"] == 0
+
+
+def lost_news(lab: Lab) -> int:
+    """What the kernel dropped of them, for all who listen on the client."""
+    rows = [line.split() for line in lab.client.run("cat", "/proc/net/netlink").splitlines()]
+    return sum(int(row[rows[0].index("Drops")]) for row in rows[1:])
+
+
+def stopped(daemon: Daemon, what: Callable[[], None]) -> None:
+    """Does something while the daemon does not run."""
+    os.kill(daemon.child_pid, signal.SIGSTOP)
+    what()
+    os.kill(daemon.child_pid, signal.SIGCONT)
+
+
+def test_what_was_missed_is_found() -> None:
+    with Lab(LINES) as lab, running_tunnel(lab, SPEC) as tunnel:
+
+        def lose() -> None:
+            add_thousands(lab)
+            assert lost_news(lab) > 0
+            lab.line(1).client.remove_addresses()
+
+        def give_back() -> None:
+            lab.client.ip("link del many")
+            add_thousands(lab)
+            assert lost_news(lab) > 0
+            lab.line(1).client.add_addresses()
+
+        stopped(tunnel.client, lose)
+        watch = Stopwatch()
+        tunnel.client.wait_links("down", "link1")
+        assert watch.own < LOST + 0.5  # all is asked for after a quarter of a second
+        assert "link1 address gone\n" in tunnel.client.log()
+        time.sleep(1)
+        stopped(tunnel.client, give_back)
+        assert wait_until(lambda: tunnel.client.links()["link1"]["status"] == "connected", BACK + 2)
+        assert tunnel.client.links()["link2"]["disconnects"] == 0
