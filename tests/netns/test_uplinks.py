@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -48,10 +49,13 @@ GONE: dict[str, tuple[Callable[[LineEnd], None], Callable[[LineEnd], None], tupl
 }
 
 
-@pytest.mark.parametrize("what", GONE)
-def test_a_link_follows_its_uplink_at_once(what: str) -> None:
+# The addresses of IPv6 go when their interface is set down.
+@pytest.mark.parametrize(
+    ("what", "ipv6"), [*((what, False) for what in GONE), ("address", True), ("setting", True)], ids=str
+)
+def test_a_link_follows_its_uplink_at_once(what: str, ipv6: bool) -> None:
     take, give, numbers, reasons = GONE[what]
-    with Lab(LINES) as lab, running_tunnel(lab, SPEC) as tunnel:
+    with Lab(LINES) as lab, running_tunnel(lab, replace(SPEC, ipv6_outside=ipv6)) as tunnel:
         client = tunnel.client
         for number in numbers:
             name, end, position = link_name(number), lab.line(number).client, len(client.log())

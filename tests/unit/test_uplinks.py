@@ -129,7 +129,8 @@ class Followed:
         await self.settle()
 
     async def settle(self) -> None:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # it is read by then, however late that is
+        await asyncio.sleep(0.02)  # and looked at
 
     def taken(self) -> list[tuple[int, DownReason]]:
         found, self.lost = self.lost, []
