@@ -166,10 +166,11 @@ def judge(mirror: Mirror, device: str, addresses: Sequence[bytes]) -> Judgement:
 
 def loss(mirror: Mirror, device: str, was: Judgement, now: Judgement) -> DownReason | None:
     """Why an open socket is of no use any more, if it was before."""
+    # It does not hear another interface that has taken the name, also if it has waited for the carrier of the old one.
+    if device and was.ways and now.ways != was.ways:
+        return DownReason.INTERFACE_GONE
     if was.trouble is not None:
         return None
-    if device and now.ways != was.ways:  # it does not hear another interface that has taken the name
-        return DownReason.INTERFACE_GONE
     if now.trouble is DownReason.ADDRESS_GONE:  # perhaps with its interface, or because that was set down
         because = _trouble(mirror, was.ways)
         return now.trouble if because in (None, DownReason.CARRIER_LOST) else because

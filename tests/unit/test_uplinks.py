@@ -218,6 +218,21 @@ def test_why_a_socket_that_is_bound_to_an_interface_is_lost(
     follow(kernel, scenario, bound("0.0.0.0", device="eth0"))
 
 
+def test_a_socket_that_waits_for_a_carrier_is_lost_with_its_interface(kernel: Kernel) -> None:
+    """It is bound to that, and would not hear the next one."""
+
+    async def scenario(followed: Followed) -> None:
+        await followed.answer([link(2, "eth0", running=False)], [])
+        await followed.tell(link(2, "eth0", gone=True), link(3, "eth0"))
+        assert followed.taken() == [(0, DownReason.INTERFACE_GONE)]
+        await followed.tell(link(3, "eth0", running=False))
+        assert followed.taken() == [(0, DownReason.CARRIER_LOST)]
+        await followed.tell(link(3, "eth0", gone=True))
+        assert followed.taken() == [(0, DownReason.INTERFACE_GONE)]
+
+    follow(kernel, scenario, bound("0.0.0.0", device="eth0"))
+
+
 def test_both_an_address_and_an_interface(kernel: Kernel) -> None:
     """Packets go by the interface, whichever has the address."""
 
