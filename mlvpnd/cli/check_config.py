@@ -1,7 +1,7 @@
 """`mlvpnd check-config FILE…`: would a start take these files, and does any line not do what it seems to?
 
 Stricter than a start: what upstream lets pass (unknown keys, text after numbers, …) is an error here. Filters
-are compiled.
+and rules are compiled.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def _check(path: str) -> bool:
     except ConfigError as error:
         problems, warnings = error.problems, error.warnings
     with contextlib.suppress(ConfigError):
-        # Filters are there to be looked at in all files that a start would take.
-        problems += tuple(filter_problems(parse(text, path).config, path))
+        # Filters and rules are there to be looked at in all files that a start would take.
+        problems += tuple(expression_problems(parse(text, path).config, path))
     _print(problems, "")
     _print(warnings, "warning: ")
     if not problems:
@@ -57,22 +57,24 @@ def _check(path: str) -> bool:
     return not problems
 
 
-def filter_problems(config: Config, path: str) -> Iterator[Problem]:
-    """The filters that libpcap refuses for this kind of interface; a start leaves them out, with a warning."""
-    if not config.filters:
+def expression_problems(config: Config, path: str) -> Iterator[Problem]:
+    """What libpcap refuses for this kind of interface; a start leaves such filters and rules out, with a warning."""
+    filters = [("filter", one.link, one.link, one.expression, one.line) for one in config.filters]
+    rules = [("rule", one.action.value, one.head, one.expression, one.line) for one in config.rules]
+    if not filters and not rules:
         return
     try:
-        from mlvpnd.net import bpf  # needs libpcap, which a file without filters does not
+        from mlvpnd.net import bpf  # needs libpcap, which a file without them does not
     except ImportError as error:
-        yield Problem(path, 0, "", f"filters cannot be checked: {printable(str(error))}")
+        yield Problem(path, 0, "", f"filters and rules cannot be checked: {printable(str(error))}")
         return
     link_type = bpf.LinkType.ETHERNET if config.tuntap is DeviceKind.TAP else bpf.LinkType.RAW
-    for one in config.filters:
+    for kind, key, head, expression, line in filters + rules:
         try:
-            bpf.compile(one.expression, link_type)
+            bpf.compile(expression, link_type)
         except bpf.FilterError as error:
-            message = f"invalid filter {shown(one.link)} = {shown(one.expression)}: {printable(str(error))}"
-            yield Problem(path, one.line, one.link, message)
+            message = f"invalid {kind} {shown(head)} = {shown(expression)}: {printable(str(error))}"
+            yield Problem(path, line, key, message)
 
 
 def _print(problems: tuple[Problem, ...], prefix: str) -> None:

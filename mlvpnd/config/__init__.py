@@ -6,7 +6,7 @@ Standard library only: the root helper imports this package too.
 
 from __future__ import annotations
 
-from .model import Config, DeviceKind, FilterConfig, LinkConfig, Mode
+from .model import Config, DeviceKind, FilterConfig, LinkConfig, Mode, Pacing, Peer, RuleAction, RuleConfig
 from .parser import ParseResult, parse
 from .problems import ConfigError, Problem
 
@@ -17,7 +17,11 @@ __all__ = [
     "FilterConfig",
     "LinkConfig",
     "Mode",
+    "Pacing",
     "ParseResult",
+    "Peer",
     "Problem",
+    "RuleAction",
+    "RuleConfig",
     "parse",
 ]

@@ -39,6 +39,8 @@ class Changes:
     """Client became server or the reverse."""
     filters: bool
     """Their list is another, in expressions or order."""
+    rules: bool
+    """As `filters`."""
 
     def __bool__(self) -> bool:
         """Whether anything changed."""
@@ -77,4 +79,5 @@ def compare(old: Config, new: Config) -> Changes:
         not_applied=with_effect(ReloadEffect.NOT_APPLIED),
         mode=restart_all,
         filters=old.filters != new.filters,
+        rules=old.rules != new.rules,
     )

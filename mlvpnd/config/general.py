@@ -1,9 +1,9 @@
-"""The `[general]` section: a `Config` without links and filters."""
+"""The `[general]` section: a `Config` without links, filters and rules."""
 
 from __future__ import annotations
 
 from . import values
-from .model import Config, DeviceKind, Mode
+from .model import Config, DeviceKind, Mode, Pacing, Peer
 from .reader import SectionReader
 from .schema import MAX_REORDER_BUFFER_SIZE, RUNTIME_DIRECTORY
 
@@ -40,6 +40,8 @@ def read_general(section: SectionReader, *, require_password: bool) -> tuple[Con
         control_unix_path=_control_unix_path(section),
         control_bind_host=section.host("control_bind_host"),
         control_bind_port=section.port("control_bind_port"),
+        pacing=section.choice("pacing", Pacing),
+        peer=section.choice("peer", Peer),
     )
     _check_together(section, config)
     return config, mode

@@ -31,6 +31,7 @@ def read_link(section: SectionReader, general: Config | None, report: Report) ->
         loss_tolerance=defaults.loss_tolerance if loss_tolerance is None else loss_tolerance,
         latency_tolerance=defaults.latency_tolerance if latency_tolerance is None else latency_tolerance,
         fallback_only=section.flag("fallback_only"),
+        priority=section.priority(),
         line=section.line,
     )
 

@@ -13,6 +13,8 @@ UNSET_MTU_IPV4 = 1428
 UNSET_MTU_IPV6 = 1408
 """The same over IPv6, whose header has 40 bytes."""
 ETHERNET_HEADER_SIZE = 14
+MIN_PACED_RATE = 16000
+"""Bytes per second. Many files give `bandwidth_upload` as bare ratios; what is smaller is one, not a line's rate."""
 
 
 class Mode(enum.Enum):
@@ -29,9 +31,40 @@ class DeviceKind(enum.Enum):
     TAP = "tap"
 
 
+class Pacing(enum.Enum):
+    """What `bandwidth_upload` is."""
+
+    AUTO = "auto"
+    """The rate at which a link is sent to, if it can be one on every link; else a weight."""
+    OFF = "off"
+    """A weight."""
+
+
+class Peer(enum.Enum):
+    """What is known of the other end's program."""
+
+    ANY = "any"
+    """Nothing: it may be C MLVPN."""
+    MLVPND = "mlvpnd"
+    """It delivers a packet once that comes twice."""
+
+
+class RuleAction(enum.Enum):
+    """What a rule does with its packets; the value is its word in the file."""
+
+    PREFER = "prefer"
+    """By the first of the links that can take it."""
+    PIN = "pin"
+    """Each flow stays on one link, as long as that is usable."""
+    DUPLICATE = "duplicate"
+    """By each of the links at once."""
+    DROP = "drop"
+    """By none."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkConfig:
-    """One uplink: a section of the file that is neither `[general]` nor `[filters…]`."""
+    """One uplink: a section of the file that is neither `[general]`, `[filters…]` nor `[rules]`."""
 
     name: str
     bindhost: str = ""
@@ -54,6 +87,8 @@ class LinkConfig:
     """Milliseconds of smoothed RTT from which the link counts as slow; 1000: never."""
     fallback_only: bool = False
     """Used only while no other link is healthy."""
+    priority: int = 0
+    """0..255. Links of a higher number take only what does not fit on those of a lower one. Not in upstream."""
     line: int = field(default=0, compare=False)
     """Where the section starts in the file; not part of its identity."""
 
@@ -65,6 +100,22 @@ class FilterConfig:
     link: str
     expression: str
     line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleConfig:
+    """One line of a `[rules]` section: `action` for packets that match `expression` (BPF)."""
+
+    action: RuleAction
+    links: tuple[str, ...]
+    """In the file's order; empty: all links, or for DROP none."""
+    expression: str
+    line: int = field(default=0, compare=False)
+
+    @property
+    def head(self) -> str:
+        """What stands before the `=`, for messages: the action and the links."""
+        return " ".join((self.action.value, *self.links))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +148,30 @@ class Config:
     control_unix_path: str = ""
     control_bind_host: str = ""
     control_bind_port: str = ""
+    pacing: Pacing = Pacing.AUTO
+    """Not in upstream; see `paced`."""
+    peer: Peer = Peer.ANY
+    """Not in upstream."""
     links: tuple[LinkConfig, ...] = ()
     """In the file's order."""
     filters: tuple[FilterConfig, ...] = ()
     """In the file's order; the first match whose link is up wins."""
+    rules: tuple[RuleConfig, ...] = ()
+    """In the file's order; the first match wins."""
 
     def link(self, name: str) -> LinkConfig | None:
         """The link of that name."""
         return next((link for link in self.links if link.name == name), None)
+
+    @property
+    def unpaced_link(self) -> LinkConfig | None:
+        """The first link whose `bandwidth_upload` can be no rate, if there is one."""
+        return next((link for link in self.links if link.bandwidth_upload < MIN_PACED_RATE), None)
+
+    @property
+    def paced(self) -> bool:
+        """Whether links are sent to at their `bandwidth_upload`; else it is a weight."""
+        return self.pacing is Pacing.AUTO and self.unpaced_link is None
 
     def effective_mtu(self, *, ipv6_path: bool) -> int:
         """The interface's MTU in bytes: `mtu`, or what fits a 1500-byte path of that family."""

@@ -1,8 +1,8 @@
 """The text of a file to a `Config`, in this order:
 
 1. `syntax` splits it into sections and entries;
-2. sections of one name are joined, and told apart: `[general]`, links, filters;
-3. `[general]`, then the links, whose defaults it holds, then the filters, which name links;
+2. sections of one name are joined, and told apart: `[general]`, links, filters, rules;
+3. `[general]`, then the links, whose defaults it holds, then filters and rules, which name links;
 4. what concerns several links.
 
 Everything wrong is reported before the result, or `ConfigError`, is given. Any bytes are fit to be tried.
@@ -19,7 +19,8 @@ from .links import check_mode, check_together, read_link
 from .model import Config, FilterConfig, LinkConfig, Mode
 from .problems import ConfigError, Problem, Report, Severity, shown
 from .reader import SectionReader
-from .schema import FILTERS_PREFIX, GENERAL, GENERAL_KEYS, LINK_KEYS, MAX_FILE_SIZE, MAX_FILTERS, MAX_LINKS
+from .rules import begins_with_action, hold_rules, read_rules
+from .schema import FILTERS_PREFIX, GENERAL, GENERAL_KEYS, LINK_KEYS, MAX_FILE_SIZE, MAX_FILTERS, MAX_LINKS, RULES
 from .syntax import Entry, Section, read_sections, spaced
 
 
@@ -43,20 +44,25 @@ def parse(text: bytes, filename: str, *, strict: bool = False, require_password:
     if len(text) > MAX_FILE_SIZE:
         report.error(0, "", f"the file is too large: at most {MAX_FILE_SIZE} bytes are read")
         raise ConfigError(report.errors())
-    sections, filter_entries = _joined(read_sections(text, report), report)
+    sections, filter_entries, rule_entries = _joined(read_sections(text, report), report)
     general, mode = _read_general(sections, report, require_password=require_password)
     links = _read_links(sections, general, mode, report)
     filters = _read_filters(filter_entries, links, report)
+    rules = read_rules(rule_entries, links, general, report)
     if general is None or report.failed:
         raise ConfigError(report.errors(), report.warnings())
-    return ParseResult(dataclasses.replace(general, links=links, filters=filters), report.warnings())
+    return ParseResult(dataclasses.replace(general, links=links, filters=filters, rules=rules), report.warnings())
 
 
-def _joined(blocks: list[Section], report: Report) -> tuple[dict[str, Section], list[Entry]]:
-    """The sections by name in order of first appearance, and the lines of all filter sections in the file's order."""
+def _joined(blocks: list[Section], report: Report) -> tuple[dict[str, Section], list[Entry], list[Entry]]:
+    """The sections by name in order of first appearance, and the lines of all sections of filters, and of rules."""
     sections: dict[str, Section] = {}
     filter_entries: list[Entry] = []
+    rule_entries = [entry for block in blocks if block.name == RULES for entry in block.entries]
+    rules_are_a_link = not hold_rules(rule_entries)
     for block in blocks:
+        if block.name == RULES and not rules_are_a_link:
+            continue
         first = sections.setdefault(block.name, block)
         if first is not block:
             report.lax(block.line, "", f"section [{shown(block.name)}] is also in line {first.line}; both are joined")
@@ -64,7 +70,8 @@ def _joined(blocks: list[Section], report: Report) -> tuple[dict[str, Section], 
             filter_entries += block.entries
         elif first is not block:
             first.entries.extend(block.entries)
-    return {name: one for name, one in sections.items() if not name.startswith(FILTERS_PREFIX)}, filter_entries
+    links = {name: one for name, one in sections.items() if not name.startswith(FILTERS_PREFIX)}
+    return links, filter_entries, [] if rules_are_a_link else rule_entries
 
 
 def _read_general(
@@ -94,6 +101,8 @@ def _read_links(
         if not reader.exists:
             report.lax(section.line, "", f"section [{shown(section.name)}] is empty and ignored")
             continue
+        if section.name.strip().lower() in (RULES, RULES[:-1]) and any(map(begins_with_action, section.entries)):
+            report.advise(section.line, "", f"[{shown(section.name)}] is a link; rules stand in [{RULES}]")
         links.append(read_link(reader, general, report))
         if mode is not None:
             check_mode(reader, links[-1], mode)

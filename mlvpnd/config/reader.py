@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import enum
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from . import values
 from .problems import Report, Severity, shown
-from .schema import GENERAL_KEYS, LINK_KEYS, MAX_TEXT_LENGTH, RETIRED_KEYS, Key, Kind, spellings
+from .schema import GENERAL_KEYS, LINK_KEYS, MAX_PRIORITY, MAX_TEXT_LENGTH, RETIRED_KEYS, Key, Kind, spellings
 from .syntax import Entry, compact, exact, spaced
 
 MIN_TIMEOUT = 2
 MAX_LOSS_TOLERANCE = 100
 MAX_LATENCY_TOLERANCE = 1000
 _LONGEST_SUGGESTED_FOR = 40
+
+Choice = TypeVar("Choice", bound=enum.Enum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,24 @@ class SectionReader:
     def flag(self, name: str) -> bool:
         """Any number but 0 is true."""
         return bool(self.number(name))
+
+    def priority(self) -> int:
+        """0..255."""
+        text = self.text("priority")
+        number, _ = values.read_number(text)
+        if not text.isdigit() or number > MAX_PRIORITY:
+            self.error("priority", f"'{shown(text)}' is no priority")
+            return 0
+        return number
+
+    def choice(self, name: str, words: type[Choice]) -> Choice:
+        """The member of that value, of a key that upstream does not know; the first one after an error."""
+        text = self.text(name)
+        for word in words:
+            if word.value == text:
+                return word
+        self.error(name, f"'{shown(text)}' is not known")
+        return next(iter(words))
 
     def checked(self, name: str, problem: str) -> str:
         """The text of the key, after reporting the problem found with it, if any."""

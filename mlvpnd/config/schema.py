@@ -9,13 +9,17 @@ from mlvpnd.instance import RUNTIME_DIRECTORY as RUNTIME_DIRECTORY  # where sock
 
 GENERAL = "general"
 FILTERS_PREFIX = "filters"
-"""Sections whose name starts so hold filters; all other names are links."""
+"""Sections whose name starts so hold filters."""
+RULES = "rules"
+"""Sections of this name hold rules; all other names are links."""
 
 UINT32_MAX = 2**32 - 1
 MAX_FILE_SIZE = 1 << 20
 """Bytes. A large file of a large site has some tens of KiB."""
 MAX_LINKS = 128
 MAX_FILTERS = 255
+MAX_RULES = 255
+MAX_PRIORITY = 255
 MAX_TEXT_LENGTH = 32768
 """Of any text; the status command gets them in its environment, where one string may have 128 KiB."""
 MAX_HOST_LENGTH = 255
@@ -150,6 +154,8 @@ GENERAL_KEYS = (
         ReloadEffect.NOT_APPLIED,
         "a port 1..65535 or a service name",
     ),
+    Key("pacing", "pacing", Kind.CHOICE, ReloadEffect.AT_ONCE, "auto or off", default="auto", upstream=False),
+    Key("peer", "peer", Kind.CHOICE, ReloadEffect.AT_ONCE, "any or mlvpnd", default="any", upstream=False),
 )
 """Of `[general]`."""
 
@@ -193,6 +199,15 @@ LINK_KEYS = (
         alias="latency_tolerance",
     ),
     Key("fallback_only", "fallback_only", Kind.FLAG, ReloadEffect.LINK_IN_PLACE, "0 or 1", default="0"),
+    Key(
+        "priority",
+        "priority",
+        Kind.NUMBER,
+        ReloadEffect.LINK_IN_PLACE,
+        f"0..{MAX_PRIORITY}, lower is used first",
+        default="0",
+        upstream=False,
+    ),
 )
 """Of links. Timeout and tolerances default to `[general]`'s."""
 

@@ -5,18 +5,20 @@ One line at a time, in one pass each:
 1. CR is dropped anywhere, `#` outside double quotes starts a comment.
 2. `[name]` outside quotes and before any `=` opens a section.
 3. `key = value`, or `key value`. What a value's quotes and spaces mean depends on the key, so
-   the text is kept as written here and read by `compact`, `spaced` or `exact`.
+   the text is kept as written here and read by `compact`, `spaced` or `exact`. So is a key, for `words`.
 
 No meaning of keys is known here. Nothing is raised: problems go to the report.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from .problems import Report, shown
 
 _BLANKS = " \t"
+_WORD = re.compile(r'(?:[^ \t"]|"[^"]*(?:"|$))+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Entry:
     """False: upstream passes over the line, which has no `=`, or TABs around the key that it takes for a part of it."""
     equals_in_value: bool
     """A second `=` outside quotes."""
+    head: str = field(default="", repr=False)
+    """What stands before the `=` as written; empty: the line has none. May be a secret that lacks its `=`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,11 @@ def exact(raw: str) -> str:
     pieces = raw.split('"')
     pieces[::2] = [outside.replace(" ", "") for outside in pieces[::2]]
     return "".join(pieces).strip(" ")
+
+
+def words(head: str) -> list[str]:
+    """The words of a text: spaces and TABs part them outside quotes, and belong to them inside."""
+    return [word.replace('"', "") for word in _WORD.findall(head)]
 
 
 def read_sections(text: bytes, report: Report) -> list[Section]:
@@ -132,4 +141,11 @@ def _entry(content: str, number: int, report: Report) -> Entry | None:
     if not key:
         report.lax(number, "", "line should not start with '=': line ignored" if equals >= 0 else "line without a key")
         return None
-    return Entry(number, key, raw, equals >= 0 and key == upstream_key, _find_outside_quotes(raw, "=") >= 0)
+    return Entry(
+        number,
+        key,
+        raw,
+        upstream_reads=equals >= 0 and key == upstream_key,
+        equals_in_value=_find_outside_quotes(raw, "=") >= 0,
+        head=written if equals >= 0 else "",
+    )

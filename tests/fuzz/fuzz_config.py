@@ -51,7 +51,9 @@ def main() -> None:
         for number, text in enumerate((samples.CLIENT, samples.SERVER, samples.DOCUMENTED_CLIENT)):
             Path(seeds, str(number)).write_text(text)
         words = Path(directory, "words")
-        words.write_text("".join(f'"{key.name}"\n' for key in schema.GENERAL_KEYS + schema.LINK_KEYS))
+        known = [key.name for key in schema.GENERAL_KEYS + schema.LINK_KEYS]
+        known += [schema.RULES, *(action.value for action in config.RuleAction)]
+        words.write_text("".join(f'"{word}"\n' for word in known))
         arguments = [f"-max_len={_MAX_LENGTH}", f"-timeout={_INPUT_TIMEOUT}", f"-dict={words}", *sys.argv[1:]]
         # New inputs are saved in the first directory: the caller's, if there is one.
         arguments.append(str(seeds))

@@ -7,16 +7,31 @@ import ipaddress
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlvpnd.config import Config, ConfigError, DeviceKind, FilterConfig, LinkConfig, Mode, ParseResult, parse
+from mlvpnd.config import (
+    Config,
+    ConfigError,
+    DeviceKind,
+    FilterConfig,
+    LinkConfig,
+    Mode,
+    Pacing,
+    ParseResult,
+    Peer,
+    RuleAction,
+    RuleConfig,
+    parse,
+)
 from mlvpnd.config.changes import compare
 from mlvpnd.config.problems import MAX_PROBLEMS
-from mlvpnd.config.schema import FILTERS_PREFIX, GENERAL_KEYS, LINK_KEYS, UINT32_MAX, Key
+from mlvpnd.config.schema import FILTERS_PREFIX, GENERAL_KEYS, LINK_KEYS, RULES, UINT32_MAX, Key
 from tests.support.configs import CLIENT, DOCUMENTED_CLIENT
 
 _WORDS = [key.name.encode() for key in GENERAL_KEYS + LINK_KEYS] + [
     b"[general]",
     b"[adsl1]",
     b"[filters]",
+    b"[rules]",
+    *(action.value.encode() for action in RuleAction),
     b"[",
     b"]",
     b"=",
@@ -73,7 +88,13 @@ def test_any_bytes_give_a_result_or_a_config_error(text: bytes) -> None:
     else:
         assert not compare(result.config, result.config)
         assert all(2 <= link.timeout <= UINT32_MAX for link in result.config.links)
-        assert {one.link for one in result.config.filters} <= {link.name for link in result.config.links}
+        names = {link.name for link in result.config.links}
+        assert {one.link for one in result.config.filters} <= names
+        for rule in result.config.rules:
+            assert names.issuperset(rule.links)
+            assert len(set(rule.links)) == len(rule.links)
+            assert rule.expression
+            assert rule.action is not RuleAction.DUPLICATE or result.config.peer is Peer.MLVPND
 
 
 @given(_texts)
@@ -127,7 +148,7 @@ _phrases = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude
 )
 _names = st.text(
     st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters='[]#"'), min_size=1, max_size=28
-).filter(lambda name: name.isprintable() and name != "general" and not name.startswith(FILTERS_PREFIX))
+).filter(lambda name: name.isprintable() and name not in ("general", RULES) and not name.startswith(FILTERS_PREFIX))
 _devices = st.from_regex(r"[a-z][a-z0-9_.-]{0,14}", fullmatch=True)
 _uint32 = st.integers(0, UINT32_MAX)
 
@@ -147,7 +168,26 @@ def _link(name: str, bindport: str) -> st.SearchStrategy[LinkConfig]:
         loss_tolerance=st.integers(0, 100),
         latency_tolerance=st.integers(0, 1000),
         fallback_only=st.booleans(),
+        priority=st.integers(0, 255),
     )
+
+
+def _rules(names: list[str], peer: Peer) -> st.SearchStrategy[RuleConfig]:
+    least = {RuleAction.PREFER: 1, RuleAction.PIN: 0}
+    if peer is Peer.MLVPND and len(names) > 1:
+        least[RuleAction.DUPLICATE] = 2
+    listed = [
+        st.builds(
+            RuleConfig,
+            st.just(action),
+            st.lists(st.sampled_from(names), min_size=count, unique=True).map(tuple),
+            _phrases.filter(bool),
+        )
+        for action, count in least.items()
+        if names
+    ]
+    bare = [RuleAction.DROP, RuleAction.PIN] + [RuleAction.DUPLICATE] * (peer is Peer.MLVPND)
+    return st.one_of(*listed, st.builds(RuleConfig, st.sampled_from(bare), st.just(()), _phrases.filter(bool)))
 
 
 @st.composite
@@ -163,6 +203,7 @@ def _configs(draw: st.DrawFn) -> Config:
         lambda address, length: str(ipaddress.ip_network((address, length), strict=False)), v4, st.integers(0, 32)
     )
     control = draw(st.booleans())
+    peer = draw(st.sampled_from(Peer))
     return Config(
         mode=draw(st.sampled_from(Mode)),
         password=draw(_phrases.filter(bool)).encode(),
@@ -186,8 +227,11 @@ def _configs(draw: st.DrawFn) -> Config:
         control_unix_path=draw(st.one_of(st.just(""), _words.map(lambda path: "/run/" + path))),
         control_bind_host=draw(_hosts.filter(bool)) if control else "",
         control_bind_port=draw(_ports) if control else "",
+        pacing=draw(st.sampled_from(Pacing)),
+        peer=peer,
         links=links,
         filters=tuple(draw(filters)) if named else (),
+        rules=tuple(draw(st.lists(_rules(named, peer), max_size=4))),
     )
 
 
@@ -202,7 +246,7 @@ def rendered(config: Config) -> bytes:
                 value = 0
             elif isinstance(value, bool):
                 value = int(value)
-            elif isinstance(value, Mode | DeviceKind):
+            elif isinstance(value, Mode | DeviceKind | Pacing | Peer):
                 value = value.value
             elif isinstance(value, bytes):
                 value = value.decode()
@@ -210,6 +254,10 @@ def rendered(config: Config) -> bytes:
         return lines
 
     lines = ["[filters-all]", *(f'"{one.link}" = "{one.expression}"' for one in config.filters)]
+    lines.append(f"[{RULES}]")
+    for rule in config.rules:
+        named = "".join(f' "{name}"' for name in rule.links)
+        lines.append(f'{rule.action.value}{named} = "{rule.expression}"')
     for link in config.links:
         lines += [f"[{link.name}]", *section(LINK_KEYS, link)]
     lines += ["[general]", *section(GENERAL_KEYS, config)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlvpnd.cli.check_config import filter_problems
+from mlvpnd.cli.check_config import expression_problems
 from mlvpnd.config import Config, ConfigError, Mode, parse
 from mlvpnd.config.file import read
 from mlvpnd.helper.files import UnsafeFile, check_script
@@ -49,7 +49,7 @@ def check_config_file(path: Path, *, credential: bool = False) -> FileResult:
         remarks = [*parse(text, str(path), strict=True, require_password=not credential).warnings]
     except ConfigError as error:
         remarks = [*error.problems, *error.warnings]
-    remarks += filter_problems(config, str(path))
+    remarks += expression_problems(config, str(path))
     findings += [warning("config", str(one)) for one in remarks[:_SHOWN_PROBLEMS]]
     if len(remarks) > _SHOWN_PROBLEMS:
         text_more = f"{path}: and {len(remarks) - _SHOWN_PROBLEMS} more remarks"

@@ -70,6 +70,19 @@ def test_filters_are_compiled(
         assert err.count("\n") == expected
 
 
+def test_rules_are_compiled_after_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = "[rules]\nprefer adsl1 = udp pot 1\ndrop = udp port 1900\npin = ether multicast\n[filters]\nadsl1 = x y\n"
+    path = write(tmp_path / "f", CLIENT + lines)
+    assert main([path]) == 1
+    starts = [": ".join(line.split(": ")[:3]) for line in capsys.readouterr().err.splitlines()]
+    assert starts == [
+        f"{path}:13: adsl1: invalid filter adsl1 = x y",
+        f"{path}:9: prefer: invalid rule prefer adsl1 = udp pot 1",
+        f"{path}:11: pin: invalid rule pin = ether multicast",
+    ]
+    assert main([write(tmp_path / "g", CLIENT + "[rules]\npin adsl1 = tcp port 22\n")]) == 0
+
+
 def test_filters_are_compiled_also_when_other_lines_are_odd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "f", CLIENT + "x = 1\n[filters]\nadsl1 = nonsense here\n")
     assert main([path]) == 1
@@ -83,7 +96,7 @@ def test_without_libpcap_filters_cannot_be_checked(
     monkeypatch.delattr("mlvpnd.net.bpf", raising=False)
     path = write(tmp_path / "f", CLIENT + "[filters]\nadsl1 = udp\n")
     assert main([path]) == 1
-    assert "filters cannot be checked" in capsys.readouterr().err
+    assert "filters and rules cannot be checked" in capsys.readouterr().err
     assert main([write(tmp_path / "g", CLIENT)]) == 0
 
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from mlvpnd.config import Config, FilterConfig, LinkConfig, Mode
+from mlvpnd.config import Config, FilterConfig, LinkConfig, Mode, Pacing, RuleAction, RuleConfig
 from mlvpnd.config.changes import Changes, LinkChange, compare
 
 A = LinkConfig("a", bindport="1", line=1)
 B = LinkConfig("b", bindport="2", line=2)
 C = LinkConfig("c", bindport="3", line=3)
 BASE = Config(Mode.SERVER, b"x", links=(A, B))
-NOTHING = Changes((), (), (), (), (), (), (), mode=False, filters=False)
+NOTHING = Changes((), (), (), (), (), (), (), mode=False, filters=False, rules=False)
 
 
 def test_nothing_changed() -> None:
@@ -31,6 +31,7 @@ def test_anything_is_a_change() -> None:
         ("not_applied", ("mtu",)),
         ("mode", True),
         ("filters", True),
+        ("rules", True),
     ):
         values = {field.name: getattr(NOTHING, field.name) for field in dataclasses.fields(NOTHING)}
         assert Changes(**{**values, name: value})
@@ -43,9 +44,9 @@ def test_links_come_and_go() -> None:
 
 
 def test_update_in_place() -> None:
-    new = dataclasses.replace(A, bandwidth_upload=5, fallback_only=True)
+    new = dataclasses.replace(A, bandwidth_upload=5, fallback_only=True, priority=7)
     assert compare(BASE, dataclasses.replace(BASE, links=(new, B))) == dataclasses.replace(
-        NOTHING, updated=(LinkChange(A, new, ("bandwidth_upload", "fallback_only")),)
+        NOTHING, updated=(LinkChange(A, new, ("bandwidth_upload", "fallback_only", "priority")),)
     )
 
 
@@ -70,10 +71,24 @@ def test_order_of_filters_counts() -> None:
     assert not compare(old, dataclasses.replace(old, filters=(FilterConfig("a", "udp", 8), second)))
 
 
+def test_order_of_rules_counts() -> None:
+    first = RuleConfig(RuleAction.PREFER, ("a", "b"), "udp", 1)
+    second = RuleConfig(RuleAction.DROP, (), "tcp", 2)
+    old = dataclasses.replace(BASE, rules=(first, second))
+    changed = dataclasses.replace(NOTHING, rules=True)
+    assert compare(old, dataclasses.replace(old, rules=(second, first))) == changed
+    assert compare(old, dataclasses.replace(old, rules=(first,))) == changed
+    for other in (("b", "a"), ("a",)):
+        assert compare(old, dataclasses.replace(old, rules=(dataclasses.replace(first, links=other), second)))
+    assert not compare(old, dataclasses.replace(old, rules=(dataclasses.replace(first, line=8), second)))
+
+
 def test_general_keys_by_effect() -> None:
-    new = dataclasses.replace(BASE, password=b"y", cleartext_data=True, mtu=1400, interface_name="other", ip4="")
+    new = dataclasses.replace(
+        BASE, password=b"y", cleartext_data=True, mtu=1400, pacing=Pacing.OFF, interface_name="other", ip4=""
+    )
     assert compare(BASE, new) == dataclasses.replace(
-        NOTHING, at_once=("password", "cleartext_data"), interface=("mtu",), not_applied=("interface_name",)
+        NOTHING, at_once=("password", "cleartext_data", "pacing"), interface=("mtu",), not_applied=("interface_name",)
     )
 
 

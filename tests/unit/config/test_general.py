@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlvpnd.config import DeviceKind, Mode
+from mlvpnd.config import DeviceKind, Mode, Pacing, Peer
 from tests.support.configs import CLIENT, SERVER, errors_of, good, warnings_of
 
 
@@ -67,6 +67,10 @@ def test_odd_tuntap_is_warned_of() -> None:
         ("interface_name = mlvpn%d", "interface_name", "mlvpn%d", None),
         ("configure_interface = 1", "configure_interface", True, None),
         ("reorder_buffer_size 64", "reorder_buffer_size", 64, None),
+        ("pacing = auto", "pacing", Pacing.AUTO, None),
+        ("pacing = off", "pacing", Pacing.OFF, None),
+        ('peer = "mlvpnd"', "peer", Peer.MLVPND, None),
+        ("peer = any", "peer", Peer.ANY, None),
     ],
 )
 def test_values(line: str, field: str, value: object, warning: str | None) -> None:
@@ -98,6 +102,9 @@ def test_empty_values_are_as_unset(line: str) -> None:
         ),
         ("interface_name = a/b", "interface_name: 'a/b' is no interface name; allowed: 1..15 characters without '/'"),
         ("control_bind_host = h\ncontrol_bind_port = 0", "control_bind_port: '0' is outside 1..65535; allowed: a port"),
+        ("pacing = on", "pacing: 'on' is not known; allowed: auto or off"),
+        ("pacing = 0", "pacing: '0' is not known; allowed: auto or off"),
+        ("peer = MLVPND", "peer: 'MLVPND' is not known; allowed: any or mlvpnd"),
         ("ip4 = 10.0.0.1\x1b", "ip4: '10.0.0.1\\x1b' has control characters; allowed: an IPv4 address"),
     ],
 )

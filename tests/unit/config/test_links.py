@@ -33,6 +33,8 @@ def test_client_needs_somebody_to_call() -> None:
         ("fallback_only = 1", "fallback_only", True),
         ("fallback_only = 2", "fallback_only", True),
         ("fallback_only = 0", "fallback_only", False),
+        ("priority = 0", "priority", 0),
+        ("priority = 255", "priority", 255),
     ],
 )
 def test_values(line: str, field: str, value: object) -> None:
@@ -59,6 +61,10 @@ def test_capped_values(line: str, field: str, value: int, warning: str) -> None:
     [
         ("bindport = 65536", "f:8: bindport: '65536' is outside 1..65535"),
         ("binddevice = averylonginterface", "f:8: binddevice: 'averylonginterface' is too long"),
+        ("priority = 256", "f:8: priority: '256' is no priority"),
+        ("priority = -1", "f:8: priority: '-1' is no priority"),
+        ("priority = 1x", "f:8: priority: '1x' is no priority"),
+        ("priority = high", "f:8: priority: 'high' is no priority"),
         ('binddevice = "a b"', "f:8: binddevice: 'a b' is no interface name"),
         ("bindhost = " + "h" * 256, "f:8: bindhost: 256 characters are too long, at most 255"),
     ],

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlvpnd.config import Config, DeviceKind, LinkConfig, Mode
+from mlvpnd.config import Config, DeviceKind, LinkConfig, Mode, Pacing, RuleAction, RuleConfig
 
 
 @pytest.mark.parametrize(
@@ -30,5 +30,22 @@ def test_link_by_name() -> None:
     assert config.link("c") is None
 
 
+@pytest.mark.parametrize(
+    ("rates", "slow"), [((16000, 16000), None), ((16000, 15999), "1"), ((2, 1), "0"), ((2500000, 0), "1"), ((), None)]
+)
+def test_links_are_paced_when_every_bandwidth_can_be_a_rate(rates: tuple[int, ...], slow: str | None) -> None:
+    links = tuple(LinkConfig(str(number), bandwidth_upload=rate) for number, rate in enumerate(rates))
+    config = Config(Mode.CLIENT, b"x", links=links)
+    assert config.paced is (slow is None)
+    assert config.unpaced_link == (None if slow is None else config.link(slow))
+    assert not Config(Mode.CLIENT, b"x", links=links, pacing=Pacing.OFF).paced
+
+
+def test_head_of_a_rule() -> None:
+    assert RuleConfig(RuleAction.PREFER, ("a", "my line"), "udp").head == "prefer a my line"
+    assert RuleConfig(RuleAction.DROP, (), "udp").head == "drop"
+
+
 def test_place_in_the_file_is_no_difference() -> None:
+    assert RuleConfig(RuleAction.DROP, (), "udp", line=1) == RuleConfig(RuleAction.DROP, (), "udp", line=2)
     assert LinkConfig("a", line=1) == LinkConfig("a", line=2)

@@ -37,6 +37,8 @@ GENERAL_VALUES = {
     "control_unix_path": ("/a", "/b"),
     "control_bind_host": ("h", "i"),
     "control_bind_port": ("1", "2"),
+    "pacing": ("auto", "off"),
+    "peer": ("any", "mlvpnd"),
 }
 LINK_VALUES = {
     "bindhost": ("h", "i"),
@@ -50,6 +52,7 @@ LINK_VALUES = {
     "loss_tolerence": ("5", "6"),
     "latency_tolerence": ("5", "6"),
     "fallback_only": ("0", "1"),
+    "priority": ("0", "255"),
 }
 
 
@@ -79,6 +82,7 @@ def effects(key: Key, changes: Changes) -> set[ReloadEffect]:
     assert not changes.added
     assert not changes.removed
     assert not changes.filters
+    assert not changes.rules
     return found
 
 
@@ -102,6 +106,7 @@ def test_table_and_model_have_the_same_keys() -> None:
     assert {key.field for key in GENERAL_KEYS} == {one.name for one in dataclasses.fields(Config)} - {
         "links",
         "filters",
+        "rules",
     }
     assert {key.field for key in LINK_KEYS} == {one.name for one in dataclasses.fields(LinkConfig)} - {"name", "line"}
 
@@ -133,4 +138,10 @@ def test_aliases_mean_the_same() -> None:
 
 
 def test_what_is_new_is_marked() -> None:
-    assert {key.name for key in GENERAL_KEYS + LINK_KEYS if not key.upstream} == {"configure_interface", "binddevice"}
+    assert {key.name for key in GENERAL_KEYS + LINK_KEYS if not key.upstream} == {
+        "configure_interface",
+        "binddevice",
+        "pacing",
+        "peer",
+        "priority",
+    }

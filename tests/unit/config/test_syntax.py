@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlvpnd.config.problems import Report
-from mlvpnd.config.syntax import Section, compact, exact, read_sections, spaced
+from mlvpnd.config.syntax import Section, compact, exact, read_sections, spaced, words
 
 
 def read(text: bytes) -> tuple[list[Section], list[str]]:
@@ -52,6 +52,30 @@ def test_compact_strips_tabs_around_but_not_inside() -> None:
 def test_spaced_keeps_the_spaces_between_words() -> None:
     assert spaced(" \t udp  port 5060 ") == "udp  port 5060"
     assert spaced('"10.1.0.0/16" "10.2.0.0/16"') == "10.1.0.0/16 10.2.0.0/16"
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        ("", []),
+        (" \t ", []),
+        ("a", ["a"]),
+        (" prefer  a\tb ", ["prefer", "a", "b"]),
+        ('prefer "a b" c', ["prefer", "a b", "c"]),
+        ('" a"', [" a"]),
+        ('a"b c"d', ["ab cd"]),
+        ('"a" "b""c"', ["a", "bc"]),
+        ('a ""', ["a", ""]),
+        ('a "b c', ["a", "b c"]),
+    ],
+)
+def test_words(head: str, found: list[str]) -> None:
+    assert words(head) == found
+
+
+def test_the_head_of_an_entry_is_as_written() -> None:
+    sections, _ = read(b'[s]\n prefer "a b" = x = y # z\nkey value\n')
+    assert [(entry.head, entry.key) for entry in sections[0].entries] == [(' prefer "a b" ', "prefera b"), ("", "key")]
 
 
 @pytest.mark.parametrize(

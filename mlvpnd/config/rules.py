@@ -1,0 +1,130 @@
+"""The `[rules]` sections: what is done with packets that match an expression. Not in upstream.
+
+    [rules]
+    prefer adsl1 adsl2   = "udp port 5060"
+    pin                  = "tcp port 22"
+    duplicate adsl1 sdsl = "udp portrange 10000-20000"
+    drop                 = "udp port 1900"
+
+A line is an action, the names of links, `=`, and an expression of pcap-filter(7) as in `[filters]`. Spaces or TABs
+part the words; a name that has them itself stands in quotes: `prefer "my line" adsl2 = "icmp"`. There may be several
+`[rules]`; the first rule of the file that matches a packet is the only one that acts on it.
+
+| action                  | the packet goes                                                                     |
+|-------------------------|-------------------------------------------------------------------------------------|
+| `prefer LINK…`          | by the first of these links that can take it, or else by any                        |
+| `pin [LINK…]`           | by the link that its flow has used before; the choice is among these, or all, links |
+| `duplicate [LINK LINK…]`| by each of these, or all, links; needs `peer = mlvpnd`                              |
+| `drop`                  | nowhere                                                                             |
+
+A mistake here is an error also at start, because nothing but this program reads these lines. Only what libpcap says of
+an expression comes later, from `mlvpnd check-config`, and as a warning at start, which leaves that rule out.
+
+A file of C MLVPN may have a link of the name `rules`: a section that has keys of links and no action is that link.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+
+from .model import Config, LinkConfig, Peer, RuleAction, RuleConfig
+from .problems import Report, Severity, shown
+from .schema import LINK_KEYS, MAX_LINKS, MAX_RULES, spellings
+from .syntax import Entry, spaced, words
+
+_ACTIONS = {action.value: action for action in RuleAction}
+_LINK_SPELLINGS = frozenset(spellings(LINK_KEYS))
+_ALLOWED = "prefer LINK…, pin [LINK…], duplicate [LINK LINK…], drop"
+_EXAMPLE = 'as in prefer LINK = "udp port 5060"'
+_LONGEST_SUGGESTED_FOR = 40
+
+
+def hold_rules(entries: Sequence[Entry]) -> bool:
+    """Whether sections named `rules` with these lines hold rules; else they are a link of that name."""
+    if any(map(begins_with_action, entries)):
+        return True
+    return not any(entry.key in _LINK_SPELLINGS for entry in entries)
+
+
+def begins_with_action(entry: Entry) -> bool:
+    """Whether the line looks like a rule."""
+    return _words(entry)[0] in _ACTIONS
+
+
+def read_rules(
+    entries: Sequence[Entry], links: Sequence[LinkConfig], general: Config | None, report: Report
+) -> tuple[RuleConfig, ...]:
+    """The rules in the file's order; without `general` it is not known whether they may duplicate."""
+    names = dict.fromkeys(link.name for link in links)
+    rules: list[RuleConfig] = []
+    for entry in entries:
+        word, *named = _words(entry)
+        action = _ACTIONS.get(word)
+        if action is None:
+            problem = _unknown_action(word, names, report)
+        else:
+            problem = _problem(entry, action, named, general) or _links_problem(named, names, report)
+        if not problem and len(rules) == MAX_RULES:
+            problem = f"too many rules, at most {MAX_RULES}"
+        if problem or action is None:
+            report.error(entry.line, word, problem)
+        else:
+            rules.append(RuleConfig(action, tuple(named), spaced(entry.raw), entry.line))
+    return tuple(rules)
+
+
+def _words(entry: Entry) -> list[str]:
+    return words(entry.head) or [entry.key]
+
+
+def _unknown_action(word: str, names: Collection[str], report: Report) -> str:
+    if word in names:
+        return f"no action, but a link: did you mean prefer {shown(word)}? Allowed: {_ALLOWED}"
+    near = _near(word, _ACTIONS, report)
+    return f"unknown action{f': did you mean {near}?' if near else ''}; allowed: {_ALLOWED}"
+
+
+def _problem(entry: Entry, action: RuleAction, named: Sequence[str], general: Config | None) -> str:
+    """What is wrong with a rule, whatever links there are; empty: nothing."""
+    if not entry.head:
+        return f"there is no '=' between action and expression; allowed: {_EXAMPLE}"
+    if not spaced(entry.raw):
+        return f"the expression is empty; allowed: one of pcap-filter(7), {_EXAMPLE}"
+    if action is RuleAction.PREFER and not named:
+        return "no link is named; allowed: one or more links, the best first"
+    if action is RuleAction.DROP and named:
+        return f"takes no links, but {shown(named[0])} is named; allowed: drop = EXPRESSION"
+    if action is RuleAction.DUPLICATE and len(named) == 1:
+        return f"only {shown(named[0])} is named; allowed: two or more links, or none for all"
+    if action is RuleAction.DUPLICATE and general is not None and general.peer is not Peer.MLVPND:
+        return "needs peer = mlvpnd in [general], as C MLVPN would deliver each packet twice"
+    return ""
+
+
+def _links_problem(named: Sequence[str], names: Collection[str], report: Report) -> str:
+    """What is wrong with the links that a rule names; empty: nothing."""
+    seen = set()
+    for name in named:
+        if name not in names:
+            near = _near(name, names, report)
+            allowed = f": did you mean {near}?" if near else f"; allowed: {_listed(names)}"
+            return f"there is no link {shown(name) or 'without a name'}{allowed}"
+        if name in seen:
+            return f"the link {shown(name)} is named twice; allowed: each once"
+        seen.add(name)
+    return ""
+
+
+def _listed(names: Collection[str]) -> str:
+    if len(names) > MAX_LINKS:
+        return "the file's links"
+    return shown(", ".join(names)) or "none, as there is no link"
+
+
+def _near(word: str, among: Collection[str], report: Report) -> str:
+    """The most similar one, where looking for it takes no long time: few are asked for, and there are few."""
+    if len(among) > MAX_LINKS or not report.has_room(Severity.ERROR):
+        return ""
+    near = difflib.get_close_matches(word[:_LONGEST_SUGGESTED_FOR], among, n=1)
+    return shown(near[0]) if near else ""
