@@ -1,4 +1,4 @@
-"""The packet inside: what DATA must look like to be what its header says.
+"""The packet inside: what DATA must look like to be what its header says, and what the scheduler must know of it.
 
 A header is not authenticated, so the type of any packet can be changed on the way; a DATA that holds no packet
 was no DATA.
@@ -6,9 +6,113 @@ was no DATA.
 
 from __future__ import annotations
 
+import enum
+from zlib import crc32
+
+SMALL_SIZE = 256
+"""Bytes of an IP packet; a voice frame, a DNS question or a move in a game is no longer."""
+
 _IPV4_HEADER = 20
 _IPV6_HEADER = 40
 _ETHERNET_HEADER = 14
+_VLAN_TAG = 4
+_VLAN_TYPES = frozenset({b"\x81\x00", b"\x88\xa8"})
+_IP_TYPES = frozenset({b"\x08\x00", b"\x86\xdd"})
+_TCP = 6
+_TCP_HEADER = 20
+_UDP = 17
+_LONGEST_TCP_HEADERS = 60 + 60
+"""Bytes of an IP and a TCP header at most; what is longer has a payload."""
+_ACK_ONLY = 0x10
+_FLAGS = 0x3F
+"""All but those of ECN (RFC 3168), which say nothing of what a segment is."""
+_MORE_FRAGMENTS_OR_OFFSET = 0x3F
+_IPV6_EXTENSIONS = frozenset({0, 43, 44, 60})
+"""Hop-by-hop options, routing, fragment, destination options (RFC 8200): anything may follow."""
+
+
+class Kind(enum.IntEnum):
+    """What a packet wants of the scheduler."""
+
+    BULK = 0
+    """Order and throughput."""
+    SMALL = 1
+    """Not TCP, at most `SMALL_SIZE` bytes: to arrive soon."""
+    ACK = 2
+    """A TCP segment that acknowledges and does nothing else: to arrive soon, and in order."""
+
+
+_BULK, _SMALL, _ACK = Kind.BULK, Kind.SMALL, Kind.ACK  # an enumeration's attribute takes longer to look up
+
+
+def classify(packet: bytes, *, layer2: bool) -> tuple[Kind, int]:
+    """The kind of an IP packet, or of a frame with `layer2`, and the key of its flow; any bytes have both.
+
+    The key is the CRC-32 that zlib makes, begun with the number of the protocol, of both addresses and, for TCP and
+    UDP, both ports. Fragments have no ports in it, the first one neither, so that all of a packet are one flow, and
+    are BULK. IPv6 extension headers are not followed: such a packet is BULK and has no ports. What is not IP has a
+    key from its first 14 bytes, the header of a frame. Lengths are those in the IP header.
+    """
+    if layer2:
+        frame = packet
+        ether_type = frame[12:_ETHERNET_HEADER]
+        start = _ETHERNET_HEADER
+        if ether_type in _VLAN_TYPES:
+            start += _VLAN_TAG
+            ether_type = frame[start - 2 : start]
+        if ether_type not in _IP_TYPES:
+            return _not_ip(frame)
+        packet = frame[start:]
+    size = len(packet)
+    if size < _IPV4_HEADER:
+        return _not_ip(packet)
+    first = packet[0]
+    if 0x45 <= first <= 0x4F:
+        protocol = packet[9]
+        if packet[6] & _MORE_FRAGMENTS_OR_OFFSET or packet[7]:
+            return _BULK, crc32(packet[12:20], protocol)
+        length = packet[2] << 8 | packet[3]
+        if protocol == _TCP or protocol == _UDP:
+            if first == 0x45:  # addresses and ports are side by side
+                header = _IPV4_HEADER
+                key = crc32(packet[12:24], protocol)
+            else:
+                header = (first & 0xF) << 2
+                key = crc32(packet[header : header + 4], crc32(packet[12:20], protocol))
+            if protocol == _TCP:
+                if length <= _LONGEST_TCP_HEADERS and _only_acknowledges(packet, header, length):
+                    return _ACK, key
+                return _BULK, key
+        else:
+            key = crc32(packet[12:20], protocol)
+    elif first >> 4 == 6 and size >= _IPV6_HEADER:
+        protocol = packet[6]
+        length = _IPV6_HEADER + (packet[4] << 8 | packet[5])
+        if protocol == _TCP:
+            key = crc32(packet[8:44], _TCP)
+            if length <= _LONGEST_TCP_HEADERS and _only_acknowledges(packet, _IPV6_HEADER, length):
+                return _ACK, key
+            return _BULK, key
+        if protocol == _UDP:
+            key = crc32(packet[8:44], _UDP)
+        else:
+            key = crc32(packet[8:40], protocol)
+            if protocol in _IPV6_EXTENSIONS:
+                return _BULK, key
+    else:
+        return _not_ip(packet)
+    return _SMALL if length <= SMALL_SIZE else _BULK, key
+
+
+def _only_acknowledges(packet: bytes, header: int, length: int) -> bool:
+    """Whether the TCP segment behind an IP header of `header` bytes has no payload and no flag but ACK."""
+    if len(packet) < header + _TCP_HEADER:
+        return False
+    return packet[header + 13] & _FLAGS == _ACK_ONLY and header + (packet[header + 12] >> 4 << 2) == length
+
+
+def _not_ip(packet: bytes) -> tuple[Kind, int]:
+    return _SMALL if len(packet) <= SMALL_SIZE else _BULK, crc32(packet[:_ETHERNET_HEADER])
 
 
 def packet_from(plaintext: bytes, *, layer2: bool) -> bytes | None:
