@@ -37,6 +37,8 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
         tun_bytes_written=device.bytes_written,
         config_file=options.config_path,
         cleartext_data=tunnel.config.cleartext_data,
+        paced=tunnel.running.paced,
+        rules=tunnel.rules,
         drops={reason.value: count for reason, count in session.drops.items()},
         reorder=ReorderStatus()
         if reorder is None
@@ -93,6 +95,7 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
         device=link.binddevice,
         fallback_only=link.fallback_only,
         share=share,
+        priority=link.priority,
         enabled=tunnel.enabled(link.name),
         loss_tolerance=link.loss_tolerance,
         latency_tolerance_ms=link.latency_tolerance,

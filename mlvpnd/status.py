@@ -85,6 +85,8 @@ class LinkStatus:
     fallback_only: bool = False
     share: float = 0.0
     """Part of the traffic that the scheduler gives to the link now, 0 to 1."""
+    priority: int = 0
+    """Links of a higher number take only what does not fit on those of a lower one."""
     state_since: float = 0.0
     reason: str = ""
     """Why it is down; empty: it is up."""
@@ -154,6 +156,10 @@ class TunnelStatus:
     config_file: str = ""
     cleartext_data: bool = False
     """True: packets are sent without encryption."""
+    paced: bool = False
+    """True: links are sent to at their `bandwidth_upload`; False: it is a weight."""
+    rules: int = 0
+    """Lines of `[rules]` in force."""
 
 
 def newest_first(status: TunnelStatus) -> Iterator[LinkStatus]:
@@ -219,6 +225,8 @@ def to_json(status: TunnelStatus) -> str:
         "mode": json.dumps(status.mode),
         "config_file": json.dumps(status.config_file),
         "cleartext_data": json.dumps(status.cleartext_data),
+        "paced": json.dumps(status.paced),
+        "rules": str(status.rules),
         "packets": _block(
             {
                 "tun_read": status.tun_packets_read,
@@ -272,6 +280,7 @@ def _link_members(link: LinkStatus) -> dict[str, object]:
         "device": link.device,
         "fallback_only": link.fallback_only,
         "share": round(link.share, 4),
+        "priority": link.priority,
         "srtt_ms": _ms(link.srtt_ms) if link.has_rtt else None,
         "rttvar_ms": _ms(link.rttvar_ms) if link.has_rtt else None,
         "min_rtt_ms": _ms(link.min_rtt_ms) if link.has_rtt and link.min_rtt_ms is not None else None,

@@ -11,9 +11,10 @@ import dataclasses
 import secrets
 import time
 
+from . import matching
 from .adoption import Sockets
 from .config.changes import LinkChange, compare
-from .config.model import Config, DeviceKind, LinkConfig, Mode
+from .config.model import MIN_PACED_RATE, Config, DeviceKind, LinkConfig, Mode, Pacing
 from .continuity import Continuity
 from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .droplog import DropLog
@@ -23,7 +24,6 @@ from .interface import Interface
 from .keeper import Keeper
 from .link import LinkDriver
 from .log import logger
-from .net import bpf
 from .protocol.box import derive_key
 from .protocol.events import (
     DownReason,
@@ -100,6 +100,9 @@ class Tunnel:
         self.drivers: dict[int, LinkDriver] = {}
         self.states: dict[int, tuple[float, str]] = {}
         """Since when, in Unix seconds, each link is in its state, and why it is down."""
+        self.rules = 0
+        """How many are in force: those of the file that libpcap takes."""
+        self._pacing_said = ""
         self._next_number = 0
         self._uplinks = Uplinks(self.drivers, self._lose)
 
@@ -118,7 +121,8 @@ class Tunnel:
                 self._reports.link(path.parameters.name, LINK_STATES[path.status])
         self._reports.tunnel(self.state)  # as it was: no event
         self._continuity.adopt(self.drivers, self.config, self.session)
-        self._set_filters()
+        self._set_matching()
+        self._say_pacing()
         self.interface.start(self._on_packets, self._on_regained)
         self._after()
         self._report_tunnel()
@@ -165,10 +169,7 @@ class Tunnel:
 
     def apply(self, config: Config) -> None:
         """Takes a new configuration: what did not change is not touched."""
-        # As they are: an operator may have set a weight, and the file's counts again.
-        links = {driver.config.name: driver.config for driver in self.drivers.values()}
-        running = dataclasses.replace(self.config, links=tuple(links[link.name] for link in self.config.links))
-        changes = compare(running, config)
+        changes = compare(self.running, config)  # where an operator has set a weight, the file's counts again
         for key in changes.not_applied:
             _config_log.warning("%s has changed: the new value takes effect at the next start", key)
         old = self.config
@@ -195,7 +196,8 @@ class Tunnel:
         for link in changes.added:
             _config_log.info("%s tunnel added", link.name)
             self._add_link(link)
-        self._set_filters()
+        self._set_matching()
+        self._say_pacing()
         self.reloaded_at = time.time()
         self.interface.reconfigure()
         self._expire(self._loop.time())
@@ -242,18 +244,25 @@ class Tunnel:
         self._forget_socket(driver)
         driver.stop()
 
-    def _set_filters(self) -> None:
+    def _set_matching(self) -> None:
         numbers = {driver.config.name: number for number, driver in self.drivers.items()}
-        link_type = bpf.LinkType.RAW if self.config.tuntap is DeviceKind.TUN else bpf.LinkType.ETHERNET
-        programs = []
-        for entry in self.config.filters:
-            try:
-                program = bpf.compile(entry.expression, link_type)
-            except bpf.FilterError as error:
-                _config_log.warning("invalid filter %s = %s: %s", entry.link, entry.expression, error)
-                continue
-            programs.append((program, numbers[entry.link]))
-        self.session.set_filters(programs)
+        self.session.set_filters(matching.filters(self.config, numbers))
+        rules = matching.rules(self.config, numbers)
+        self.session.set_rules(rules)
+        self.rules = len(rules)
+
+    @property
+    def running(self) -> Config:
+        """The configuration as it is: an operator may have set a link's weight."""
+        links = {driver.config.name: driver.config for driver in self.drivers.values()}
+        return dataclasses.replace(self.config, links=tuple(links.get(link.name, link) for link in self.config.links))
+
+    def _say_pacing(self) -> None:
+        """Once for each change, and at the start."""
+        said = pacing_line(self.running)
+        if said != self._pacing_said:
+            _config_log.info("%s", said)
+        self._pacing_said = said
 
     # What an operator may change while it runs.
 
@@ -271,6 +280,7 @@ class Tunnel:
         driver = self.drivers[self._number(name)]
         driver.config = dataclasses.replace(driver.config, bandwidth_upload=bandwidth)
         self._set_parameters(self._number(name))
+        self._say_pacing()
 
     def reconnect(self, name: str) -> None:
         """Drops a link and opens it anew. Raises NoSuchLink."""
@@ -492,10 +502,21 @@ LINK_STATES = {
 _UPDATE_LINES = {
     "bandwidth_upload": "%s bandwidth changed from %d to %d",
     "fallback_only": "%s fallback_only changed from %d to %d",
+    "priority": "%s priority changed from %d to %d",
     "loss_tolerance": "%s loss tolerence changed from %d%% to %d%%",
     "latency_tolerance": "%s latency tolerence changed from %d%% to %d%%",
     "timeout": "%s timeout changed from %d to %d",
 }
+
+
+def pacing_line(config: Config) -> str:
+    """What `bandwidth_upload` means, and why, for the log."""
+    if config.paced:
+        return "links are paced at bandwidth_upload"
+    if config.pacing is Pacing.OFF or config.unpaced_link is None:
+        return "bandwidth_upload is a weight: pacing is off"
+    name = config.unpaced_link.name
+    return f"bandwidth_upload is a weight: link {name} has less than {MIN_PACED_RATE} bytes/s"
 
 
 def session_parameters(config: Config) -> SessionParameters:

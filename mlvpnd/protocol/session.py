@@ -54,6 +54,7 @@ from .gate import Admitted, Gate, Stranger
 from .path import Address, Path, PathInput, PathParameters, PathStatus
 from .reorder import ReorderBuffer
 from .rtt import sample_ms, stamp
+from .rules import Rule, RuleTable
 from .scheduler import WeightedScheduler, effective_weights
 from .selection import DATA_RECENT, Tier, eligible, reorder_wait
 from .wire import Header, PacketType
@@ -106,6 +107,7 @@ class Session:
         self._scheduler = WeightedScheduler()
         self._tier = Tier.NORMAL
         self._filters: Sequence[tuple[Matcher, int]] = ()
+        self._rules = RuleTable()
         self._reorder: ReorderBuffer | None = None
         self._bursts: dict[int, list[tuple[Address, list[bytes]]]] = {}
         self._events: list[Event] = []
@@ -188,6 +190,10 @@ class Session:
     def set_filters(self, filters: Sequence[tuple[Matcher, int]]) -> None:
         """Filters in order, each with the number of its link."""
         self._filters = tuple(filters)
+
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        """Rules in order."""
+        self._rules = RuleTable(rules)
 
     def _set_reorder(self, size: int) -> None:
         self._reorder = ReorderBuffer(size, reorder_wait((), 0.0)) if size else None

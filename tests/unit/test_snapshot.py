@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 from mlvpnd import snapshot
-from mlvpnd.config.model import Config, LinkConfig, Mode
+from mlvpnd.config.model import Config, LinkConfig, Mode, RuleAction, RuleConfig
 from mlvpnd.helper.client import HelperClient
 from mlvpnd.interface import Interface
 from mlvpnd.net.tun import TunDevice
@@ -124,6 +125,21 @@ def test_what_was_carried_and_refused_is_counted() -> None:
             assert abs(one.last_packet_at - found.now) < 5
 
     run(steps, link("adsl1"))
+
+
+def test_pacing_rules_and_priorities() -> None:
+    async def steps(tunnel: Tunnel, _kernel: socket.socket) -> None:
+        found = snapshot.take(tunnel, OPTIONS)
+        assert (found.paced, found.rules) == (True, 0)
+        assert [one.priority for one in found.links] == [0, 2]
+        tunnel.set_bandwidth_upload("adsl2", 100)
+        assert not snapshot.take(tunnel, OPTIONS).paced
+        rules = tuple(RuleConfig(RuleAction.DROP, (), text) for text in ("udp port 1900", "udp pot 1900"))
+        tunnel.apply(dataclasses.replace(tunnel.config, rules=rules))
+        found = snapshot.take(tunnel, OPTIONS)
+        assert (found.paced, found.rules) == (True, 1)
+
+    run(steps, link("adsl1", 16000), link("adsl2", 32000, priority=2))
 
 
 def test_links_are_in_the_files_order_also_after_a_restart() -> None:

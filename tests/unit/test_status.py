@@ -181,6 +181,7 @@ def test_json_has_what_upstream_lacks() -> None:
                     local="192.0.2.2:41000",
                     bandwidth_upload=125000,
                     share=2 / 3,
+                    priority=3,
                     drops={"replayed": 2},
                     loss_tolerance=50,
                     latency_tolerance_ms=100,
@@ -207,6 +208,8 @@ def test_json_has_what_upstream_lacks() -> None:
                 mode="client",
                 config_file="/etc/mlvpn/home.conf",
                 cleartext_data=True,
+                paced=True,
+                rules=5,
             )
         )
     )
@@ -216,6 +219,8 @@ def test_json_has_what_upstream_lacks() -> None:
     assert (found["data_plane"], found["tier"], found["drops"]) == ("reference", "normal", {"no_link": 7})
     assert (found["state"], found["mode"], found["config_file"]) == ("up", "client", "/etc/mlvpn/home.conf")
     assert found["cleartext_data"] is True
+    assert (found["paced"], found["rules"]) == (True, 5)
+    assert (first["priority"], second["priority"]) == (3, 0)
     assert found["packets"] == {
         "tun_read": 10,
         "tun_written": 20,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +14,7 @@ from typing import cast
 import pytest
 
 from mlvpnd import tunnel as tunnel_module
-from mlvpnd.config.model import Config, LinkConfig, Mode
+from mlvpnd.config.model import Config, LinkConfig, Mode, Pacing, RuleAction, RuleConfig
 from mlvpnd.continuity import Continuity
 from mlvpnd.helper.client import HelperClient
 from mlvpnd.interface import Interface
@@ -22,7 +23,8 @@ from mlvpnd.net.tun import TunDevice
 from mlvpnd.protocol import session as session_module
 from mlvpnd.protocol.box import derive_key
 from mlvpnd.protocol.events import DownReason
-from mlvpnd.tunnel import Tunnel
+from mlvpnd.protocol.rules import Action, Rule
+from mlvpnd.tunnel import Tunnel, pacing_line
 from tests.support.hand_peer import HandPeer
 
 LINKS = ("adsl1", "adsl2")
@@ -223,3 +225,81 @@ def test_a_link_whose_uplink_is_lost_goes_down_and_has_another_socket(monkeypatc
     told = run(steps)
     assert told[3:6] == ["rtun_down adsl1", "rtun_down adsl2", "tuntap_down"]
     assert told[6:9] == ["rtun_up adsl1", "tuntap_up", "rtun_up adsl2"]
+
+
+def test_rules_reach_the_session_at_start_and_at_a_reload(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[tuple[Action, tuple[int, ...]]]] = []
+
+    def set_rules(_session: session_module.Session, rules: list[Rule]) -> None:
+        given.append([(rule.action, rule.links) for rule in rules])
+
+    monkeypatch.setattr(session_module.Session, "set_rules", set_rules)
+
+    async def steps(tunnel: Tunnel, _helper: Helper, _peers: list[Peer]) -> None:
+        assert (given, tunnel.rules) == ([[]], 0)
+        rules = (
+            RuleConfig(RuleAction.PREFER, ("adsl2", "adsl1"), "udp port 5060"),
+            RuleConfig(RuleAction.DROP, (), "nonsense here"),
+            RuleConfig(RuleAction.PIN, ("adsl2",), "tcp"),
+        )
+        tunnel.apply(dataclasses.replace(tunnel.config, rules=rules))
+        assert given[1:] == [[(Action.PREFER, (1, 0)), (Action.PIN, (1,))]]
+        assert tunnel.rules == 2
+        # A link that is made anew has another number.
+        restarted = dataclasses.replace(tunnel.config.links[0], binddevice="lo")
+        tunnel.apply(dataclasses.replace(tunnel.config, links=(restarted, tunnel.config.links[1])))
+        assert given[2:] == [[(Action.PREFER, (1, 2)), (Action.PIN, (1,))]]
+
+    run(steps)
+
+
+@pytest.mark.parametrize(
+    ("rates", "pacing", "line"),
+    [
+        ((16000, 2500000), Pacing.AUTO, "links are paced at bandwidth_upload"),
+        ((2, 1), Pacing.AUTO, "bandwidth_upload is a weight: link a has less than 16000 bytes/s"),
+        ((16000, 15999), Pacing.AUTO, "bandwidth_upload is a weight: link b has less than 16000 bytes/s"),
+        ((16000, 2500000), Pacing.OFF, "bandwidth_upload is a weight: pacing is off"),
+        ((2, 1), Pacing.OFF, "bandwidth_upload is a weight: pacing is off"),
+    ],
+)
+def test_what_bandwidth_upload_means_is_said(rates: tuple[int, int], pacing: Pacing, line: str) -> None:
+    links = tuple(LinkConfig(name, bandwidth_upload=rate) for name, rate in zip("ab", rates, strict=True))
+    assert pacing_line(Config(Mode.CLIENT, b"x", pacing=pacing, links=links)) == line
+
+
+def test_it_is_said_at_start_and_when_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    def said() -> list[str]:
+        lines = [record.getMessage() for record in caplog.records if "bandwidth_upload" in record.getMessage()]
+        caplog.clear()
+        return lines
+
+    weight = "bandwidth_upload is a weight: link adsl1 has less than 16000 bytes/s"
+
+    async def steps(tunnel: Tunnel, _helper: Helper, _peers: list[Peer]) -> None:
+        assert said() == [weight]
+        faster = tuple(dataclasses.replace(link, bandwidth_upload=20000) for link in tunnel.config.links)
+        tunnel.apply(dataclasses.replace(tunnel.config, links=faster))
+        assert said() == ["links are paced at bandwidth_upload"]
+        tunnel.apply(tunnel.config)
+        assert said() == []
+        tunnel.set_bandwidth_upload("adsl1", 1)
+        assert said() == [weight]
+        tunnel.apply(dataclasses.replace(tunnel.config, pacing=Pacing.OFF))
+        assert said() == ["bandwidth_upload is a weight: pacing is off"]
+
+    run(steps)
+
+
+def test_a_new_priority_is_told_and_leaves_the_link_up(caplog: pytest.LogCaptureFixture) -> None:
+    async def steps(tunnel: Tunnel, helper: Helper, peers: list[Peer]) -> None:
+        await both_up(tunnel, helper, peers)
+        caplog.set_level(logging.INFO)
+        first, second = tunnel.config.links
+        tunnel.apply(dataclasses.replace(tunnel.config, links=(first, dataclasses.replace(second, priority=1))))
+        assert "adsl2 priority changed from 0 to 1" in [record.getMessage() for record in caplog.records]
+        assert all(path.up for path in tunnel.session.paths)
+
+    run(steps)
