@@ -78,6 +78,8 @@ install:
 		page=$$(basename "$$source" .scd); directory=$(SHARE_DIR)/man/man$${page##*.}; \
 		install -d "$$directory"; scdoc <"$$source" >"$$directory/$$page"; \
 	done
+	install -d $(SHARE_DIR)/man/man1
+	ln -sf ../man8/mlvpnd.8 $(SHARE_DIR)/man/man1/mlvpn.1
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
