@@ -16,6 +16,7 @@ PYTHON_DIR := $(DESTDIR)$(PREFIX)/lib/python3/dist-packages
 PRIVATE_DIR := $(DESTDIR)$(PREFIX)/lib/mlvpnd
 LIBEXEC_DIR := $(DESTDIR)$(PREFIX)/libexec/mlvpnd
 SYSTEMD_DIR := $(DESTDIR)$(PREFIX)/lib/systemd
+UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 SHARE_DIR := $(DESTDIR)$(PREFIX)/share
 INSTALL := install -D --mode=644
 INSTALL_PROGRAM := install -D --mode=755
@@ -24,7 +25,12 @@ PYTUN := $(VENV)/lib/python3*/site-packages/pytun*.so
 MAN_SOURCES := $(wildcard man/*.scd)
 COMPLETION := debian/mlvpnctl.bash-completion
 
-.PHONY: build packages check test test-system demo install clean
+# What the package is built with, beside APT_PACKAGES: Build-Depends of debian/control, and lintian.
+DEB_PACKAGES := build-essential debhelper dh-python fakeroot lintian pkgconf pybuild-plugin-pyproject \
+	python3-all-dev python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
+DEB_DIR := build/deb
+
+.PHONY: build packages check test test-system test-package demo deb deb-source install install-python install-system clean
 
 build: $(VENV)/.built
 
@@ -50,22 +56,40 @@ test: build check
 test-system: build
 	$(BIN)/python -m pytest tests/system
 
+# The Debian package on Debian 12 and 13, installed, upgraded and removed on booted systems.
+test-package: build
+	$(BIN)/python -m pytest tests/package
+
+# Packages for this machine's release of Debian in build/deb; without a network if they were made before.
+deb: deb-source
+	tests/support/install-packages $(DEB_PACKAGES)
+	debian/build-package $(DEB_DIR) $(DEB_DIR)
+
+# The source package in build/deb; what it needs of PyPI is fetched once.
+deb-source: build
+	debian/make-source $(DEB_DIR) $(BIN)/pip
+
 demo: build
 	$(BIN)/python -m tests.support.demo
 
-install:
+install: install-python install-system
+
+install-python:
 	set -e; for file in $$(find -L mlvpnd -type f ! -path '*/__pycache__/*'); do \
 		$(INSTALL) "$$file" "$(PYTHON_DIR)/$$file"; \
 	done
 	set -e; for module in $(PYTUN); do \
 		[ ! -e "$$module" ] || $(INSTALL) "$$module" "$(PRIVATE_DIR)/$$(basename "$$module")"; \
 	done
+
+# All but Python modules, which the package gets from its build of the wheel.
+install-system:
 	$(INSTALL_PROGRAM) bin/mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpnd
 	ln -sf mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpn
 	$(INSTALL_PROGRAM) bin/mlvpnctl $(DESTDIR)$(PREFIX)/bin/mlvpnctl
 	$(INSTALL_PROGRAM) systemd/mlvpn-helper $(LIBEXEC_DIR)/mlvpn-helper
 	$(INSTALL_PROGRAM) systemd/mlvpn-generator $(SYSTEMD_DIR)/system-generators/mlvpn-generator
-	$(INSTALL) --target-directory=$(SYSTEMD_DIR)/system systemd/*.service systemd/*.socket
+	$(INSTALL) --target-directory=$(DESTDIR)$(UNIT_DIR) systemd/*.service systemd/*.socket
 	$(INSTALL) systemd/mlvpnd.catalog $(SYSTEMD_DIR)/catalog/mlvpnd.catalog
 	$(INSTALL) systemd/mlvpnd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/mlvpnd.conf
 	$(INSTALL) systemd/mlvpnd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/mlvpnd.conf
