@@ -17,6 +17,7 @@ PRIVATE_DIR := $(DESTDIR)$(PREFIX)/lib/mlvpnd
 LIBEXEC_DIR := $(DESTDIR)$(PREFIX)/libexec/mlvpnd
 SYSTEMD_DIR := $(DESTDIR)$(PREFIX)/lib/systemd
 UNIT_DIR ?= $(PREFIX)/lib/systemd/system
+GENERATOR_DIR ?= $(PREFIX)/lib/systemd/system-generators
 SHARE_DIR := $(DESTDIR)$(PREFIX)/share
 INSTALL := install -D --mode=644
 INSTALL_PROGRAM := install -D --mode=755
@@ -88,7 +89,7 @@ install-system:
 	ln -sf mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpn
 	$(INSTALL_PROGRAM) bin/mlvpnctl $(DESTDIR)$(PREFIX)/bin/mlvpnctl
 	$(INSTALL_PROGRAM) systemd/mlvpn-helper $(LIBEXEC_DIR)/mlvpn-helper
-	$(INSTALL_PROGRAM) systemd/mlvpn-generator $(SYSTEMD_DIR)/system-generators/mlvpn-generator
+	$(INSTALL_PROGRAM) systemd/mlvpn-generator $(DESTDIR)$(GENERATOR_DIR)/mlvpn-generator
 	$(INSTALL) --target-directory=$(DESTDIR)$(UNIT_DIR) systemd/*.service systemd/*.socket
 	$(INSTALL) systemd/mlvpnd.catalog $(SYSTEMD_DIR)/catalog/mlvpnd.catalog
 	$(INSTALL) systemd/mlvpnd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/mlvpnd.conf
@@ -98,9 +99,11 @@ install-system:
 	$(INSTALL) dbus/org.mlvpn1.policy $(SHARE_DIR)/polkit-1/actions/org.mlvpn1.policy
 	$(INSTALL) --target-directory=$(SHARE_DIR)/doc/mlvpnd/examples examples/*
 	$(INSTALL) $(COMPLETION) $(SHARE_DIR)/bash-completion/completions/mlvpnctl
+	# The first line has man(1) run tbl(1), which scdoc's tables need.
 	set -e; for source in $(MAN_SOURCES); do \
 		page=$$(basename "$$source" .scd); directory=$(SHARE_DIR)/man/man$${page##*.}; \
-		install -d "$$directory"; scdoc <"$$source" >"$$directory/$$page"; \
+		install -d "$$directory"; \
+		{ echo "'\\\" t"; scdoc <"$$source"; } >"$$directory/$$page"; \
 	done
 	install -d $(SHARE_DIR)/man/man1
 	ln -sf ../man8/mlvpnd.8 $(SHARE_DIR)/man/man1/mlvpn.1

@@ -1,8 +1,8 @@
 """Root directories of Debian for nodes: made by mmdebstrap from this machine's own apt sources, and kept.
 
-A root has what mlvpnd depends on, but not mlvpnd: that is put into the running node. Roots are outside the
-tree, in MLVPND_TEST_CACHE (`/var/cache/mlvpnd-tests`), one for each release and recipe; they may be deleted
-whenever no node runs.
+A root has what its recipe says; that of most tests what mlvpnd depends on, but not mlvpnd, which is put into the
+running node. Roots are outside the tree, in MLVPND_TEST_CACHE (`/var/cache/mlvpnd-tests`), one for each release and
+recipe; they may be deleted whenever no node runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(os.environ.get("MLVPND_TEST_CACHE", "/var/cache/mlvpnd-tests"))
@@ -53,14 +54,32 @@ _FILES = {
 _REMOVED = ("etc/hostname",)  # mmdebstrap's is this machine's
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is in a root."""
+
+    packages: tuple[str, ...]
+    """Installed, with what they depend on."""
+    pytun: bool = False
+    """Whether python-pytun is there too, where `make install` puts it."""
+    downloaded: tuple[str, ...] = ()
+    """Not installed, but there for apt-get in a node, with what they depend on and recommend."""
+    build_depends: str = ""
+    """The control file of a source package: what it is built with is installed."""
+
+
+SYSTEM = Recipe(PACKAGES, pytun=True)
+"""For nodes into which `make install` puts mlvpnd."""
+
+
 class RootError(Exception):
     """A root could not be made."""
 
 
-def root_of(suite: str) -> Path:
+def root_of(suite: str, recipe: Recipe = SYSTEM) -> Path:
     """The root directory of a release, made if it is not there: about a minute."""
-    recipe = json.dumps([suite, PACKAGES, MASKED, _FILES, _REMOVED, PYTUN])
-    root = CACHE / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    words = json.dumps([suite, repr(recipe), MASKED, _FILES, _REMOVED, PYTUN])
+    root = CACHE / f"{suite}-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
     if root.exists():
         return root
     with _locked(CACHE / "lock"):
@@ -69,13 +88,13 @@ def root_of(suite: str) -> Path:
                 shutil.rmtree(left)
             scratch = Path(tempfile.mkdtemp(prefix="making-", dir=CACHE))
             try:
-                _make(suite, scratch).rename(root)
+                _make(suite, recipe, scratch).rename(root)
             finally:
                 shutil.rmtree(scratch)
     return root
 
 
-def _make(suite: str, scratch: Path) -> Path:
+def _make(suite: str, recipe: Recipe, scratch: Path) -> Path:
     """Makes a root in `scratch`."""
     root = scratch / "root"
     sources = scratch / "sources.list"
@@ -92,10 +111,12 @@ def _make(suite: str, scratch: Path) -> Path:
         "--format=directory",
         *settings,
     )
-    _run(*words, f"--include={','.join(PACKAGES)}", suite, str(root), str(sources))
-    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps")
-    python = ("--only-binary=:all:", f"--python-version={PYTHONS[suite]}", f"--target={root / PYTUN_DIR}")
-    _run(*pip, *python, PYTUN)
+    hooks = _apt_hooks(recipe, scratch)
+    _run(*words, *hooks, f"--include={','.join(recipe.packages)}", suite, str(root), str(sources))
+    if recipe.pytun:
+        pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps")
+        python = ("--only-binary=:all:", f"--python-version={PYTHONS[suite]}", f"--target={root / PYTUN_DIR}")
+        _run(*pip, *python, PYTUN)
     for name in MASKED:
         link = root / "etc/systemd/system" / name
         link.unlink(missing_ok=True)
@@ -108,6 +129,22 @@ def _make(suite: str, scratch: Path) -> Path:
         (root / name).unlink(missing_ok=True)
     root.chmod(0o755)
     return root
+
+
+def _apt_hooks(recipe: Recipe, scratch: Path) -> Iterator[str]:
+    """What mmdebstrap does at last, with its own settings of apt."""
+    apt = 'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --quiet'
+    if recipe.build_depends:
+        directory = scratch / "tmp" / "source" / "debian"
+        directory.mkdir(parents=True)
+        (directory / "control").write_text(recipe.build_depends)
+        # In the root: from outside, apt takes a source package's directory for one below the root.
+        inside = "DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --no-install-recommends build-dep /tmp/source"
+        yield f'--customize-hook=cp -R {directory.parent} "$1/tmp" && chroot "$1" env {inside} && rm -R "$1/tmp/source"'
+    if recipe.downloaded:
+        names = " ".join(recipe.downloaded)
+        yield "--skip=cleanup/apt"
+        yield f"--customize-hook={apt} --download-only --option=APT::Install-Recommends=true install {names}"
 
 
 def _sources(suite: str) -> list[str]:

@@ -1,0 +1,119 @@
+"""The life of the package on a minimal system: installed, in use, upgraded under traffic, removed, purged, back."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from tests.support.lab import wait_until
+from tests.support.nodes import Node
+from tests.support.services import CONFIG, INSTANCE, UNIT, Service, ServiceTunnel
+
+from .conftest import Release, apt, install
+
+UPGRADE_GAP = 2.0
+"""Seconds without a byte while the package is upgraded, at most: a restart of the daemon."""
+STOP_LIMIT = 10.0
+"""Seconds until all has ended after the package is gone: systemd waits for the one unit that it was told to stop."""
+DEFAULTS = "/etc/default/mlvpn"
+
+
+def _version(node: Node) -> str:
+    return node.run("dpkg-query", "--show", "--showformat", "${Version}", "mlvpnd")
+
+
+def _units(node: Node) -> list[str]:
+    """What runs or has failed of ours."""
+    words = ("list-units", "--no-legend", "--plain", "--state=active,failed,activating", "mlvpn*")
+    return [line.split()[0] for line in node.run("systemctl", *words).splitlines()]
+
+
+def test_from_nothing_to_traffic_and_back_to_nothing(tunnel: ServiceTunnel, release: Release) -> None:
+    for node in tunnel.nodes:
+        assert not node.attempt("which", "python3").stdout
+        install(node, release.package)
+        assert _units(node) == ["mlvpn.service"]
+        assert node.run("systemctl", "is-system-running").strip() == "running"
+        assert node.run("stat", "-c", "%U:%G %a", "/etc/mlvpn", "/run/mlvpn").split("\n")[:2] == [
+            "root:root 700",
+            "root:root 755",
+        ]
+        for program in ("mlvpn", "mlvpnd"):
+            assert node.run(program, "--version").startswith("mlvpn version ")
+        assert node.attempt("systemd-analyze", "verify", "--man=no", UNIT).stderr == ""
+    _start(tunnel)
+    assert tunnel.ping() == 3
+    _ask(tunnel.client.node)
+    _upgrade_under_traffic(tunnel, release)
+    _remove_and_purge(tunnel, release)
+
+
+def _start(tunnel: ServiceTunnel) -> None:
+    """What a reader of the manual does: a file, `systemctl start`."""
+    for end, service in (("server", tunnel.server), ("client", tunnel.client)):
+        service.node.write(CONFIG, tunnel.config(end), mode=0o600)
+        service.ctl("start")
+    tunnel.wait_up()
+
+
+def _ask(node: Node) -> None:
+    """The bus policy, polkit's actions and the catalogue are in use without a reload by hand."""
+
+    def on_the_bus() -> bool:
+        done = node.attempt("mlvpnctl", "--json=short", "links", INSTANCE)
+        return done.returncode == 0 and {link["State"] for link in json.loads(done.stdout)} == {"up"}
+
+    assert wait_until(on_the_bus, 10)
+    assert f"org.mlvpn1.Tunnel.{INSTANCE}" in node.run("busctl", "list", "--acquired")
+    user = node.attempt("setpriv", "--reuid=nobody", "--clear-groups", "mlvpnctl", "reload", INSTANCE)
+    assert user.returncode == 5, user.stderr
+    told = node.run("journalctl", "-x", "-u", UNIT, "MLVPN_EVENT=link-up", "--no-pager")
+    assert f"Subject: Link link1 of tunnel {INSTANCE} is up" in told
+
+
+def _upgrade_under_traffic(tunnel: ServiceTunnel, release: Release) -> None:
+    before = {service: (service.interface(), service.pid, _version(service.node)) for service in _ends(tunnel)}
+    transfer = tunnel.download(25)
+    for _ in transfer.watch(2):
+        pass
+    for node in tunnel.nodes:
+        install(node, release.newer)
+    result = transfer.wait()
+    assert result.verified, result.error
+    assert result.own_gap <= UPGRADE_GAP
+    tunnel.wait_up()
+    for service, (interface, pid, version) in before.items():
+        assert _version(service.node) == f"{version}+newer"
+        assert service.pid not in (0, pid)
+        assert service.interface() == interface
+
+
+def _ends(tunnel: ServiceTunnel) -> tuple[Service, ...]:
+    return (tunnel.client, tunnel.server)
+
+
+def _remove_and_purge(tunnel: ServiceTunnel, release: Release) -> None:
+    client = tunnel.client
+    node = client.node
+    node.write(DEFAULTS, node.read(DEFAULTS) + 'AUTOSTART="none"\n')
+    since = time.time()
+    apt(node, "remove", "mlvpnd")
+    assert wait_until(lambda: not _units(node), STOP_LIMIT), _units(node)
+    assert not (node.root / "usr/sbin/mlvpnd").exists()
+    assert not (node.root / "sys/class/net" / INSTANCE).exists()
+    assert tunnel.server.wait_entry("MLVPN_EVENT=link-down", since=since)["MLVPN_REASON"] == "disconnect"
+    assert node.read(CONFIG)
+    assert "none" in node.read(DEFAULTS)
+    install(node, release.package)
+    assert _units(node) == ["mlvpn.service"], "AUTOSTART has stayed"
+    client.ctl("start")
+    tunnel.wait_up()
+    assert tunnel.ping() == 3
+    apt(node, "purge", "mlvpnd")
+    assert wait_until(lambda: not _units(node), STOP_LIMIT), _units(node)
+    assert not (node.root / DEFAULTS.lstrip("/")).exists()
+    assert node.read(CONFIG), "what the administrator wrote stays"
+    assert node.run("find", "/usr", "/lib", "/var/lib/systemd/deb-systemd-helper-enabled", "-name", "*mlvpn*") == ""
+    install(node, release.package)
+    tunnel.wait_up()
+    assert tunnel.ping() == 3

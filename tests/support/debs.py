@@ -1,0 +1,184 @@
+"""mlvpnd's Debian packages for a release, built in a root that has what debian/control says, and no network.
+
+Beside the package of this tree there is a newer one, for upgrades, and one with the files of C MLVPN's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from .linkemu import PROJECT
+from .rootfs import Recipe
+
+CONTROL = PROJECT / "debian" / "control"
+BUILD_LIMIT = 400
+"""Seconds; half a minute is usual."""
+
+# The parts of a minimal system that a node needs, and what the tests type.
+_MINIMAL = ("systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps")
+_BUILD = ("build-essential", "fakeroot", "lintian")
+_ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8")
+
+# With the root $1, sources $2, results $3 and scratch $4: everything is in this mount namespace, so nothing is left.
+_CHROOT = """
+mount -t tmpfs build "$4"
+mkdir "$4/upper" "$4/work" "$4/root"
+mount -t overlay -o "lowerdir=$1,upperdir=$4/upper,workdir=$4/work" overlay "$4/root"
+mount -t proc proc "$4/root/proc"
+mount --rbind /dev "$4/root/dev"
+mkdir "$4/root/in" "$4/root/out"
+mount --bind "$2" "$4/root/in"
+mount --bind "$3" "$4/root/out"
+root="$4/root"
+shift 4
+exec chroot "$root" "$@"
+"""
+
+
+def _relations(control: str, field: str) -> tuple[str, ...]:
+    """The packages of a field of the binary package, the first of alternatives; not those that are filled in later."""
+    (text,) = re.findall(rf"^{field}:((?:\n? .*)+)$", control, re.MULTILINE)
+    words = [one.split("|")[0].strip() for one in text.split(",")]
+    return tuple(word for word in words if word and not word.startswith("$"))
+
+
+def minimal_system() -> Recipe:
+    """A system without mlvpnd's dependencies, but with all of them at hand for apt-get, and autopkgtest's."""
+    control = CONTROL.read_text()
+    offered = ("python3", *_relations(control, "Depends"), *_relations(control, "Recommends"), "autopkgtest")
+    return Recipe(_MINIMAL, downloaded=offered)
+
+
+def build_system() -> Recipe:
+    """A system that the package can be built in."""
+    return Recipe(_BUILD, build_depends=CONTROL.read_text())
+
+
+def make_source(directory: Path) -> None:
+    """`make deb-source` of this tree, into a directory."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    words = ["make", "--silent", "deb-source", f"DEB_DIR={directory}"]
+    subprocess.run(words, cwd=PROJECT, check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def build(root: Path, source: Path, out: Path, scratch: Path) -> Path:
+    """Builds and lints the source package in a directory, and returns the package."""
+    for directory in (out, scratch):
+        directory.mkdir()
+    (source / "build-package").write_bytes((PROJECT / "debian" / "build-package").read_bytes())
+    (source / "build-package").chmod(0o755)
+    enter = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation=private")
+    chroot = ("sh", "-ec", _CHROOT, "sh", str(root), str(source), str(out), str(scratch))
+    done = subprocess.run(
+        [*enter, *chroot, *_ENVIRONMENT, "/in/build-package", "/in", "/out"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_LIMIT,
+    )
+    assert done.returncode == 0, f"{done.stdout[-6000:]}{done.stderr[-2000:]}"
+    (package,) = (path for path in out.glob("mlvpnd_*.deb"))
+    return package
+
+
+def newer(package: Path, directory: Path) -> Path:
+    """The same package with a higher version."""
+    tree = directory / "newer"
+    subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(tree)], check=True)
+    control = tree / "DEBIAN" / "control"
+    control.write_text(re.sub(r"^(Version: .*)$", r"\1+newer", control.read_text(), flags=re.MULTILINE))
+    return _pack(tree, directory / "mlvpnd_newer.deb")
+
+
+def upstreams(directory: Path) -> Path:
+    """A package with the names and the files of C MLVPN's, and a daemon that does nothing."""
+    tree = directory / "upstreams"
+    for name, text in _UPSTREAM.items():
+        file = tree / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755 if text.startswith("#!") else 0o644)
+    defaults = tree / "etc/default/mlvpn"
+    defaults.parent.mkdir()
+    defaults.write_bytes((PROJECT / "debian/default/mlvpn").read_bytes())
+    (tree / "etc/mlvpn").mkdir(mode=0o755)
+    return _pack(tree, directory / "mlvpn.deb")
+
+
+def _pack(tree: Path, package: Path) -> Path:
+    words = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(tree), str(package)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return package
+
+
+_UPSTREAM = {
+    "DEBIAN/control": """\
+Package: mlvpn
+Version: 2.3.5
+Architecture: all
+Maintainer: Nobody <nobody@example.org>
+Description: stands for C MLVPN
+""",
+    "DEBIAN/conffiles": "/etc/default/mlvpn\n/etc/init.d/mlvpn\n",
+    "DEBIAN/postinst": """\
+#!/bin/sh
+set -e
+getent passwd mlvpn >/dev/null || {
+    echo 'mlvpn:x:990:' >>/etc/group
+    echo 'mlvpn:x:990:990::/run/mlvpn:/usr/sbin/nologin' >>/etc/passwd
+}
+systemctl daemon-reload
+systemctl enable --now mlvpn.service
+""",
+    "DEBIAN/prerm": """\
+#!/bin/sh
+set -e
+[ "$1" = upgrade ] || systemctl stop mlvpn.service
+""",
+    "usr/sbin/mlvpn": "#!/bin/sh\nexec sleep infinity\n",
+    "usr/share/man/man1/mlvpn.1": ".TH mlvpn 1\n",
+    "usr/lib/tmpfiles.d/mlvpn.conf": "d /run/mlvpn 0755 root root -\n",
+    "etc/init.d/mlvpn": """\
+#!/bin/sh
+### BEGIN INIT INFO
+# Provides: mlvpn
+# Required-Start: $network
+# Required-Stop:
+# Default-Start: 2 3 4 5
+# Default-Stop: 0 1 6
+### END INIT INFO
+exit 0
+""",
+    "lib/systemd/system/mlvpn.service": """\
+[Unit]
+Description=MLVPN
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecReload=/bin/true
+[Install]
+WantedBy=multi-user.target
+""",
+    "lib/systemd/system/mlvpn@.service": """\
+[Unit]
+Description=MLVPN %i
+PartOf=mlvpn.service
+ReloadPropagatedFrom=mlvpn.service
+[Service]
+ExecStart=/usr/sbin/mlvpn --config /etc/mlvpn/%i.conf --name %i --user mlvpn
+[Install]
+WantedBy=multi-user.target
+""",
+    "lib/systemd/system-generators/mlvpn-generator": """\
+#!/bin/sh
+. /etc/default/mlvpn
+mkdir -p "$1/mlvpn.service.wants"
+for name in $AUTOSTART; do
+    ln -sf /lib/systemd/system/mlvpn@.service "$1/mlvpn.service.wants/mlvpn@$name.service"
+done
+""",
+}
