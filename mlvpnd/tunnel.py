@@ -14,7 +14,7 @@ import time
 from . import matching
 from .adoption import Sockets
 from .config.changes import LinkChange, compare
-from .config.model import MIN_PACED_RATE, Config, DeviceKind, LinkConfig, Mode, Pacing
+from .config.model import MIN_PACED_RATE, Config, DeviceKind, LinkConfig, Mode, Pacing, Peer
 from .continuity import Continuity
 from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .droplog import DropLog
@@ -527,6 +527,8 @@ def session_parameters(config: Config) -> SessionParameters:
         layer2=config.tuntap is DeviceKind.TAP,
         cleartext_data=config.cleartext_data,
         reorder_size=config.reorder_buffer_size,
+        pacing=config.pacing is Pacing.AUTO,
+        peer_takes_first=config.peer is Peer.MLVPND,
     )
 
 
@@ -539,4 +541,5 @@ def path_parameters(link: LinkConfig) -> PathParameters:
         latency_tolerance=link.latency_tolerance,
         fallback_only=link.fallback_only,
         bandwidth=link.bandwidth_upload,
+        priority=link.priority,
     )

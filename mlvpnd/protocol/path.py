@@ -90,7 +90,9 @@ class PathParameters:
     """Milliseconds; 1000: never slow."""
     fallback_only: bool = False
     bandwidth: int = 0
-    """Weight in the schedule; 0: unknown."""
+    """Bytes per second, or a bare weight in the schedule; 0: unknown."""
+    priority: int = 0
+    """Links with a higher one carry only what overflows those with a lower one."""
     enabled: bool = True
     """False: it stays authenticated and carries nothing."""
 

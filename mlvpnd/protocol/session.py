@@ -8,7 +8,7 @@ The driver feeds it and empties it, in this order after every input:
     session.transmits()                                         datagrams to send, a burst for each link
     session.events()                                            what happened
 
-Life of a packet out (`send`): filter or schedule a link; take `data_seq` and `seq`; seal; into the burst of its link.
+Life of a packet out (`send`): the sender finds its link and its time (`sender.py`); `seq`; seal; into the link's burst.
 Life of a datagram in (`receive`): the gate admits it (`gate.py`); its flow is the link's, or becomes it; RTT, loss,
 address; by type; reorder; out.
 """
@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from . import loss, wire
 from .constants import (
@@ -29,14 +29,13 @@ from .constants import (
     DISCONNECT_INTERVAL,
     HEADER_SIZE,
     KEEPALIVE_INTERVAL,
-    MAC_SIZE,
-    MAX_DATAGRAM_SIZE,
     RECLAIM_GRACE,
     SILENCE,
     STANDSTILL,
     UNANSWERED_AUTHS,
     WAIT_INTERVAL,
 )
+from .copies import CopyFilter
 from .drops import DropReason
 from .events import (
     DownReason,
@@ -54,12 +53,10 @@ from .gate import Admitted, Gate, Stranger
 from .path import Address, Path, PathInput, PathParameters, PathStatus
 from .reorder import ReorderBuffer
 from .rtt import sample_ms, stamp
-from .rules import Rule, RuleTable
-from .scheduler import WeightedScheduler, effective_weights
+from .rules import Matcher, Rule
 from .selection import DATA_RECENT, Tier, eligible, reorder_wait
+from .sender import Sender
 from .wire import Header, PacketType
-
-_MODULUS = 1 << 64
 
 
 class Transmit(NamedTuple):
@@ -68,13 +65,6 @@ class Transmit(NamedTuple):
     path: int
     address: Address
     datagrams: list[bytes]
-
-
-class Matcher(Protocol):
-    """A compiled filter."""
-
-    def matches(self, packet: bytes) -> bool:
-        """Whether the inner packet is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +78,10 @@ class SessionParameters:
     cleartext_data: bool = False
     reorder_size: int = 0
     """Packets in the reorder buffer; 0: none."""
+    pacing: bool = True
+    """Whether links are paced where every one has a rate."""
+    peer_takes_first: bool = False
+    """The peer delivers the first of several copies, and may send some: it is no C MLVPN."""
 
 
 class Session:
@@ -102,12 +96,12 @@ class Session:
             cleartext_data=parameters.cleartext_data,
         )
         self._random_u32 = random_u32
-        self.next_data_seq = first_seq % _MODULUS
         self._paths: dict[int, Path] = {}
-        self._scheduler = WeightedScheduler()
+        self._sender = Sender(self._paths, first_seq, self._emit_data, layer2=parameters.layer2)
+        self._sender.pacing = parameters.pacing
+        self._sender.duplicates = parameters.peer_takes_first
+        self._copies: CopyFilter | None = CopyFilter() if parameters.peer_takes_first else None
         self._tier = Tier.NORMAL
-        self._filters: Sequence[tuple[Matcher, int]] = ()
-        self._rules = RuleTable()
         self._reorder: ReorderBuffer | None = None
         self._bursts: dict[int, list[tuple[Address, list[bytes]]]] = {}
         self._events: list[Event] = []
@@ -117,8 +111,6 @@ class Session:
         self._wait_due = float("-inf")
         self._data_at = self._data_since = float("-inf")
         """When data came last, and since when without a long break."""
-        self.drops: Counter[DropReason] = Counter()
-        """Outgoing packets that no link took."""
         self._set_reorder(parameters.reorder_size)
 
     # What the driver may read.
@@ -140,7 +132,26 @@ class Session:
     @property
     def carrying(self) -> tuple[int, ...]:
         """The links in the schedule now."""
-        return self._scheduler.links
+        return self._sender.carrying
+
+    @property
+    def drops(self) -> Counter[DropReason]:
+        """Outgoing packets that no link took."""
+        return self._sender.drops
+
+    @property
+    def paced(self) -> bool:
+        """Whether links are paced at their rates; False: bandwidths are weights."""
+        return self._sender.paced
+
+    @property
+    def next_data_seq(self) -> int:
+        """The number of the next packet that takes part in reordering."""
+        return self._sender.next_data_seq
+
+    @next_data_seq.setter
+    def next_data_seq(self, value: int) -> None:
+        self._sender.next_data_seq = value
 
     @property
     def tier(self) -> Tier:
@@ -181,6 +192,12 @@ class Session:
         """
         old, self._parameters = self._parameters, parameters
         self.gate.reconfigure(parameters.key, is_server=parameters.is_server, cleartext_data=parameters.cleartext_data)
+        self._sender.duplicates = parameters.peer_takes_first
+        if old.peer_takes_first != parameters.peer_takes_first:
+            self._copies = CopyFilter() if parameters.peer_takes_first else None
+        if old.pacing != parameters.pacing:
+            self._sender.pacing = parameters.pacing
+            self._reschedule()
         if old.reorder_size == parameters.reorder_size:
             return []
         held = self._reorder.flush() if self._reorder else []
@@ -189,11 +206,11 @@ class Session:
 
     def set_filters(self, filters: Sequence[tuple[Matcher, int]]) -> None:
         """Filters in order, each with the number of its link."""
-        self._filters = tuple(filters)
+        self._sender.set_filters(filters)
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
         """Rules in order."""
-        self._rules = RuleTable(rules)
+        self._sender.set_rules(rules)
 
     def _set_reorder(self, size: int) -> None:
         self._reorder = ReorderBuffer(size, reorder_wait((), 0.0)) if size else None
@@ -249,32 +266,12 @@ class Session:
     # Out.
 
     def send(self, packets: Sequence[bytes], now: float) -> None:
-        """Seals packets from the interface for the links that shall carry them."""
+        """Takes packets from the interface for the links that shall carry them."""
         self._now = now
-        data_seq = self.next_data_seq
-        for packet in packets:
-            size = HEADER_SIZE + len(packet) + MAC_SIZE
-            if size > MAX_DATAGRAM_SIZE:
-                self.drops[DropReason.TOO_LONG] += 1
-                continue
-            path = self._filtered(packet)
-            if path is not None:
-                self._emit(path, PacketType.DATA, packet, reorder=False, data_seq=0)
-                continue
-            number = self._scheduler.pick(size)
-            if number is None:
-                self.drops[DropReason.NO_LINK] += 1
-                continue
-            self._emit(self._paths[number], PacketType.DATA, packet, reorder=True, data_seq=data_seq)
-            data_seq = (data_seq + 1) % _MODULUS
-        self.next_data_seq = data_seq
+        self._sender.send(packets, now)
 
-    def _filtered(self, packet: bytes) -> Path | None:
-        for matcher, number in self._filters:
-            path = self._paths.get(number)
-            if path is not None and path.up and path.parameters.enabled and matcher.matches(packet):
-                return path
-        return None
+    def _emit_data(self, path: Path, packet: bytes, reorder: bool, data_seq: int) -> None:  # noqa: FBT001
+        self._emit(path, PacketType.DATA, packet, reorder=reorder, data_seq=data_seq)
 
     def _emit(
         self,
@@ -337,8 +334,12 @@ class Session:
                 if now - self._data_at >= DATA_RECENT:
                     self._data_since = now
                 path.data_received_at = self._data_at = now
-                if reorder is None or not data.header.reorder:
-                    out.append(data.packet)
+                header = data.header
+                if reorder is None or not header.reorder:
+                    if self._copies is None or header.reorder or self._copies.is_first(header.data_seq):
+                        out.append(data.packet)
+                    else:
+                        path.drops[DropReason.COPY] += 1
                 else:
                     out += reorder.push(data.header.data_seq, data.packet, now)
         return out
@@ -506,11 +507,8 @@ class Session:
 
     def _reschedule(self) -> None:
         """Chooses anew which links carry traffic."""
-        paths = list(self._paths.values())
-        weights = effective_weights(path.parameters.bandwidth for path in paths)
-        tier, chosen = eligible(paths)
-        by_number = {path.number: weight for path, weight in zip(paths, weights, strict=True)}
-        self._scheduler.set_links({path.number: by_number[path.number] for path in chosen})
+        tier, chosen = eligible(self.paths)
+        self._sender.reschedule(chosen, self._now)
         if tier is not self._tier:
             self._events.append(TierChanged(self._tier, tier))
         self._tier = tier
@@ -528,6 +526,8 @@ class Session:
         due = [at for path in self._paths.values() for at in self._deadlines(path)]
         if self._reorder is not None and (deadline := self._reorder.deadline()) is not None:
             due.append(deadline)
+        if (departure := self._sender.due()) is not None:
+            due.append(departure)
         return min(due, default=None)
 
     def _deadlines(self, path: Path) -> tuple[float, ...]:
@@ -560,6 +560,7 @@ class Session:
                     self._events.append(PathUnanswered(path.number))
         if self._reorder is not None:
             out += self._reorder.expire(now)
+        self._sender.pump(now)
         return out
 
     def _tick(self, path: Path) -> None:

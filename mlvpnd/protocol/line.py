@@ -1,0 +1,116 @@
+"""A link as the paced scheduler sees it: when it is free, and what waits for it.
+
+Times are nanoseconds of the driver's clock, sizes are bytes on the line, rates are bytes per second. Three things wait:
+`express` goes first, in order; then turns are taken by `committed`, the link's part of the common stream in the order
+of its numbers, and by `own`, what a filter or rule sends here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from .flow_queue import FlowQueue
+
+SECOND = 1_000_000_000
+CREDIT = 8_000_000
+"""Nanoseconds that a busy line may lag behind its rate and catch up: a timer is late by a millisecond or two as a rule.
+It is also the longest queue in the modem that catching up can make."""
+EXPRESS_LIMIT = 20_000_000
+"""Nanoseconds of line time that may wait in `express`; what comes on top queues like everything else."""
+OWN_TIME = 100_000_000
+"""Nanoseconds of line time that may wait in `own`."""
+LEAST_LIMIT = 64 * 1514
+"""Bytes that any queue may hold, however slow the line."""
+
+
+class Item(NamedTuple):
+    """A packet on its way to a line."""
+
+    packet: bytes
+    size: int
+    data_seq: int
+    """Its number, if it takes part in reordering."""
+    reorder: bool
+
+
+class Line:
+    """`ready_at`: when the next packet may leave; `free_at`: when all that waits will have left."""
+
+    __slots__ = (
+        "committed",
+        "committed_bytes",
+        "delay",
+        "express",
+        "express_bytes",
+        "own",
+        "rate",
+        "ready_at",
+        "tier",
+        "turn",
+    )
+
+    def __init__(self, rate: int, delay: int, tier: int, now: int) -> None:
+        self.rate = rate
+        self.delay = delay
+        """Nanoseconds from here to the peer."""
+        self.tier = tier
+        self.ready_at = now
+        self.express: deque[Item] = deque()
+        self.express_bytes = 0
+        self.committed: deque[Item] = deque()
+        self.committed_bytes = 0
+        self.own = FlowQueue(max(LEAST_LIMIT, rate * OWN_TIME // SECOND))
+        self.turn = 0
+        """Bytes that `committed` has had more than `own` while both waited."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits."""
+        return bool(self.express or self.committed or self.own.bytes)
+
+    @property
+    def free_at(self) -> int:
+        """When a packet that is given to the line now could leave, behind all that waits."""
+        waiting = self.express_bytes + self.committed_bytes + self.own.bytes
+        return self.ready_at + waiting * SECOND // self.rate
+
+    def express_at(self) -> int:
+        """When one that goes first could leave."""
+        return self.ready_at + self.express_bytes * SECOND // self.rate
+
+    def advance(self, now: int) -> None:
+        """Time has passed: an idle line is ready now, a busy one has not saved more than `CREDIT`."""
+        least = now - CREDIT if self.busy else now
+        if self.ready_at < least:
+            self.ready_at = least
+
+    def hurry(self, item: Item) -> None:
+        """Puts a packet in front of all but those that hurry too."""
+        self.express.append(item)
+        self.express_bytes += item.size
+
+    def commit(self, item: Item) -> None:
+        """Takes the next packet of the common stream."""
+        self.committed.append(item)
+        self.committed_bytes += item.size
+
+    def take(self, now: int) -> Item | None:
+        """The packet that leaves now, or None: nothing waits, or the line is not ready."""
+        if self.ready_at > now:
+            return None
+        if self.express:
+            item = self.express.popleft()
+            self.express_bytes -= item.size
+        elif self.own.bytes and (not self.committed or self.turn > 0):
+            size = self.own.next_size()
+            item = Item(self.own.pop(), size, 0, reorder=False)
+            self.turn = self.turn - size if self.committed else 0
+        elif self.committed:
+            item = self.committed.popleft()
+            self.committed_bytes -= item.size
+            self.turn = self.turn + item.size if self.own.bytes else 1
+        else:
+            return None
+        self.ready_at += item.size * SECOND // self.rate
+        return item

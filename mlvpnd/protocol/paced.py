@@ -1,0 +1,220 @@
+"""Which link carries a packet, and when, where the links' rates are known: earliest delivery, in order.
+
+Each line is paced at its rate, so no queue stands in a modem. A packet of the common stream is committed to the line
+by which it will arrive first: behind what that line has to send already, at its rate, after its delay. Lines are
+committed as far ahead as the slowest of them is late, and no further: then packets of one flow arrive in order though
+lines differ, and all the rest waits in one queue where flows share fairly and small things pass.
+
+- Small packets that are not TCP, and bare acknowledgements, go first on the line that delivers them first, without
+  a number, as long as their flow takes less than its fair share.
+- Lines of a higher tier take what overflows: the tier opens when what waits for the tiers below is so much that a
+  packet would arrive `OVERFLOW` later than by the higher one.
+- What was committed to a line that leaves goes first on the others, with its numbers.
+
+Integers throughout, times are arguments: a native twin makes the same decisions, packet for packet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .flow_queue import BUCKETS, FlowQueue
+from .inner import Kind
+from .line import EXPRESS_LIMIT, LEAST_LIMIT, SECOND, Item, Line
+
+SLACK = 4_000_000
+"""Nanoseconds for which even the slowest line is committed ahead, so that it has work until the next turn."""
+QUEUE_TIME = 100_000_000
+"""Nanoseconds of all lines' time that may wait in the common queue: what TCP needs to fill lines with 200 ms of round
+trip (CUBIC leaves 0.7 of its window after a loss)."""
+OVERFLOW = 15_000_000
+"""Nanoseconds by which a packet must be late for a higher tier to take it."""
+STICKY = 2_000_000
+"""Nanoseconds by which another line must be earlier for small packets to change to it: fewer overtake each other."""
+FAIR_BURST = 20_000_000
+"""Nanoseconds of its fair share that a flow may take at once and still go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineParameters:
+    """What a line is made of; see `Line`."""
+
+    rate: int
+    delay: int
+    tier: int = 0
+
+
+class PacedScheduler:
+    """Lines are known by a number. `next_data_seq` is the caller's number for the next packet of the common stream."""
+
+    def __init__(self, next_data_seq: int) -> None:
+        self.next_data_seq = next_data_seq
+        self.dropped = 0
+        """Packets that a full queue gave up."""
+        self._lines: dict[int, Line] = {}
+        self._queue = FlowQueue(LEAST_LIMIT)
+        self._fair: list[int] = [0] * BUCKETS
+        """When each flow's share will have paid for what it has sent ahead of others."""
+        self._express_line = -1
+        self._rate = 0
+        self._tiers: list[tuple[int, list[Line]]] = []
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether anything can leave."""
+        return bool(self._lines)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes in the common queue and for the lines."""
+        return self._queue.bytes + sum(
+            line.committed_bytes + line.express_bytes + line.own.bytes for line in self._lines.values()
+        )
+
+    def set_lines(self, lines: Mapping[int, LineParameters], now: int) -> None:
+        """Schedules over these lines from now on; those that stay keep what they have."""
+        gone = [line for number, line in self._lines.items() if number not in lines]
+        kept: dict[int, Line] = {}
+        for number, given in lines.items():
+            line = self._lines.get(number)
+            if line is None or line.rate != given.rate:
+                fresh = Line(given.rate, given.delay, given.tier, now)
+                if line is not None:
+                    gone.append(line)
+                line = fresh
+            line.delay, line.tier = given.delay, given.tier
+            kept[number] = line
+        self._lines = kept
+        self._rate = sum(line.rate for line in kept.values())
+        self._queue.limit = max(LEAST_LIMIT, self._rate * QUEUE_TIME // SECOND)
+        tiers: dict[int, list[Line]] = {}
+        for line in kept.values():
+            tiers.setdefault(line.tier, []).append(line)
+        self._tiers = sorted(tiers.items())
+        if not kept:
+            for line in gone:
+                self.dropped += len(line.express) + len(line.committed)
+            self._drop_queue(self._queue)
+            return
+        stranded = [item for line in gone for item in (*line.express, *line.committed)]
+        for item in sorted(stranded, key=lambda item: item.data_seq):
+            self._hurry(item, now)
+        for line in gone:
+            while line.own.bytes:  # it was meant for that line, but a packet late is better than none
+                size = line.own.next_size()
+                self._hurry(Item(line.own.pop(), size, 0, reorder=False), now)
+
+    def put(self, kind: Kind, flow: int, packet: bytes, size: int, now: int) -> None:
+        """Takes a packet that any line may carry."""
+        if not self._lines:
+            self.dropped += 1
+        elif kind is Kind.BULK or not self._may_pass(flow, size, now):
+            self.dropped += self._queue.push(flow, packet, size)
+        else:
+            self._hurry(Item(packet, size, 0, reorder=False), now)
+
+    def put_on(self, number: int, item: Item, flow: int, now: int, *, first: bool) -> None:
+        """Takes a packet for one line: before all others, or in a queue of its own."""
+        line = self._lines[number]
+        line.advance(now)
+        if item.data_seq:  # a copy: it goes first or not at all, for another does
+            if line.express_bytes * SECOND // line.rate < EXPRESS_LIMIT:
+                line.hurry(item)
+            else:
+                self.dropped += 1
+        elif first and line.express_bytes * SECOND // line.rate < EXPRESS_LIMIT:
+            line.hurry(item)
+        else:
+            self.dropped += line.own.push(flow, item.packet, item.size)
+
+    def take(self, now: int) -> list[tuple[int, Item]]:
+        """The packets that leave now, each with its line, in the order of each line."""
+        out: list[tuple[int, Item]] = []
+        for line in self._lines.values():
+            line.advance(now)
+        self._commit(now)
+        for number, line in self._lines.items():
+            while (item := line.take(now)) is not None:
+                out.append((number, item))
+        if out and self._queue.bytes:
+            self._commit(now)
+        return out
+
+    def earliest(self, numbers: Sequence[int], now: int) -> int:
+        """Of these lines, which may be none of ours, the one that delivers first."""
+        known = [number for number in numbers if number in self._lines]
+        for number in known:
+            self._lines[number].advance(now)
+        return min(
+            known, key=lambda number: self._lines[number].free_at + self._lines[number].delay, default=numbers[0]
+        )
+
+    def due(self) -> int | None:
+        """When `take` has something to give, or None while nothing waits."""
+        return min((line.ready_at for line in self._lines.values() if line.busy), default=None)
+
+    def _may_pass(self, flow: int, size: int, now: int) -> bool:
+        """Whether a small packet goes first: its flow took no more than its share, and the line is not full of such."""
+        share = self._rate // (self._queue.flows + 1)
+        bucket = flow % BUCKETS
+        paid = max(self._fair[bucket], now) + size * SECOND // share
+        if paid - now > FAIR_BURST + size * SECOND // share:
+            return False
+        line = self._lines[self._first_line(now)]
+        if line.express_bytes * SECOND // line.rate >= EXPRESS_LIMIT:
+            return False
+        self._fair[bucket] = paid
+        return True
+
+    def _first_line(self, now: int) -> int:
+        """The line that delivers a packet first that goes first on it."""
+        best, best_at = -1, 0
+        for number, line in self._lines.items():
+            line.advance(now)
+            at = line.express_at() + line.delay + (OVERFLOW if line.tier > self._tiers[0][0] else 0)
+            if number == self._express_line:
+                at -= STICKY
+            if best < 0 or at < best_at:
+                best, best_at = number, at
+        self._express_line = best
+        return best
+
+    def _hurry(self, item: Item, now: int) -> None:
+        self._lines[self._first_line(now)].hurry(item)
+
+    def _commit(self, now: int) -> None:
+        queue = self._queue
+        while queue.bytes:
+            lines = self._open(now)
+            horizon = now + max(line.delay for line in lines) + SLACK
+            best: Line | None = None
+            best_at = start = 0
+            size = queue.next_size()
+            for line in lines:
+                begins = line.free_at + line.delay
+                at = begins + size * SECOND // line.rate
+                if best is None or at < best_at:
+                    best, best_at, start = line, at, begins
+            if best is None or start > horizon:
+                return
+            best.commit(Item(queue.pop(), size, self.next_data_seq, reorder=True))
+            self.next_data_seq = (self.next_data_seq + 1) & 0xFFFF_FFFF_FFFF_FFFF
+
+    def _open(self, now: int) -> list[Line]:
+        """The lines of the tiers that take packets of the common stream now."""
+        tiers = self._tiers
+        lines = tiers[0][1]
+        for _, higher in tiers[1:]:
+            rate = sum(line.rate for line in lines)
+            waiting = self._queue.bytes + sum(line.committed_bytes for line in lines)
+            late = waiting * SECOND // rate + min(line.delay for line in lines)
+            if late < min(max(line.free_at - now, 0) + line.delay for line in higher) + OVERFLOW:
+                break
+            lines = lines + higher
+        return lines
+
+    def _drop_queue(self, queue: FlowQueue) -> None:
+        while queue.bytes:
+            queue.pop()
+            self.dropped += 1

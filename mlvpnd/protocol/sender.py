@@ -1,0 +1,228 @@
+"""The way out of a packet from the interface: filters, the schedule, its number, and when it leaves.
+
+Two schedules. Where every link has a rate, `PacedScheduler` holds packets back until their line is free and sends each
+where it arrives first. Else bandwidths are bare ratios, and each packet leaves at once by `WeightedScheduler`.
+
+Filters come before rules, and both before the schedule; what they send has no number, so no hole opens for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from .constants import HEADER_SIZE, MAC_SIZE, MAX_DATAGRAM_SIZE
+from .drops import DropReason
+from .inner import Kind, classify
+from .line import SECOND, Item
+from .paced import LineParameters, PacedScheduler
+from .path import Path
+from .rules import Action, Matcher, PinTable, Rule, RuleTable
+from .scheduler import WeightedScheduler, effective_weights
+
+MIN_PACED_RATE = 16_000
+"""Bytes per second. `bandwidth_upload` below this is a ratio: no line worth bonding is that slow."""
+OUTER_IPV4 = 42
+"""Bytes around a datagram on the line: Ethernet, IPv4 and UDP headers."""
+OUTER_IPV6 = 62
+REFRESH_INTERVAL = 0.1
+"""Seconds between looks at the links' round trips."""
+_MODULUS = 1 << 64
+
+Emit = Callable[[Path, bytes, bool, int], None]
+"""Sends DATA on a link: the packet, its reorder bit, its `data_seq`."""
+
+
+class Sender:
+    """Sends what the interface gives over `paths`, which the session owns and changes."""
+
+    def __init__(self, paths: Mapping[int, Path], next_data_seq: int, emit: Emit, *, layer2: bool) -> None:
+        self.drops: Counter[DropReason] = Counter()
+        """Packets that no link took."""
+        self._paths = paths
+        self._emit = emit
+        self._layer2 = layer2
+        self._weighted = WeightedScheduler()
+        self._paced = PacedScheduler(next_data_seq % _MODULUS)
+        self._filters: Sequence[tuple[Matcher, int]] = ()
+        self._rules = RuleTable()
+        self._pins = PinTable()
+        self._next_copy = next_data_seq
+        """The number of the next packet that is sent several times."""
+        self.duplicates = False
+        """Whether the peer takes the first of several copies: else `duplicate` sends one."""
+        self._chosen: list[Path] = []
+        self._outer = OUTER_IPV4
+        self._refresh_at = 0.0
+        self.pacing = True
+        """Whether rates may be paced; False: bandwidths are weights, whatever they say."""
+        self.paced = False
+        """Whether they are."""
+
+    @property
+    def next_data_seq(self) -> int:
+        """The number of the next packet that takes part in reordering."""
+        return self._paced.next_data_seq
+
+    @next_data_seq.setter
+    def next_data_seq(self, value: int) -> None:
+        self._paced.next_data_seq = value % _MODULUS
+
+    @property
+    def carrying(self) -> tuple[int, ...]:
+        """The links in the schedule."""
+        return self._weighted.links
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes held back for a line."""
+        return self._paced.waiting_bytes
+
+    def set_filters(self, filters: Sequence[tuple[Matcher, int]]) -> None:
+        """Filters in order, each with the number of its link."""
+        self._filters = tuple(filters)
+
+    def set_rules(self, rules: Sequence[Rule]) -> None:
+        """Rules in order, looked at for what no filter takes."""
+        self._rules = RuleTable(rules)
+
+    def reschedule(self, chosen: Sequence[Path], now: float) -> None:
+        """These links carry traffic from now on."""
+        paths = list(self._paths.values())
+        self._chosen = list(chosen)
+        weights = effective_weights(path.parameters.bandwidth for path in paths)
+        by_number = {path.number: weight for path, weight in zip(paths, weights, strict=True)}
+        self._weighted.set_links({path.number: by_number[path.number] for path in chosen})
+        was_paced = self.paced
+        self.paced = self.pacing and bool(paths) and all(path.parameters.bandwidth >= MIN_PACED_RATE for path in paths)
+        if was_paced and not self.paced:
+            self._release(now)
+        self._refresh(now)
+
+    def send(self, packets: Sequence[bytes], now: float) -> None:
+        """Takes packets from the interface."""
+        layer2, directs = self._layer2, bool(self._filters or self._rules.rules)
+        for packet in packets:
+            if HEADER_SIZE + len(packet) + MAC_SIZE > MAX_DATAGRAM_SIZE:
+                self.drops[DropReason.TOO_LONG] += 1
+                continue
+            if not self.paced and not directs:
+                self._send_weighted(packet)
+                continue
+            kind, flow = classify(packet, layer2=layer2)
+            if directs and self._direct(packet, kind, flow, now):
+                continue
+            if self.paced:
+                self._paced.put(kind, flow, packet, self._size(packet), int(now * SECOND))
+            else:
+                self._send_weighted(packet)
+        self.pump(now)
+
+    def pump(self, now: float) -> None:
+        """Sends what is due; to be called when `due` has come, and after any input."""
+        if not self.paced:
+            return
+        if now >= self._refresh_at:
+            self._refresh(now)
+        paths, emit = self._paths, self._emit
+        for number, item in self._paced.take(int(now * SECOND)):
+            emit(paths[number], item.packet, item.reorder, item.data_seq)
+        if self._paced.dropped:
+            reason = DropReason.QUEUE_FULL if self._chosen else DropReason.NO_LINK
+            self.drops[reason] += self._paced.dropped
+            self._paced.dropped = 0
+
+    def due(self) -> float | None:
+        """When `pump` has something to send, or None while nothing waits."""
+        due = self._paced.due()
+        return None if due is None else due / SECOND
+
+    def _size(self, packet: bytes) -> int:
+        """Bytes on the line."""
+        return self._outer + HEADER_SIZE + len(packet) + MAC_SIZE
+
+    def _send_weighted(self, packet: bytes) -> None:
+        number = self._weighted.pick(HEADER_SIZE + len(packet) + MAC_SIZE)
+        if number is None:
+            self.drops[DropReason.NO_LINK] += 1
+            return
+        data_seq = self.next_data_seq
+        self.next_data_seq = data_seq + 1
+        self._emit(self._paths[number], packet, True, data_seq)  # noqa: FBT003 - the hottest call of all
+
+    # Filters and rules.
+
+    def _direct(self, packet: bytes, kind: Kind, flow: int, now: float) -> bool:
+        """Sends, or drops, what a filter or a rule is about; False: it is for the schedule."""
+        for matcher, number in self._filters:
+            if self._usable(number) and matcher.matches(packet):
+                self._send_on(number, packet, kind, flow, now)
+                return True
+        rule = self._rules.match(packet)
+        if rule is None:
+            return False
+        if rule.action is Action.DROP:
+            self.drops[DropReason.RULE] += 1
+            return True
+        carrying = self.carrying
+        allowed = [number for number in rule.links or carrying if number in carrying]
+        allowed = allowed or [number for number in rule.links if self._usable(number)]
+        if not allowed:
+            return False
+        if rule.action is Action.DUPLICATE and self.duplicates and len(allowed) > 1:
+            copy, self._next_copy = self._next_copy, (self._next_copy + 1) % _MODULUS
+            for number in allowed:
+                self._send_on(number, packet, kind, flow, now, data_seq=copy)
+            return True
+        number = allowed[0]
+        if rule.action is Action.PIN:
+            number = self._pins.link_of(flow, allowed, lambda: self._least_loaded(allowed, now), now)
+        self._send_on(number, packet, kind, flow, now)
+        return True
+
+    def _usable(self, number: int) -> bool:
+        path = self._paths.get(number)
+        return path is not None and path.up and path.parameters.enabled
+
+    def _least_loaded(self, numbers: Sequence[int], now: float) -> int:
+        """Of these links the one on which a new flow begins best."""
+        if self.paced:
+            return self._paced.earliest(numbers, int(now * SECOND))
+        picked = self._weighted.pick(1)
+        return picked if picked is not None and picked in numbers else numbers[0]
+
+    def _send_on(self, number: int, packet: bytes, kind: Kind, flow: int, now: float, *, data_seq: int = 0) -> None:
+        if self.paced and number in self.carrying:
+            item = Item(packet, self._size(packet), data_seq, reorder=False)
+            self._paced.put_on(number, item, flow, int(now * SECOND), first=kind is not Kind.BULK or data_seq > 0)
+        else:
+            self._emit(self._paths[number], packet, False, data_seq)  # noqa: FBT003
+
+    def _refresh(self, now: float) -> None:
+        """Takes the links' round trips as they are now."""
+        self._refresh_at = now + REFRESH_INTERVAL
+        chosen = self._chosen
+        if not self.paced:
+            return
+        self._outer = OUTER_IPV6 if any(_is_ipv6(path) for path in chosen) else OUTER_IPV4
+        known = [path.rtt.srtt_ms for path in chosen if path.rtt.has_sample]
+        unknown = max(known, default=0.0)
+        lines = {}
+        for path in chosen:
+            rtt = path.rtt.srtt_ms if path.rtt.has_sample else unknown
+            lines[path.number] = LineParameters(path.parameters.bandwidth, int(rtt * 500_000), path.parameters.priority)
+        self._paced.set_lines(lines, int(now * SECOND))
+
+    def _release(self, now: float) -> None:
+        """Pacing ends: what was held back leaves at once."""
+        while self._paced.waiting_bytes and self._paced.has_lines:
+            for number, item in self._paced.take(int(now * SECOND)):
+                self._emit(self._paths[number], item.packet, item.reorder, item.data_seq)
+            due = self.due()
+            if due is None:
+                break
+            now = max(now, due)
+
+
+def _is_ipv6(path: Path) -> bool:
+    return path.peer is not None and len(path.peer) == 4 and not path.peer[0].startswith("::ffff:")
