@@ -1,0 +1,166 @@
+"""The paced schedule over lines in simulated time: what they carry, in what order, and what small things wait."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import pytest
+
+from mlvpnd.protocol.inner import Kind
+from mlvpnd.protocol.line import SECOND, Item
+from mlvpnd.protocol.paced import LineParameters, PacedScheduler
+
+MS = 1_000_000
+SIZE = 1514
+PING = 126
+
+
+@dataclass
+class World:
+    """Lines whose modems have no rate of their own but that they are given; timers are up to 1 ms late."""
+
+    lines: dict[int, LineParameters]
+    scheduler: PacedScheduler = field(init=False)
+    carried: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    arrived: list[tuple[int, int]] = field(default_factory=list)
+    """When, and its number."""
+    pings: list[int] = field(default_factory=list)
+    """Nanoseconds from the interface to the peer."""
+    modem: int = 0
+    """Longest queue in any modem, nanoseconds."""
+
+    def __post_init__(self) -> None:
+        self.scheduler = PacedScheduler(0)
+        self.scheduler.set_lines(self.lines, 0)
+
+    def run(self, seconds: float, offered: float) -> None:
+        """`offered` bytes per second in one flow, and a small packet every 20 ms."""
+        chance = random.Random(1)
+        now = sent = pinged = 0
+        busy_until = dict.fromkeys(self.lines, 0)
+        while now < seconds * SECOND:
+            now += MS + chance.randrange(MS)
+            while sent < offered * now / SECOND:
+                self.scheduler.put(Kind.BULK, 1, bytes(20), SIZE, now)
+                sent += SIZE
+            if now >= pinged:
+                self.scheduler.put(Kind.SMALL, 2, now.to_bytes(8), PING, now)
+                pinged = now + 20 * MS
+            for number, item in self.scheduler.take(now):
+                line = self.lines[number]
+                busy_until[number] = max(busy_until[number], now) + item.size * SECOND // line.rate
+                self.modem = max(self.modem, busy_until[number] - now)
+                self.carried[number] += item.size
+                arrival = busy_until[number] + line.delay
+                if item.reorder:
+                    self.arrived.append((arrival, item.data_seq))
+                else:
+                    self.pings.append(arrival - int.from_bytes(item.packet))
+
+    def lateness(self, after: int) -> int:
+        """Nanoseconds that a packet arrived behind a later one at most, of those that arrived after so many."""
+        worst, earliest = 0, 1 << 62
+        for at, _ in sorted(self.arrived, key=lambda one: -one[1]):
+            if at >= after:
+                worst = max(worst, at - earliest)
+                earliest = min(earliest, at)
+        return worst
+
+
+def mbit(rate: float, delay: float, tier: int = 0) -> LineParameters:
+    return LineParameters(int(rate * 125_000), int(delay * MS), tier)
+
+
+PROFILES = {
+    "equal": [mbit(20, 15), mbit(20, 15)],
+    "rates": [mbit(50, 15), mbit(10, 15)],
+    "delays": [mbit(20, 10), mbit(20, 40)],
+    "four": [mbit(10, 10), mbit(10, 15), mbit(10, 20), mbit(10, 30)],
+    "fibre and lte": [mbit(100, 5), mbit(30, 40)],
+    "dsl and satellite": [mbit(20, 15), mbit(50, 300)],
+}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_lines_are_full_packets_in_order_modems_empty_and_small_things_quick(profile: str) -> None:
+    lines = dict(enumerate(PROFILES[profile]))
+    total = sum(line.rate for line in lines.values())
+    world = World(lines)
+    world.run(3, 1.2 * total)
+    assert sum(world.carried.values()) >= 0.975 * 3 * total
+    assert world.lateness(after=SECOND) <= 4 * MS
+    assert world.modem <= 8 * MS
+    assert max(world.pings) <= min(line.delay for line in lines.values()) + 12 * MS
+
+
+def test_a_light_load_takes_the_line_where_it_arrives_first() -> None:
+    world = World({0: mbit(20, 10), 1: mbit(20, 40)})
+    world.run(1, 1_000_000)
+    assert world.carried[1] == 0
+
+
+def test_a_higher_tier_takes_only_what_overflows() -> None:
+    lines = {0: mbit(20, 15), 1: mbit(20, 15, tier=1)}
+    light = World(lines)
+    light.run(2, 0.9 * lines[0].rate)
+    assert light.carried[1] == 0
+    heavy = World(lines)
+    heavy.run(2, 3 * lines[0].rate)
+    assert heavy.carried[1] >= 0.95 * 2 * lines[1].rate
+
+
+def test_what_was_committed_to_a_line_that_leaves_goes_by_the_others_with_its_numbers() -> None:
+    scheduler = PacedScheduler(100)
+    lines = {0: mbit(10, 10), 1: mbit(10, 40)}
+    scheduler.set_lines(lines, 0)
+    for _ in range(60):
+        scheduler.put(Kind.BULK, 1, bytes(20), SIZE, 0)
+    out = [item for _, item in scheduler.take(0)]
+    scheduler.set_lines({1: lines[1]}, MS)
+    now = MS
+    while scheduler.waiting_bytes:
+        taken = scheduler.take(now)
+        assert {number for number, _ in taken} <= {1}
+        out += [item for _, item in taken]
+        now = scheduler.due() or now
+    assert sorted(item.data_seq for item in out) == list(range(100, 160))
+    assert scheduler.dropped == 0
+
+
+def test_without_lines_everything_is_dropped_and_counted() -> None:
+    scheduler = PacedScheduler(0)
+    scheduler.set_lines({0: mbit(1, 1)}, 0)
+    for _ in range(5):
+        scheduler.put(Kind.BULK, 1, bytes(20), SIZE, 0)
+    scheduler.set_lines({}, 0)
+    scheduler.put(Kind.SMALL, 1, bytes(20), PING, 0)
+    assert (scheduler.dropped, scheduler.waiting_bytes, scheduler.due()) == (6, 0, None)
+
+
+def test_a_flood_of_small_packets_has_its_share_and_no_more() -> None:
+    lines = {0: mbit(10, 10)}
+    scheduler = PacedScheduler(0)
+    scheduler.set_lines(lines, 0)
+    carried = {True: 0, False: 0}
+    for step in range(1000):
+        now = step * MS
+        for _ in range(20):
+            scheduler.put(Kind.SMALL, 1, b"", PING, now)
+        scheduler.put(Kind.BULK, 2, b"", SIZE, now)
+        for _, item in scheduler.take(now):
+            carried[item.size == SIZE] += item.size
+    assert 0.3 * lines[0].rate <= carried[True] <= 0.7 * lines[0].rate
+    assert carried[False] >= 0.3 * lines[0].rate
+    assert scheduler.waiting_bytes <= 300_000
+
+
+def test_a_queue_of_its_own_for_what_is_sent_to_one_line() -> None:
+    scheduler = PacedScheduler(0)
+    scheduler.set_lines({0: mbit(10, 10), 1: mbit(10, 10)}, 0)
+    for first in (True, False):
+        scheduler.put_on(1, Item(bytes([first]), SIZE, 0, reorder=False), 1, 0, first=first)
+    taken = scheduler.take(10 * MS)
+    assert [(number, item.packet, item.reorder) for number, item in taken] == [(1, b"\1", False), (1, b"\0", False)]
+    assert scheduler.earliest([0, 1], 10 * MS) == 0
