@@ -47,6 +47,15 @@ RECLAIM_GRACE = 1.0
 speaks after them is alive, and what displaced it was a replay."""
 WAIT_INTERVAL = 0.1
 """Seconds between looks at the links' delays for the reorder buffer's wait."""
+PROBE_INTERVAL = 0.1
+"""Seconds without a packet on a paced link after which a KEEPALIVE goes out while the tunnel carries data: the far end
+hears that the line lives. 7 kbit/s."""
+ACTIVE = 1.0
+"""Seconds that a tunnel counts as carrying data after the last packet."""
+LEAST_PATIENCE = 0.4
+"""Seconds of silence after which a link is distrusted at the soonest: four probes that did not come."""
+OTHERS_HEARD = 0.25
+"""Seconds in which another link must have been heard for one to be distrusted: it is not the peer that is silent."""
 UNANSWERED_AUTHS = 5
 """AUTHs without an answer after which the driver is told to try another address."""
 MAX_DATAGRAM_SIZE = 65507

@@ -6,10 +6,14 @@ import enum
 from collections import Counter
 from dataclasses import dataclass
 
+from .constants import LEAST_PATIENCE
 from .drops import DropReason
 from .loss import LossVector
 from .replay import PeerFlow
 from .rtt import RttEstimator, StampEcho
+
+GAP_GAIN = 1 / 8
+"""Weight of a new gap between packets in the smoothed one."""
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 """A socket address as the driver's sockets give it; the protocol only compares it."""
@@ -123,6 +127,11 @@ class Path:
         self.last_auth_at = float("-inf")
         self.next_keepalive_at = 0.0
         self.heard_at = float("-inf")
+        self.sent_at = float("-inf")
+        self.heard_gap = 1.0
+        """Seconds between packets of the peer, smoothed; KEEPALIVEs come each second at least."""
+        self.distrusted = False
+        """It is silent while others are not: it carries nothing until it is heard, or down."""
         self.last_answer_at = float("-inf")
         self.last_disconnect_at = float("-inf")
         self.up_at = float("-inf")
@@ -154,6 +163,17 @@ class Path:
     def loss_percent(self) -> int:
         """Loss of the last 64 packets from the peer."""
         return self.loss.percent if self.loss is not None else 0
+
+    def hear(self, now: float) -> None:
+        """Notes an authentic packet."""
+        self.heard_gap += GAP_GAIN * (min(now - self.heard_at, 1.0) - self.heard_gap)
+        self.heard_at = now
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence that are nothing out of the ordinary while the peer is sending."""
+        spread = (self.rtt.srtt_ms + 4 * self.rtt.rttvar_ms) / 1000 if self.rtt.has_sample else 1.0
+        return max(LEAST_PATIENCE, 3 * self.heard_gap) + spread
 
     def step(self, what: PathInput) -> PathStatus:
         """Applies the table; returns the status before."""

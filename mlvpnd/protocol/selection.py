@@ -33,9 +33,11 @@ def eligible(paths: Sequence[Path]) -> tuple[Tier, list[Path]]:
     """The links that carry traffic now.
 
     All healthy ones that are not fallback_only; else all healthy fallback links; else, rather than nothing,
-    the best of those that are up at all: least loss, then least RTT. Links that are not enabled are left out.
+    the best of those that are up at all: least loss, then least RTT. Links that are not enabled are left out, and
+    distrusted ones as long as another is up.
     """
     paths = [path for path in paths if path.parameters.enabled]
+    paths = [path for path in paths if not path.distrusted and path.up] or paths
     healthy = [path for path in paths if path.healthy]
     normal = [path for path in healthy if not path.parameters.fallback_only]
     if normal:

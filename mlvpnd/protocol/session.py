@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from . import loss, wire
 from .constants import (
+    ACTIVE,
     ANSWER_INTERVAL,
     AUTH_INTERVAL,
     AUTH_OK_PLAINTEXT,
@@ -29,6 +30,8 @@ from .constants import (
     DISCONNECT_INTERVAL,
     HEADER_SIZE,
     KEEPALIVE_INTERVAL,
+    OTHERS_HEARD,
+    PROBE_INTERVAL,
     RECLAIM_GRACE,
     SILENCE,
     STANDSTILL,
@@ -111,6 +114,8 @@ class Session:
         self._wait_due = float("-inf")
         self._data_at = self._data_since = float("-inf")
         """When data came last, and since when without a long break."""
+        self._active_at = self._active_since = float("-inf")
+        """When data came or went last, and since when without a pause of `ACTIVE`."""
         self._set_reorder(parameters.reorder_size)
 
     # What the driver may read.
@@ -268,6 +273,7 @@ class Session:
     def send(self, packets: Sequence[bytes], now: float) -> None:
         """Takes packets from the interface for the links that shall carry them."""
         self._now = now
+        self._note_activity()
         self._sender.send(packets, now)
 
     def _emit_data(self, path: Path, packet: bytes, reorder: bool, data_seq: int) -> None:  # noqa: FBT001
@@ -301,6 +307,7 @@ class Session:
         if not bursts or bursts[-1][0] != to:
             bursts.append((to, []))
         bursts[-1][1].append(header + payload)
+        path.sent_at = now
         path.packets_sent += 1
         path.bytes_sent += HEADER_SIZE + len(payload)
 
@@ -334,6 +341,7 @@ class Session:
                 if now - self._data_at >= DATA_RECENT:
                     self._data_since = now
                 path.data_received_at = self._data_at = now
+                self._note_activity()
                 header = data.header
                 if reorder is None or not header.reorder:
                     if self._copies is None or header.reorder or self._copies.is_first(header.data_seq):
@@ -368,7 +376,7 @@ class Session:
                 self._answer_stranger(path, header, address, counted=True)
                 return DropReason.NOT_UP
             if authentic:
-                path.heard_at = self._now
+                self._hear(path)
             if header.type == PacketType.DATA:
                 return datagram
             self._answer_keepalive(path)
@@ -376,6 +384,12 @@ class Session:
         if not newest:
             return DropReason.STALE_CONTROL
         return self._control(path, header)
+
+    def _hear(self, path: Path) -> None:
+        path.hear(self._now)
+        if path.distrusted:
+            path.distrusted = False
+            self._reschedule()
 
     def _adopts(self, path: Path, datagram: Admitted) -> bool:
         """Whether a flow that is not the link's becomes it: the peer begins anew, or takes back what is its own.
@@ -476,6 +490,7 @@ class Session:
         if was_up:
             return
         path.up_at = now
+        path.heard_gap = KEEPALIVE_INTERVAL
         path.next_keepalive_at = now + KEEPALIVE_INTERVAL
         self._events.append(PathUp(path.number))
         self._reschedule()
@@ -490,6 +505,7 @@ class Session:
             self._emit(path, PacketType.DISCONNECT, b"")
         path.step(PathInput.LOSE)
         path.displaced = None
+        path.distrusted = False
         path.disconnects += 1
         self._events.append(PathDown(path.number, reason))
         self._reschedule()
@@ -532,7 +548,8 @@ class Session:
 
     def _deadlines(self, path: Path) -> tuple[float, ...]:
         if path.up:
-            return path.next_keepalive_at, path.heard_at + path.parameters.timeout
+            probe = path.sent_at + PROBE_INTERVAL if self._is_active(path.sent_at + PROBE_INTERVAL) else float("inf")
+            return path.next_keepalive_at, path.heard_at + path.parameters.timeout, probe
         if path.ready and not self._parameters.is_server and path.peer is not None:
             return (path.next_auth_at,)
         return ()
@@ -550,6 +567,8 @@ class Session:
             elif path.up:
                 if path.next_keepalive_at <= now:
                     self._tick(path)
+                elif self._is_active(now) and path.sent_at + PROBE_INTERVAL <= now:
+                    self._emit(path, PacketType.KEEPALIVE, b"")
             elif path.ready and not self._parameters.is_server and path.peer is not None and path.next_auth_at <= now:
                 if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
                     self._events.append(PathCalling(path.number))
@@ -560,8 +579,30 @@ class Session:
                     self._events.append(PathUnanswered(path.number))
         if self._reorder is not None:
             out += self._reorder.expire(now)
+        self._look_for_silence()
         self._sender.pump(now)
         return out
+
+    def _note_activity(self) -> None:
+        if self._now - self._active_at >= ACTIVE:
+            self._active_since = self._now
+        self._active_at = self._now
+
+    def _is_active(self, now: float) -> bool:
+        """Whether links are probed at a time: they are paced, and the tunnel carries data."""
+        return self._sender.paced and now - self._active_at < ACTIVE
+
+    def _look_for_silence(self) -> None:
+        """Distrusts a link whose peer is heard on others: sooner than `timeout`, with less certainty."""
+        now = self._now
+        if not self._is_active(now):
+            return
+        for path in self._paths.values():
+            if not path.up or path.distrusted or now - max(path.heard_at, self._active_since) <= path.patience:
+                continue
+            if any(other.up and other is not path and now - other.heard_at < OTHERS_HEARD for other in self.paths):
+                path.distrusted = True
+                self._reschedule()
 
     def _tick(self, path: Path) -> None:
         """Once a second on an up link: KEEPALIVE, then judge the line."""
