@@ -228,3 +228,63 @@ def test_a_filter_whose_links_are_all_down_leaves_the_packet_to_the_schedule() -
     session.send([TWO], 1.0)
     (sent,) = heard(session)
     assert (sent.path, sent.header.reorder, sent.header.data_seq) == (0, True, FIRST_SEQ)
+
+
+# Distrust: a paced link is silent while another is not.
+
+
+def paced_pair() -> tuple[Session, list[HandPeer]]:
+    """Two up, paced links whose peer has been heard ten times a second for two seconds, until 3.0."""
+    session, peers = several(*(PathParameters(f"l{n}", 10.0, bandwidth=1_000_000) for n in range(2)))
+    for step in range(21):
+        for number, peer in enumerate(peers):
+            hear(session, peer.keepalive(), 1 + step / 10, number=number)
+        session.send([ONE], 1 + step / 10)
+    session.transmits()
+    return session, list(peers)
+
+
+def test_a_silent_link_carries_nothing_while_another_is_heard_until_it_is_heard_itself() -> None:
+    session, peers = paced_pair()
+    assert session.paced
+    patience = session.path(0).patience
+    for step in range(1, 30):
+        now = 3 + step / 10
+        hear(session, peers[1].keepalive(), now, number=1)
+        session.send([ONE], now)
+        session.handle_timer(now)
+        assert session.path(0).distrusted is (step / 10 > patience), step
+        assert session.path(0).up
+    assert session.carrying == (1,)
+    hear(session, peers[0].keepalive(), 6.0)
+    assert session.carrying == (0, 1)
+
+
+def test_when_all_are_silent_none_is_distrusted() -> None:
+    session, _ = paced_pair()
+    for step in range(1, 40):
+        session.send([ONE], 3 + step / 10)
+        session.handle_timer(3 + step / 10)
+    assert session.carrying == (0, 1)
+
+
+def test_a_tunnel_that_carries_data_has_a_word_on_each_link_every_tenth_of_a_second() -> None:
+    session, _ = paced_pair()
+    session.handle_timer(3.0)
+    session.transmits()
+    said: Counter[int] = Counter()
+    while (due := session.get_timer()) is not None and due <= 4:
+        session.handle_timer(due)
+        said.update(one.path for one in heard(session))
+    assert all(8 <= said[number] <= 12 for number in (0, 1)), said
+
+
+def test_an_idle_tunnel_is_as_silent_as_ever() -> None:
+    session, _ = paced_pair()
+    session.handle_timer(5.0)
+    session.transmits()
+    said = 0
+    while (due := session.get_timer()) is not None and due <= 8.5:
+        session.handle_timer(due)
+        said += sum(one.type is PacketType.KEEPALIVE for one in heard(session))
+    assert said <= 8
