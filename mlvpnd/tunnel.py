@@ -142,9 +142,10 @@ class Tunnel:
         self.interface.pause()
         self._stopping = True
         self._report_tunnel()
+        self.session.flush(self._loop.time())
         if not restarting:
             self.session.close(self._loop.time())
-            self._after()
+        self._after()
         self._continuity.save_last(self.session)
         if self._timer is not None:
             self._timer.cancel()

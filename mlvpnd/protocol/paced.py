@@ -61,11 +61,6 @@ class PacedScheduler:
         self._tiers: list[tuple[int, list[Line]]] = []
 
     @property
-    def has_lines(self) -> bool:
-        """Whether anything can leave."""
-        return bool(self._lines)
-
-    @property
     def waiting_bytes(self) -> int:
         """Bytes in the common queue and for the lines."""
         return self._queue.bytes + sum(
@@ -150,9 +145,20 @@ class PacedScheduler:
             known, key=lambda number: self._lines[number].free_at + self._lines[number].delay, default=numbers[0]
         )
 
+    def drain(self, now: int) -> list[tuple[int, Item]]:
+        """All that waits, as if the time until it is due had passed."""
+        out = self.take(now)
+        while (due := self.due()) is not None:
+            now = max(now, due)
+            out += self.take(now)
+        return out
+
     def due(self) -> int | None:
         """When `take` has something to give, or None while nothing waits."""
-        return min((line.ready_at for line in self._lines.values() if line.busy), default=None)
+        due = min((line.ready_at for line in self._lines.values() if line.busy), default=None)
+        if due is None and self._queue.bytes:  # a packet takes a slow line longer than lines are committed ahead
+            return min(line.ready_at for line in self._tiers[0][1])
+        return due
 
     def _may_pass(self, flow: int, size: int, now: int) -> bool:
         """Whether a small packet goes first: its flow took no more than its share, and the line is not full of such."""

@@ -25,6 +25,8 @@ MIN_PACED_RATE = 16_000
 OUTER_IPV4 = 42
 """Bytes around a datagram on the line: Ethernet, IPv4 and UDP headers."""
 OUTER_IPV6 = 62
+ROUNDING = 1000
+"""Nanoseconds: more than seconds lose as a floating-point number, so that what is due then is due in integers too."""
 REFRESH_INTERVAL = 0.1
 """Seconds between looks at the links' round trips."""
 _MODULUS = 1 << 64
@@ -96,7 +98,7 @@ class Sender:
         was_paced = self.paced
         self.paced = self.pacing and bool(paths) and all(path.parameters.bandwidth >= MIN_PACED_RATE for path in paths)
         if was_paced and not self.paced:
-            self._release(now)
+            self.flush(now)
         self._refresh(now)
 
     def send(self, packets: Sequence[bytes], now: float) -> None:
@@ -135,7 +137,7 @@ class Sender:
     def due(self) -> float | None:
         """When `pump` has something to send, or None while nothing waits."""
         due = self._paced.due()
-        return None if due is None else due / SECOND
+        return None if due is None else (due + ROUNDING) / SECOND
 
     def _size(self, packet: bytes) -> int:
         """Bytes on the line."""
@@ -213,15 +215,10 @@ class Sender:
             lines[path.number] = LineParameters(path.parameters.bandwidth, int(rtt * 500_000), path.parameters.priority)
         self._paced.set_lines(lines, int(now * SECOND))
 
-    def _release(self, now: float) -> None:
-        """Pacing ends: what was held back leaves at once."""
-        while self._paced.waiting_bytes and self._paced.has_lines:
-            for number, item in self._paced.take(int(now * SECOND)):
-                self._emit(self._paths[number], item.packet, item.reorder, item.data_seq)
-            due = self.due()
-            if due is None:
-                break
-            now = max(now, due)
+    def flush(self, now: float) -> None:
+        """Sends at once what is held back for its line: pacing ends, or the process."""
+        for number, item in self._paced.drain(int(now * SECOND)):
+            self._emit(self._paths[number], item.packet, item.reorder, item.data_seq)
 
 
 def _is_ipv6(path: Path) -> bool:

@@ -262,6 +262,11 @@ class Session:
         path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
         return self._take_released()
 
+    def flush(self, now: float) -> None:
+        """Sends at once what is held back for its line: the process ends."""
+        self._now = now
+        self._sender.flush(now)
+
     def close(self, now: float) -> None:
         """Says DISCONNECT on every up link; the session ends."""
         self._now = now

@@ -129,6 +129,19 @@ def test_what_was_committed_to_a_line_that_leaves_goes_by_the_others_with_its_nu
     assert scheduler.dropped == 0
 
 
+def test_a_line_that_takes_long_for_a_packet_is_given_the_next_one_in_time() -> None:
+    scheduler = PacedScheduler(0)
+    scheduler.set_lines({0: LineParameters(16_000, 0)}, 0)
+    for _ in range(3):
+        scheduler.put(Kind.BULK, 1, bytes(20), SIZE, 0)
+    left = []
+    now: int | None = 0
+    while now is not None:
+        left += [now for _ in scheduler.take(now)]
+        now = scheduler.due()
+    assert left == [0, SIZE * SECOND // 16_000, 2 * (SIZE * SECOND // 16_000)]
+
+
 def test_without_lines_everything_is_dropped_and_counted() -> None:
     scheduler = PacedScheduler(0)
     scheduler.set_lines({0: mbit(1, 1)}, 0)

@@ -230,6 +230,17 @@ def test_a_filter_whose_links_are_all_down_leaves_the_packet_to_the_schedule() -
     assert (sent.path, sent.header.reorder, sent.header.data_seq) == (0, True, FIRST_SEQ)
 
 
+def test_what_is_held_back_leaves_before_the_process_ends() -> None:
+    session, _ = several(PathParameters("a", 5.0, bandwidth=16_000))
+    session.send([packet_of(1) + bytes(1000)] * 20, 1.0)
+    before = len([one for one in heard(session) if one.type is DATA])
+    session.flush(1.0)
+    session.close(1.0)
+    after = [one.type for one in heard(session)]
+    assert before + after.count(DATA) == 20
+    assert after[-1] is DISCONNECT
+
+
 # Distrust: a paced link is silent while another is not.
 
 
