@@ -97,7 +97,9 @@ install-system:
 	$(INSTALL) dbus/org.mlvpn1.conf $(SHARE_DIR)/dbus-1/system.d/org.mlvpn1.conf
 	$(INSTALL) --target-directory=$(SHARE_DIR)/dbus-1/interfaces dbus/org.mlvpn1.*.xml
 	$(INSTALL) dbus/org.mlvpn1.policy $(SHARE_DIR)/polkit-1/actions/org.mlvpn1.policy
-	$(INSTALL) --target-directory=$(SHARE_DIR)/doc/mlvpnd/examples examples/*
+	set -e; for file in $$(find examples -type f); do \
+		$(INSTALL) "$$file" "$(SHARE_DIR)/doc/mlvpnd/$$file"; \
+	done
 	$(INSTALL) $(COMPLETION) $(SHARE_DIR)/bash-completion/completions/mlvpnctl
 	# The first line has man(1) run tbl(1), which scdoc's tables need.
 	set -e; for source in $(MAN_SOURCES); do \

@@ -64,6 +64,8 @@ class Recipe:
     """Whether python-pytun is there too, where `make install` puts it."""
     downloaded: tuple[str, ...] = ()
     """Not installed, but there for apt-get in a node, with what they depend on and recommend."""
+    masked: tuple[str, ...] = ()
+    """Units that do not start, beside those that only cost time."""
     build_depends: str = ""
     """The control file of a source package: what it is built with is installed."""
 
@@ -117,7 +119,7 @@ def _make(suite: str, recipe: Recipe, scratch: Path) -> Path:
         pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps")
         python = ("--only-binary=:all:", f"--python-version={PYTHONS[suite]}", f"--target={root / PYTUN_DIR}")
         _run(*pip, *python, PYTUN)
-    for name in MASKED:
+    for name in (*MASKED, *recipe.masked):
         link = root / "etc/systemd/system" / name
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")

@@ -17,8 +17,9 @@ def example(name: str) -> Config:
     return parse((EXAMPLES / name).read_bytes(), name, strict=True).config
 
 
-def test_client_and_server_fit() -> None:
-    client, server = example("client.conf"), example("server.conf")
+@pytest.mark.parametrize("scenario", ["", "two-adsl/", "adsl-sdsl-voip/"])
+def test_client_and_server_fit(scenario: str) -> None:
+    client, server = example(f"{scenario}client.conf"), example(f"{scenario}server.conf")
     assert client.mode is Mode.CLIENT
     assert server.mode is Mode.SERVER
     assert client.password == server.password
