@@ -31,7 +31,7 @@ DEB_PACKAGES := build-essential debhelper dh-python fakeroot lintian pkgconf pyb
 	python3-all-dev python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
 DEB_DIR := build/deb
 
-.PHONY: build packages check test test-system test-package demo deb deb-source install install-python install-system clean
+.PHONY: build packages check test test-system bench-bonding test-package demo deb deb-source install install-python install-system clean
 
 build: $(VENV)/.built
 
@@ -56,6 +56,11 @@ test: build check
 # Those of `make test` that boot Debian 12 and 13 in containers; see tests/support/nodes.py.
 test-system: build
 	$(BIN)/python -m pytest tests/system
+
+# How much of the lines a tunnel over several carries, for each profile of lines, and each line alone; an hour and more.
+# `python -m tests.bench.bonding --help` runs parts of it.
+bench-bonding: build
+	$(BIN)/python -m tests.bench.bonding
 
 # The Debian package on Debian 12 and 13, installed, upgraded and removed on booted systems.
 test-package: build

@@ -35,6 +35,9 @@ from .linkemu import PROJECT, Conditions, Counters, Emulator
 SERVER_IPV4 = "198.19.0.1"
 SERVER_IPV6 = "2001:db8:ffff::1"
 
+SEEDS_APART = 1000
+"""Between the seeds of a line in two labs; each line of a lab has its own."""
+
 HOSTS_DIR = Path("/etc/netns")
 """`ip netns exec NAME` shows HOSTS_DIR/NAME/hosts as /etc/hosts."""
 
@@ -232,6 +235,11 @@ class LabLine:
         self.server = server
         self._emulator = emulator
 
+    @property
+    def pid(self) -> int:
+        """The emulator's process."""
+        return self._emulator.pid
+
     def conditions(self, direction: Direction) -> Conditions:
         """What holds now."""
         return self._emulator.conditions(direction.value)
@@ -253,9 +261,10 @@ class LabLine:
 class Lab:
     """A context manager: inside, the hosts are there and the lines carry frames."""
 
-    def __init__(self, lines: Sequence[Line]) -> None:
-        """Line i, counted from 1, is `lines[i - 1]`."""
+    def __init__(self, lines: Sequence[Line], *, seed: int = 0) -> None:
+        """Line i, counted from 1, is `lines[i - 1]`; `seed` is that of all lines' random numbers."""
         self._specs = tuple(lines)
+        self._seed = seed
         self.name = f"mlvpnd-{os.getpid()}-{next(_numbers)}"
         self.client = Host(f"{self.name}-client")
         self.server = Host(f"{self.name}-server")
@@ -340,7 +349,7 @@ class Lab:
             f"s{number}",
             ab=spec.towards(Direction.TO_SERVER),
             ba=spec.towards(Direction.TO_CLIENT),
-            seed=number,
+            seed=self._seed * SEEDS_APART + number,
         )
         self._cleanup.callback(emulator.stop)
         self._lines.append(LabLine(number, client, server, emulator))

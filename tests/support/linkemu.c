@@ -16,8 +16,9 @@
  *       queue=100000     longest wait before the rate, in us; a frame that
  *                        would wait longer is dropped (two always fit)
  *       delay=20000      propagation delay in us
- *       jitter=5000      the delay varies by +- this many us, frames keep
- *                        their order
+ *       jitter=5000      the delay varies by +- this many us
+ *       order=1          1: frames keep their order under jitter; 0: each has
+ *                        a delay of its own and may overtake others
  *       loss=0.005       share of frames lost, each for itself
  *       burst_in=0.01    bursty loss (Gilbert-Elliott): from good to bad,
  *       burst_out=0.2    from bad to good; all is lost while it is bad
@@ -68,6 +69,8 @@
 
 #define BATCH 64
 #define NS 1000000000LL
+#define LATE_STEP 20000LL	/* ns; lateness is counted in steps of that ... */
+#define LATE_STEPS 2500		/* ... up to 50 ms; the last one holds all above */
 #define MAX_FRAME (1500 + ETH_HLEN)
 #define FRAME_ROOM (MAX_FRAME + 4)	/* and a VLAN tag */
 #define PACKET_BUFFER (32 << 20)	/* bytes; a second at 200 Mbit/s and some */
@@ -75,7 +78,7 @@
 struct spec {
 	double rate, queue, delay, jitter;	/* bit/s; us */
 	double loss, burst_in, burst_out, reorder, duplicate, corrupt;	/* 0..1 */
-	double up;
+	double order, up;
 };
 
 static const struct key {
@@ -93,6 +96,7 @@ static const struct key {
 	{ "reorder", offsetof(struct spec, reorder), 1 },
 	{ "duplicate", offsetof(struct spec, duplicate), 1 },
 	{ "corrupt", offsetof(struct spec, corrupt), 1 },
+	{ "order", offsetof(struct spec, order), 1 },
 	{ "up", offsetof(struct spec, up), 1 },
 };
 
@@ -100,6 +104,7 @@ struct stats {
 	uint64_t rx, rx_bytes, tx, tx_bytes, lost, overflow, down, reordered,
 	    duplicated, corrupted, oversize, kernel_drops, send_errors;
 	int64_t late_max, late_sum;	/* ns between due and sent */
+	uint64_t late[LATE_STEPS];	/* frames by it */
 };
 
 struct frame {
@@ -289,9 +294,10 @@ static void schedule(struct direction *d, struct frame *f, int64_t now, bool cop
 		double delay = s->delay + (s->jitter > 0 ? s->jitter * (2 * rnd() - 1) : 0);
 		if (delay > 0)
 			due += delay * 1e3;
-		if (due < d->last_due)
+		if (s->order != 0 && due < d->last_due)
 			due = d->last_due;
-		d->last_due = due;
+		if (due > d->last_due)
+			d->last_due = due;
 	}
 	f->due = due;
 	f->number = frames_scheduled++;
@@ -364,6 +370,7 @@ static void deliver(struct direction *d)
 			struct frame *f = out[n++] = heap_pop(d);
 			int64_t late = now - f->due;
 			d->st.late_sum += late;
+			d->st.late[late < LATE_STEP * LATE_STEPS ? late / LATE_STEP : LATE_STEPS - 1]++;
 			if (late > d->st.late_max)
 				d->st.late_max = late;
 		}
@@ -413,6 +420,20 @@ static void count_kernel_drops(void)
 	}
 }
 
+/* The lateness, in us, that one frame of a hundred exceeds; to the step above. */
+static uint64_t late_p99(const struct stats *t)
+{
+	uint64_t all = 0, seen = 0;
+	for (int i = 0; i < LATE_STEPS; i++)
+		all += t->late[i];
+	for (int i = 0; i < LATE_STEPS; i++) {
+		seen += t->late[i];
+		if (all && seen * 100 >= all * 99)
+			return (i + 1) * LATE_STEP / 1000;
+	}
+	return 0;
+}
+
 static void print_stats(void)
 {
 	int64_t now = now_ns();
@@ -430,6 +451,7 @@ static void print_stats(void)
 			{ "queue_us", d->free_at > now ? (d->free_at - now) / 1000 : 0 },
 			{ "late_max_us", t->late_max / 1000 },
 			{ "late_mean_us", t->tx ? t->late_sum / 1000 / t->tx : 0 },
+			{ "late_p99_us", late_p99(t) },
 		};
 		printf("%s\"%s\": {", i ? ", " : "{", i ? "ba" : "ab");
 		for (size_t c = 0; c < sizeof counters / sizeof *counters; c++)
@@ -547,7 +569,7 @@ int main(int argc, char **argv)
 	int o, fifo = 0;
 	uint64_t s = 1;
 	for (int i = 0; i < 2; i++)
-		directions[i].s = (struct spec){ .queue = 100e3, .burst_out = 1, .up = 1 };
+		directions[i].s = (struct spec){ .queue = 100e3, .burst_out = 1, .order = 1, .up = 1 };
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (o) {
 		case 'a':

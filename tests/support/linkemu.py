@@ -35,7 +35,9 @@ class Conditions:
     delay: float = 0
     """Milliseconds, one way."""
     jitter: float = 0
-    """The delay varies by up to so many milliseconds either way; frames keep their order."""
+    """The delay varies by up to so many milliseconds either way."""
+    order: bool = True
+    """Frames keep their order under jitter; False: each has a delay of its own and may overtake others."""
     loss: float = 0
     """Share of frames lost, 0 to 1, each for itself; so too the shares below."""
     queue: float = 100
@@ -86,6 +88,8 @@ class Counters:
     queue_us: int
     late_max_us: int
     late_mean_us: int
+    late_p99_us: int
+    """One frame of a hundred was sent later than that after it was due."""
 
 
 def build() -> Path:
@@ -139,6 +143,11 @@ class Emulator:
         if not answer or answer.startswith("error"):
             raise EmulatorError(f"linkemu: {command}: {answer or 'it has ended'}")
         return answer
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
 
     def conditions(self, direction: str) -> Conditions:
         """What holds now, from a to b (`ab`) or back (`ba`)."""

@@ -38,6 +38,8 @@ class TunnelSpec:
     client_links: Mapping[str, Keys] = field(default_factory=dict)
     """More of the client's."""
     client_filters: Sequence[tuple[str, str]] = ()
+    lines: Sequence[int] | None = None
+    """Numbers of the lines that have a link; None: all."""
     ipv6_outside: bool = False
     scripted: bool = False
     """The interface is brought up by the example's status command, whose calls are recorded."""
@@ -91,6 +93,8 @@ class Tunnel:
         keys |= general or {}
         sections = {}
         for line in self._lab.lines:
+            if spec.lines is not None and line.number not in spec.lines:
+                continue
             name = link_name(line.number)
             section: dict[str, object] = self._addresses(end, line.number)
             section |= spec.links.get(name, {})

@@ -1,0 +1,157 @@
+"""The lines that are bonded, and what is asked of the bond on them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.support.lab import Line
+
+INNER_MTU = 1428
+"""What a 1500-byte IPv4 path carries: 28 bytes of header, 16 of MAC, 28 of UDP and IP are the tunnel's."""
+FRAME_SIZE = 1514
+"""Bytes of the Ethernet frame of a full inner packet, as the emulator counts them."""
+TCP_PAYLOAD = INNER_MTU - 52
+"""Of a full inner packet: without 20 bytes of IP, 20 of TCP and 12 of its time stamps."""
+
+BBR, CUBIC = "bbr", "cubic"
+EVERYWHERE = 0.97
+"""Of the better line alone: asked in every profile, and all that is asked of cubic where frames are lost at random."""
+
+
+class Base(enum.Enum):
+    """What a limit is a share of."""
+
+    SUM = "sum"
+    """The rates of all lines, as goodput: computed, not measured."""
+    BETTER = "better line"
+    """The same flows on the line that carries more of them, alone, in the same run."""
+    FIRST = "first line"
+    """The same flows on the first line alone, in the same run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Goodput is to be at least this share of that."""
+
+    share: float
+    base: Base = Base.SUM
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Lines, and the limits on them."""
+
+    lines: tuple[Line, ...]
+    limits: Mapping[int, Limit]
+    """By the number of TCP flows."""
+    ping_limit: float
+    """Milliseconds that the load may add to an echo request's round trip."""
+    upstream: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    """What C MLVPN had with reorder 64 and its rates set, by congestion control and flows."""
+    upstream_ping: Mapping[str, float] = field(default_factory=dict)
+    """Milliseconds added to its ping, by congestion control."""
+    upstream_base: Base = Base.SUM
+    """What `upstream`'s figures are shares of."""
+    loss_tolerance: int | None = None
+    """Percent; None: the default."""
+    seconds: float = 20.0
+    """Of a measurement with one flow."""
+    warmup: float = 5.0
+    """Seconds before it, in which TCP looks for its speed."""
+
+    @property
+    def total_rate(self) -> float:
+        """Mbit/s of frames, all lines together."""
+        return sum(line.rate for line in self.lines)
+
+    @property
+    def loses_at_random(self) -> bool:
+        """Whether frames are lost that no queue dropped."""
+        return any(line.loss or line.burst_in for line in self.lines)
+
+    def limit(self, congestion: str, flows: int) -> Limit:
+        """What is asked of so many flows under that congestion control."""
+        if congestion == CUBIC and self.loses_at_random:
+            return Limit(EVERYWHERE, Base.BETTER)
+        return self.limits[flows]
+
+
+def goodput_of(rate: float) -> float:
+    """The goodput in Mbit/s of TCP in full packets on lines of `rate` Mbit/s of frames."""
+    return rate * TCP_PAYLOAD / FRAME_SIZE
+
+
+PROFILES: Mapping[str, Profile] = {
+    "equal": Profile(
+        (Line(rate=20, delay=15), Line(rate=20, delay=15)),
+        {1: Limit(0.98), 8: Limit(0.98)},
+        25,
+        {(BBR, 1): 1.00, (BBR, 8): 1.00, (CUBIC, 1): 1.00, (CUBIC, 8): 1.00},
+        {BBR: 9, CUBIC: 81},
+    ),
+    "rates": Profile(
+        (Line(rate=50, delay=15), Line(rate=10, delay=15)),
+        {1: Limit(0.98), 8: Limit(0.98)},
+        25,
+        {(BBR, 1): 0.99, (BBR, 8): 0.99, (CUBIC, 1): 1.00, (CUBIC, 8): 1.00},
+        {BBR: 33, CUBIC: 82},
+    ),
+    "delays": Profile(
+        (Line(rate=20, delay=10), Line(rate=20, delay=40)),
+        {1: Limit(0.96), 8: Limit(0.97)},
+        30,
+        {(BBR, 1): 0.96, (BBR, 8): 0.94, (CUBIC, 1): 0.46, (CUBIC, 8): 0.56},
+        {BBR: 247, CUBIC: 106},
+    ),
+    "four": Profile(
+        tuple(Line(rate=10, delay=delay) for delay in (10, 15, 20, 30)),
+        {1: Limit(0.95), 8: Limit(0.97)},
+        25,
+        {(BBR, 1): 0.64, (BBR, 8): 0.96, (CUBIC, 1): 0.78, (CUBIC, 8): 0.97},
+        {BBR: 82, CUBIC: 29},
+    ),
+    "fibre+lte": Profile(
+        (Line(rate=100, delay=5), Line(rate=30, delay=40, jitter=10, queue=300)),
+        {1: Limit(0.88), 8: Limit(0.95)},
+        40,
+        {(BBR, 1): 0.05, (BBR, 8): 0.68, (CUBIC, 1): 0.12, (CUBIC, 8): 0.17},
+        {BBR: 39, CUBIC: 51},
+    ),
+    "dsl+sat": Profile(
+        (Line(rate=20, delay=15), Line(rate=50, delay=300)),
+        {1: Limit(0.97, Base.BETTER), 8: Limit(0.80)},
+        40,
+        {(BBR, 1): 0.06, (BBR, 8): 0.09},
+        seconds=30.0,
+        warmup=10.0,
+    ),
+    "lossy": Profile(
+        (Line(rate=20, delay=15), Line(rate=20, delay=15, loss=0.01)),
+        {1: Limit(0.90), 8: Limit(0.97)},
+        40,
+        {(BBR, 1): 0.92, (BBR, 8): 0.99, (CUBIC, 1): 0.10, (CUBIC, 8): 0.42},
+        {BBR: 73, CUBIC: 572},
+        loss_tolerance=5,
+    ),
+    "bad": Profile(
+        (Line(rate=50, delay=15), Line(rate=20, delay=15, loss=0.20)),
+        {1: Limit(0.98, Base.FIRST), 8: Limit(0.98, Base.FIRST)},
+        25,
+        {(BBR, 1): 0.46, (BBR, 8): 1.00, (CUBIC, 1): 0.85, (CUBIC, 8): 1.00},
+        upstream_base=Base.FIRST,
+        loss_tolerance=5,
+    ),
+    "three mixed": Profile(
+        (
+            Line(rate=40, delay=9),
+            Line(rate=25, delay=35, jitter=8),
+            Line(rate=15, delay=20, loss=0.003, jitter=4, order=False),
+        ),
+        {1: Limit(0.85), 8: Limit(0.93)},
+        40,
+        {(BBR, 1): 0.15, (BBR, 8): 0.71, (CUBIC, 1): 0.07, (CUBIC, 8): 0.29},
+        {BBR: 146, CUBIC: 108},
+    ),
+}
