@@ -48,7 +48,7 @@ def test_it_carries_traffic(spec: TunnelSpec) -> None:
             assert result.verified, result.error
         # Both links did their share.
         for link in tunnel.server.links().values():
-            assert link["sentbytes"] > 500_000
+            assert link["sentbytes"] > 200_000
             assert link["disconnects"] == 0
         # The largest packet that the interface takes fits a line without fragments.
         mtu = path_mtu(lab.client)
