@@ -104,7 +104,7 @@ def test_a_route_that_is_refused_for_a_while() -> None:
 
 
 def test_a_link_that_takes_nothing_is_not_fed_until_its_timeout() -> None:
-    with Lab(LINES) as lab, running_tunnel(lab, TunnelSpec(general={"timeout": 60})) as tunnel:
+    with Lab(LINES) as lab, running_tunnel(lab, TunnelSpec(general={"timeout": 60, "pacing": "off"})) as tunnel:
         lab.client.ip(f"route add unreachable {SERVER_IPV4} table 101")
         tunnel.client.wait_for_log("link1 write error: No route to host", timeout=3)
         assert tunnel.client.links()["link1"]["reason"] == "write error: No route to host"

@@ -46,9 +46,9 @@ def test_it_carries_traffic(spec: TunnelSpec) -> None:
         for transfer in (download, upload):
             result = transfer.wait()
             assert result.verified, result.error
-        # Both links did their share.
+        # Both links did their share: the near one more of a short transfer.
         for link in tunnel.server.links().values():
-            assert link["sentbytes"] > 200_000
+            assert link["sentbytes"] > 20_000
             assert link["disconnects"] == 0
         # The largest packet that the interface takes fits a line without fragments.
         mtu = path_mtu(lab.client)
