@@ -4,8 +4,8 @@
     python -m tests.bench.bonding.load send ADDRESS PORT --flows 8 --seconds 25 --congestion bbr
 
 The receiver writes `{"port": N}` when it listens and one JSON object, a `Received`, after that time from the first
-byte; the sender one with the segments that it sent again. What is sent is never looked at:
-`tests.support.transfer` does that, at a price that leaves less of a small machine to the daemons.
+byte; the sender one with the segments that it sent again. What is sent is never looked at: `tests.support.transfer`
+does that, at a price that leaves less of a small machine to the daemons.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class Outcome:
             f"{self.cell}  {self.goodput:6.2f} Mbit/s  {self.share_of_sum:.3f} of sum  "
             f"ping {self.ping_idle:.0f}{self.ping_added:+.1f} ms "
             f"(worst {self.ping_worst:.0f}, lost {self.ping_lost:.0%})"
-            f"  share {shares}  full {full}  line queue {queues} ms  overflow {overflow}  "
+            f"  share {shares}  of rate {full}  line queue {queues} ms  overflow {overflow}  "
             f"again {self.retransmitted}  "
             f"gap {self.longest_gap:.2f} s  late p99 {self.late_p99_us / 1000:.2f} ms  idle {self.idle:.0%}  "
             f"stolen {self.stolen:.0%}  cpu {cpu}{'' if self.quiet else '  NOT QUIET'}"
