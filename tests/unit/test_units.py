@@ -135,7 +135,7 @@ def test_the_sockets_name_is_the_role(role: str) -> None:
     ending = "sock" if role == "helper" else "script"
     assert socket["ListenSequentialPacket"] == f"{address.DIRECTORY.replace('/run', '%t')}/%i.{ending}"
     unit = _read(f"mlvpn-{role}@.service")
-    assert unit["Unit"]["BindsTo"] == f"mlvpn-{role}@%i.socket"
+    assert unit["Unit"]["PartOf"] == f"mlvpn-{role}@%i.socket"
     assert unit["Service"]["ExecStart"] == "/usr/libexec/mlvpnd/mlvpn-helper --instance %i"
     assert unit["Service"]["LogExtraFields"] == "MLVPN_INSTANCE=%i"
 
