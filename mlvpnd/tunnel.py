@@ -334,16 +334,23 @@ class Tunnel:
 
     def _lose(self, number: int, reason: DownReason) -> None:
         """A link's uplink is of no use now: it goes down, and what comes next goes elsewhere."""
-        driver, now = self.drivers[number], self._loop.time()
-        self.interface.device.write_batch(self.session.path_unready(number, now, reason))
+        driver = self.drivers[number]
         if self._may_reopen(driver):
+            self.interface.device.write_batch(self.session.path_unready(number, self._loop.time(), reason))
             driver.uplink_is_lost()
+            self._after()
         else:
-            self.session.path_ready(number, None, now)
-        self._after()
+            self._start_anew(number, reason)
         if self.states[number][1] != reason.value:  # it was down before, for another reason
             self.states[number] = (time.time(), reason.value)
             self.changed.set()
+
+    def _start_anew(self, number: int, reason: DownReason) -> None:
+        """Takes a link down that keeps its socket."""
+        now = self._loop.time()
+        self.interface.device.write_batch(self.session.path_unready(number, now, reason))
+        self.session.path_ready(number, None, now)
+        self._after()
 
     def _closed(self, number: int) -> None:
         driver = self.drivers.get(number)
@@ -420,9 +427,12 @@ class Tunnel:
             self._timer = self._loop.call_at(due, self._on_timer, max(due, self._loop.time()))
 
     def _refused(self, number: int, driver: LinkDriver, error: str) -> None:
-        """The system keeps refusing what is sent: the link goes down, and its socket is made anew."""
+        """The system keeps refusing what is sent: the link goes down, and its socket is made anew if it can be."""
         _net.info("%s write error: %s", driver.config.name, error)
-        driver.reopen()
+        if self._may_reopen(driver):
+            driver.reopen()
+        else:
+            self._start_anew(number, DownReason.SOCKET_LOST)
         self.states[number] = (time.time(), f"write error: {error}")
 
     # Events.
