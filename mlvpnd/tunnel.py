@@ -14,7 +14,7 @@ import time
 from . import matching
 from .adoption import Sockets
 from .config.changes import LinkChange, compare
-from .config.model import MIN_PACED_RATE, Config, DeviceKind, LinkConfig, Mode, Pacing, Peer
+from .config.model import Config, LinkConfig, Mode
 from .continuity import Continuity
 from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .droplog import DropLog
@@ -24,7 +24,7 @@ from .interface import Interface
 from .keeper import Keeper
 from .link import LinkDriver
 from .log import logger
-from .protocol.box import derive_key
+from .parameters import pacing_line, path_parameters, session_parameters
 from .protocol.events import (
     DownReason,
     Event,
@@ -38,7 +38,7 @@ from .protocol.events import (
 )
 from .protocol.path import PathParameters, PathStatus
 from .protocol.selection import Tier
-from .protocol.session import Session, SessionParameters
+from .protocol.session import Session
 from .reports import Reports
 from .resolve import Endpoints
 from .scripts import ScriptQueue
@@ -518,39 +518,3 @@ _UPDATE_LINES = {
     "latency_tolerance": "%s latency tolerence changed from %d%% to %d%%",
     "timeout": "%s timeout changed from %d to %d",
 }
-
-
-def pacing_line(config: Config) -> str:
-    """What `bandwidth_upload` means, and why, for the log."""
-    if config.paced:
-        return "links are paced at bandwidth_upload"
-    if config.pacing is Pacing.OFF or config.unpaced_link is None:
-        return "bandwidth_upload is a weight: pacing is off"
-    name = config.unpaced_link.name
-    return f"bandwidth_upload is a weight: link {name} has less than {MIN_PACED_RATE} bytes/s"
-
-
-def session_parameters(config: Config) -> SessionParameters:
-    """The file's words in the protocol's terms."""
-    return SessionParameters(
-        key=derive_key(config.password),
-        is_server=config.mode is Mode.SERVER,
-        layer2=config.tuntap is DeviceKind.TAP,
-        cleartext_data=config.cleartext_data,
-        reorder_size=config.reorder_buffer_size,
-        pacing=config.pacing is Pacing.AUTO,
-        peer_takes_first=config.peer is Peer.MLVPND,
-    )
-
-
-def path_parameters(link: LinkConfig) -> PathParameters:
-    """The same for a link."""
-    return PathParameters(
-        name=link.name,
-        timeout=link.timeout,
-        loss_tolerance=link.loss_tolerance,
-        latency_tolerance=link.latency_tolerance,
-        fallback_only=link.fallback_only,
-        bandwidth=link.bandwidth_upload,
-        priority=link.priority,
-    )

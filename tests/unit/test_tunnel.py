@@ -24,7 +24,7 @@ from mlvpnd.protocol import session as session_module
 from mlvpnd.protocol.box import derive_key
 from mlvpnd.protocol.events import DownReason
 from mlvpnd.protocol.rules import Action, Rule
-from mlvpnd.tunnel import Tunnel, pacing_line
+from mlvpnd.tunnel import Tunnel
 from tests.support.hand_peer import HandPeer
 
 LINKS = ("adsl1", "adsl2")
@@ -251,21 +251,6 @@ def test_rules_reach_the_session_at_start_and_at_a_reload(monkeypatch: pytest.Mo
         assert given[2:] == [[(Action.PREFER, (1, 2)), (Action.PIN, (1,))]]
 
     run(steps)
-
-
-@pytest.mark.parametrize(
-    ("rates", "pacing", "line"),
-    [
-        ((16000, 2500000), Pacing.AUTO, "links are paced at bandwidth_upload"),
-        ((2, 1), Pacing.AUTO, "bandwidth_upload is a weight: link a has less than 16000 bytes/s"),
-        ((16000, 15999), Pacing.AUTO, "bandwidth_upload is a weight: link b has less than 16000 bytes/s"),
-        ((16000, 2500000), Pacing.OFF, "bandwidth_upload is a weight: pacing is off"),
-        ((2, 1), Pacing.OFF, "bandwidth_upload is a weight: pacing is off"),
-    ],
-)
-def test_what_bandwidth_upload_means_is_said(rates: tuple[int, int], pacing: Pacing, line: str) -> None:
-    links = tuple(LinkConfig(name, bandwidth_upload=rate) for name, rate in zip("ab", rates, strict=True))
-    assert pacing_line(Config(Mode.CLIENT, b"x", pacing=pacing, links=links)) == line
 
 
 def test_it_is_said_at_start_and_when_it_changes(caplog: pytest.LogCaptureFixture) -> None:
