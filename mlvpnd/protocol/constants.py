@@ -35,7 +35,7 @@ CLEAR_WINDOW_SIZE = 1 << 17
 """Sequence numbers ahead of the last authentic one in which clear DATA is taken: a second at 130 000 packets/s."""
 ANSWER_INTERVAL = 0.9
 """Seconds between KEEPALIVEs sent in answer to one: the peer's stamp comes back fresh, and two answering
-peers do not play ping-pong."""
+peers do not play ping-pong. A peer that probes quickly gets more."""
 DISCONNECT_INTERVAL = 1.0
 """Seconds between DISCONNECTs that tell a peer that we do not know its session."""
 SILENCE = 2.5
@@ -50,6 +50,16 @@ WAIT_INTERVAL = 0.1
 PROBE_INTERVAL = 0.1
 """Seconds without a packet on a paced link after which a KEEPALIVE goes out while the tunnel carries data: the far end
 hears that the line lives. 7 kbit/s."""
+JUDGE_INTERVAL = 0.1
+"""Seconds between two judgements of a link at least."""
+EXCLUDED_PROBE_INTERVAL = 0.02
+"""Seconds without a packet on a lossy or slow link after which a KEEPALIVE goes out: in 2.5 s, over which
+loss is counted, the far end has 125 packets to judge by. 29 kbit/s."""
+PROBE_TIME = 60.0
+"""Seconds that such a link is probed so quickly though nothing uses the tunnel. Then one KEEPALIVE a second must do, as
+on any link: quick probes cost a metered line 0.3 GB a day, and once the tunnel is used it clears in 3 s anyway."""
+QUICK_GAP = 0.06
+"""Seconds between two KEEPALIVEs of a peer that probes quickly, of which some are lost; less than `PROBE_INTERVAL`."""
 ACTIVE = 1.0
 """Seconds that a tunnel counts as carrying data after the last packet."""
 LEAST_PATIENCE = 0.4

@@ -6,9 +6,10 @@ import enum
 from collections import Counter
 from dataclasses import dataclass
 
+from .answers import AnswerPace
 from .constants import LEAST_PATIENCE
 from .drops import DropReason
-from .loss import LossVector
+from .loss import LossMeter
 from .replay import PeerFlow
 from .rtt import RttEstimator, StampEcho
 
@@ -121,7 +122,8 @@ class Path:
         self.displaced_at = 0.0
         self.rtt = RttEstimator()
         self.echo = StampEcho()
-        self.loss: LossVector | None = None
+        self.loss: LossMeter | None = None
+        self.answers = AnswerPace()
         # Deadlines and points in time, of the driver's monotonic clock.
         self.next_auth_at = 0.0
         self.last_auth_at = float("-inf")
@@ -132,7 +134,9 @@ class Path:
         """Seconds between packets of the peer, smoothed; KEEPALIVEs come each second at least."""
         self.distrusted = False
         """It is silent while others are not: it carries nothing until it is heard, or down."""
-        self.last_answer_at = float("-inf")
+        self.judge_at = float("-inf")
+        self.excluded_at = float("-inf")
+        """When it was found to be lossy or slow."""
         self.last_disconnect_at = float("-inf")
         self.up_at = float("-inf")
         self.data_received_at = float("-inf")
@@ -161,7 +165,7 @@ class Path:
 
     @property
     def loss_percent(self) -> int:
-        """Loss of the last 64 packets from the peer."""
+        """Loss of what the peer has sent lately, rounded down."""
         return self.loss.percent if self.loss is not None else 0
 
     def hear(self, now: float) -> None:
@@ -186,4 +190,4 @@ class Path:
         self.flow = flow
         self.rtt = RttEstimator()
         self.echo = StampEcho()
-        self.loss = LossVector(seq)
+        self.loss = LossMeter(seq)

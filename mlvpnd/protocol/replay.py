@@ -98,11 +98,17 @@ class ClearWindow:
         self._seen[octet] |= bit
         return True
 
-    def seen(self, seq: int) -> bool:
-        """Whether `seq` is in the range and was accepted."""
-        if not self._base <= seq < self._base + self._size:
-            return False
-        return bool(self._seen[seq // 8 % (self._size // 8)] & 1 << seq % 8)
+    def count(self, first: int, end: int) -> int:
+        """How many numbers from `first` up to but not including `end` are in the range and were accepted."""
+        first, end = max(first, self._base), min(end, self._base + self._size)
+        if first >= end:
+            return 0
+        start, stop = first // 8, (end + 7) // 8
+        at = start % (self._size // 8)
+        octets = self._seen[at : at + stop - start]
+        octets += self._seen[: stop - start - len(octets)]
+        bits = int.from_bytes(octets, "little") >> first % 8
+        return (bits & (1 << end - first) - 1).bit_count()
 
 
 class PeerFlow:

@@ -20,18 +20,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from . import loss, wire
+from . import wire
 from .constants import (
-    ACTIVE,
-    ANSWER_INTERVAL,
     AUTH_INTERVAL,
     AUTH_OK_PLAINTEXT,
     AUTH_PLAINTEXT,
     DISCONNECT_INTERVAL,
     HEADER_SIZE,
     KEEPALIVE_INTERVAL,
-    OTHERS_HEARD,
-    PROBE_INTERVAL,
     RECLAIM_GRACE,
     SILENCE,
     STANDSTILL,
@@ -53,7 +49,9 @@ from .events import (
     TierChanged,
 )
 from .gate import Admitted, Gate, Stranger
+from .loss import LossMeter
 from .path import Address, Path, PathInput, PathParameters, PathStatus
+from .quality import Activity, judge
 from .reorder import ReorderBuffer
 from .rtt import sample_ms, stamp
 from .rules import Matcher, Rule
@@ -100,6 +98,7 @@ class Session:
         )
         self._random_u32 = random_u32
         self._paths: dict[int, Path] = {}
+        self._activity = Activity(self._paths)
         self._sender = Sender(self._paths, first_seq, self._emit_data, layer2=parameters.layer2)
         self._sender.pacing = parameters.pacing
         self._sender.duplicates = parameters.peer_takes_first
@@ -114,8 +113,6 @@ class Session:
         self._wait_due = float("-inf")
         self._data_at = self._data_since = float("-inf")
         """When data came last, and since when without a long break."""
-        self._active_at = self._active_since = float("-inf")
-        """When data came or went last, and since when without a pause of `ACTIVE`."""
         self._set_reorder(parameters.reorder_size)
 
     # What the driver may read.
@@ -278,7 +275,7 @@ class Session:
     def send(self, packets: Sequence[bytes], now: float) -> None:
         """Takes packets from the interface for the links that shall carry them."""
         self._now = now
-        self._note_activity()
+        self._activity.note(now)
         self._sender.send(packets, now)
 
     def _emit_data(self, path: Path, packet: bytes, reorder: bool, data_seq: int) -> None:  # noqa: FBT001
@@ -346,7 +343,7 @@ class Session:
                 if now - self._data_at >= DATA_RECENT:
                     self._data_since = now
                 path.data_received_at = self._data_at = now
-                self._note_activity()
+                self._activity.note(now)
                 header = data.header
                 if reorder is None or not header.reorder:
                     if self._copies is None or header.reorder or self._copies.is_first(header.data_seq):
@@ -355,6 +352,8 @@ class Session:
                         path.drops[DropReason.COPY] += 1
                 else:
                     out += reorder.push(data.header.data_seq, data.packet, now)
+        if now >= path.judge_at:
+            self._judge(path)
         return out
 
     def _take(self, path: Path, raw: bytes, address: Address) -> Admitted | DropReason | None:
@@ -374,6 +373,8 @@ class Session:
             if newest and address != path.peer:
                 path.peer = address
                 self._events.append(PeerMoved(path.number, address))
+        elif path.loss is not None and header.seq < path.loss.newest:
+            path.loss.received(header.seq, self._now)  # it was overtaken by the packet that vouches for its number
         path.packets_received += 1
         path.bytes_received += HEADER_SIZE + header.length
         if header.type == PacketType.DATA or header.type == PacketType.KEEPALIVE:
@@ -429,12 +430,9 @@ class Session:
     def _measure(self, path: Path, datagram: Admitted) -> None:
         header, _, flow, newest, _ = datagram
         if path.loss is not None:
-            if newest and flow.clear is not None:
-                # Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in.
-                for seq in range(max(0, header.seq - loss.WINDOW), header.seq):
-                    if flow.clear.seen(seq):
-                        path.loss.received(seq)
-            path.loss.received(header.seq)
+            # Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in.
+            clear = flow.clear.count(path.loss.newest + 1, header.seq) if newest and flow.clear is not None else 0
+            path.loss.received(header.seq, self._now, clear)
         path.echo.received(header.timestamp, self._now)
         sample = sample_ms(header.timestamp_reply, self._now)
         if sample is not None:
@@ -443,8 +441,7 @@ class Session:
             flow.clear.anchor(flow.window.newest)
 
     def _answer_keepalive(self, path: Path) -> None:
-        if self._now >= path.last_answer_at + ANSWER_INTERVAL:
-            path.last_answer_at = self._now
+        if path.answers.answers(self._now, path.sent_at):
             self._emit(path, PacketType.KEEPALIVE, b"")
 
     def _control(self, path: Path, header: Header) -> DropReason | None:
@@ -494,7 +491,9 @@ class Session:
         path.unanswered_auths = path.unanswered_told = 0
         if was_up:
             return
-        path.up_at = now
+        path.up_at = path.judge_at = now
+        if path.flow is not None:  # what an outage has lost says nothing of the line now
+            path.loss = LossMeter(path.flow.window.newest)
         path.heard_gap = KEEPALIVE_INTERVAL
         path.next_keepalive_at = now + KEEPALIVE_INTERVAL
         self._events.append(PathUp(path.number))
@@ -528,7 +527,7 @@ class Session:
 
     def _reschedule(self) -> None:
         """Chooses anew which links carry traffic."""
-        tier, chosen = eligible(self.paths)
+        tier, chosen = eligible(self.paths, self.carrying)
         self._sender.reschedule(chosen, self._now)
         if tier is not self._tier:
             self._events.append(TierChanged(self._tier, tier))
@@ -553,8 +552,7 @@ class Session:
 
     def _deadlines(self, path: Path) -> tuple[float, ...]:
         if path.up:
-            probe = path.sent_at + PROBE_INTERVAL if self._is_active(path.sent_at + PROBE_INTERVAL) else float("inf")
-            return path.next_keepalive_at, path.heard_at + path.parameters.timeout, probe
+            return path.next_keepalive_at, path.heard_at + path.parameters.timeout, self._probe_at(path)
         if path.ready and not self._parameters.is_server and path.peer is not None:
             return (path.next_auth_at,)
         return ()
@@ -572,7 +570,7 @@ class Session:
             elif path.up:
                 if path.next_keepalive_at <= now:
                     self._tick(path)
-                elif self._is_active(now) and path.sent_at + PROBE_INTERVAL <= now:
+                elif self._probe_at(path) <= now:
                     self._emit(path, PacketType.KEEPALIVE, b"")
             elif path.ready and not self._parameters.is_server and path.peer is not None and path.next_auth_at <= now:
                 if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
@@ -584,30 +582,13 @@ class Session:
                     self._events.append(PathUnanswered(path.number))
         if self._reorder is not None:
             out += self._reorder.expire(now)
-        self._look_for_silence()
+        if self._activity.find_silent(now, paced=self._sender.paced):
+            self._reschedule()
         self._sender.pump(now)
         return out
 
-    def _note_activity(self) -> None:
-        if self._now - self._active_at >= ACTIVE:
-            self._active_since = self._now
-        self._active_at = self._now
-
-    def _is_active(self, now: float) -> bool:
-        """Whether links are probed at a time: they are paced, and the tunnel carries data."""
-        return self._sender.paced and now - self._active_at < ACTIVE
-
-    def _look_for_silence(self) -> None:
-        """Distrusts a link whose peer is heard on others: sooner than `timeout`, with less certainty."""
-        now = self._now
-        if not self._is_active(now):
-            return
-        for path in self._paths.values():
-            if not path.up or path.distrusted or now - max(path.heard_at, self._active_since) <= path.patience:
-                continue
-            if any(other.up and other is not path and now - other.heard_at < OTHERS_HEARD for other in self.paths):
-                path.distrusted = True
-                self._reschedule()
+    def _probe_at(self, path: Path) -> float:
+        return self._activity.probe_at(path, self._tier, paced=self._sender.paced)
 
     def _tick(self, path: Path) -> None:
         """Once a second on an up link: KEEPALIVE, then judge the line."""
@@ -627,18 +608,18 @@ class Session:
             self._reorder.wait = reorder_wait(self.paths, self._now, self._data_since)
 
     def _judge(self, path: Path) -> None:
-        limits = path.parameters
-        lossy = limits.loss_tolerance < 100 and path.loss_percent >= limits.loss_tolerance
-        before = path.step(PathInput.LOSS_HIGH if lossy else PathInput.LOSS_FINE)
-        if path.rtt.has_sample and limits.latency_tolerance < 1000:
-            slow = path.rtt.srtt_ms >= limits.latency_tolerance
-            path.step(PathInput.LATENCY_HIGH if slow else PathInput.LATENCY_FINE)
-        elif path.status is path.status.HIGH_LATENCY:
-            path.step(PathInput.LATENCY_FINE)
+        if not path.up:
+            return
+        before = judge(path, self._now)
         if path.status is not before:
             self._events.append(PathStatusChanged(path.number, before, path.status))
-        if path.status is not before or self._tier is Tier.LAST_RESORT:
             self._reschedule()
+        elif self._tier is Tier.LAST_RESORT and self._other_is_better():
+            self._reschedule()
+
+    def _other_is_better(self) -> bool:
+        _, chosen = eligible(self.paths, self.carrying)
+        return tuple(path.number for path in chosen) != self.carrying
 
     def _send_auth(self, path: Path) -> None:
         now = self._now

@@ -42,12 +42,16 @@ def test_clear_window_is_a_set_and_authentic_numbers_move_it(steps: list[tuple[b
     window, seen = ClearWindow(first, CLEAR_SIZE), set[int]()
     base = max(0, first - REPLAY_WINDOW_SIZE + 1) // 8 * 8
     numbers = numbers_from([step for _, step in steps], first)
+    before = first
     for (authentic, _), seq in zip(steps, numbers, strict=True):
         if authentic:
             window.anchor(seq)
             base = max(base, max(0, seq - REPLAY_WINDOW_SIZE + 1) // 8 * 8)
         in_range = base <= seq < base + CLEAR_SIZE
-        assert window.seen(seq) is (in_range and seq in seen)
+        assert window.count(seq, seq + 1) == (in_range and seq in seen)
+        first, end = min(before, seq), max(before, seq)
+        assert window.count(first, end) == sum(max(first, base) <= number < end for number in seen)
+        before = seq
         if not authentic:
             assert window.accept(seq) is (in_range and seq not in seen)
             if in_range:

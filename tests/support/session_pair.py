@@ -47,6 +47,8 @@ class Line:
     jitter: float = 0.0
     """More than the distance of two datagrams: they overtake each other."""
     loss: float = 0.0
+    loss_to_client: float | None = None
+    """None: as `loss`, which is that to the server then."""
     duplicate: float = 0.0
     damage: float = 0.0
     reflect: float = 0.0
@@ -97,6 +99,8 @@ class SessionPair:
         layer2: bool = False,
         reorder_size: int = 64,
         bandwidths: Sequence[int] | None = None,
+        loss_tolerance: int = 100,
+        latency_tolerance: int = 1000,
     ) -> None:
         self.random = random.Random(seed)
         self.now = 1000.0
@@ -107,6 +111,7 @@ class SessionPair:
         self._cleartext_data = cleartext_data
         self._layer2 = layer2
         self._reorder_size = reorder_size
+        self._tolerances = loss_tolerance, latency_tolerance
         self._bandwidths = list(bandwidths) if bandwidths is not None else [0] * len(self.lines)
         self._flights: list[tuple[float, int, Flight]] = []
         self._order = itertools.count()
@@ -141,7 +146,7 @@ class SessionPair:
         first_seq = int(self.now * FIRST_SEQ_PER_SECOND)
         session = Session(parameters, first_seq, lambda: self.random.getrandbits(32))
         for number, bandwidth in enumerate(self._bandwidths):
-            link = PathParameters(f"link{number}", self._timeout, bandwidth=bandwidth)
+            link = PathParameters(f"link{number}", self._timeout, *self._tolerances, bandwidth=bandwidth)
             session.add_path(number, link, first_seq)
             session.path_ready(number, None if is_server else self.server_address(number), self.now)
         return End(self, is_server, session)
@@ -184,7 +189,8 @@ class SessionPair:
 
     def _fly(self, flight: Flight) -> None:
         line, chance = self.lines[flight.line], self.random.random
-        if line.cut or chance() < line.loss:
+        loss = line.loss if flight.to_server or line.loss_to_client is None else line.loss_to_client
+        if line.cut or chance() < loss:
             return
         copies = 2 if chance() < line.duplicate else 1
         for _ in range(copies):

@@ -84,7 +84,7 @@ def test_a_new_flow_voids_what_was_measured() -> None:
     path.begin_flow(PeerFlow(1, "adsl", 10), 10)
     path.rtt.update(50)
     assert path.loss is not None
-    path.loss.received(60)
+    path.loss.received(60, 1.0)
     assert path.loss_percent > 0
     path.begin_flow(PeerFlow(2, "adsl", 5), 5)
     assert not path.rtt.has_sample

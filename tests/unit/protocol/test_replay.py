@@ -112,7 +112,9 @@ def test_the_range_never_goes_back() -> None:
 def test_what_a_clear_window_has_seen() -> None:
     window = ClearWindow(FIRST)
     window.accept(FIRST + 3)
-    assert [seq for seq in range(FIRST - 70_000, FIRST + 200_000) if window.seen(seq)] == [FIRST + 3]
+    assert [seq for seq in range(FIRST - 70_000, FIRST + 200_000) if window.count(seq, seq + 1)] == [FIRST + 3]
+    assert window.count(0, 1 << 64) == 1
+    assert window.count(FIRST + 4, FIRST + 3) == 0
 
 
 def test_a_flow_is_found_again() -> None:

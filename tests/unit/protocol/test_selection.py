@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mlvpnd.protocol.loss import LossMeter
 from mlvpnd.protocol.path import Path, PathParameters, PathStatus
 from mlvpnd.protocol.selection import MAX_WAIT, MIN_WAIT, UNKNOWN_SPREAD, Tier, eligible, reorder_wait
 
@@ -47,6 +48,51 @@ def test_tiers(paths: list[tuple[PathStatus, bool]], expected: tuple[Tier, list[
 def test_last_resort_is_the_least_bad() -> None:
     slow, slower = link(SLOW, rtts=(500,)), link(SLOW, number=1, rtts=(900,))
     assert eligible([slower, slow]) == (Tier.LAST_RESORT, [slow])
+
+
+@pytest.mark.parametrize(("current", "other", "stays"), [(500, 376, True), (500, 374, False), (300, 900, True)])
+def test_among_slow_links_the_traffic_stays_until_another_is_better_by_a_quarter(
+    current: float, other: float, stays: bool
+) -> None:
+    paths = [link(SLOW, rtts=(other,)), link(SLOW, number=1, rtts=(current,))]
+    assert eligible(paths, (1,)) == (Tier.LAST_RESORT, [paths[stays]])
+
+
+def lossy(number: int, sent: int, lost: int) -> Path:
+    path = link(LOSSY, number=number)
+    path.loss = LossMeter(0)
+    path.loss.received(sent, 1.0, sent - 1 - lost)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("other", "best"),
+    [
+        ((1000, 150), 1),  # less, but not clearly
+        ((1000, 137), 0),
+        ((100, 5), 1),  # hardly known
+        ((100, 2), 0),
+        ((1000, 400), 1),
+    ],
+)
+def test_among_lossy_links_the_traffic_stays_until_another_is_clearly_better(other: tuple[int, int], best: int) -> None:
+    paths = [lossy(0, *other), lossy(1, 1000, 200)]
+    assert eligible(paths, (1,)) == (Tier.LAST_RESORT, [paths[best]])
+
+
+def test_a_slow_link_that_loses_nothing_is_better_than_a_lossy_one() -> None:
+    slow = lossy(0, 1000, 0)
+    slow.status = SLOW
+    slow.rtt.update(2000)
+    near = lossy(1, 1000, 100)
+    near.rtt.update(10)
+    assert eligible([slow, near], (1,)) == (Tier.LAST_RESORT, [slow])
+    assert eligible([slow, near], (0,)) == (Tier.LAST_RESORT, [slow])
+
+
+def test_the_links_that_carried_together_have_no_right_to_stay() -> None:
+    paths = [lossy(0, 1000, 199), lossy(1, 1000, 200)]
+    assert eligible(paths, (0, 1)) == eligible(paths, ()) == eligible(paths, (7,)) == (Tier.LAST_RESORT, [paths[0]])
 
 
 def test_without_samples_the_spread_is_unknown() -> None:

@@ -17,6 +17,7 @@ from mlvpnd.protocol.events import (
     PeerMoved,
     TierChanged,
 )
+from mlvpnd.protocol.loss import BUCKET, WINDOW
 from mlvpnd.protocol.path import PathParameters, PathStatus
 from mlvpnd.protocol.selection import Tier
 from mlvpnd.protocol.session import Session, SessionParameters
@@ -450,11 +451,12 @@ def judged(session: Session, peer: HandPeer, now: float) -> PathStatus:
 
 def test_a_lossy_line_and_back() -> None:
     session, peer = server_up(PathParameters("adsl", 5.0, loss_tolerance=10))
-    peer.seq += 10
+    peer.seq += 25
     assert judged(session, peer, 1.0) is PathStatus.LOSSY
-    for _ in range(64):
-        hear(session, peer.keepalive(), 1.5)
-    assert judged(session, peer, 2.0) is PathStatus.AUTHOK
+    for tick in range(64):
+        hear(session, peer.keepalive(), 1.5 + tick / 1000)
+    assert judged(session, peer, 3.0) is PathStatus.LOSSY
+    assert judged(session, peer, 1.5 + WINDOW + 2 * BUCKET) is PathStatus.AUTHOK
     assert [event for event in session.events() if isinstance(event, PathStatusChanged)] == [
         PathStatusChanged(0, PathStatus.AUTHOK, PathStatus.LOSSY),
         PathStatusChanged(0, PathStatus.LOSSY, PathStatus.AUTHOK),

@@ -56,7 +56,7 @@ def test_fallback_carries_when_nothing_else_is_well() -> None:
         PathParameters("main", 5.0, loss_tolerance=10), PathParameters("spare", 50.0, fallback_only=True)
     )
     assert session.carrying == (0,)
-    main.seq += 20
+    main.seq += 30
     hear(session, main.keepalive(), 1.0)
     session.handle_timer(1.0)
     assert carried(session) == {1: 100}
@@ -75,13 +75,16 @@ def test_fallback_carries_when_nothing_else_is_well() -> None:
 def test_among_bad_links_the_best_of_now_carries() -> None:
     """It is chosen anew as their loss changes, though none of them becomes well."""
     session, peers = several(*(PathParameters(f"l{n}", 50.0, loss_tolerance=10) for n in range(2)))
-    for second, losses in enumerate([(10, 20), (40, 0)], start=1):
-        for number, (peer, lost) in enumerate(zip(peers, losses, strict=True)):
-            peer.seq += lost
-            hear(session, peer.keepalive(), float(second), number=number)
-        session.handle_timer(float(second))
+    now = 0.0
+    for percents, best in [((30, 60), 0), ((40, 30), 0), ((90, 20), 1), ((30, 20), 1), ((20, 22), 1)]:
+        for step in range(300):  # three seconds
+            now += 0.01
+            for number, (peer, percent) in enumerate(zip(peers, percents, strict=True)):
+                datagram = peer.keepalive()
+                if step * 37 % 100 >= percent:
+                    hear(session, datagram, now, number=number)
         session.transmits()
-        assert session.carrying == (second - 1,)
+        assert (session.tier, session.carrying) == (Tier.LAST_RESORT, (best,)), percents
 
 
 def test_a_link_that_is_removed_says_so_and_carries_no_more() -> None:

@@ -1,0 +1,113 @@
+"""How well links are: which are lossy or slow, which are silent while others speak, and how often a link is probed.
+
+A link is judged by what comes in, each tenth of a second in which something does. It leaves at the tolerance and
+comes back when it is clearly better than that, so that a line on the edge does not go to and fro. What has left is
+probed quickly, since nothing else shows that it is well again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .constants import (
+    ACTIVE,
+    EXCLUDED_PROBE_INTERVAL,
+    JUDGE_INTERVAL,
+    OTHERS_HEARD,
+    PROBE_INTERVAL,
+    PROBE_TIME,
+)
+from .loss import CHANCE, LEAST
+from .path import Path, PathInput, PathStatus
+from .selection import Tier
+
+LEAST_JUDGED = 25
+"""Packets of a new flow that the peer must have sent before its loss says anything."""
+NEVER_LOSSY = 100
+"""Percent, as tolerance."""
+NEVER_SLOW = 1000
+"""Milliseconds, as tolerance."""
+
+
+def is_lossy(sent: int, lost: int, tolerance: int, *, was: bool) -> bool:
+    """Whether `lost` of `sent` packets are too much for a tolerance in percent; `was`: it is lossy so far.
+
+    Lossy at the tolerance and `CHANCE` more, well at half of it. Tolerances of 0 and 100 are upstream's: always and
+    never.
+    """
+    if tolerance >= NEVER_LOSSY:
+        return False
+    if tolerance <= 0:
+        return True
+    if sent < LEAST_JUDGED:
+        return was
+    counted = max(sent, LEAST)
+    tolerated = tolerance * counted  # in hundredths of a packet
+    if was:
+        return 200 * lost > tolerated
+    return 100 * lost >= tolerated + min(100 * CHANCE, (100 * counted - tolerated) // 2)
+
+
+def is_slow(srtt_ms: float, tolerance: int, *, was: bool) -> bool:
+    """Whether a smoothed round trip is too long for a tolerance in milliseconds, and not yet well at 0.8 of it."""
+    if tolerance >= NEVER_SLOW:
+        return False
+    return 5 * srtt_ms > 4 * tolerance if was else srtt_ms >= tolerance
+
+
+def judge(path: Path, now: float) -> PathStatus:
+    """Judges an up link; returns its status before."""
+    path.judge_at = now + JUDGE_INTERVAL
+    limits, before = path.parameters, path.status
+    if path.loss is not None:
+        was = before is PathStatus.LOSSY
+        lossy = is_lossy(path.loss.sent, path.loss.lost, limits.loss_tolerance, was=was)
+        path.step(PathInput.LOSS_HIGH if lossy else PathInput.LOSS_FINE)
+    slow = was = before is PathStatus.HIGH_LATENCY
+    if path.rtt.has_sample or limits.latency_tolerance >= NEVER_SLOW:
+        slow = is_slow(path.rtt.srtt_ms, limits.latency_tolerance, was=was)
+    path.step(PathInput.LATENCY_HIGH if slow else PathInput.LATENCY_FINE)
+    if before is PathStatus.AUTHOK:
+        path.excluded_at = now
+    return before
+
+
+class Activity:
+    """Whether the tunnel carries data, and what follows for its links. Times are seconds of the driver's clock."""
+
+    def __init__(self, paths: Mapping[int, Path]) -> None:
+        self._paths = paths
+        self._last = self._since = float("-inf")
+        """When data came or went last, and since when without a pause of `ACTIVE`."""
+
+    def note(self, now: float) -> None:
+        """Data comes or goes."""
+        if now - self._last >= ACTIVE:
+            self._since = now
+        self._last = now
+
+    def probe_at(self, path: Path, tier: Tier, *, paced: bool) -> float:
+        """When an up link wants a KEEPALIVE beside that of each second; infinity: never.
+
+        A link that carries nothing because it is lossy or slow gets them quickly, if it would carry were it well, while
+        the tunnel is used or for `PROBE_TIME`. Paced links get one now and then while the tunnel carries data.
+        """
+        if not path.healthy and path.parameters.enabled and not (path.parameters.fallback_only and tier is Tier.NORMAL):
+            at = path.sent_at + EXCLUDED_PROBE_INTERVAL
+            if at - self._last < ACTIVE or at - path.excluded_at < PROBE_TIME:
+                return at
+        at = path.sent_at + PROBE_INTERVAL
+        return at if paced and at - self._last < ACTIVE else float("inf")
+
+    def find_silent(self, now: float, *, paced: bool) -> bool:
+        """Distrusts links whose peer is heard on others: sooner than `timeout`, with less certainty. True: some are."""
+        found = False
+        if not paced or now - self._last >= ACTIVE:
+            return found
+        paths = self._paths.values()
+        for path in paths:
+            if not path.up or path.distrusted or now - max(path.heard_at, self._since) <= path.patience:
+                continue
+            if any(other.up and other is not path and now - other.heard_at < OTHERS_HEARD for other in paths):
+                path.distrusted = found = True
+        return found
