@@ -16,6 +16,9 @@ the last 2.5 s are lost less than once in years. 20 % loss shows after 0.7 s at 
 JUMP = 1 << 17
 """A step by more numbers than this is none of a living peer: its process was replaced, and numbers from the clock."""
 
+_NOWHERE = -2 * JUMP
+"""From here every number is a jump."""
+
 
 class _Bucket:
     __slots__ = ("before", "begun_at", "received")
@@ -34,9 +37,10 @@ class LossMeter:
     packet that was overtaken is not lost.
     """
 
-    __slots__ = ("_buckets", "_current", "newest")
+    __slots__ = ("_buckets", "_current", "_paused_until", "newest")
 
     def __init__(self, first: int) -> None:
+        self._paused_until = float("-inf")
         self._begin(first)
 
     def _begin(self, first: int) -> None:
@@ -51,13 +55,19 @@ class LossMeter:
             self._late(seq)
             return
         if ahead > JUMP:
-            self._begin(seq)
+            if now >= self._paused_until:
+                self._begin(seq)
             return
         current = self._current
         if now - current.begun_at >= BUCKET:
             current = self._turn(now)
         current.received += 1 + others
         self.newest = seq
+
+    def pause(self, until: float) -> None:
+        """Counts nothing before `until`, and anew from the first packet after it."""
+        self._paused_until = until
+        self._begin(_NOWHERE)
 
     def _late(self, seq: int) -> None:
         if seq == self.newest:

@@ -23,6 +23,8 @@ from .selection import Tier
 
 LEAST_JUDGED = 25
 """Packets of a new flow that the peer must have sent before its loss says anything."""
+LEAST_SLOW = 1.0
+"""Seconds that a slow link stays out at least: one that is slow by its own traffic would come and go in no time."""
 NEVER_LOSSY = 100
 """Percent, as tolerance."""
 NEVER_SLOW = 1000
@@ -66,6 +68,7 @@ def judge(path: Path, now: float) -> PathStatus:
     slow = was = before is PathStatus.HIGH_LATENCY
     if path.rtt.has_sample or limits.latency_tolerance >= NEVER_SLOW:
         slow = is_slow(path.rtt.srtt_ms, limits.latency_tolerance, was=was)
+        slow = slow or (was and now < path.excluded_at + LEAST_SLOW and limits.latency_tolerance < NEVER_SLOW)
     path.step(PathInput.LATENCY_HIGH if slow else PathInput.LATENCY_FINE)
     if before is PathStatus.AUTHOK:
         path.excluded_at = now

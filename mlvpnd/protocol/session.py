@@ -540,6 +540,8 @@ class Session:
         if now - due >= STANDSTILL:
             for path in self._paths.values():
                 path.heard_at = min(path.heard_at + now - due, now)
+                if path.loss is not None:  # nor is what did not fit into the socket's buffer lost on the line
+                    path.loss.pause(now + STANDSTILL)
 
     def get_timer(self) -> float | None:
         """When `handle_timer` is due, or None."""

@@ -105,6 +105,19 @@ def test_late_packets_count_from_the_first_numbers_on() -> None:
     assert loss.lost == 1
 
 
+def test_nothing_counts_during_a_pause() -> None:
+    loss = after(1000, 1003)
+    loss.pause(2.0)
+    for seq, now in [(1004, 1.0), (1500, 1.9), (1400, 1.95)]:
+        loss.received(seq, now)
+        assert (loss.sent, loss.lost, loss.percent) == (0, 0, 0)
+    loss.received(1600, 2.0)
+    loss.received(1603, 2.1)
+    assert (loss.sent, loss.lost) == (3, 2)
+    loss.received(1599, 2.2)
+    assert loss.lost == 2
+
+
 def test_numbers_that_came_without_proof_count_when_one_above_them_has_it() -> None:
     loss = LossMeter(0)
     loss.received(10, 0.0, others=7)

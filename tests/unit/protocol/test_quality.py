@@ -151,6 +151,18 @@ def test_a_path_is_judged_by_both_and_knows_since_when_it_is_excluded() -> None:
     assert path.status is UP
 
 
+def test_a_slow_path_stays_so_for_a_second() -> None:
+    path = link()
+    path.rtt.update(100)
+    judge(path, 10.0)
+    for _ in range(100):
+        path.rtt.update(10)
+    judge(path, 10.9)
+    assert path.status is SLOW
+    judge(path, 11.0)
+    assert path.status is UP
+
+
 def test_without_a_sample_a_slow_path_stays_slow_and_another_does_not_become_so() -> None:
     for status in (UP, SLOW):
         path = link(status)

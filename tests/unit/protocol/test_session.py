@@ -291,6 +291,21 @@ def test_time_in_which_nobody_listened_is_not_the_peers_silence() -> None:
     assert session.path(0).heard_at == 1.0
 
 
+def test_what_is_lost_while_nobody_listened_is_not_lost_on_the_line() -> None:
+    session, peer = client_up(PathParameters("adsl", 100.0, loss_tolerance=5))
+    session.woken(2.0, 61.0)
+    hear(session, [peer.keepalive() for _ in range(50)], 61.0)  # what the buffer held
+    peer.seq += 1000
+    for tick in range(1, 50):
+        hear(session, peer.keepalive(), 61 + tick / 10)
+        session.handle_timer(61 + tick / 10)
+    assert session.path(0).loss_percent == 0
+    assert link_events(session) == []
+    peer.seq += 1000
+    hear(session, peer.keepalive(), 67.0)
+    assert session.path(0).loss_percent > 90
+
+
 def test_the_clean_end() -> None:
     session, _ = server_up()
     session.close(1.0)
