@@ -95,9 +95,10 @@ class Activity:
         A link that carries nothing because it is lossy or slow gets them quickly, if it would carry were it well, while
         the tunnel is used or for `PROBE_TIME`. Paced links get one now and then while the tunnel carries data.
         """
-        if not path.healthy and path.parameters.enabled and not (path.parameters.fallback_only and tier is Tier.NORMAL):
-            at = path.sent_at + EXCLUDED_PROBE_INTERVAL
-            if at - self._last < ACTIVE or at - path.excluded_at < PROBE_TIME:
+        if path.status is not PathStatus.AUTHOK:
+            at, limits = path.sent_at + EXCLUDED_PROBE_INTERVAL, path.parameters
+            wanted = limits.enabled and not (limits.fallback_only and tier is Tier.NORMAL)
+            if wanted and (at - self._last < ACTIVE or at - path.excluded_at < PROBE_TIME):
                 return at
         at = path.sent_at + PROBE_INTERVAL
         return at if paced and at - self._last < ACTIVE else float("inf")
