@@ -66,11 +66,11 @@ def judge(path: Path, now: float) -> PathStatus:
         lossy = is_lossy(path.loss.sent, path.loss.lost, limits.loss_tolerance, was=was)
         path.step(PathInput.LOSS_HIGH if lossy else PathInput.LOSS_FINE)
     slow = was = before is PathStatus.HIGH_LATENCY
-    if path.rtt.has_sample or limits.latency_tolerance >= NEVER_SLOW:
+    stays = was and now < path.excluded_at + LEAST_SLOW
+    if limits.latency_tolerance >= NEVER_SLOW or (path.rtt.has_sample and not stays):
         slow = is_slow(path.rtt.srtt_ms, limits.latency_tolerance, was=was)
-        slow = slow or (was and now < path.excluded_at + LEAST_SLOW and limits.latency_tolerance < NEVER_SLOW)
     path.step(PathInput.LATENCY_HIGH if slow else PathInput.LATENCY_FINE)
-    if before is PathStatus.AUTHOK:
+    if before is PathStatus.AUTHOK and not path.healthy:
         path.excluded_at = now
     return before
 

@@ -248,6 +248,7 @@ class Session:
         self._reschedule()
         self._events.clear()
         self._update_wait()
+        self._pause_loss()
         for path in self._paths.values():
             self._announce(path)
 
@@ -537,11 +538,17 @@ class Session:
 
     def woken(self, due: float, now: float) -> None:
         """The timer that was due then comes now: if nobody has listened meanwhile, that is not the peers' silence."""
+        self._now = now
         if now - due >= STANDSTILL:
             for path in self._paths.values():
                 path.heard_at = min(path.heard_at + now - due, now)
-                if path.loss is not None:  # nor is what did not fit into the socket's buffer lost on the line
-                    path.loss.pause(now + STANDSTILL)
+            self._pause_loss()
+
+    def _pause_loss(self) -> None:
+        """What came while nobody listened and did not fit into a socket's buffer was not lost on the line."""
+        for path in self._paths.values():
+            if path.loss is not None:
+                path.loss.pause(self._now + STANDSTILL)
 
     def get_timer(self) -> float | None:
         """When `handle_timer` is due, or None."""

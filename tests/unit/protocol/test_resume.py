@@ -44,6 +44,23 @@ def test_the_peer_notices_nothing(side: str, *, cleartext: bool) -> None:
     assert new.events == []
 
 
+def test_what_came_while_nobody_listened_was_not_lost_on_the_line() -> None:
+    pair = SessionPair(loss_tolerance=5)
+    pair.connect()
+    pair.transfer(range(200), from_server=True)
+    text = json.dumps(remember(pair.client.session, pair.now))
+    for line in pair.lines:
+        line.cut = True
+    pair.transfer(range(200, 600), from_server=True)
+    for line in pair.lines:
+        line.cut = False
+    new = pair.restart(pair.client)
+    assert recall(new.session, json.loads(text), pair.now)
+    pair.transfer(range(600, 5000), from_server=True)
+    assert [path.loss_percent for path in new.session.paths] == [0, 0]
+    assert (new.session.carrying, new.events) == ((0, 1), [])
+
+
 def test_what_was_recorded_before_is_a_replay_after() -> None:
     pair = SessionPair()
     pair.connect()
