@@ -442,6 +442,18 @@ def test_clear_data_that_has_arrived_is_not_lost() -> None:
         assert session.path(0).loss_percent == 0
 
 
+def test_clear_data_that_comes_behind_what_vouches_for_it_is_not_lost() -> None:
+    session, peer = server_up(cleartext_data=True)
+    overtaken = [peer.data(packet_of(n), clear=True) for n in range(32)]
+    hear(session, [peer.data(ONE, clear=True), peer.keepalive()], 1.0)
+    assert session.path(0).loss_percent == 50
+    hear(session, [*overtaken, *overtaken], 1.1)
+    assert session.path(0).loss_percent == 0
+    peer.seq += 32
+    hear(session, peer.keepalive(), 2.0)
+    assert session.path(0).loss_percent == 3200 // 67
+
+
 @pytest.mark.parametrize("rate", [20, 300])
 def test_clear_data_that_is_lost_counts_as_lost(rate: int) -> None:
     session, peer = server_up(cleartext_data=True)
