@@ -490,6 +490,16 @@ def test_a_lossy_line_and_back() -> None:
     ]
 
 
+def test_what_comes_in_is_judged_ten_times_a_second() -> None:
+    session, peer = server_up(PathParameters("adsl", 5.0, loss_tolerance=10))
+    hear(session, peer.keepalive(), 0.2)
+    peer.seq += 30
+    hear(session, peer.keepalive(), 0.29)
+    assert session.path(0).status is PathStatus.AUTHOK
+    hear(session, peer.keepalive(), 0.31)
+    assert session.path(0).status is PathStatus.LOSSY
+
+
 def test_a_slow_line_is_judged_after_a_sample_only() -> None:
     session, peer = server_up(PathParameters("adsl", 5.0, latency_tolerance=100))
     assert judged(session, peer, 1.0) is PathStatus.AUTHOK

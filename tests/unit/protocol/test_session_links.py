@@ -85,6 +85,10 @@ def test_among_bad_links_the_best_of_now_carries() -> None:
                     hear(session, datagram, now, number=number)
         session.transmits()
         assert (session.tier, session.carrying) == (Tier.LAST_RESORT, (best,)), percents
+    # Whatever else has the links chosen anew leaves the traffic where it is.
+    session.set_parameters(0, session.path(0).parameters)
+    assert session.path(0).loss_percent < session.path(1).loss_percent
+    assert session.carrying == (1,)
 
 
 def test_a_link_that_is_removed_says_so_and_carries_no_more() -> None:
