@@ -11,6 +11,7 @@ from .drops import DropReason
 from .loss import LossVector
 from .replay import PeerFlow
 from .rtt import RttEstimator, StampEcho
+from .transit import Disorder, Transit
 
 GAP_GAIN = 1 / 8
 """Weight of a new gap between packets in the smoothed one."""
@@ -121,6 +122,8 @@ class Path:
         self.displaced_at = 0.0
         self.rtt = RttEstimator()
         self.echo = StampEcho()
+        self.transit = Transit()
+        self.disorder = Disorder(0)
         self.loss: LossVector | None = None
         # Deadlines and points in time, of the driver's monotonic clock.
         self.next_auth_at = 0.0
@@ -135,7 +138,10 @@ class Path:
         self.last_answer_at = float("-inf")
         self.last_disconnect_at = float("-inf")
         self.up_at = float("-inf")
-        self.data_received_at = float("-inf")
+        self.numbered_at = float("-inf")
+        """When it brought data last that takes part in reordering."""
+        self.count: int | None = None
+        """To which of the peer's counts its flow belongs (`receiver.py`); None: not known yet."""
         self.greeted = False
         """A client has sent its first AUTH, and before it the DISCONNECT that frees a peer's old session."""
         self.unanswered_auths = 0
@@ -186,4 +192,6 @@ class Path:
         self.flow = flow
         self.rtt = RttEstimator()
         self.echo = StampEcho()
+        self.transit = Transit()
+        self.disorder = Disorder(seq)
         self.loss = LossVector(seq)
