@@ -1,7 +1,7 @@
 """The way in of a packet that the gate has admitted: what it says of the line, copies, its place in the order.
 
 How late a link's packets are, and how far they overtake each other, is measured by every packet of its flow
-(`transit.py`), and says ten times a second what the reorder buffer waits for.
+(`transit.py`), and says fifty times a second what the reorder buffer waits for.
 
 A peer that has restarted counts anew, C MLVPN from 0. Its new flows tell: a flow is of the count that its first number
 fits, and a number that the peer has sent already begins a new one. Links that still live by an older flow bring
@@ -31,6 +31,8 @@ MAX_WAIT = 0.5
 """Seconds; a link that is later than this is no help to the others."""
 MIN_WAIT = 0.002
 """Seconds more than the spread: stamps are whole milliseconds, and bursts are read link by link."""
+GROWTH = 1 / 8
+"""Of the spread, more than that: in a queue that grows, each packet is later than those that were measured."""
 
 
 def awaited(paths: Iterable[Path], now: float, data_since: float) -> list[Path]:
@@ -38,9 +40,9 @@ def awaited(paths: Iterable[Path], now: float, data_since: float) -> list[Path]:
 
     Those that have brought some lately, and those that may be about to: they have just come up, or data flows only
     since `data_since`, and a far link's first packets are on their way then, long behind those of a near one. So an
-    idle link, and one kept for the worst, delay nobody.
+    idle link, and one kept for the worst, delay nobody; nor does one that has fallen silent while others are heard.
     """
-    up = [path for path in paths if path.up]
+    up = [path for path in paths if path.up and not path.distrusted]
     return [
         path
         for path in up
@@ -52,7 +54,7 @@ def awaited(paths: Iterable[Path], now: float, data_since: float) -> list[Path]:
 def reorder_wait(paths: Iterable[Path]) -> float:
     """Seconds that a hole is worth waiting for: how much later than the quickest of these links the slowest may be."""
     transits = [path.transit for path in paths]
-    wait = spread_ms(transits) / 1000 + MIN_WAIT
+    wait = (1 + GROWTH) * spread_ms(transits) / 1000 + MIN_WAIT
     if not transits or not all(transit.has_sample for transit in transits):
         wait = max(wait, UNKNOWN_SPREAD)
     return min(wait, MAX_WAIT)

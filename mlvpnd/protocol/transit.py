@@ -31,36 +31,39 @@ _NONE = float("-inf")
 class RecentMax:
     """The largest value of the last `span` to 2 `span` seconds."""
 
-    __slots__ = ("_before", "_floor", "_newest", "_span", "_turn_at")
+    __slots__ = ("_before", "_floor", "_span", "newest", "turn_at")
 
     def __init__(self, span: float, floor: float) -> None:
         self._span = span
-        self._floor = self._newest = self._before = floor
+        self._floor = self._before = floor
         """The value where there is none."""
-        self._turn_at = _NONE
+        self.newest = floor
+        """The largest since the last turn."""
+        self.turn_at = _NONE
+        """Until when nothing below that changes anything."""
 
     def add(self, value: float, now: float) -> None:
         """Takes a value."""
-        if now >= self._turn_at:
+        if now >= self.turn_at:
             self._turn(now)
-        if value > self._newest:
-            self._newest = value
+        if value > self.newest:
+            self.newest = value
 
     def at(self, now: float) -> float:
         """The largest of the time before `now`."""
-        if now >= self._turn_at:
+        if now >= self.turn_at:
             self._turn(now)
         return self.last
 
     @property
     def last(self) -> float:
         """The largest of the time before the last `add`, however long ago that is."""
-        return max(self._newest, self._before)
+        return max(self.newest, self._before)
 
     def _turn(self, now: float) -> None:
-        self._before = self._newest if now < self._turn_at + self._span else self._floor
-        self._newest = self._floor
-        self._turn_at = now + self._span
+        self._before = self.newest if now < self.turn_at + self._span else self._floor
+        self.newest = self._floor
+        self.turn_at = now + self._span
 
 
 class Transit:
@@ -85,10 +88,13 @@ class Transit:
         step = (now * 1000 - timestamp - self._last + _HALF) % _PERIOD - _HALF
         if not -NEW_CLOCK < step < NEW_CLOCK:
             self._begin()
-        self.has_sample = True
         self._last = transit = self._last + step
-        self._low.add(-transit, now)
-        self._high.add(transit, now)
+        low, high = self._low, self._high
+        if -low.newest <= transit <= high.newest and now < low.turn_at and now < high.turn_at:
+            return
+        self.has_sample = True
+        low.add(-transit, now)
+        high.add(transit, now)
 
     def forget_high(self) -> None:
         """We stood still: what waited for us says nothing of the line."""

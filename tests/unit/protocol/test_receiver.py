@@ -16,6 +16,7 @@ from mlvpnd.protocol.gate import Admitted
 from mlvpnd.protocol.path import Path, PathParameters, PathStatus
 from mlvpnd.protocol.receiver import (
     DATA_RECENT,
+    GROWTH,
     MAX_WAIT,
     MIN_WAIT,
     UNKNOWN_SPREAD,
@@ -64,6 +65,13 @@ def test_a_link_that_is_down_brings_nothing() -> None:
     assert awaited([link(status=DOWN)], 100.0, 0.0) == []
 
 
+def test_a_link_that_has_fallen_silent_is_not_waited_for() -> None:
+    near, far = link(0), link(1)
+    near.numbered_at = far.numbered_at = 100.0
+    far.distrusted = True
+    assert awaited([near, far], 100.0, 0.0) == [near]
+
+
 def test_where_none_has_brought_anything_all_may() -> None:
     near, far = link(0), link(1, LOSSY)
     assert awaited([near, far], 100.0, 0.0) == [near, far]
@@ -94,14 +102,14 @@ def test_a_fallback_link_that_brings_data_counts() -> None:
 
 def test_the_wait_is_the_difference_of_the_links_and_a_little() -> None:
     paths = [link(0, delays=[0.010] * 5), link(1, delays=[0.045] * 5)]
-    assert reorder_wait(paths) == pytest.approx(0.035 + MIN_WAIT)
+    assert reorder_wait(paths) == pytest.approx(0.035 * (1 + GROWTH) + MIN_WAIT)
     assert reorder_wait(paths[:1]) == pytest.approx(MIN_WAIT)
 
 
 def test_a_link_without_a_sample_may_be_a_slow_one() -> None:
     assert reorder_wait([]) == UNKNOWN_SPREAD
     assert reorder_wait([link(0, delays=[0.010]), link(1)]) == UNKNOWN_SPREAD
-    assert reorder_wait([link(0, delays=[0.010, 0.210]), link(1)]) == pytest.approx(0.2 + MIN_WAIT)
+    assert reorder_wait([link(0, delays=[0.010, 0.210]), link(1)]) == pytest.approx(0.2 * (1 + GROWTH) + MIN_WAIT)
 
 
 def test_a_terrible_link_is_not_waited_for() -> None:
@@ -404,7 +412,7 @@ def test_a_loss_on_unlike_lines_holds_nobody_longer_than_their_difference() -> N
     stripes = Stripes((0.010, 0.040), loss=(0.0, 0.01))
     assert len(stripes.holes) > 30
     assert stripes.overtaken == 0
-    assert max(stripes.holes) <= 0.030 + MIN_WAIT + 0.001
+    assert max(stripes.holes) <= 0.030 * (1 + GROWTH) + MIN_WAIT + 0.001
 
 
 def test_on_like_lines_a_loss_is_known_by_the_next_packets() -> None:
@@ -418,5 +426,5 @@ def test_on_like_lines_a_loss_is_known_by_the_next_packets() -> None:
 def test_a_line_that_reorders_costs_its_disorder_and_little_order() -> None:
     stripes = Stripes((0.020, 0.020), loss=(0.0, 0.01), jitter=(0.0, 0.004))
     assert len(stripes.holes) > 30
-    assert max(stripes.holes) <= 0.004 + 0.004 + MIN_WAIT
+    assert max(stripes.holes) <= 0.004 * (1 + GROWTH) + 0.004 + MIN_WAIT
     assert stripes.overtaken < 20

@@ -8,7 +8,7 @@ import pytest
 
 from mlvpnd.protocol.events import PathDown, TierChanged
 from mlvpnd.protocol.path import PathParameters
-from mlvpnd.protocol.receiver import MIN_WAIT
+from mlvpnd.protocol.receiver import GROWTH, MIN_WAIT
 from mlvpnd.protocol.selection import Tier
 from mlvpnd.protocol.session import Session, SessionParameters
 from mlvpnd.protocol.wire import PacketType
@@ -136,7 +136,7 @@ def test_a_hole_is_waited_for_and_given_up() -> None:
     assert hear(session, burst, 0.5) == [ONE]
     due = session.get_timer()
     assert due is not None
-    assert due == pytest.approx(0.5 + 0.03 + MIN_WAIT)
+    assert due == pytest.approx(0.5 + 0.03 * (1 + GROWTH) + MIN_WAIT)
     assert session.handle_timer(due) == [THREE]
     assert hear(session, peer.datagram(DATA, TWO, data_seq=2), 0.9) == [TWO]
 
