@@ -45,8 +45,8 @@ STANDSTILL = 1.0
 RECLAIM_GRACE = 1.0
 """Seconds that packets of a displaced flow may be stragglers of a peer that has restarted; a flow that still
 speaks after them is alive, and what displaced it was a replay."""
-WAIT_INTERVAL = 0.02
-"""Seconds between looks at the links' delays for the reorder buffer's wait: a queue grows by that much meanwhile."""
+WAIT_INTERVAL = 0.1
+"""Seconds between looks at the links' delays for the reorder buffer's wait."""
 PROBE_INTERVAL = 0.1
 """Seconds without a packet on a paced link after which a KEEPALIVE goes out while the tunnel carries data: the far end
 hears that the line lives. 7 kbit/s."""

@@ -1,7 +1,8 @@
 """The way in of a packet that the gate has admitted: what it says of the line, copies, its place in the order.
 
 How late a link's packets are, and how far they overtake each other, is measured by every packet of its flow
-(`transit.py`), and says fifty times a second what the reorder buffer waits for.
+(`transit.py`), and says what the reorder buffer waits for: what grows counts at once, what ends does a tenth of a
+second later.
 
 A peer that has restarted counts anew, C MLVPN from 0. Its new flows tell: a flow is of the count that its first number
 fits, and a number that the peer has sent already begins a new one. Links that still live by an older flow bring
@@ -105,8 +106,8 @@ class Receiver:
         header = datagram.header
         if datagram.authentic:
             self._measure_authentic(path, datagram, now)
-        path.transit.received(header.timestamp, now)
-        if path.disorder.received(header.seq, now):
+        risen = path.transit.received(header.timestamp, now)
+        if path.disorder.received(header.seq, now) or risen:
             self.update(now)
 
     @staticmethod
@@ -194,7 +195,7 @@ class Receiver:
     # Time.
 
     def refresh(self, now: float) -> None:
-        """Looks at the links if that was long ago: a queue that builds up moves the spread in fractions of a second."""
+        """Looks at the links if that was long ago."""
         if now >= self._update_at:
             self.update(now)
 
@@ -203,6 +204,8 @@ class Receiver:
         self._update_at = now + WAIT_INTERVAL
         if self.reorder is None:
             return
+        for path in self._paths.values():
+            path.transit.note()
         links = awaited(self._paths.values(), now, self._numbered_since)
         self.reorder.wait = reorder_wait(links)
         self.reorder.set_links(

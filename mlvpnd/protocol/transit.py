@@ -19,6 +19,8 @@ HIGH_SPAN = 1.25
 """Seconds, twice at most, for which the slowest is remembered: with a KEEPALIVE a second there always is one."""
 DISORDER_SPAN = 2.5
 """Seconds, twice at most, for which an overtaken packet makes others of its link be waited for."""
+STEP = 1.0
+"""Milliseconds by which a transit must rise to be news: stamps know no less."""
 NEW_CLOCK = 5000.0
 """Milliseconds from one packet to the next by which transits do not change: the peer's clock was set."""
 MAX_GAPS = 64
@@ -69,7 +71,7 @@ class RecentMax:
 class Transit:
     """The lowest and the highest transit of a link lately, in milliseconds beside the unknown offset."""
 
-    __slots__ = ("_high", "_last", "_low", "has_sample")
+    __slots__ = ("_high", "_last", "_low", "_noted", "has_sample")
 
     def __init__(self) -> None:
         self.has_sample = False
@@ -80,21 +82,27 @@ class Transit:
     def _begin(self) -> None:
         self._low = RecentMax(LOW_SPAN, _NONE)  # of the negated transit
         self._high = RecentMax(HIGH_SPAN, _NONE)
+        self._noted = _NONE
 
-    def received(self, timestamp: int, now: float) -> None:
-        """Takes the stamp of a packet that came at `now` seconds."""
+    def received(self, timestamp: int, now: float) -> bool:
+        """Takes the stamp of a packet that came at `now` seconds; whether the highest is more than was noted."""
         if timestamp == NO_TIMESTAMP:
-            return
+            return False
         step = (now * 1000 - timestamp - self._last + _HALF) % _PERIOD - _HALF
         if not -NEW_CLOCK < step < NEW_CLOCK:
             self._begin()
         self._last = transit = self._last + step
         low, high = self._low, self._high
         if -low.newest <= transit <= high.newest and now < low.turn_at and now < high.turn_at:
-            return
+            return False
         self.has_sample = True
         low.add(-transit, now)
         high.add(transit, now)
+        return transit > self._noted + STEP
+
+    def note(self) -> None:
+        """The highest is known as it is."""
+        self._noted = self._high.last
 
     def forget_high(self) -> None:
         """We stood still: what waited for us says nothing of the line."""

@@ -363,6 +363,8 @@ class Stripes:
     delays: tuple[float, ...]
     loss: tuple[float, ...] = (0.0, 0.0)
     jitter: tuple[float, ...] = (0.0, 0.0)
+    pace: tuple[float, ...] = (0.0, 0.0)
+    """Seconds of a line that a packet takes."""
     interval: float = 0.0005
     seconds: float = 5.0
     order: list[int] = field(default_factory=list)
@@ -376,13 +378,15 @@ class Stripes:
         for path in side.paths.values():  # a KEEPALIVE, before there is data
             path.transit.received(stamp(99.0), 99.0 + self.delays[path.number])
         self.lost: set[int] = set()
+        free = [0.0] * len(self.delays)
         for number in range(int(self.seconds / self.interval)):
             line, sent_at = number % len(self.delays), 100.0 + number * self.interval
             seq = side.seq(line)
             if number and chance.random() < self.loss[line]:
                 self.lost.add(number)
                 continue
-            at = sent_at + self.delays[line] + chance.random() * self.jitter[line]
+            free[line] = max(free[line], sent_at) + self.pace[line]
+            at = free[line] + self.delays[line] + chance.random() * self.jitter[line]
             heapq.heappush(arrivals, (at, number, line, seq, sent_at))
         came: dict[int, float] = {}
         while arrivals:
@@ -421,6 +425,12 @@ def test_on_like_lines_a_loss_is_known_by_the_next_packets() -> None:
     assert stripes.overtaken == 0
     assert statistics.median(stripes.holes) < 0.002
     assert max(stripes.holes) < 0.005
+
+
+def test_a_queue_that_grows_on_one_line_costs_no_order() -> None:
+    """Each line is given a packet a millisecond, and one takes longer: in a second a queue of 200 ms."""
+    stripes = Stripes((0.010, 0.010), pace=(0.0, 0.0012), seconds=1.0)
+    assert stripes.side.out == list(range(2000))
 
 
 def test_a_line_that_reorders_costs_its_disorder_and_little_order() -> None:

@@ -89,6 +89,16 @@ def test_a_queue_counts_at_once_and_is_forgotten_soon() -> None:
     assert transit.rise_ms < 1.01
 
 
+def test_a_rise_is_news_until_it_is_noted() -> None:
+    transit = measured(*[0.01] * 100)
+    transit.note()
+    assert not transit.received((1000 + OFFSET_MS) % 65536, 1.0105)
+    assert transit.received((1001 + OFFSET_MS) % 65536, 1.0135)
+    assert transit.received((1002 + OFFSET_MS) % 65536, 1.0155)
+    transit.note()
+    assert not transit.received((1003 + OFFSET_MS) % 65536, 1.0165)
+
+
 def test_a_route_that_got_longer_is_the_line_after_some_seconds() -> None:
     transit = measured(*[0.01] * 100)
     for number in range(int(2 * LOW_SPAN / 0.01) + 2):
