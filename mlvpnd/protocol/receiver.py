@@ -1,8 +1,7 @@
 """The way in of a packet that the gate has admitted: what it says of the line, copies, its place in the order.
 
 How late a link's packets are, and how far they overtake each other, is measured by every packet of its flow
-(`transit.py`), and says what the reorder buffer waits for: what grows counts at once, what ends does a tenth of a
-second later.
+(`transit.py`), and says what the reorder buffer waits for: a rise counts at once, a fall a tenth of a second later.
 
 A peer that has restarted counts anew, C MLVPN from 0. Its new flows tell: a flow is of the count that its first number
 fits, and a number that the peer has sent already begins a new one. Links that still live by an older flow bring
@@ -20,6 +19,7 @@ from .drops import DropReason
 from .gate import Admitted
 from .path import Path
 from .reorder import ReorderBuffer
+from .replay import ClearWindow
 from .rtt import sample_ms
 from .transit import spread_ms
 from .wire import Header
@@ -59,6 +59,15 @@ def reorder_wait(paths: Iterable[Path]) -> float:
     if not transits or not all(transit.has_sample for transit in transits):
         wait = max(wait, UNKNOWN_SPREAD)
     return min(wait, MAX_WAIT)
+
+
+def _vouch(path: Path, clear: ClearWindow, seq: int) -> None:
+    """Clear DATA proves nothing of itself; the authentic packet `seq` vouches for the range that its numbers are in."""
+    if path.loss is None:
+        return
+    for number in range(max(0, seq - loss.WINDOW), seq):
+        if clear.seen(number):
+            path.loss.received(number)
 
 
 class Receiver:
@@ -103,29 +112,21 @@ class Receiver:
 
     def measure(self, path: Path, datagram: Admitted, now: float) -> None:
         """Takes what any packet of the link's flow says of the line."""
-        header = datagram.header
-        if datagram.authentic:
-            self._measure_authentic(path, datagram, now)
+        header, _, flow, newest, authentic = datagram
         risen = path.transit.received(header.timestamp, now)
         if path.disorder.received(header.seq, now) or risen:
             self.update(now)
-
-    @staticmethod
-    def _measure_authentic(path: Path, datagram: Admitted, now: float) -> None:
-        header, _, flow, newest, _ = datagram
+        if not authentic:
+            return
+        if newest and flow.clear is not None:
+            _vouch(path, flow.clear, header.seq)
+            flow.clear.anchor(flow.window.newest)
         if path.loss is not None:
-            if newest and flow.clear is not None:
-                # Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in.
-                for seq in range(max(0, header.seq - loss.WINDOW), header.seq):
-                    if flow.clear.seen(seq):
-                        path.loss.received(seq)
             path.loss.received(header.seq)
         path.echo.received(header.timestamp, now)
         sample = sample_ms(header.timestamp_reply, now)
         if sample is not None:
             path.rtt.update(sample)
-        if newest and flow.clear is not None:
-            flow.clear.anchor(flow.window.newest)
 
     def receive(self, path: Path, header: Header, packet: bytes, now: float) -> list[bytes]:
         """Takes a packet; returns what is for the interface now, in order."""

@@ -104,7 +104,7 @@ class ReorderBuffer:
                 return [packet]
             out = [packet]
             self._run(out)
-            if self._held:
+            if self._held and (self._passed is not None or self._opened + self.wait <= now):
                 self._give_up(now, out)
             return out
         if ahead < JUMP:
@@ -178,7 +178,8 @@ class ReorderBuffer:
         elif self._passed is None and known < (self._next or 0):
             self._look_at_hole()
         out: list[bytes] = []
-        self._give_up(now, out)
+        if len(held) > self.size or self._passed is not None or self._opened + self.wait <= now:
+            self._give_up(now, out)
         return out
 
     def _behind(self, number: int, packet: bytes, now: float) -> list[bytes]:
