@@ -112,12 +112,13 @@ class ReorderStatus:
     """Packets held at most; 0: off."""
     held: int = 0
     wait_seconds: float = 0.0
-    """For how long a hole is waited for."""
+    """For how long a hole is waited for at most: the spread of the links' one-way delays."""
     late: int = 0
     """Came after their hole was given up."""
     timeouts: int = 0
     """Holes given up at their deadline."""
     duplicates: int = 0
+    """Dropped, because their number had come already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,10 +380,10 @@ def _families(status: TunnelStatus) -> Iterator[_Family]:
         ("tun_dropped_packets_total", "counter", "Packets that the interface did not take.", status.tun_drops),
         ("reorder_size_packets", "gauge", "Size of the reorder buffer; 0: off.", reorder.size),
         ("reorder_held_packets", "gauge", "Packets waiting behind a hole.", reorder.held),
-        ("reorder_wait_seconds", "gauge", "For how long a hole is waited for.", reorder.wait_seconds),
+        ("reorder_wait_seconds", "gauge", "For how long a hole is waited for at most.", reorder.wait_seconds),
         ("reorder_late_packets_total", "counter", "Packets that came after their hole was given up.", reorder.late),
         ("reorder_timeouts_total", "counter", "Holes given up at their deadline.", reorder.timeouts),
-        ("reorder_duplicate_packets_total", "counter", "Packets that were waiting already.", reorder.duplicates),
+        ("reorder_duplicate_packets_total", "counter", "Packets whose number had come already.", reorder.duplicates),
     ):
         yield f"mlvpn_{name}", kind, explained, [("", value)]
     yield (

@@ -12,6 +12,7 @@ from .drops import DropReason
 from .loss import LossMeter
 from .replay import PeerFlow
 from .rtt import RttEstimator, StampEcho
+from .transit import Disorder, Transit
 
 GAP_GAIN = 1 / 8
 """Weight of a new gap between packets in the smoothed one."""
@@ -122,6 +123,8 @@ class Path:
         self.displaced_at = 0.0
         self.rtt = RttEstimator()
         self.echo = StampEcho()
+        self.transit = Transit()
+        self.disorder = Disorder(0)
         self.loss: LossMeter | None = None
         self.answers = AnswerPace()
         # Deadlines and points in time, of the driver's monotonic clock.
@@ -139,7 +142,10 @@ class Path:
         """When it was found to be lossy or slow."""
         self.last_disconnect_at = float("-inf")
         self.up_at = float("-inf")
-        self.data_received_at = float("-inf")
+        self.numbered_at = float("-inf")
+        """When it brought data last that takes part in reordering."""
+        self.count: int | None = None
+        """To which of the peer's counts its flow belongs (`receiver.py`); None: not known yet."""
         self.greeted = False
         """A client has sent its first AUTH, and before it the DISCONNECT that frees a peer's old session."""
         self.unanswered_auths = 0
@@ -190,4 +196,6 @@ class Path:
         self.flow = flow
         self.rtt = RttEstimator()
         self.echo = StampEcho()
+        self.transit = Transit()
+        self.disorder = Disorder(seq)
         self.loss = LossMeter(seq)

@@ -1,25 +1,57 @@
 """Puts packets of several links back into the order of their `data_seq`.
 
-A packet whose turn has come leaves at once. One that is early waits behind the hole, and the hole has a
-deadline that counts from the arrival of the first packet behind it, so that nothing is ever held longer than
-`wait`. A late packet, whose hole was given up, leaves at once. Numbers are compared modulo 2^64.
+A packet whose turn has come leaves at once. One that is early waits behind a hole, which is given up
 
-A number far from what is expected, either way, means that the peer has begun to count anew: what is held leaves in its
-order and the count goes on from there.
+- when every link that may still bring what is missing has brought a later number: RFC 1990 §4.1. Where a link
+  itself reorders, its `disorder` must have passed since then;
+- at its deadline, `wait` after the first packet behind it came: a link may be silent;
+- when more than `size` packets wait.
+
+So a link's loss is known by its next packet, and where links are alike and keep order next to nothing waits. What comes
+after its hole was given up leaves at once. Each number leaves once. Numbers are compared modulo 2^64.
+
+A number far ahead of what is expected means that the peer counts anew: what is held leaves in its order, and the count
+goes on from there. One far behind is a straggler of the old count. Where nothing but stragglers and repetitions comes,
+the count is wrong, and begins there.
 """
 
 from __future__ import annotations
 
-_MODULUS = 1 << 64
+from collections import OrderedDict
+from collections.abc import Mapping
+
+_MASK = (1 << 64) - 1
 _HALF = 1 << 63
 JUMP = 1 << 16
 """Distance from the expected number at which the peer must have begun anew: more than any link reorders."""
+STRAYS = 64
+"""Stragglers and repetitions without a packet of the count between them, after which the count is not believed."""
+_DELIVERED = 1
+_GIVEN_UP = 2
+"""A hole that was given up. 0: a number from before the count began."""
+_NOTHING = bytes(JUMP)
+_HOLES = bytes([_GIVEN_UP]) * JUMP
 
 
 class ReorderBuffer:
     """At most `size` packets, each held for at most `wait` seconds."""
 
-    __slots__ = ("_held", "_next", "_oldest_arrival", "duplicates", "late", "size", "timeouts", "wait")
+    __slots__ = (
+        "_began",
+        "_fates",
+        "_held",
+        "_highest",
+        "_links",
+        "_next",
+        "_opened",
+        "_passed",
+        "_strays",
+        "duplicates",
+        "late",
+        "size",
+        "timeouts",
+        "wait",
+    )
 
     def __init__(self, size: int, wait: float) -> None:
         if size < 1:
@@ -27,80 +59,184 @@ class ReorderBuffer:
         self.size = size
         self.wait = wait
         """Seconds; takes effect on holes that are open too."""
+        self._links: Mapping[int, float] = {}
         self._next: int | None = None
-        self._held: dict[int, tuple[bytes, float]] = {}
-        self._oldest_arrival = 0.0
+        """The number expected; it counts on beyond 2^64, so that greater is later. None: no count has begun."""
+        self._began = 0.0
+        self._held: OrderedDict[int, tuple[bytes, float, int]] = OrderedDict()
+        """By number, in order of arrival: packet, when it came, and by which link."""
+        self._highest: dict[int, int] = {}
+        """The highest number that each link has brought early: those above the expected one are held."""
+        self._opened = 0.0
+        """When the first packet behind the first hole came."""
+        self._passed: float | None = None
+        """Since when no link can bring what is missing in the first hole, or None."""
+        self._fates = bytearray(JUMP)
+        """What became of the last numbers before the expected one. A byte for each is quicker than a bit."""
+        self._strays = 0
         self.late = 0
         """Packets that came after their hole had been given up."""
         self.timeouts = 0
         """Holes given up at their deadline."""
         self.duplicates = 0
-        """Packets dropped because their number was waiting already."""
+        """Packets dropped because their number had come already."""
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def push(self, data_seq: int, packet: bytes, now: float) -> list[bytes]:
-        """Takes a packet and returns those whose turn has come, in order."""
-        if self._next is None:
-            self._next = data_seq
-        ahead = (data_seq - self._next) % _MODULUS
+    def set_links(self, disorder: Mapping[int, float]) -> None:
+        """The links that may bring what is missing, each with its disorder in seconds."""
+        self._links = disorder
+        if self._held:
+            self._look_at_hole()
+
+    def push(self, data_seq: int, packet: bytes, now: float, link: int) -> list[bytes]:
+        """Takes a packet from a link and returns those whose turn has come, in order."""
+        expected = self._next
+        if expected is None:
+            return self._begin(data_seq, packet, now)
+        ahead = (data_seq - expected) & _MASK
         if ahead == 0:
-            self._next = (data_seq + 1) % _MODULUS
+            self._fates[expected % JUMP] = _DELIVERED
+            self._next = expected + 1
+            self._strays = 0
             if not self._held:
                 return [packet]
-            return [packet, *self._run()]
+            out = [packet]
+            self._run(out)
+            if self._held and (self._passed is not None or self._opened + self.wait <= now):
+                self._give_up(now, out)
+            return out
         if ahead < JUMP:
-            if data_seq in self._held:
-                self.duplicates += 1
-                return []
-            if not self._held:
-                self._oldest_arrival = now
-            self._held[data_seq] = (packet, now)
-            if len(self._held) > self.size or self.wait <= 0:
-                self._skip_hole()
-                return self._run()
-            return []
-        if _MODULUS - ahead <= JUMP:
-            self.late += 1
-            return [packet]
-        flushed = self.flush()
-        self._next = (data_seq + 1) % _MODULUS
-        return [*flushed, packet]
+            self._strays = 0
+            return self._hold(expected + ahead, packet, now, link)
+        if ahead < _HALF:
+            return self._begin(data_seq, packet, now)
+        return self._behind(expected - (_MASK + 1 - ahead), packet, now)
+
+    def is_anew(self, data_seq: int, now: float, grace: float) -> bool | None:
+        """Whether the peer must have begun anew if it sends this number now; None: it may be a late one of this count.
+
+        It has sent the number already, or it is too far from the count. What is from before the count may have been on
+        its way when that began, for `grace` seconds.
+        """
+        if self._next is None:
+            return False
+        ahead = (data_seq - self._next) & _MASK
+        if ahead < _HALF:
+            return ahead >= JUMP
+        if _MASK + 1 - ahead > JUMP:
+            return True
+        fate = self._fates[data_seq % JUMP]
+        return True if fate == _DELIVERED or (not fate and now >= self._began + grace) else None
 
     def deadline(self) -> float | None:
         """When `expire` has work to do, or None while nothing is held."""
-        return self._oldest_arrival + self.wait if self._held else None
+        if not self._held:
+            return None
+        due = self._opened + self.wait
+        return due if self._passed is None else min(due, self._passed)
 
     def expire(self, now: float) -> list[bytes]:
-        """Gives up every hole whose deadline has come; returns the packets behind them, in order."""
+        """Gives up every hole whose time has come; returns the packets behind them, in order."""
         out: list[bytes] = []
-        while self._held and self._oldest_arrival + self.wait <= now:
-            self.timeouts += 1
-            self._skip_hole()
-            out += self._run()
+        if self._held:
+            self._give_up(now, out)
         return out
 
     def flush(self) -> list[bytes]:
         """Everything held, in order, now; the next packet begins a new count."""
-        first = self._next or 0
-        out = [self._held[seq][0] for seq in sorted(self._held, key=lambda seq: (seq - first) % _MODULUS)]
+        out = [self._held[number][0] for number in sorted(self._held)]
         self._held.clear()
+        self._highest.clear()
         self._next = None
         return out
 
-    def _skip_hole(self) -> None:
-        first = self._next or 0
-        self._next = min(self._held, key=lambda seq: (seq - first) % _MODULUS)
-
-    def _run(self) -> list[bytes]:
-        """Takes out what is contiguous from the expected number on."""
-        out: list[bytes] = []
-        expected = self._next or 0
-        while (held := self._held.pop(expected, None)) is not None:
-            out.append(held[0])
-            expected = (expected + 1) % _MODULUS
-        self._next = expected
-        if self._held and out:
-            self._oldest_arrival = next(iter(self._held.values()))[1]  # a dict is in order of arrival
+    def _begin(self, data_seq: int, packet: bytes, now: float) -> list[bytes]:
+        """The count goes on from here."""
+        out = self.flush()
+        out.append(packet)
+        self._next = data_seq + 1
+        self._began = now
+        self._strays = 0
+        self._fates[:] = _NOTHING
+        self._fates[data_seq % JUMP] = _DELIVERED
         return out
+
+    def _hold(self, number: int, packet: bytes, now: float, link: int) -> list[bytes]:
+        held = self._held
+        if number in held:
+            self.duplicates += 1
+            return []
+        held[number] = (packet, now, link)
+        known = self._highest.get(link, -1)
+        if number > known:
+            self._highest[link] = number
+        if len(held) == 1:
+            self._opened = now
+            self._look_at_hole()
+        elif self._passed is None and known < (self._next or 0):
+            self._look_at_hole()
+        out: list[bytes] = []
+        if len(held) > self.size or self._passed is not None or self._opened + self.wait <= now:
+            self._give_up(now, out)
+        return out
+
+    def _behind(self, number: int, packet: bytes, now: float) -> list[bytes]:
+        place = number % JUMP
+        expected = self._next or 0
+        if expected - number > JUMP:
+            return self._stray(number, packet, now) or [packet]
+        if self._fates[place] == _DELIVERED:
+            out = self._stray(number, packet, now)
+            self.duplicates += not out
+            return out
+        self._fates[place] = _DELIVERED
+        self.late += 1
+        return [packet]
+
+    def _stray(self, number: int, packet: bytes, now: float) -> list[bytes]:
+        """Nothing, or what leaves because the count begins here."""
+        self._strays += 1
+        return self._begin(number & _MASK, packet, now) if self._strays >= STRAYS else []
+
+    def _run(self, out: list[bytes]) -> None:
+        """Takes out what is contiguous from the expected number on."""
+        held, fates, expected = self._held, self._fates, self._next or 0
+        while (entry := held.pop(expected, None)) is not None:
+            out.append(entry[0])
+            fates[expected % JUMP] = _DELIVERED
+            expected += 1
+        self._next = expected
+        if held:
+            self._opened = next(iter(held.values()))[1]  # the first to come of those behind the next hole
+            self._look_at_hole()
+
+    def _give_up(self, now: float, out: list[bytes]) -> None:
+        """Goes over every hole for which nothing is to be waited any more, or that leaves too many waiting."""
+        while self._held:
+            if len(self._held) <= self.size and (self._passed is None or self._passed > now):
+                if self._opened + self.wait > now:
+                    return
+                self.timeouts += 1
+            expected = self._next or 0
+            first = min(self._held)
+            place, length = expected % JUMP, first - expected
+            until_end = min(length, JUMP - place)
+            self._fates[place : place + until_end] = _HOLES[:until_end]
+            self._fates[: length - until_end] = _HOLES[: length - until_end]
+            self._next = first
+            self._run(out)
+
+    def _look_at_hole(self) -> None:
+        """Finds out since when every link that may bring what is missing has brought a later number."""
+        expected, highest = self._next or 0, self._highest
+        passed = self._opened
+        for link, disorder in self._links.items():
+            if highest.get(link, -1) < expected:
+                self._passed = None
+                return
+            if disorder > 0:
+                came = next((at for _, at, by in self._held.values() if by == link), self._opened)
+                passed = max(passed, came + disorder)
+        self._passed = passed

@@ -1,7 +1,4 @@
-"""Which links may carry traffic, and how long their differences may hold a packet back.
-
-Links are judged by what is known; as long as anything is up, something carries.
-"""
+"""Which links may carry traffic. They are judged by what is known; as long as anything is up, something carries."""
 
 from __future__ import annotations
 
@@ -10,15 +7,6 @@ from collections.abc import Sequence
 
 from .loss import CHANCE
 from .path import Path, PathStatus
-
-DATA_RECENT = 3.0
-"""Seconds in which a link must have come up or brought data to count in the spread."""
-UNKNOWN_SPREAD = 0.1
-"""Seconds to wait at least while a link that may bring data has no RTT sample."""
-MAX_WAIT = 0.5
-"""Seconds; a link that is later than this is no help to the others."""
-MIN_WAIT = 0.002
-"""Seconds; below this, bursts of one link overtaken by those of another would be taken for loss."""
 
 CLEARLY = 3 / 4
 """What part of another bad link's loss, or RTT, a link's must be below to take the traffic over."""
@@ -66,21 +54,3 @@ def _clearly_better(path: Path, other: Path) -> bool:
     if path.loss is None or other.loss is None:
         return False
     return (path.loss.lost + LUCK) * other.loss.sent < CLEARLY * other.loss.lost * path.loss.sent
-
-
-def reorder_wait(paths: Sequence[Path], now: float, data_since: float = float("-inf")) -> float:
-    """Seconds that a hole is worth waiting for: how much later than the fastest link the slowest may be.
-
-    A link's packets are between its least RTT and srtt + 4 rttvar on their way and back (RFC 6298 takes the same
-    bound for its timeout). Only links that bring data, or have just come up and may, count: an idle bad
-    link delays nobody. `data_since` is when data began to flow after a break: a far link's first packets are
-    on their way then, long behind those of a near one, so all links count for a while.
-    """
-    up = [path for path in paths if path.up]
-    carrying = [path for path in up if now - max(path.data_received_at, path.up_at, data_since) < DATA_RECENT] or up
-    sampled = [path.rtt for path in carrying if path.rtt.has_sample]
-    wait = MIN_WAIT if len(sampled) == len(carrying) and sampled else UNKNOWN_SPREAD
-    if sampled:
-        spread = max(rtt.srtt_ms + 4 * rtt.rttvar_ms for rtt in sampled) - min(rtt.min_rtt_ms for rtt in sampled)
-        wait = max(wait, spread / 1000)
-    return min(wait, MAX_WAIT)

@@ -10,7 +10,7 @@ The driver feeds it and empties it, in this order after every input:
 
 Life of a packet out (`send`): the sender finds its link and its time (`sender.py`); `seq`; seal; into the link's burst.
 Life of a datagram in (`receive`): the gate admits it (`gate.py`); its flow is the link's, or becomes it; RTT, loss,
-address; by type; reorder; out.
+address; by type; DATA goes to the receiver, which puts it in order (`receiver.py`); out.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ from .constants import (
     SILENCE,
     STANDSTILL,
     UNANSWERED_AUTHS,
-    WAIT_INTERVAL,
 )
-from .copies import CopyFilter
 from .drops import DropReason
 from .events import (
     DownReason,
@@ -52,10 +50,11 @@ from .gate import Admitted, Gate, Stranger
 from .loss import LossMeter
 from .path import Address, Path, PathInput, PathParameters, PathStatus
 from .quality import Activity, judge
+from .receiver import Receiver
 from .reorder import ReorderBuffer
-from .rtt import sample_ms, stamp
+from .rtt import stamp
 from .rules import Matcher, Rule
-from .selection import DATA_RECENT, Tier, eligible, reorder_wait
+from .selection import Tier, eligible
 from .sender import Sender
 from .wire import Header, PacketType
 
@@ -102,18 +101,11 @@ class Session:
         self._sender = Sender(self._paths, first_seq, self._emit_data, layer2=parameters.layer2)
         self._sender.pacing = parameters.pacing
         self._sender.duplicates = parameters.peer_takes_first
-        self._copies: CopyFilter | None = CopyFilter() if parameters.peer_takes_first else None
+        self._receiver = Receiver(self._paths, parameters.reorder_size, takes_first=parameters.peer_takes_first)
         self._tier = Tier.NORMAL
-        self._reorder: ReorderBuffer | None = None
         self._bursts: dict[int, list[tuple[Address, list[bytes]]]] = {}
         self._events: list[Event] = []
-        self._released: list[bytes] = []
-        """Packets that the reorder buffer gave up because nothing will fill its holes any more."""
         self._now = 0.0
-        self._wait_due = float("-inf")
-        self._data_at = self._data_since = float("-inf")
-        """When data came last, and since when without a long break."""
-        self._set_reorder(parameters.reorder_size)
 
     # What the driver may read.
 
@@ -129,7 +121,7 @@ class Session:
     @property
     def reorder(self) -> ReorderBuffer | None:
         """The reorder buffer, if there is one."""
-        return self._reorder
+        return self._receiver.reorder
 
     @property
     def carrying(self) -> tuple[int, ...]:
@@ -172,7 +164,7 @@ class Session:
         """Says DISCONNECT on a link that is about to be removed, which can still be asked for while that is told."""
         self._now = now
         self._go_down(self._paths[number], DownReason.CLOSED, say_so=True)
-        return self._take_released()
+        return self._receiver.take_released()
 
     def remove_path(self, number: int, now: float) -> list[bytes]:
         """Says DISCONNECT and forgets the link. Its last burst is still in `transmits`."""
@@ -180,7 +172,7 @@ class Session:
         self._go_down(self._paths[number], DownReason.CLOSED, say_so=True)
         del self._paths[number]
         self._reschedule()
-        return self._take_released()
+        return self._receiver.take_released()
 
     def set_parameters(self, number: int, parameters: PathParameters) -> None:
         """Changes what a reload may change under an up link."""
@@ -195,16 +187,13 @@ class Session:
         old, self._parameters = self._parameters, parameters
         self.gate.reconfigure(parameters.key, is_server=parameters.is_server, cleartext_data=parameters.cleartext_data)
         self._sender.duplicates = parameters.peer_takes_first
-        if old.peer_takes_first != parameters.peer_takes_first:
-            self._copies = CopyFilter() if parameters.peer_takes_first else None
+        self._receiver.takes_first = parameters.peer_takes_first
         if old.pacing != parameters.pacing:
             self._sender.pacing = parameters.pacing
             self._reschedule()
         if old.reorder_size == parameters.reorder_size:
             return []
-        held = self._reorder.flush() if self._reorder else []
-        self._set_reorder(parameters.reorder_size)
-        return held
+        return self._receiver.resize(parameters.reorder_size)
 
     def set_filters(self, filters: Sequence[tuple[Matcher, int]]) -> None:
         """Filters in order, each with the number of its link."""
@@ -213,9 +202,6 @@ class Session:
     def set_rules(self, rules: Sequence[Rule]) -> None:
         """Rules in order."""
         self._sender.set_rules(rules)
-
-    def _set_reorder(self, size: int) -> None:
-        self._reorder = ReorderBuffer(size, reorder_wait((), 0.0)) if size else None
 
     # The driver's sockets.
 
@@ -240,14 +226,14 @@ class Session:
         path = self._paths[number]
         self._go_down(path, reason, say_so=False)
         path.ready = False
-        return self._take_released()
+        return self._receiver.take_released()
 
     def resumed(self, now: float) -> None:
         """Links have been taken up from another process (`resume.py`): traffic goes to those that are up."""
         self._now = now
         self._reschedule()
         self._events.clear()
-        self._update_wait()
+        self._receiver.update(now)
         self._pause_loss()
         for path in self._paths.values():
             self._announce(path)
@@ -258,7 +244,7 @@ class Session:
         path = self._paths[number]
         self._go_down(path, DownReason.CLOSED, say_so=True)
         path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
-        return self._take_released()
+        return self._receiver.take_released()
 
     def flush(self, now: float) -> None:
         """Sends at once what is held back for its line: the process ends."""
@@ -330,29 +316,17 @@ class Session:
         """Takes a burst from one link's socket; returns packets for the interface, in order."""
         self._now = now
         path = self._paths[number]
-        out: list[bytes] = []
-        reorder = self._reorder
-        if now >= self._wait_due:  # a queue that builds up moves the spread within a fraction of a second
-            self._update_wait()
+        receiver, out = self._receiver, list[bytes]()
+        receiver.refresh(now)
         for datagram, address in datagrams:
             data = self._take(path, datagram, address)
-            if self._released:
-                out += self._take_released()
+            if receiver.released:
+                out += receiver.take_released()
             if isinstance(data, DropReason):
                 path.drops[data] += 1
             elif data is not None:
-                if now - self._data_at >= DATA_RECENT:
-                    self._data_since = now
-                path.data_received_at = self._data_at = now
                 self._activity.note(now)
-                header = data.header
-                if reorder is None or not header.reorder:
-                    if self._copies is None or header.reorder or self._copies.is_first(header.data_seq):
-                        out.append(data.packet)
-                    else:
-                        path.drops[DropReason.COPY] += 1
-                else:
-                    out += reorder.push(data.header.data_seq, data.packet, now)
+                out += receiver.receive(path, data.header, data.packet, now)
         if now >= path.judge_at:
             self._judge(path)
         return out
@@ -370,12 +344,10 @@ class Session:
             if flow is not path.flow and not self._adopts(path, datagram):
                 self._answer_stranger(path, header, address, counted=True)
                 return DropReason.UNKNOWN_FLOW
-            self._measure(path, datagram)
             if newest and address != path.peer:
                 path.peer = address
                 self._events.append(PeerMoved(path.number, address))
-        elif path.loss is not None and header.seq < path.loss.newest:
-            path.loss.received(header.seq, self._now)  # it was overtaken by the packet that vouches for its number
+        self._receiver.measure(path, datagram, self._now)
         path.packets_received += 1
         path.bytes_received += HEADER_SIZE + header.length
         if header.type == PacketType.DATA or header.type == PacketType.KEEPALIVE:
@@ -415,7 +387,6 @@ class Session:
                 if path.displaced in (None, flow) or path.heard_at > path.displaced_at:
                     path.displaced, path.displaced_at = current, now
                 self._events.append(PeerRestarted(path.number))
-                self._release()
         elif (
             flow is path.displaced and now >= path.displaced_at + RECLAIM_GRACE and not (current and current.insistent)
         ):
@@ -426,20 +397,8 @@ class Session:
         if current is not None:
             current.ousted = True
         path.begin_flow(flow, header.seq)
+        self._receiver.begin_flow(path, now)
         return True
-
-    def _measure(self, path: Path, datagram: Admitted) -> None:
-        header, _, flow, newest, _ = datagram
-        if path.loss is not None:
-            # Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in.
-            clear = flow.clear.count(path.loss.newest + 1, header.seq) if newest and flow.clear is not None else 0
-            path.loss.received(header.seq, self._now, clear)
-        path.echo.received(header.timestamp, self._now)
-        sample = sample_ms(header.timestamp_reply, self._now)
-        if sample is not None:
-            path.rtt.update(sample)
-        if newest and flow.clear is not None:
-            flow.clear.anchor(flow.window.newest)
 
     def _answer_keepalive(self, path: Path) -> None:
         if path.answers.answers(self._now, path.sent_at):
@@ -499,7 +458,7 @@ class Session:
         path.next_keepalive_at = now + KEEPALIVE_INTERVAL
         self._events.append(PathUp(path.number))
         self._reschedule()
-        self._update_wait()
+        self._receiver.update(now)
 
     def _go_down(self, path: Path, reason: DownReason, *, say_so: bool) -> None:
         if not path.up:
@@ -514,17 +473,7 @@ class Session:
         path.disconnects += 1
         self._events.append(PathDown(path.number, reason))
         self._reschedule()
-        if not any(other.up for other in self._paths.values()):
-            self._release()
-
-    def _release(self) -> None:
-        """Nothing will fill a hole any more, and the peer may count anew: the reorder buffer begins afresh."""
-        if self._reorder is not None:
-            self._released += self._reorder.flush()
-
-    def _take_released(self) -> list[bytes]:
-        released, self._released = self._released, []
-        return released
+        self._receiver.lose(self._now)
 
     def _reschedule(self) -> None:
         """Chooses anew which links carry traffic."""
@@ -540,6 +489,7 @@ class Session:
         """The timer that was due then comes now: if nobody has listened meanwhile, that is not the peers' silence."""
         self._now = now
         if now - due >= STANDSTILL:
+            self._receiver.stood_still()
             for path in self._paths.values():
                 path.heard_at = min(path.heard_at + now - due, now)
             self._pause_loss()
@@ -553,7 +503,7 @@ class Session:
     def get_timer(self) -> float | None:
         """When `handle_timer` is due, or None."""
         due = [at for path in self._paths.values() for at in self._deadlines(path)]
-        if self._reorder is not None and (deadline := self._reorder.deadline()) is not None:
+        if (deadline := self._receiver.due()) is not None:
             due.append(deadline)
         if (departure := self._sender.due()) is not None:
             due.append(departure)
@@ -574,7 +524,7 @@ class Session:
             if path.up and path.heard_at + path.parameters.timeout <= now:
                 self._go_down(path, DownReason.TIMEOUT, say_so=False)
                 path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
-                out += self._take_released()
+                out += self._receiver.take_released()
                 # AUTH is for the next turn: the driver may open another socket first, where the answer will go.
             elif path.up:
                 if path.next_keepalive_at <= now:
@@ -589,8 +539,7 @@ class Session:
                 else:  # here too the AUTH is for the next turn
                     path.unanswered_told = path.unanswered_auths
                     self._events.append(PathUnanswered(path.number))
-        if self._reorder is not None:
-            out += self._reorder.expire(now)
+        out += self._receiver.expire(now)
         if self._activity.find_silent(now, paced=self._sender.paced):
             self._reschedule()
         self._sender.pump(now)
@@ -609,12 +558,6 @@ class Session:
         if path.unanswered_auths and not self._parameters.is_server:  # it was given a hint and asks until answered
             self._send_auth(path)
         self._judge(path)
-
-    def _update_wait(self) -> None:
-        """Follows the spread of the links' delays."""
-        self._wait_due = self._now + WAIT_INTERVAL
-        if self._reorder is not None:
-            self._reorder.wait = reorder_wait(self.paths, self._now, self._data_since)
 
     def _judge(self, path: Path) -> None:
         if not path.up:

@@ -1,4 +1,4 @@
-"""Which links carry, and how long to wait for the slowest of them."""
+"""Which links carry."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from mlvpnd.protocol.loss import LossMeter
 from mlvpnd.protocol.path import Path, PathParameters, PathStatus
-from mlvpnd.protocol.selection import MAX_WAIT, MIN_WAIT, UNKNOWN_SPREAD, Tier, eligible, reorder_wait
+from mlvpnd.protocol.selection import Tier, eligible
 
 DOWN, CALLING, UP, LOSSY, SLOW = PathStatus
 
@@ -93,55 +93,3 @@ def test_a_slow_link_that_loses_nothing_is_better_than_a_lossy_one() -> None:
 def test_the_links_that_carried_together_have_no_right_to_stay() -> None:
     paths = [lossy(0, 1000, 199), lossy(1, 1000, 200)]
     assert eligible(paths, (0, 1)) == eligible(paths, ()) == eligible(paths, (7,)) == (Tier.LAST_RESORT, [paths[0]])
-
-
-def test_without_samples_the_spread_is_unknown() -> None:
-    assert reorder_wait([], 0.0) == UNKNOWN_SPREAD
-    assert reorder_wait([link(UP), link(DOWN, number=1, rtts=(50,))], 0.0) == UNKNOWN_SPREAD
-
-
-def test_a_still_line_waits_for_as_long_as_its_deviation() -> None:
-    assert reorder_wait([link(UP, rtts=(40,))], 0.0) == pytest.approx(4 * 20 / 1000)
-
-
-def test_the_spread_of_two_lines() -> None:
-    paths = [link(UP, rtts=(10,) * 100), link(UP, number=1, rtts=(80,) * 100)]
-    assert reorder_wait(paths, 0.0) == pytest.approx(0.07, abs=1e-6)
-
-
-def test_like_lines_wait_for_next_to_nothing() -> None:
-    assert reorder_wait([link(UP, rtts=(0,)), link(UP, number=1, rtts=(0,))], 0.0) == MIN_WAIT
-
-
-def test_a_terrible_line_is_not_waited_for() -> None:
-    assert reorder_wait([link(UP, rtts=(10,)), link(UP, number=1, rtts=(4000,))], 0.0) == MAX_WAIT
-
-
-def test_an_idle_line_delays_nobody() -> None:
-    near, far = link(UP, rtts=(10,) * 100), link(LOSSY, number=1, rtts=(400,) * 100)
-    near.data_received_at = far.data_received_at = 100.0
-    assert reorder_wait([near, far], 101.0) == pytest.approx(0.39, abs=1e-6)
-    near.data_received_at = 104.0
-    assert reorder_wait([near, far], 104.0) == MIN_WAIT
-
-
-def test_a_line_that_has_just_come_up_may_bring_data_at_any_moment() -> None:
-    near, far = link(UP, rtts=(10,) * 100), link(UP, number=1, rtts=(80,) * 100)
-    near.data_received_at = 104.0
-    assert reorder_wait([near, far], 104.0) == MIN_WAIT
-    far.up_at = 103.9
-    assert reorder_wait([near, far], 104.0) == pytest.approx(0.07, abs=1e-6)
-
-
-def test_a_line_without_a_sample_may_be_a_slow_one() -> None:
-    near, far = link(UP, rtts=(10,) * 100), link(UP, number=1)
-    far.up_at = near.data_received_at = 104.0
-    assert reorder_wait([near, far], 104.0) == UNKNOWN_SPREAD
-
-
-def test_when_data_begins_the_far_line_counts_before_its_first_packet_is_there() -> None:
-    near, far = link(UP, rtts=(10,) * 100), link(UP, number=1, rtts=(400,) * 100)
-    near.data_received_at = 100.0
-    assert reorder_wait([near, far], 100.0, data_since=100.0) == pytest.approx(0.39, abs=1e-6)
-    near.data_received_at = 103.0
-    assert reorder_wait([near, far], 103.0, data_since=100.0) == MIN_WAIT

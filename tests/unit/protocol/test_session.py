@@ -19,6 +19,7 @@ from mlvpnd.protocol.events import (
 )
 from mlvpnd.protocol.loss import BUCKET, WINDOW
 from mlvpnd.protocol.path import PathParameters, PathStatus
+from mlvpnd.protocol.receiver import MIN_WAIT
 from mlvpnd.protocol.selection import Tier
 from mlvpnd.protocol.session import Session, SessionParameters
 from mlvpnd.protocol.wire import PacketType
@@ -266,6 +267,15 @@ def test_a_link_that_is_dropped_by_hand_is_asked_for_from_then_on() -> None:
     hear(session, peer.keepalive(), 99.5)
     session.disconnect(0, 100.0)
     assert session.get_timer() == 100.0  # and not the second after the first AUTH: a timer so late is a standstill
+
+
+def test_what_came_while_nobody_listened_makes_no_hole_be_waited_for() -> None:
+    session, peer = server_up(reorder_size=8)
+    assert session.reorder is not None
+    hear(session, peer.datagram(PacketType.KEEPALIVE, timestamp=100), 4.0)
+    session.woken(2.0, 4.0)
+    hear(session, peer.datagram(PacketType.KEEPALIVE, timestamp=4100), 4.1)
+    assert session.reorder.wait == pytest.approx(MIN_WAIT)
 
 
 def test_time_in_which_nobody_listened_is_not_the_peers_silence() -> None:

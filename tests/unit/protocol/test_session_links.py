@@ -8,6 +8,7 @@ import pytest
 
 from mlvpnd.protocol.events import PathDown, TierChanged
 from mlvpnd.protocol.path import PathParameters
+from mlvpnd.protocol.receiver import GROWTH, MIN_WAIT
 from mlvpnd.protocol.selection import Tier
 from mlvpnd.protocol.session import Session, SessionParameters
 from mlvpnd.protocol.wire import PacketType
@@ -130,19 +131,31 @@ def test_order_is_restored_over_links() -> None:
     assert hear(session, datagrams[2], 1.01, number=1) == [TWO, THREE]
 
 
+def two_links(*timeouts: float) -> tuple[Session, list[HandPeer]]:
+    """Data begins to flow on the first; the second may bring some at any moment."""
+    first, second = timeouts or (5.0, 5.0)
+    return several(PathParameters("a", first), PathParameters("b", second), reorder_size=8)
+
+
 def test_a_hole_is_waited_for_and_given_up() -> None:
-    session, peer = server_up(reorder_size=8)
-    assert hear(session, [peer.data(ONE), peer.datagram(DATA, THREE, data_seq=3)], 0.5) == [ONE]
+    session, (peer, _) = two_links()
+    burst = [peer.datagram(DATA, packet, data_seq=number, timestamp=470) for number, packet in [(1, ONE), (3, THREE)]]
+    assert hear(session, burst, 0.5) == [ONE]
     due = session.get_timer()
     assert due is not None
-    assert 0.5 < due < 1.0
+    assert due == pytest.approx(0.5 + 0.03 * (1 + GROWTH) + MIN_WAIT)
     assert session.handle_timer(due) == [THREE]
-    assert hear(session, peer.data(TWO), 0.9) == [TWO]
+    assert hear(session, peer.datagram(DATA, TWO, data_seq=2), 0.9) == [TWO]
+
+
+def test_one_link_loses_a_packet_and_its_next_tells() -> None:
+    session, peer = server_up(reorder_size=8)
+    assert hear(session, [peer.data(ONE), peer.datagram(DATA, THREE, data_seq=3)], 0.5) == [ONE, THREE]
 
 
 @pytest.mark.parametrize("data_seq", [0, 3])
 def test_a_packet_without_the_mark_passes_the_buffer(data_seq: int) -> None:
-    session, peer = server_up(reorder_size=8)
+    session, (peer, _) = two_links()
     hear(session, peer.data(ONE), 1.0)
     filtered = peer.datagram(DATA, THREE, reorder=False, data_seq=data_seq)
     assert hear(session, filtered, 1.0) == [THREE]
@@ -150,26 +163,27 @@ def test_a_packet_without_the_mark_passes_the_buffer(data_seq: int) -> None:
 
 
 def test_the_end_of_the_last_link_frees_what_is_held() -> None:
-    session, peer = server_up(reorder_size=8)
+    session, (peer, other) = two_links()
     held = [peer.data(ONE), peer.datagram(DATA, THREE, data_seq=3), peer.disconnect()]
-    assert hear(session, held, 1.0) == [ONE, THREE]
+    assert hear(session, held, 1.0) == [ONE]
+    assert hear(session, other.disconnect(), 1.0, number=1) == [THREE]
 
 
 @pytest.mark.parametrize("end", ["remove", "socket", "timeout"])
-def test_other_ends_free_what_is_held_too(end: str) -> None:
-    session, peer = server_up(PathParameters("adsl", 1.0), reorder_size=8)
-    hear(session, [peer.data(ONE), peer.datagram(DATA, THREE, data_seq=3)], 1.0)
+def test_the_end_of_the_link_that_is_waited_for_frees_what_is_held(end: str) -> None:
+    session, (peer, _) = two_links(5.0, 1.0)
+    assert hear(session, [peer.data(ONE), peer.datagram(DATA, THREE, data_seq=3)], 0.9) == [ONE]
     if end == "remove":
-        assert session.remove_path(0, 1.0) == [THREE]
+        assert session.remove_path(1, 0.9) == [THREE]
     elif end == "socket":
-        assert session.path_unready(0, 1.0) == [THREE]
+        assert session.path_unready(1, 0.9) == [THREE]
     else:
-        assert session.handle_timer(2.0) == [THREE]
+        assert session.handle_timer(1.0) == [THREE]
 
 
 def test_a_peer_that_counts_from_0_again_is_sorted_from_its_first_packet() -> None:
     """As upstream does after a restart; the old count must not make its first packets late ones."""
-    session, old = server_up(reorder_size=8)
+    session, (old, _) = two_links()
     old.data_seq = 500
     hear(session, [old.data(ONE), old.datagram(DATA, THREE, data_seq=502)], 1.0)
     new = HandPeer(0xBEEF, seq=0)
@@ -181,7 +195,7 @@ def test_a_peer_that_counts_from_0_again_is_sorted_from_its_first_packet() -> No
 
 
 def test_the_reorder_buffer_comes_changes_and_goes() -> None:
-    session, peer = server_up()
+    session, (peer, _) = several(PathParameters("a", 5.0), PathParameters("b", 5.0))
 
     def sized(size: int) -> SessionParameters:
         return SessionParameters(KEY, is_server=True, reorder_size=size)

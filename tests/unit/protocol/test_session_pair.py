@@ -49,6 +49,21 @@ def test_unlike_lines_deliver_in_order_from_the_first_packet_after_a_break() -> 
         assert pair.server.delivered == sent
 
 
+def test_losses_on_unlike_lines_cost_no_order() -> None:
+    """The sender knows no rates, so it stripes blindly, as C MLVPN does."""
+    pair = SessionPair([Line(0.010), Line(0.040)], reorder_size=500)
+    pair.connect()
+    pair.lines[1].loss = 0.05
+    sent = pair.transfer(range(2000))
+    pair.run(1)
+    arrived = set(pair.server.delivered)
+    assert 1900 < len(arrived) < 1990
+    assert pair.server.delivered == [packet for packet in sent if packet in arrived]
+    reorder = pair.server.session.reorder
+    assert reorder is not None
+    assert (reorder.late, reorder.duplicates) == (0, 0)
+
+
 def test_without_a_buffer_unlike_lines_disorder() -> None:
     pair = SessionPair([Line(delay) for delay in UNLIKE], reorder_size=0)
     pair.connect()
