@@ -104,6 +104,9 @@ def test_a_link_whose_segments_come_again_is_spared() -> None:
         lost = [packet for number, packet, _, _ in sent[before:] if number == 1]
         again = lost[0] if lost and turn % 7 == 0 else b""
     assert sender.retransmissions.harmful == {1}
+    assert [path.spare for path in paths.values()] == [False, True]
+    assert paths[1].retransmitted > 0.05
+    assert paths[0].retransmitted == 0
     assert {one[0] for one in sent[:1000]} == {0, 1}
     assert {one[0] for one in sent[-500:]} == {0}
     sender.reschedule([paths[1]], now)
