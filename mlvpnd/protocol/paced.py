@@ -61,6 +61,8 @@ class _Group(NamedTuple):
 
     lines: list[Line]
     rate: int
+    nearest: int
+    """The least delay."""
     horizon: int
     """Nanoseconds by which they are committed ahead, and a packet under way."""
     higher: list[Line]
@@ -82,8 +84,6 @@ class PacedScheduler:
         """When each flow's share will have paid for what it has sent ahead of others."""
         self._express_line = -1
         self._rate = 0
-        self._latest = 0
-        """When all that was committed will have arrived."""
         self._groups: list[_Group] = []
         """Each with the lines of the one before and more."""
 
@@ -107,8 +107,6 @@ class PacedScheduler:
                 line = fresh
             line.delay, line.tier = given.delay, given.tier
             kept[number] = line
-        if gone:
-            self._latest = now
         self._lines = kept
         self._rate = sum(line.rate for line in kept.values())
         self._queue.limit = max(LEAST_LIMIT, self._rate * QUEUE_TIME // SECOND)
@@ -231,10 +229,9 @@ class PacedScheduler:
             if best is None or start > horizon:
                 return
             after = 0
-            if best_at >= self._latest:
-                self._latest = best_at
-            elif best.higher:  # it was idle: what the others have been given arrives first
-                after = best.free_at + self._latest - best_at
+            if best.higher:  # it may have been idle: what the lowest have been given arrives first
+                before = min([line.free_at + line.delay for line in self._groups[0].lines])
+                after = best.free_at + max(before - best_at, 0)
             best.commit(Item(queue.pop(), size, self.next_data_seq, reorder=True, after=after))
             self.next_data_seq = (self.next_data_seq + 1) & 0xFFFF_FFFF_FFFF_FFFF
 
@@ -244,13 +241,12 @@ class PacedScheduler:
             higher = group.higher
             if not higher:
                 break
-            arrival = min(line.free_at + line.delay for line in group.lines)
+            arrival = min([line.free_at + line.delay for line in group.lines])
             late = arrival - now + self._queue.bytes * SECOND // group.rate
-            earliest = min(max(line.free_at - now, 0) + line.delay for line in higher)
-            if not group.before_spare:
-                if late < earliest + OVERFLOW:
-                    break
-            elif late < earliest or late < _patience(group.lines, late):
+            if group.before_spare and late < _patience(group, late):
+                break
+            earliest = min([max(line.free_at - now, 0) + line.delay for line in higher])
+            if late < earliest + (0 if group.before_spare else OVERFLOW):
                 break
         return group
 
@@ -260,16 +256,16 @@ class PacedScheduler:
             self.dropped += 1
 
 
-def _patience(lines: Sequence[Line], late: int) -> int:
-    """How late a packet must be by these lines for a spare one to take it, when it would be so late.
+def _patience(group: _Group, late: int) -> int:
+    """How late a packet must be by its lines for a spare one to take it, when it would be so late.
 
     A flow whose window is cut to 0.7 by a loss (CUBIC, RFC 9438) keeps these lines full if packets waited for 0.43 of
     its round trip, without queues, when the loss came. That is there by the farthest line in use, and back by the
     nearest. Lines that are much farther do not count: a flow whose window fits the near ones (BBR) never comes so far.
     """
-    nearest = farthest = min(line.delay for line in lines)
+    nearest = farthest = group.nearest
     alike = min(late, nearest * ALIKE // 100)
-    for line in lines:
+    for line in group.lines:
         if farthest < line.delay <= alike:
             farthest = line.delay
     return farthest + min(max((nearest + farthest) * WAIT_SHARE // 100, OVERFLOW), LONGEST_WAIT)
@@ -292,6 +288,7 @@ def _group(lines: Iterable[tuple[Line, LineParameters]]) -> list[_Group]:
             _Group(
                 together,
                 sum(line.rate for line in together),
+                min(line.delay for line in together),
                 max(line.delay for line in together) + SLACK,
                 by_rank[following] if following is not None else [],
                 following is not None and following[1],

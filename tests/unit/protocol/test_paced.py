@@ -127,6 +127,15 @@ def test_a_spare_line_takes_what_has_waited_for_half_a_round_trip_in_order(delay
     assert max(world.pings) <= min(good.delay, spare.delay + 15 * MS) + 12 * MS
 
 
+@pytest.mark.parametrize(("good", "spare"), [((50, 5), (5, 40)), ((5, 40), (50, 5)), ((20, 15), (20, 15))])
+def test_a_spare_line_is_full_when_there_is_enough(good: tuple[float, float], spare: tuple[float, float]) -> None:
+    world = World({0: mbit(*good), 1: mbit(*spare, spare=True)})
+    world.run(2, 1.3 * sum(line.rate for line in world.lines.values()))
+    for number, line in world.lines.items():
+        assert world.carried[number] >= 0.95 * 2 * line.rate
+    assert world.lateness(after=SECOND) <= 4 * MS
+
+
 def test_a_spare_line_comes_after_the_lines_of_its_tier_and_before_those_of_the_next() -> None:
     lines = {0: mbit(20, 15), 1: mbit(20, 15, spare=True), 2: mbit(20, 15, tier=1)}
     for load, used in ((0.9, {0}), (1.5, {0, 1}), (3.0, {0, 1, 2})):
