@@ -87,6 +87,8 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
         rttvar_ms=path.rtt.rttvar_ms,
         min_rtt_ms=path.rtt.min_rtt_ms if path.rtt.has_sample else None,
         loss_percent=path.loss_percent,
+        retransmitted=path.retransmitted,
+        spare=path.spare,
         disconnects=path.disconnects,
         last_packet_at=tunnel.unix_time(path.heard_at) if path.heard_at > 0 else since,
         timeout=link.timeout,

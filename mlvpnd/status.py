@@ -72,6 +72,10 @@ class LinkStatus:
     min_rtt_ms: float | None = None
     loss_percent: int = 0
     """Datagrams of the peer that did not arrive, lately."""
+    retransmitted: float = 0.0
+    """Part of the inner TCP segments sent by it that had to be sent again, lately, 0 to 1."""
+    spare: bool = False
+    """True: for that it carries only what overflows other links."""
     disconnects: int = 0
     last_packet_at: float = 0.0
     timeout: int = 0
@@ -290,6 +294,8 @@ def _link_members(link: LinkStatus) -> dict[str, object]:
         "loss_tolerance": link.loss_tolerance,
         "latency_tolerance": link.latency_tolerance_ms,
         "last_packet_monotonic": round(link.last_packet_monotonic, 6),
+        "retransmitted": round(link.retransmitted, 4),
+        "spare": link.spare,
     }
 
 
@@ -433,6 +439,8 @@ _LINK_FAMILIES: Sequence[tuple[str, str, str, _LinkValue]] = (
         lambda link: link.min_rtt_ms / 1000 if link.has_rtt and link.min_rtt_ms is not None else None,
     ),
     ("loss_ratio", "gauge", "Datagrams of the peer lost lately, 0 to 1.", lambda link: link.loss_percent / 100),
+    ("retransmitted_ratio", "gauge", "Inner TCP segments sent again lately, 0 to 1.", lambda link: link.retransmitted),
+    ("spare", "gauge", "1: for that it carries only what overflows others.", lambda link: link.spare),
     ("last_packet_time_seconds", "gauge", "Last word of the peer, Unix seconds.", lambda link: link.last_packet_at),
     ("timeout_seconds", "gauge", "Silence until the link is down.", lambda link: link.timeout),
 )

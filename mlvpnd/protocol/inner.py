@@ -111,6 +111,29 @@ def _only_acknowledges(packet: bytes, header: int, length: int) -> bool:
     return packet[header + 13] & _FLAGS == _ACK_ONLY and header + (packet[header + 12] >> 4 << 2) == length
 
 
+def segment(packet: bytes, *, layer2: bool) -> bytes | None:
+    """What names a TCP segment with payload: addresses, ports and sequence number, as they stand in the packet.
+
+    None for all else, for fragments, behind IPv6 extension headers, and where all could be headers.
+    """
+    if layer2:
+        start = _ETHERNET_HEADER + (_VLAN_TAG if packet[12:_ETHERNET_HEADER] in _VLAN_TYPES else 0)
+        if packet[start - 2 : start] not in _IP_TYPES:
+            return None
+        packet = packet[start:]
+    if len(packet) <= _LONGEST_TCP_HEADERS:
+        return None
+    first = packet[0]
+    if 0x45 <= first <= 0x4F:
+        if packet[9] != _TCP or packet[6] & _MORE_FRAGMENTS_OR_OFFSET or packet[7]:
+            return None
+        if first == 0x45:
+            return packet[12:28]
+        header = (first & 0xF) << 2
+        return packet[12:20] + packet[header : header + 8]
+    return packet[8:48] if first >> 4 == 6 and packet[6] == _TCP else None
+
+
 def _not_ip(packet: bytes) -> tuple[Kind, int]:
     return _SMALL if len(packet) <= SMALL_SIZE else _BULK, crc32(packet[:_ETHERNET_HEADER])
 

@@ -32,6 +32,8 @@ class Item(NamedTuple):
     data_seq: int
     """Its number, if it takes part in reordering."""
     reorder: bool
+    after: int = 0
+    """When it may leave at the earliest, if it is `committed`: others that come before it take longer."""
 
 
 class Line:
@@ -43,6 +45,8 @@ class Line:
         "delay",
         "express",
         "express_bytes",
+        "higher",
+        "kept_until",
         "own",
         "rate",
         "ready_at",
@@ -55,11 +59,15 @@ class Line:
         self.delay = delay
         """Nanoseconds from here to the peer."""
         self.tier = tier
+        self.higher = False
+        """It carries only what overflows others."""
         self.ready_at = now
         self.express: deque[Item] = deque()
         self.express_bytes = 0
         self.committed: deque[Item] = deque()
         self.committed_bytes = 0
+        self.kept_until = 0
+        """When all that is `committed` will have left, if some of it may not leave at once."""
         self.own = FlowQueue(max(LEAST_LIMIT, rate * OWN_TIME // SECOND))
         self.turn = 0
         """Bytes that `committed` has had more than `own` while both waited."""
@@ -73,7 +81,15 @@ class Line:
     def free_at(self) -> int:
         """When a packet that is given to the line now could leave, behind all that waits."""
         waiting = self.express_bytes + self.committed_bytes + self.own.bytes
-        return self.ready_at + waiting * SECOND // self.rate
+        at = self.ready_at + waiting * SECOND // self.rate
+        return at if at > self.kept_until else self.kept_until
+
+    @property
+    def due(self) -> int:
+        """When the next packet leaves; something must wait."""
+        if self.express or self.own.bytes:
+            return self.ready_at
+        return max(self.ready_at, self.committed[0].after)
 
     def express_at(self) -> int:
         """When one that goes first could leave."""
@@ -92,6 +108,8 @@ class Line:
 
     def commit(self, item: Item) -> None:
         """Takes the next packet of the common stream."""
+        if self.higher:
+            self.kept_until = max(self.free_at, item.after) + item.size * SECOND // self.rate
         self.committed.append(item)
         self.committed_bytes += item.size
 
@@ -102,14 +120,16 @@ class Line:
         if self.express:
             item = self.express.popleft()
             self.express_bytes -= item.size
-        elif self.own.bytes and (not self.committed or self.turn > 0):
+        elif self.own.bytes and (not self.committed or self.turn > 0 or self.committed[0].after > now):
             size = self.own.next_size()
             item = Item(self.own.pop(), size, 0, reorder=False)
             self.turn = self.turn - size if self.committed else 0
-        elif self.committed:
+        elif self.committed and self.committed[0].after <= now:
             item = self.committed.popleft()
             self.committed_bytes -= item.size
             self.turn = self.turn + item.size if self.own.bytes else 1
+            if self.ready_at < item.after:  # the line was idle, and has nothing to catch up
+                self.ready_at = item.after
         else:
             return None
         self.ready_at += item.size * SECOND // self.rate

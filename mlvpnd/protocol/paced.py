@@ -8,7 +8,8 @@ lines differ, and all the rest waits in one queue where flows share fairly and s
 - Small packets that are not TCP, and bare acknowledgements, go first on the line that delivers them first, without
   a number, as long as their flow takes less than its fair share.
 - Lines of a higher tier take what overflows: the tier opens when what waits for the tiers below is so much that a
-  packet would arrive `OVERFLOW` later than by the higher one.
+  packet would arrive `OVERFLOW` later than by the higher one. Within a tier, spare lines take what overflows the
+  others, when enough waits that a loss leaves those full.
 - What was committed to a line that leaves goes first on the others, with its numbers.
 
 Integers throughout, times are arguments: a native twin makes the same decisions, packet for packet.
@@ -16,8 +17,9 @@ Integers throughout, times are arguments: a native twin makes the same decisions
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .flow_queue import BUCKETS, FlowQueue
 from .inner import Kind
@@ -30,6 +32,13 @@ QUEUE_TIME = 100_000_000
 trip (CUBIC leaves 0.7 of its window after a loss)."""
 OVERFLOW = 15_000_000
 """Nanoseconds by which a packet must be late for a higher tier to take it."""
+WAIT_SHARE = 50
+"""Percent of the lines' round trip that a packet must have waited for a spare line to take it, see `_patience`. BBR
+still finds all lines, for it begins with 1.9 of a round trip in the queue."""
+ALIKE = 150
+"""Percent of the nearest line's delay that another may have to count in that."""
+LONGEST_WAIT = 60_000_000
+"""Nanoseconds that are enough of that: what may wait in the common queue is more."""
 STICKY = 2_000_000
 """Nanoseconds by which another line must be earlier for small packets to change to it: fewer overtake each other."""
 FAIR_BURST = 20_000_000
@@ -43,6 +52,23 @@ class LineParameters:
     rate: int
     delay: int
     tier: int = 0
+    spare: bool = False
+    """It loses a little, and takes what overflows the other lines of its tier."""
+
+
+class _Group(NamedTuple):
+    """Lines that take packets of the common stream together."""
+
+    lines: list[Line]
+    rate: int
+    nearest: int
+    """The least delay."""
+    horizon: int
+    """Nanoseconds by which they are committed ahead, and a packet under way."""
+    higher: list[Line]
+    """The lines that open next."""
+    before_spare: bool
+    """Those are spare ones."""
 
 
 class PacedScheduler:
@@ -58,7 +84,8 @@ class PacedScheduler:
         """When each flow's share will have paid for what it has sent ahead of others."""
         self._express_line = -1
         self._rate = 0
-        self._tiers: list[tuple[int, list[Line]]] = []
+        self._groups: list[_Group] = []
+        """Each with the lines of the one before and more."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -83,10 +110,7 @@ class PacedScheduler:
         self._lines = kept
         self._rate = sum(line.rate for line in kept.values())
         self._queue.limit = max(LEAST_LIMIT, self._rate * QUEUE_TIME // SECOND)
-        tiers: dict[int, list[Line]] = {}
-        for line in kept.values():
-            tiers.setdefault(line.tier, []).append(line)
-        self._tiers = sorted(tiers.items())
+        self._groups = _group((kept[number], given) for number, given in lines.items())
         if not kept:
             for line in gone:
                 self.dropped += len(line.express) + len(line.committed)
@@ -155,9 +179,9 @@ class PacedScheduler:
 
     def due(self) -> int | None:
         """When `take` has something to give, or None while nothing waits."""
-        due = min((line.ready_at for line in self._lines.values() if line.busy), default=None)
+        due = min((line.due for line in self._lines.values() if line.busy), default=None)
         if due is None and self._queue.bytes:  # a packet takes a slow line longer than lines are committed ahead
-            return min(line.ready_at for line in self._tiers[0][1])
+            return min(line.ready_at for line in self._groups[0].lines)
         return due
 
     def _may_pass(self, flow: int, size: int, now: int) -> bool:
@@ -178,7 +202,7 @@ class PacedScheduler:
         best, best_at = -1, 0
         for number, line in self._lines.items():
             line.advance(now)
-            at = line.express_at() + line.delay + (OVERFLOW if line.tier > self._tiers[0][0] else 0)
+            at = line.express_at() + line.delay + (OVERFLOW if line.higher else 0)
             if number == self._express_line:
                 at -= STICKY
             if best < 0 or at < best_at:
@@ -192,35 +216,82 @@ class PacedScheduler:
     def _commit(self, now: int) -> None:
         queue = self._queue
         while queue.bytes:
-            lines = self._open(now)
-            horizon = now + max(line.delay for line in lines) + SLACK
+            group = self._open(now)
+            horizon = now + group.horizon
             best: Line | None = None
             best_at = start = 0
             size = queue.next_size()
-            for line in lines:
+            for line in group.lines:
                 begins = line.free_at + line.delay
                 at = begins + size * SECOND // line.rate
                 if best is None or at < best_at:
                     best, best_at, start = line, at, begins
             if best is None or start > horizon:
                 return
-            best.commit(Item(queue.pop(), size, self.next_data_seq, reorder=True))
+            after = 0
+            if best.higher:  # it may have been idle: what the lowest have been given arrives first
+                before = min([line.free_at + line.delay for line in self._groups[0].lines])
+                after = best.free_at + max(before - best_at, 0)
+            best.commit(Item(queue.pop(), size, self.next_data_seq, reorder=True, after=after))
             self.next_data_seq = (self.next_data_seq + 1) & 0xFFFF_FFFF_FFFF_FFFF
 
-    def _open(self, now: int) -> list[Line]:
-        """The lines of the tiers that take packets of the common stream now."""
-        tiers = self._tiers
-        lines = tiers[0][1]
-        for _, higher in tiers[1:]:
-            rate = sum(line.rate for line in lines)
-            waiting = self._queue.bytes + sum(line.committed_bytes for line in lines)
-            late = waiting * SECOND // rate + min(line.delay for line in lines)
-            if late < min(max(line.free_at - now, 0) + line.delay for line in higher) + OVERFLOW:
+    def _open(self, now: int) -> _Group:
+        """The lines that take packets of the common stream now."""
+        for group in self._groups:
+            higher = group.higher
+            if not higher:
                 break
-            lines = lines + higher
-        return lines
+            arrival = min([line.free_at + line.delay for line in group.lines])
+            late = arrival - now + self._queue.bytes * SECOND // group.rate
+            if group.before_spare and late < _patience(group, late):
+                break
+            earliest = min([max(line.free_at - now, 0) + line.delay for line in higher])
+            if late < earliest + (0 if group.before_spare else OVERFLOW):
+                break
+        return group
 
     def _drop_queue(self, queue: FlowQueue) -> None:
         while queue.bytes:
             queue.pop()
             self.dropped += 1
+
+
+def _patience(group: _Group, late: int) -> int:
+    """How late a packet must be by its lines for a spare one to take it, when it would be so late.
+
+    A flow whose window is cut to 0.7 by a loss (CUBIC, RFC 9438) keeps these lines full if packets waited for 0.43 of
+    its round trip, without queues, when the loss came. That is there by the farthest line in use, and back by the
+    nearest. Lines that are much farther do not count: a flow whose window fits the near ones (BBR) never comes so far.
+    """
+    nearest = farthest = group.nearest
+    alike = min(late, nearest * ALIKE // 100)
+    for line in group.lines:
+        if farthest < line.delay <= alike:
+            farthest = line.delay
+    return farthest + min(max((nearest + farthest) * WAIT_SHARE // 100, OVERFLOW), LONGEST_WAIT)
+
+
+def _group(lines: Iterable[tuple[Line, LineParameters]]) -> list[_Group]:
+    """Which lines open after which: by tier, and in each those last that lose some."""
+    by_rank: dict[tuple[int, bool], list[Line]] = {}
+    for line, given in lines:
+        by_rank.setdefault((given.tier, given.spare), []).append(line)
+    ranks = sorted(by_rank)
+    groups: list[_Group] = []
+    together: list[Line] = []
+    for place, rank in enumerate(ranks, 1):
+        for line in by_rank[rank]:
+            line.higher = place > 1
+        together = together + by_rank[rank]
+        following = ranks[place] if place < len(ranks) else None
+        groups.append(
+            _Group(
+                together,
+                sum(line.rate for line in together),
+                min(line.delay for line in together),
+                max(line.delay for line in together) + SLACK,
+                by_rank[following] if following is not None else [],
+                following is not None and following[1],
+            )
+        )
+    return groups

@@ -135,6 +135,10 @@ class Path:
         self.sent_at = float("-inf")
         self.heard_gap = 1.0
         """Seconds between packets of the peer, smoothed; KEEPALIVEs come each second at least."""
+        self.retransmitted = 0.0
+        """Part of the inner TCP segments given to it that came again, lately; known where links are paced."""
+        self.spare = False
+        """For that it carries only what overflows others."""
         self.distrusted = False
         """It is silent while others are not: it carries nothing until it is heard, or down."""
         self.judge_at = float("-inf")

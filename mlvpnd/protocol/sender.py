@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .constants import HEADER_SIZE, MAC_SIZE, MAX_DATAGRAM_SIZE
 from .drops import DropReason
-from .inner import Kind, classify
+from .inner import Kind, classify, segment
 from .line import SECOND, Item
 from .paced import LineParameters, PacedScheduler
 from .path import Path
+from .retransmissions import Retransmissions
 from .rules import Action, Matcher, PinTable, Rule, RuleTable
 from .scheduler import WeightedScheduler, effective_weights
 
@@ -53,6 +54,8 @@ class Sender:
         """The number of the next packet that is sent several times."""
         self.duplicates = False
         """Whether the peer takes the first of several copies: else `duplicate` sends one."""
+        self.retransmissions = Retransmissions()
+        """What inner TCP had to send again, where links are paced and there is a choice of them."""
         self._chosen: list[Path] = []
         self._outer = OUTER_IPV4
         self._refresh_at = 0.0
@@ -127,7 +130,10 @@ class Sender:
         if now >= self._refresh_at:
             self._refresh(now)
         paths, emit = self._paths, self._emit
+        layer2, note = self._layer2, self.retransmissions.sent if len(self._chosen) > 1 else None
         for number, item in self._paced.take(int(now * SECOND)):
+            if item.reorder and note is not None and (name := segment(item.packet, layer2=layer2)) is not None:
+                note(number, name, item.size)
             emit(paths[number], item.packet, item.reorder, item.data_seq)
         if self._paced.dropped:
             reason = DropReason.QUEUE_FULL if self._chosen else DropReason.NO_LINK
@@ -209,10 +215,12 @@ class Sender:
         self._outer = OUTER_IPV6 if any(_is_ipv6(path) for path in chosen) else OUTER_IPV4
         known = [path.rtt.srtt_ms for path in chosen if path.rtt.has_sample]
         unknown = max(known, default=0.0)
+        harmful = self.retransmissions.judge({path.number: path.parameters.bandwidth for path in chosen}, now)
         lines = {}
         for path in chosen:
-            rtt = path.rtt.srtt_ms if path.rtt.has_sample else unknown
-            lines[path.number] = LineParameters(path.parameters.bandwidth, int(rtt * 500_000), path.parameters.priority)
+            rtt, limits = path.rtt.srtt_ms if path.rtt.has_sample else unknown, path.parameters
+            path.retransmitted, path.spare = self.retransmissions.share(path.number), path.number in harmful
+            lines[path.number] = LineParameters(limits.bandwidth, int(rtt * 500_000), limits.priority, path.spare)
         self._paced.set_lines(lines, int(now * SECOND))
 
     def flush(self, now: float) -> None:

@@ -186,6 +186,8 @@ def test_json_has_what_upstream_lacks() -> None:
                     loss_tolerance=50,
                     latency_tolerance_ms=100,
                     last_packet_monotonic=12.25,
+                    retransmitted=0.00987,
+                    spare=True,
                 ),
                 link(
                     "t2",
@@ -237,6 +239,8 @@ def test_json_has_what_upstream_lacks() -> None:
     assert (first["enabled"], second["enabled"]) == (True, False)
     assert (first["loss_tolerance"], first["latency_tolerance"]) == (50, 100)
     assert (first["last_packet_monotonic"], second["last_packet_monotonic"]) == (12.25, 0.0)
+    assert (first["retransmitted"], first["spare"]) == (0.0099, True)
+    assert (second["retransmitted"], second["spare"]) == (0, False)
     assert (second["up"], second["fallback_only"], second["state_since"]) == (False, True, START + 1)
 
 
@@ -313,7 +317,7 @@ def test_exactly_one_state_metric_is_set(state: LinkState) -> None:
 def test_metrics_are_families_with_help_and_type_in_base_units() -> None:
     one = tunnel(
         link("t1", has_rtt=True, srtt_ms=42.5, rttvar_ms=2.0, min_rtt_ms=40.0, loss_percent=3, drops={"replayed": 2}),
-        link("t2", LinkState.LOSSY),
+        link("t2", LinkState.LOSSY, retransmitted=0.01, spare=True),
         drops={"no_link": 7},
         reorder=ReorderStatus(size=64, late=1),
     )
@@ -323,6 +327,8 @@ def test_metrics_are_families_with_help_and_type_in_base_units() -> None:
     assert ("mlvpn_link_srtt_seconds", (("link", "t2"),)) not in parsed
     assert parsed["mlvpn_link_loss_ratio", (("link", "t1"),)] == 0.03
     assert parsed["mlvpn_link_state", (("link", "t2"),)] == 3
+    assert [parsed["mlvpn_link_retransmitted_ratio", (("link", name),)] for name in ("t1", "t2")] == [0.0, 0.01]
+    assert [parsed["mlvpn_link_spare", (("link", name),)] for name in ("t1", "t2")] == [0.0, 1.0]
     assert parsed["mlvpn_link_dropped_packets_total", (("link", "t1"), ("reason", "replayed"))] == 2
     assert parsed["mlvpn_dropped_packets_total", (("reason", "no_link"),)] == 7
     assert parsed["mlvpn_reorder_late_packets_total", ()] == 1

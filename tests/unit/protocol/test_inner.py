@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from mlvpnd.protocol.inner import Kind, classify, packet_from
+from mlvpnd.protocol.inner import Kind, classify, packet_from, segment
 from tests.support.inner_packets import (
     ACK,
     FIN_ACK,
@@ -211,3 +211,48 @@ def test_one_vlan_tag_is_looked_behind() -> None:
 def test_what_is_no_packet_goes_by_its_length(broken: bytes) -> None:
     assert classify(broken, layer2=False) == (Kind.SMALL, zlib.crc32(broken[:14]))
     assert kind_of(frame(IPV4_TYPE, broken), layer2=True) is Kind.SMALL
+
+
+V4 = ipaddress.IPv4Address(HOST).packed + ipaddress.IPv4Address(SERVER).packed
+V6 = ipaddress.IPv6Address(HOST6).packed + ipaddress.IPv6Address(SERVER6).packed
+
+
+def numbered(seq: bytes) -> bytes:
+    one = tcp(ACK, bytes(100), options=TIMESTAMPS)
+    return one[:4] + seq + one[8:]
+
+
+def test_a_segment_is_named_by_its_flow_and_sequence_number() -> None:
+    body = numbered(b"\xfe\xdc\xba\x98")
+    name = b"\x9c\x40\x01\xbb\xfe\xdc\xba\x98"
+    plain = ipv4(TCP, body)
+    assert segment(plain, layer2=False) == V4 + name
+    assert segment(ipv4(TCP, body, options=ROUTER_ALERT * 2), layer2=False) == V4 + name
+    assert segment(ipv6(TCP, body), layer2=False) == V6 + name
+    assert segment(frame(IPV4_TYPE, plain), layer2=True) == V4 + name
+    assert segment(frame(IPV6_TYPE, ipv6(TCP, body), VLAN), layer2=True) == V6 + name
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"",
+        b"\x45" * 300,
+        b"\x55" * 300,
+        ipv4(TCP, tcp(ACK, options=TIMESTAMPS + SACK)),  # it repeats its number, and nothing was lost
+        ipv4(TCP, tcp(FIN_ACK), options=ROUTER_ALERT * 10),
+        ipv4(TCP, numbered(bytes(4)), fragment=MORE_FRAGMENTS),
+        ipv4(TCP, bytes(200), fragment=3),
+        ipv4(UDP, udp(bytes(200))),
+        ipv6(UDP, udp(bytes(200))),
+        ipv6(HOP_BY_HOP, bytes([TCP, 0]) + bytes(6) + numbered(bytes(4))),
+    ],
+)
+def test_what_is_no_segment_with_payload_has_no_name(packet: bytes) -> None:
+    assert segment(packet, layer2=False) is None
+    assert segment(frame(IPV6_TYPE if packet[:1] == b"\x60" else IPV4_TYPE, packet), layer2=True) is None
+
+
+def test_frames_of_other_protocols_have_no_name() -> None:
+    assert segment(frame(0x8864, ipv4(TCP, numbered(bytes(4)))), layer2=True) is None
+    assert segment(frame(IPV4_TYPE, ipv4(TCP, numbered(bytes(4))), QINQ, VLAN), layer2=True) is None

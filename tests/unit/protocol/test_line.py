@@ -44,3 +44,19 @@ def test_a_late_timer_is_made_up_for_and_idleness_is_not() -> None:
     line.commit(item(b"a"))
     line.advance(6 * SECOND)
     assert line.ready_at == 6 * SECOND - CREDIT
+
+
+def test_what_may_not_leave_yet_keeps_what_comes_behind_it_and_nothing_else() -> None:
+    line = Line(RATE, 0, 0, 0)
+    line.higher = True
+    line.commit(item(b"a")._replace(after=10 * MS))
+    line.commit(item(b"b"))
+    assert line.free_at == 12 * MS
+    assert line.due == 10 * MS
+    assert line.take(MS) is None
+    line.own.push(1, b"own", 1000)
+    line.hurry(item(b"express"))
+    assert line.due == 0
+    left = [(now, taken.packet) for now in range(0, 20 * MS, MS) if (taken := line.take(now)) is not None]
+    assert left == [(0, b"express"), (MS, b"own"), (10 * MS, b"a"), (11 * MS, b"b")]
+    assert not line.busy

@@ -28,6 +28,8 @@ class World:
     """When, and its number."""
     pings: list[int] = field(default_factory=list)
     """Nanoseconds from the interface to the peer."""
+    bulk: list[int] = field(default_factory=list)
+    """The same of what is not small."""
     modem: int = 0
     """Longest queue in any modem, nanoseconds."""
 
@@ -43,7 +45,7 @@ class World:
         while now < seconds * SECOND:
             now += MS + chance.randrange(MS)
             while sent < offered * now / SECOND:
-                self.scheduler.put(Kind.BULK, 1, bytes(20), SIZE, now)
+                self.scheduler.put(Kind.BULK, 1, now.to_bytes(8), SIZE, now)
                 sent += SIZE
             if now >= pinged:
                 self.scheduler.put(Kind.SMALL, 2, now.to_bytes(8), PING, now)
@@ -56,6 +58,7 @@ class World:
                 arrival = busy_until[number] + line.delay
                 if item.reorder:
                     self.arrived.append((arrival, item.data_seq))
+                    self.bulk.append(arrival - int.from_bytes(item.packet))
                 else:
                     self.pings.append(arrival - int.from_bytes(item.packet))
 
@@ -69,8 +72,8 @@ class World:
         return worst
 
 
-def mbit(rate: float, delay: float, tier: int = 0) -> LineParameters:
-    return LineParameters(int(rate * 125_000), int(delay * MS), tier)
+def mbit(rate: float, delay: float, tier: int = 0, *, spare: bool = False) -> LineParameters:
+    return LineParameters(int(rate * 125_000), int(delay * MS), tier, spare)
 
 
 PROFILES = {
@@ -109,6 +112,43 @@ def test_a_higher_tier_takes_only_what_overflows() -> None:
     heavy = World(lines)
     heavy.run(2, 3 * lines[0].rate)
     assert heavy.carried[1] >= 0.95 * 2 * lines[1].rate
+
+
+@pytest.mark.parametrize("delays", [(15, 15), (30, 15), (15, 30), (100, 15)])
+def test_a_spare_line_takes_what_has_waited_for_half_a_round_trip_in_order(delays: tuple[int, int]) -> None:
+    good, spare = mbit(20, delays[0]), mbit(20, delays[1], spare=True)
+    world = World({0: good, 1: spare})
+    world.run(2, 1.3 * good.rate)
+    late = max(good.delay + min(max(good.delay, 15 * MS), 60 * MS), spare.delay)
+    # What is in the queue leaves faster than by the good line alone.
+    assert good.delay + 0.75 * (late - good.delay) <= max(world.bulk[-500:]) <= late + 4 * MS
+    assert 0.25 * 2 * good.rate <= world.carried[1] <= 0.31 * 2 * good.rate
+    assert world.lateness(after=0) <= 4 * MS
+    assert max(world.pings) <= min(good.delay, spare.delay + 15 * MS) + 12 * MS
+
+
+@pytest.mark.parametrize(("good", "spare"), [((50, 5), (5, 40)), ((5, 40), (50, 5)), ((20, 15), (20, 15))])
+def test_a_spare_line_is_full_when_there_is_enough(good: tuple[float, float], spare: tuple[float, float]) -> None:
+    world = World({0: mbit(*good), 1: mbit(*spare, spare=True)})
+    world.run(2, 1.3 * sum(line.rate for line in world.lines.values()))
+    for number, line in world.lines.items():
+        assert world.carried[number] >= 0.95 * 2 * line.rate
+    assert world.lateness(after=SECOND) <= 4 * MS
+
+
+def test_a_spare_line_comes_after_the_lines_of_its_tier_and_before_those_of_the_next() -> None:
+    lines = {0: mbit(20, 15), 1: mbit(20, 15, spare=True), 2: mbit(20, 15, tier=1)}
+    for load, used in ((0.9, {0}), (1.5, {0, 1}), (3.0, {0, 1, 2})):
+        world = World(lines)
+        world.run(2, load * lines[0].rate)
+        assert {number for number, carried in world.carried.items() if carried} == used
+
+
+def test_a_spare_line_is_like_any_where_there_is_no_better_one() -> None:
+    world = World({0: mbit(20, 15, spare=True), 1: mbit(20, 15, tier=1)})
+    world.run(1, 0.9 * world.lines[0].rate)
+    assert world.carried[1] == 0
+    assert max(world.pings) <= 17 * MS
 
 
 def test_what_was_committed_to_a_line_that_leaves_goes_by_the_others_with_its_numbers() -> None:

@@ -92,6 +92,28 @@ def test_overload_is_counted() -> None:
     assert sender.waiting_bytes < 120_000
 
 
+def test_a_link_whose_segments_come_again_is_spared() -> None:
+    sender, sent, paths = make(RATE, RATE)
+    now, again = 0.0, b""
+    for turn in range(3000):
+        segment = bytearray(SEGMENT)
+        segment[24:28] = turn.to_bytes(4)
+        now += 0.001 if turn < 2000 else 0.002  # more than one link carries, and less
+        before = len(sent)
+        sender.send([bytes(segment), again] if again else [bytes(segment)], now)
+        lost = [packet for number, packet, _, _ in sent[before:] if number == 1]
+        again = lost[0] if lost and turn % 7 == 0 else b""
+    assert sender.retransmissions.harmful == {1}
+    assert [path.spare for path in paths.values()] == [False, True]
+    assert paths[1].retransmitted > 0.05
+    assert paths[0].retransmitted == 0
+    assert {one[0] for one in sent[:1000]} == {0, 1}
+    assert {one[0] for one in sent[-500:]} == {0}
+    sender.reschedule([paths[1]], now)
+    sender.send([SEGMENT], now)
+    assert sent[-1][0] == 1
+
+
 @pytest.mark.parametrize("bandwidth", [RATE, 1])
 def test_rules(bandwidth: int) -> None:
     def carried(action: Action, *links: int, duplicates: bool = False) -> Sent:
