@@ -17,6 +17,7 @@ CLIENT_INNER_IPV4 = "10.42.0.2"
 SERVER_INNER_IPV6 = "fd42::1"
 CLIENT_INNER_IPV6 = "fd42::2"
 FIRST_PORT = 5080
+PASSWORD = "pleasechangeme!"
 BYTES_PER_MBIT = 125_000
 STATUS_SCRIPT = PROJECT / "examples" / "mlvpn_updown.sh"
 
@@ -76,7 +77,7 @@ class Tunnel:
         }[end]
         keys: dict[str, object] = {
             "mode": end,
-            "password": "pleasechangeme!",
+            "password": PASSWORD,
             "interface_name": "mlvpn0",
             "ip4": f"{ipv4}/24",
             "ip6": f"{ipv6}/64",
