@@ -146,7 +146,7 @@ class Tunnel:
         self.wait_up()
         for daemon, address in ((self.server, SERVER_INNER_IPV4), (self.client, CLIENT_INNER_IPV4)):
             # The status command, where one does it, runs beside the links.
-            if not wait_until(partial(_has_address, daemon.host, address), START_TIMEOUT):
+            if not wait_until(partial(has_address, daemon.host, address), START_TIMEOUT):
                 raise DaemonError(f"{daemon.name}: its interface has no address {address}\n{daemon.log()}")
 
     def wait_up(self, *names: str) -> None:
@@ -161,7 +161,8 @@ class Tunnel:
                 daemon.stop()
 
 
-def _has_address(host: Host, address: str) -> bool:
+def has_address(host: Host, address: str) -> bool:
+    """Whether one of its interfaces has it."""
     return f" {address}/" in host.run("ip", "addr")
 
 
