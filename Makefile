@@ -58,7 +58,7 @@ test-system: build
 	$(BIN)/python -m pytest tests/system
 
 # How much of the lines a tunnel over several carries, for each profile of lines, and each line alone: bench/BONDING.md,
-# in four hours. RESUME=1 goes on where it was interrupted; QUICK=1 is a look, into build/quick, in half an hour; BENCH has more
+# in four hours. RESUME=1 goes on where it was interrupted; QUICK=1 is a look, into build/quick, in 45 minutes; BENCH has more
 # options of `python -m tests.bench.bonding --help`, which runs parts of it.
 bench-bonding: BENCH_DIR := $(if $(QUICK),build/quick,bench)
 bench-bonding: BENCH_RESULTS := $(if $(QUICK),build/quick/bonding.jsonl,build/bonding.jsonl)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ def _bars(axes: Any, results: Results, profiles: Mapping[str, Profile], figure: 
         places, heights, errors = [], [], []
         for place, (name, profile) in enumerate(profiles.items()):
             found = several(results.find(name, congestion, flows, profile.numbers, MLVPND), figure)
-            if found is not None:
+            # Without any answer the ping is infinite, and no bar.
+            if found is not None and math.isfinite(found.highest):
                 places.append(place + (number - 1.5) * _WIDTH)
                 heights.append(found.median)
                 errors.append((found.median - found.lowest, found.highest - found.median))
@@ -119,6 +121,7 @@ def _ping_marks(axes: Any, profiles: Mapping[str, Profile]) -> None:
     _marks(axes, limits, "_", "allowed")
     _marks(axes, quoted, "x", "C MLVPN, quoted")
     axes.set_yscale("symlog", linthresh=10)
+    axes.set_ylim(bottom=0)
 
 
 def _shares(axes: Any, results: Results, name: str) -> None:

@@ -54,8 +54,8 @@ class Limit:
 class Outage:
     """A line that is dead for a while, without a word."""
 
-    line: int = 2
-    """Its number, from 1."""
+    line: int = 1
+    """Its number, from 1: of like lines small packets take the first."""
     begin: float = 1 / 3
     """Shares of the measurement's time."""
     end: float = 2 / 3

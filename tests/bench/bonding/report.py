@@ -46,7 +46,7 @@ def line_text(line: Line) -> str:
     if line.jitter:
         words.append(f"±{line.jitter:g} ms{'' if line.order else ' that reorders'}")
     if line.loss:
-        words.append(f"{line.loss:.3g} loss")
+        words.append(f"{line.loss * 100:g} % loss")
     if line.queue != Line().queue:
         words.append(f"queue {line.queue:g} ms")
     return ", ".join(words)
@@ -66,7 +66,9 @@ def figure_text(verdict: Verdict) -> str:
 
 def verdict_text(verdict: Verdict) -> str:
     """A cell of a table: the figure, what was asked, and whether it holds."""
-    limit = f"{'≤' if verdict.at_most else '≥'} {verdict.limit:.4g}{_BASES.get(verdict.base or Base.SUM, '')}"
+    limit = f"{'≤' if verdict.at_most else '≥'} {verdict.limit:.4g}"
+    if verdict.kind is not Kind.BETTER:
+        limit += _BASES[verdict.base or Base.SUM]
     if verdict.state is State.NOT_RUN:
         return f"{NOT_RUN} ({limit})"
     state = "**fails**" if verdict.state is State.FAILS else verdict.state.value
@@ -116,7 +118,7 @@ class Report:
 
     def _summary(self) -> str:
         counts = Counter(verdict.state for verdict in self._verdicts)
-        text = ", ".join(f"{counts[state]} {state.value}" for state in State)
+        text = f"{counts[State.HOLDS]} hold, {counts[State.FAILS]} fail, {counts[State.NOT_RUN]} were not run"
         failing = [verdict for verdict in self._verdicts if verdict.state is State.FAILS]
         lines = [f"## Verdict\n\nOf {len(self._verdicts)} demands: {text}.\n"]
         for one in failing:
@@ -163,9 +165,9 @@ class Report:
                 cells = [self._cells(kind, name, congestion, (max(FLOWS),)) for kind in (Kind.GAP, Kind.BACK)]
                 rows.append([name, lines_text(profile), congestion, *cells])
         text = (
-            "Line 2 is dead without a word for the second third of the time (10 s), `timeout = 2`, under 8 flows and a "
-            "stream of 50 packets a second. Full share: nine tenths of what the line carried before, over a second "
-            "that begins so many seconds after its return."
+            "One line is dead without a word for the second third of the time (10 s), `timeout = 2`, under 8 flows "
+            "and a stream of 50 packets a second. Full share: nine tenths of what the line carried before, over a "
+            "second that begins so many seconds after its return."
         )
         head = ["profile", "lines (Mbit/s)", "flows", "longest gap in the stream, s", "full share again after, s"]
         return f"## A line that dies\n\n{text}\n\n{_table(head, rows)}"

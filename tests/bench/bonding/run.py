@@ -61,6 +61,7 @@ class Bench:
     """The lines of a profile, up, for any number of runs."""
 
     def __init__(self, profile: str, seed: int, setting: Setting) -> None:
+        self.name = profile
         self.profile: Profile = PROFILES[profile]
         self.lab = Lab(self.profile.lines, seed=seed)
         self._setting = setting
