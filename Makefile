@@ -63,7 +63,7 @@ test-system: build
 bench-bonding: BENCH_DIR := $(if $(QUICK),build/quick,bench)
 bench-bonding: BENCH_RESULTS := $(if $(QUICK),build/quick/bonding.jsonl,build/bonding.jsonl)
 bench-bonding: build
-	$(if $(RESUME),,rm -f $(BENCH_RESULTS))
+	$(if $(RESUME),,[ ! -e $(BENCH_RESULTS) ] || mv $(BENCH_RESULTS) $(BENCH_RESULTS).before)
 	$(BIN)/python -m tests.bench.bonding --matrix --resume --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
 	$(BIN)/python -m tests.bench.bonding --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.bench.bonding.judge import Judge, Kind, State, Verdict
-from tests.bench.bonding.outcome import MLVPND, STRIPER, Cell, Outcome
+from tests.bench.bonding.outcome import MLVPND, RAW, STRIPER, Cell, Outcome
 from tests.bench.bonding.plan import SHORTEST_OUTAGE
 from tests.bench.bonding.profiles import BBR, CUBIC
 from tests.bench.bonding.results import Results
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.netns
 MARGIN = 0.9
 """Of a lower limit; an upper one is divided by it."""
 SECONDS, WARMUP = 6.0, 3.0
-SETTING = Setting(idle_seconds=1.0)
+SETTING = Setting(idle_seconds=1.0, tries=2)
 STALL = 1.0
 """Seconds that a machine may stand still."""
 
@@ -30,9 +30,17 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         yield running
 
 
-def run(bench: Bench, congestion: str, *, peer: str = MLVPND, flows: int = 1, seconds: float = SECONDS) -> Outcome:
-    """All lines of the bench together."""
-    lines = bench.profile.numbers
+def run(
+    bench: Bench,
+    congestion: str,
+    *,
+    lines: tuple[int, ...] | None = None,
+    peer: str = MLVPND,
+    flows: int = 1,
+    seconds: float = SECONDS,
+) -> Outcome:
+    """Over these lines, or over all of them together."""
+    lines = bench.profile.numbers if lines is None else lines
     outcome = bench.run(Cell(bench.name, 1, congestion, flows, lines, seconds, WARMUP, peer))
     print(outcome)
     return outcome
@@ -68,6 +76,13 @@ def test_received_from_a_server_that_stripes_blindly() -> None:
     (striped,) = verdicts(outcome, Kind.STRIPED)
     assert striped.state_with(MARGIN) is State.HOLDS, f"{striped}\n{outcome}"
     assert outcome.longest_gap < STALL
+
+
+def test_the_load_fills_a_line_without_a_tunnel() -> None:
+    with Bench("delays", 1, SETTING).up() as bench:
+        outcome = run(bench, BBR, lines=(1,), peer=RAW, flows=8, seconds=4.0)
+    (raw,) = verdicts(outcome, Kind.RAW)
+    assert raw.state_with(0.97) is State.HOLDS, f"{raw}\n{outcome}"
 
 
 def test_a_line_that_dies_and_comes_back() -> None:

@@ -27,8 +27,6 @@ SAMPLE_INTERVAL = 0.25
 REORDER_BUFFER = 1024
 SOCKET_BUFFER = 64 << 20
 """Bytes that TCP may use at most, so that no buffer is what limits a flow over 600 ms."""
-TRIES = 3
-"""Of a run, until the machine is quiet."""
 STREAM_RATE = 50.0
 """Packets a second of the stream that tells what an outage does to small ones."""
 
@@ -47,6 +45,8 @@ class Setting:
     """Show the daemons' logs after a run."""
     idle_seconds: float = 2.5
     """Of echo requests without load, before it."""
+    tries: int = 3
+    """Of a run, until the machine is quiet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Bench:
     def run(self, cell: Cell) -> Outcome:
         """One run, again while the machine is not quiet; the least unquiet one counts then."""
         outcomes = []
-        for count in range(1, TRIES + 1):
+        for count in range(1, self._setting.tries + 1):
             outcomes.append(replace(self._run(cell), tries=count))
             if outcomes[-1].quiet:
                 return outcomes[-1]
