@@ -57,10 +57,15 @@ test: build check
 test-system: build
 	$(BIN)/python -m pytest tests/system
 
-# How much of the lines a tunnel over several carries, for each profile of lines, and each line alone; an hour and more.
-# `python -m tests.bench.bonding --help` runs parts of it.
+# How much of the lines a tunnel over several carries, for each profile of lines, and each line alone: bench/BONDING.md,
+# in four hours. RESUME=1 goes on where it was interrupted; QUICK=1 is a look, into build/quick, in 45 minutes; BENCH has more
+# options of `python -m tests.bench.bonding --help`, which runs parts of it.
+bench-bonding: BENCH_DIR := $(if $(QUICK),build/quick,bench)
+bench-bonding: BENCH_RESULTS := $(if $(QUICK),build/quick/bonding.jsonl,build/bonding.jsonl)
 bench-bonding: build
-	$(BIN)/python -m tests.bench.bonding
+	$(if $(RESUME),,[ ! -e $(BENCH_RESULTS) ] || mv $(BENCH_RESULTS) $(BENCH_RESULTS).before)
+	$(BIN)/python -m tests.bench.bonding --matrix --resume --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
+	$(BIN)/python -m tests.bench.bonding --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 
 # The Debian package on Debian 12 and 13, installed, upgraded and removed on booted systems.
 test-package: build

@@ -8,13 +8,18 @@
  *
  *     linkemu [--ab SPEC] [--ba SPEC] [--seed N] [--fifo N] IFACE_A IFACE_B
  *
- * --seed is that of the random numbers (default 1: the same frames meet the
- * same losses); --fifo asks for SCHED_FIFO with that priority.
+ * --seed is that of the random numbers (default 1); --fifo asks for SCHED_FIFO
+ * with that priority. Each direction has numbers of its own, and its losses again
+ * others than the rest of it: with the same seed and loss, the n-th frame that a
+ * direction puts on the line is lost or not whatever else happens.
  *
  * A SPEC is a list of KEY=VALUE with commas between; plain numbers:
  *       rate=8000000     serialisation rate in bit/s; 0 is unlimited
+ *       trace=FILE       the rate follows a file, see linkemu_trace.h; nothing
+ *                        after the = ends that. No comma or space in the name
  *       queue=100000     longest wait before the rate, in us; a frame that
- *                        would wait longer is dropped (two always fit)
+ *                        would wait longer is dropped (two always fit). Under a
+ *                        trace: what passes in that time at its mean rate
  *       delay=20000      propagation delay in us
  *       jitter=5000      the delay varies by +- this many us
  *       order=1          1: frames keep their order under jitter; 0: each has
@@ -67,6 +72,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "linkemu_trace.h"
+
 #define BATCH 64
 #define NS 1000000000LL
 #define LATE_STEP 20000LL	/* ns; lateness is counted in steps of that ... */
@@ -79,6 +86,7 @@ struct spec {
 	double rate, queue, delay, jitter;	/* bit/s; us */
 	double loss, burst_in, burst_out, reorder, duplicate, corrupt;	/* 0..1 */
 	double order, up;
+	const struct trace *trace;	/* or NULL */
 };
 
 static const struct key {
@@ -115,9 +123,16 @@ struct frame {
 	unsigned char data[FRAME_ROOM];
 };
 
+struct random {
+	uint64_t state[2];
+};
+
 struct direction {
 	struct spec s;
 	struct stats st;
+	struct random losses, others;
+	const struct trace *trace;	/* whose time counts from trace_from */
+	int64_t trace_from;
 	int rx_fd, tx_fd;
 	int64_t free_at;	/* when the rate stage is idle again */
 	int64_t last_due;	/* keeps the order under jitter */
@@ -129,7 +144,7 @@ struct direction {
 
 static struct direction directions[2];
 static struct frame *pool;
-static uint64_t rng_state[2], frames_scheduled;
+static uint64_t frames_scheduled;
 
 static void die(const char *fmt, ...)
 {
@@ -150,28 +165,28 @@ static int64_t now_ns(void)
 }
 
 /* xorshift128+: quick, and the same sequence for the same seed */
-static double rnd(void)
+static double rnd(struct random *r)
 {
-	uint64_t a = rng_state[0], b = rng_state[1];
-	rng_state[0] = b;
+	uint64_t a = r->state[0], b = r->state[1];
+	r->state[0] = b;
 	a ^= a << 23;
-	rng_state[1] = a ^ b ^ (a >> 17) ^ (b >> 26);
-	return ((rng_state[1] + b) >> 11) * 0x1.0p-53;
+	r->state[1] = a ^ b ^ (a >> 17) ^ (b >> 26);
+	return ((r->state[1] + b) >> 11) * 0x1.0p-53;
 }
 
-static void seed(uint64_t x)
+static void seed(struct random *r, uint64_t *x)
 {
 	for (int i = 0; i < 2; i++) {	/* splitmix64 */
-		uint64_t z = (x += 0x9e3779b97f4a7c15ULL);
+		uint64_t z = (*x += 0x9e3779b97f4a7c15ULL);
 		z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
 		z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-		rng_state[i] = z ^ (z >> 31);
+		r->state[i] = z ^ (z >> 31);
 	}
 }
 
-static bool chance(double p)
+static bool chance(struct random *r, double p)
 {
-	return p > 0 && rnd() < p;
+	return p > 0 && rnd(r) < p;
 }
 
 /* ---- frames, and the heap of those on the line ---- */
@@ -240,32 +255,47 @@ static struct frame *heap_pop(struct direction *d)
 /* When the frame has left the rate stage, or -1 if the queue before it is full. */
 static int64_t serialise(struct direction *d, uint32_t len, int64_t now)
 {
-	if (d->s.rate <= 0)
+	if (d->trace != d->s.trace) {
+		d->trace = d->s.trace;
+		d->trace_from = now;
+	}
+	const struct trace *t = d->trace;
+	if (!t && d->s.rate <= 0)
 		return now;
 	if (d->free_at < now)
 		d->free_at = now;
-	double wait = d->free_at - now, frame_time = len * 8e9 / d->s.rate;
-	if (wait > d->s.queue * 1e3 && wait > frame_time)
+	/* What waits, and how long: under a trace the queue is as long as at its mean rate. */
+	double bits = len * 8.0, rate = t ? trace_mean_rate(t) : d->s.rate;
+	int64_t from = d->free_at - d->trace_from;
+	double wait = d->free_at - now;
+	if (t)
+		wait = trace_bits(t, now - d->trace_from, from) * 1e9 / rate;
+	if (wait > d->s.queue * 1e3 && wait > bits * 1e9 / rate)
 		return -1;
-	d->free_at += frame_time;
+	if (t)
+		d->free_at = d->trace_from + trace_after(t, from, bits);
+	else
+		d->free_at += bits * 1e9 / rate;
 	return d->free_at;
 }
 
 static bool lost(struct direction *d)
 {
-	d->burst = d->burst ? !chance(d->s.burst_out) : chance(d->s.burst_in);
-	return d->burst || chance(d->s.loss);
+	struct random *r = &d->losses;
+	d->burst = d->burst ? !chance(r, d->s.burst_out) : chance(r, d->s.burst_in);
+	return d->burst || chance(r, d->s.loss);
 }
 
 static void schedule(struct direction *d, struct frame *f, int64_t now, bool copy)
 {
 	struct spec *s = &d->s;
+	struct random *r = &d->others;
 	if (s->up == 0) {
 		d->st.down++;
 		frame_put(f);
 		return;
 	}
-	if (!copy && chance(s->duplicate)) {
+	if (!copy && chance(r, s->duplicate)) {
 		struct frame *g = frame_get();
 		g->len = f->len;
 		memcpy(g->data, f->data, f->len);
@@ -283,15 +313,15 @@ static void schedule(struct direction *d, struct frame *f, int64_t now, bool cop
 		frame_put(f);
 		return;
 	}
-	if (f->len > ETH_HLEN && chance(s->corrupt)) {
-		uint32_t bit = rnd() * (f->len - ETH_HLEN) * 8;
+	if (f->len > ETH_HLEN && chance(r, s->corrupt)) {
+		uint32_t bit = rnd(r) * (f->len - ETH_HLEN) * 8;
 		f->data[ETH_HLEN + bit / 8] ^= 1 << bit % 8;
 		d->st.corrupted++;
 	}
-	if (chance(s->reorder)) {
+	if (chance(r, s->reorder)) {
 		d->st.reordered++;
 	} else {
-		double delay = s->delay + (s->jitter > 0 ? s->jitter * (2 * rnd() - 1) : 0);
+		double delay = s->delay + (s->jitter > 0 ? s->jitter * (2 * rnd(r) - 1) : 0);
 		if (delay > 0)
 			due += delay * 1e3;
 		if (s->order != 0 && due < d->last_due)
@@ -399,6 +429,12 @@ static bool parse(struct spec *spec, const char *text)
 		if (!value)
 			return false;
 		*value++ = 0;
+		if (!strcmp(name, "trace")) {
+			s.trace = *value ? trace_named(value) : NULL;
+			if (*value && !s.trace)
+				return false;
+			continue;
+		}
 		while (k < last && strcmp(k->name, name))
 			k++;
 		double x = strtod(value, &end);
@@ -583,7 +619,10 @@ int main(int argc, char **argv)
 		}
 	if (argc - optind != 2)
 		die("usage: linkemu [--ab SPEC] [--ba SPEC] [--seed N] [--fifo N] IFACE_A IFACE_B");
-	seed(s);
+	for (int i = 0; i < 2; i++) {
+		seed(&directions[i].losses, &s);
+		seed(&directions[i].others, &s);
+	}
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	struct sched_param priority = { .sched_priority = fifo };
 	if (fifo && sched_setscheduler(0, SCHED_FIFO, &priority) < 0)

@@ -9,12 +9,13 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCE = Path(__file__).with_name("linkemu.c")
+HEADER = Path(__file__).with_name("linkemu_trace.h")
 BUILD_DIR = PROJECT / "build"
 COMPILE = ("gcc", "-O2", "-Wall", "-Wextra", "-Werror")
 
@@ -31,7 +32,7 @@ class Conditions:
     """One direction of a line."""
 
     rate: float = 0
-    """Mbit/s of Ethernet frames; 0: unlimited."""
+    """Mbit/s of Ethernet frames; 0: unlimited. Beside a trace it is only what others take the line for."""
     delay: float = 0
     """Milliseconds, one way."""
     jitter: float = 0
@@ -53,14 +54,22 @@ class Conditions:
     """… and to end it."""
     up: bool = True
     """False: nothing passes, and what is on the way is lost; the carrier stays."""
+    trace: Path | None = None
+    """A file that the rate follows, as `write_trace` makes it."""
 
     def spec(self) -> str:
         """As linkemu reads it."""
-        values = {field.name: float(getattr(self, field.name)) for field in fields(self)}
+        values = {field.name: float(getattr(self, field.name)) for field in fields(self) if field.name != "trace"}
         values["rate"] *= 1e6
         for name in ("delay", "jitter", "queue"):
             values[name] *= 1e3
-        return ",".join(f"{name}={value:.9g}" for name, value in values.items())
+        return ",".join([*(f"{name}={value:.9g}" for name, value in values.items()), f"trace={self.trace or ''}"])
+
+
+def write_trace(path: Path, steps: Iterable[tuple[float, float]]) -> Path:
+    """A trace of milliseconds and the Mbit/s in them; after the last step comes the first again."""
+    path.write_text("".join(f"{milliseconds:g} {rate * 1e6:.9g}\n" for milliseconds, rate in steps))
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ class Counters:
 
 def build() -> Path:
     """The emulator's binary, compiled unless that was done for this source before."""
-    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(COMPILE).encode()).hexdigest()[:16]
+    key = hashlib.sha256(SOURCE.read_bytes() + HEADER.read_bytes() + " ".join(COMPILE).encode()).hexdigest()[:16]
     binary = BUILD_DIR / f"linkemu-{key}"
     if binary.exists():
         return binary

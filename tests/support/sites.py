@@ -21,9 +21,8 @@ from scapy.packet import Packet
 from .daemons import Daemon, config_text
 from .lab import SERVER_IPV4, SERVER_IPV6, Host, Lab
 from .peer import Address, ScapyPeer, udp_socket
-from .tunnels import FIRST_PORT, link_name
+from .tunnels import FIRST_PORT, PASSWORD, link_name
 
-PASSWORD = "pleasechangeme!"
 DAEMON_INNER = "10.42.0.1"
 PEER_INNER = "10.42.0.2"
 PEER_MAC = "02:00:00:00:00:02"

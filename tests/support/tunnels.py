@@ -17,6 +17,7 @@ CLIENT_INNER_IPV4 = "10.42.0.2"
 SERVER_INNER_IPV6 = "fd42::1"
 CLIENT_INNER_IPV6 = "fd42::2"
 FIRST_PORT = 5080
+PASSWORD = "pleasechangeme!"
 BYTES_PER_MBIT = 125_000
 STATUS_SCRIPT = PROJECT / "examples" / "mlvpn_updown.sh"
 
@@ -76,7 +77,7 @@ class Tunnel:
         }[end]
         keys: dict[str, object] = {
             "mode": end,
-            "password": "pleasechangeme!",
+            "password": PASSWORD,
             "interface_name": "mlvpn0",
             "ip4": f"{ipv4}/24",
             "ip6": f"{ipv6}/64",
@@ -145,7 +146,7 @@ class Tunnel:
         self.wait_up()
         for daemon, address in ((self.server, SERVER_INNER_IPV4), (self.client, CLIENT_INNER_IPV4)):
             # The status command, where one does it, runs beside the links.
-            if not wait_until(partial(_has_address, daemon.host, address), START_TIMEOUT):
+            if not wait_until(partial(has_address, daemon.host, address), START_TIMEOUT):
                 raise DaemonError(f"{daemon.name}: its interface has no address {address}\n{daemon.log()}")
 
     def wait_up(self, *names: str) -> None:
@@ -160,7 +161,8 @@ class Tunnel:
                 daemon.stop()
 
 
-def _has_address(host: Host, address: str) -> bool:
+def has_address(host: Host, address: str) -> bool:
+    """Whether one of its interfaces has it."""
     return f" {address}/" in host.run("ip", "addr")
 
 

@@ -1,6 +1,7 @@
 """The command line: which runs, and what becomes of their outcomes.
 
     python -m tests.bench.bonding --profile rates --seeds 1 --flows 1 --cc cubic --seconds 6 --together-only
+    python -m tests.bench.bonding --matrix && python -m tests.bench.bonding --report build/bonding.jsonl
 
 The daemons are those beside the interpreter: with another checkout's `.venv/bin/python` its daemons are measured.
 """
@@ -8,63 +9,31 @@ The daemons are those beside the interpreter: with another checkout's `.venv/bin
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tests.support.linkemu import PROJECT
 
-from .outcome import Cell, Outcome
+from .outcome import MLVPND, RAW, STRIPER, Cell, Outcome
+from .plan import Plan
 from .profiles import BBR, CUBIC, PROFILES
+from .results import Recorder, Results
 from .run import Bench, Setting
 
 RESULTS = PROJECT / "build" / "bonding.jsonl"
+REPORT = PROJECT / "bench"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Which runs."""
-
-    profiles: tuple[str, ...]
-    seeds: tuple[int, ...]
-    congestions: tuple[str, ...]
-    flows: tuple[int, ...]
-    seconds: float | None
-    """None: what each profile says."""
-    warmup: float | None
-    alone: bool
-    together: bool
-    peer: str
-
-    def cells(self, profile: str, seed: int) -> Iterator[Cell]:
-        """The runs on the lines of one profile with one seed."""
-        given = PROFILES[profile]
-        every = tuple(range(1, len(given.lines) + 1))
-        sets: list[tuple[int, ...]] = [(number,) for number in every] if self.alone else []
-        sets += [every] if self.together else []
-        for congestion in self.congestions:
-            for flows in self.flows:
-                for lines in sets:
-                    yield Cell(
-                        profile,
-                        seed,
-                        congestion,
-                        flows,
-                        lines,
-                        given.seconds if self.seconds is None else self.seconds,
-                        given.warmup if self.warmup is None else self.warmup,
-                        self.peer,
-                    )
-
-
-def execute(plan: Plan, setting: Setting, done: Callable[[Outcome], None]) -> None:
-    """Runs it all, one after the other."""
-    for seed in plan.seeds:
-        for profile in plan.profiles:
-            with Bench(profile, seed, setting).up() as bench:
-                for cell in plan.cells(profile, seed):
-                    done(bench.run(cell))
+def execute(plan: Plan, setting: Setting, done: Callable[[Outcome], None], known: Collection[Cell] = ()) -> None:
+    """Runs it all but the known ones, one after the other."""
+    for profile, seed, cells in plan.groups():
+        missing = [cell for cell in cells if cell not in known]
+        if not missing:
+            continue
+        with Bench(profile, seed, setting).up() as bench:
+            for cell in missing:
+                done(bench.run(cell))
 
 
 def _keys(words: Iterable[str]) -> dict[str, object]:
@@ -96,40 +65,59 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cc", type=_names, default=(BBR, CUBIC), help="bbr,cubic: TCP congestion control inside")
     parser.add_argument("--seconds", type=float, help="of a measurement; default: the profile's, 20 or 30")
     parser.add_argument("--warmup", type=float, help="seconds before it; default: the profile's, 5 or 10")
+    parser.add_argument("--quick", action="store_true", help="one seed, short measurements: a look, no result")
     parser.add_argument("--together-only", action="store_true", help="not each line alone")
     parser.add_argument("--alone-only", action="store_true", help="not all lines together")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--peer", choices=(MLVPND, STRIPER), default=MLVPND, help="what sends; default: mlvpnd")
+    kinds.add_argument("--raw", action="store_true", help="each line alone and without a tunnel: what the load can do")
+    kinds.add_argument("--matrix", action="store_true", help="all that the report asks for")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="in [general] of both ends")
     parser.add_argument("--link", action="append", default=[], metavar="KEY=VALUE", help="in every link of both ends")
     parser.add_argument("--log", action="store_true", help="show the daemons' logs after each run")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of JSON lines that outcomes are added to")
+    parser.add_argument("--resume", action="store_true", help="leave out runs that are in that file")
+    parser.add_argument("--report", type=Path, metavar="RESULTS", help="run nothing: write the report of that file")
+    parser.add_argument("--into", type=Path, default=REPORT, help="directory of the report; default: bench")
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status of the bench."""
-    arguments = _parser().parse_args(argv)
+def _plan(arguments: argparse.Namespace) -> Plan:
     plan = Plan(
         profiles=arguments.profile,
-        seeds=arguments.seeds,
+        seeds=arguments.seeds[:1] if arguments.quick else arguments.seeds,
         congestions=arguments.cc,
         flows=arguments.flows,
         seconds=arguments.seconds,
         warmup=arguments.warmup,
         alone=not arguments.together_only,
         together=not arguments.alone_only,
-        peer="mlvpnd",
     )
+    if arguments.quick:
+        plan = plan.quick()
+    if not arguments.matrix:
+        plan = replace(plan, peers=(RAW if arguments.raw else arguments.peer,))
+    return plan
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status of the bench: 0, whatever was measured."""
+    arguments = _parser().parse_args(argv)
+    if arguments.report is not None:
+        # Only a report needs what draws its plots.
+        from .report import write
+
+        print(write(Results.load(arguments.report), arguments.into))
+        return 0
     setting = Setting(_keys(arguments.set), _keys(arguments.link), keep_log=arguments.log)
-    arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    known: set[Cell] = set()
+    if arguments.resume and arguments.results.exists():
+        known = {outcome.cell for outcome in Results.load(arguments.results).outcomes.values()}
+    recorder = Recorder(arguments.results)
 
     def done(outcome: Outcome) -> None:
         print(outcome, flush=True)
-        with arguments.results.open("a") as results:
-            results.write(outcome.to_json() + "\n")
+        recorder.add(outcome)
 
-    execute(plan, setting, done)
+    execute(_plan(arguments), setting, done, known)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

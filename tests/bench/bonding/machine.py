@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import nacl
+
+import mlvpnd
+from tests.support.linkemu import PROJECT
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -59,9 +65,23 @@ class Meter:
 
 
 def describe() -> str:
-    """The machine in a line."""
+    """The machine in a line, and what runs on it."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name")),
+        (line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name")),
         platform.machine(),
     )
-    return f"{os.cpu_count()} processors ({model}), Linux {platform.release()}, Python {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} processors ({model}), Linux {platform.release()}, Python {platform.python_version()}, "
+        f"PyNaCl {nacl.__version__}, mlvpnd {mlvpnd.__version__}{_commit()}"
+    )
+
+
+def _commit() -> str:
+    """The commit that is checked out, and whether something differs from it; empty where there is none."""
+    words = ("git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*")
+    try:
+        done = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return f" at {done.stdout.strip()}" if done.returncode == 0 else ""

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 LATE_LIMIT = 2000
 """Microseconds: an emulator whose 99th percentile is above was no line."""
+MLVPND, STRIPER, RAW = "mlvpnd", "striper", "raw"
 IDLE_LIMIT = 0.10
 """A machine that was less idle was measured with the tunnel."""
 
@@ -25,12 +26,13 @@ class Cell:
     """Those that the tunnel is over."""
     seconds: float
     warmup: float
-    peer: str = "mlvpnd"
-    """What sends."""
+    peer: str = MLVPND
+    """What sends, and over what: a daemon; the blindly striping server; RAW: no tunnel at all."""
 
     def __str__(self) -> str:
         lines = "+".join(map(str, self.lines))
-        return f"{self.profile:11} seed {self.seed}  {self.congestion:5} x{self.flows}  lines {lines:7}"
+        peer = "" if self.peer == MLVPND else f"  {self.peer}"
+        return f"{self.profile:11} seed {self.seed}  {self.congestion:5} x{self.flows}  lines {lines:7}{peer}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,20 @@ class LineUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovery:
+    """What the death of a line did, and its return."""
+
+    gap: float
+    """Seconds for which a stream of small packets stood still, at worst."""
+    stolen: float
+    """Seconds of them that the machine's other guests took."""
+    lost: int
+    """Packets of the stream."""
+    back_after: float
+    """Seconds from the line's return until it carried its full share again; inf: it did not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What was measured."""
 
@@ -56,6 +72,7 @@ class Outcome:
     goodput: float
     """Mbit/s of TCP payload, all flows."""
     share_of_sum: float
+    """Of what is computed for its lines."""
     ping_idle: float
     ping_added: float
     ping_worst: float
@@ -72,6 +89,8 @@ class Outcome:
     series: Mapping[str, Any] = field(default_factory=dict)
     """Of time, for the plots; in seconds from the load's begin."""
     tries: int = 1
+    outage: Recovery | None = None
+    """What came of an outage, if there was one."""
 
     @property
     def quiet(self) -> bool:
@@ -92,8 +111,13 @@ class Outcome:
             f"  share {shares}  of rate {full}  line queue {queues} ms  overflow {overflow}  "
             f"again {self.retransmitted}  "
             f"gap {self.longest_gap:.2f} s  late p99 {self.late_p99_us / 1000:.2f} ms  idle {self.idle:.0%}  "
-            f"stolen {self.stolen:.0%}  cpu {cpu}{'' if self.quiet else '  NOT QUIET'}"
+            f"stolen {self.stolen:.0%}  cpu {cpu}{self._recovery()}{'' if self.quiet else '  NOT QUIET'}"
         )
+
+    def _recovery(self) -> str:
+        if self.outage is None:
+            return ""
+        return f"  outage: gap {self.outage.gap:.2f} s, lost {self.outage.lost}, back {self.outage.back_after:.2f} s"
 
     def to_json(self) -> str:
         """A line for a file of results."""
@@ -106,4 +130,5 @@ class Outcome:
         cell = values.pop("cell")
         cell["lines"] = tuple(cell["lines"])
         lines = tuple(LineUse(**line) for line in values.pop("lines"))
-        return cls(cell=Cell(**cell), lines=lines, **values)
+        outage = values.pop("outage", None)
+        return cls(cell=Cell(**cell), lines=lines, outage=None if outage is None else Recovery(**outage), **values)

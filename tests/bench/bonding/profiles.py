@@ -14,8 +14,19 @@ FRAME_SIZE = 1514
 """Bytes of the Ethernet frame of a full inner packet, as the emulator counts them."""
 TCP_PAYLOAD = INNER_MTU - 52
 """Of a full inner packet: without 20 bytes of IP, 20 of TCP and 12 of its time stamps."""
+RAW_TCP_PAYLOAD = 1500 - 52
+"""Of a full packet on the line itself."""
 
 BBR, CUBIC = "bbr", "cubic"
+ALONE_SHARE = 0.97
+"""Of its computed part that each line alone reaches through the tunnel, so that the tunnel itself costs nothing."""
+RAW_SHARE = 0.98
+"""Of what it can carry that each line reaches without a tunnel, or the load is not worth its name."""
+STRIPED_PROFILE = "equal"
+STRIPED_SHARE = 0.95
+"""Of the sum that is received from a server that stripes blindly over the lines of that profile …"""
+STALL_LIMIT = 0.5
+"""… and the seconds for which nothing may come then."""
 EVERYWHERE = 0.97
 """Of the better line alone: asked in every profile, and all that is asked of cubic where frames are lost at random."""
 
@@ -40,6 +51,21 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """A line that is dead for a while, without a word."""
+
+    line: int = 1
+    """Its number, from 1: of like lines small packets take the first."""
+    begin: float = 1 / 3
+    """Shares of the measurement's time."""
+    end: float = 2 / 3
+    gap: float = 2.5
+    """Seconds that a stream of 50 small packets a second may stand still."""
+    back: float = 2.0
+    """Seconds after which the line carries its full share again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Lines, and the limits on them."""
 
@@ -60,6 +86,13 @@ class Profile:
     """Of a measurement with one flow."""
     warmup: float = 5.0
     """Seconds before it, in which TCP looks for its speed."""
+    outage: Outage | None = None
+    """Of one line, in the measurement: then that is what is judged."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Of its lines, from 1."""
+        return tuple(range(1, len(self.lines) + 1))
 
     @property
     def total_rate(self) -> float:
@@ -79,8 +112,13 @@ class Profile:
 
 
 def goodput_of(rate: float) -> float:
-    """The goodput in Mbit/s of TCP in full packets on lines of `rate` Mbit/s of frames."""
+    """The goodput in Mbit/s of TCP in full packets through a tunnel over lines of `rate` Mbit/s of frames."""
     return rate * TCP_PAYLOAD / FRAME_SIZE
+
+
+def raw_goodput_of(line: Line) -> float:
+    """That on the line itself, in Mbit/s; of what it does not lose."""
+    return line.rate * RAW_TCP_PAYLOAD / FRAME_SIZE * (1 - line.loss)
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -154,4 +192,20 @@ PROFILES: Mapping[str, Profile] = {
         {(BBR, 1): 0.15, (BBR, 8): 0.71, (CUBIC, 1): 0.07, (CUBIC, 8): 0.29},
         upstream_ping={BBR: 146, CUBIC: 108},
     ),
+    "blackhole": Profile(
+        (Line(rate=20, delay=15), Line(rate=20, delay=15)),
+        {},
+        float("inf"),
+        seconds=30.0,
+        outage=Outage(),
+    ),
 }
+
+
+def distinct_lines() -> Mapping[Line, tuple[str, int]]:
+    """Each line, though several profiles have it, with the first of them and its number there."""
+    found: dict[Line, tuple[str, int]] = {}
+    for name, profile in PROFILES.items():
+        for number, line in enumerate(profile.lines, start=1):
+            found.setdefault(line, (name, number))
+    return found

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
-from tests.support.lab import Direction, Host, Lab, LabError
+from tests.support.lab import Direction, Lab
 from tests.support.linkemu import Counters
-from tests.support.tunnels import CLIENT_INNER_IPV4, SERVER_INNER_IPV4, Tunnel, TunnelSpec, link_name
+from tests.support.traffic import UdpStream
+from tests.support.tunnels import TunnelSpec, link_name
 
 from .echo import Added, Pinger
-from .load import Received
+from .flows import Flows
 from .machine import Meter
-from .outcome import Cell, LineUse, Outcome
-from .profiles import INNER_MTU, PROFILES, Profile, goodput_of
+from .outcome import RAW, STRIPER, Cell, LineUse, Outcome, Recovery
+from .profiles import INNER_MTU, PROFILES, Profile, goodput_of, raw_goodput_of
+from .recovery import back_after
+from .ways import Bonded, Raw, Striped, Way
 
 SETTLE = 1.0
 """Seconds in which a new tunnel measures its links before anything is measured."""
-IDLE_SECONDS = 2.5
-"""Of echo requests without load."""
 SAMPLE_INTERVAL = 0.25
 REORDER_BUFFER = 1024
 SOCKET_BUFFER = 64 << 20
 """Bytes that TCP may use at most, so that no buffer is what limits a flow over 600 ms."""
-TRIES = 3
-"""Of a run, until the machine is quiet."""
-_PATIENCE = 30.0
-_LOAD = (sys.executable, "-m", "tests.bench.bonding.load")
+STREAM_RATE = 50.0
+"""Packets a second of the stream that tells what an outage does to small ones."""
+
+Event = tuple[float, Callable[[], None]]
+"""A monotonic time, and what is done then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +43,10 @@ class Setting:
     """Of every link."""
     keep_log: bool = False
     """Show the daemons' logs after a run."""
-
-
-class Flows:
-    """A load at work between two hosts."""
-
-    def __init__(
-        self, sender: Host, receiver: Host, address: str, *, flows: int, seconds: float, congestion: str
-    ) -> None:
-        """For `seconds` from the first byte on that comes at `address` of `receiver`."""
-        many = ("--flows", str(flows))
-        self.receiver = receiver.start(
-            *_LOAD, "receive", address, *many, "--seconds", str(seconds), stdout=subprocess.PIPE
-        )
-        port = self._report(self.receiver)["port"]
-        # The receiver ends it; should its word be lost, this does.
-        words = ("send", address, str(port), *many, "--seconds", str(seconds + 5), "--congestion", congestion)
-        self.sender = sender.start(*_LOAD, *words, stdout=subprocess.PIPE)
-
-    @staticmethod
-    def _report(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise LabError(f"the load ended without a word: {process.args!r}")
-        report: dict[str, Any] = json.loads(line)
-        return report
-
-    def wait(self) -> tuple[Received, int]:
-        """The end of it: what came, and how many segments were sent again."""
-        received = self._report(self.receiver)
-        self.receiver.wait(_PATIENCE)
-        again = self._report(self.sender)["again"]
-        self.sender.wait(_PATIENCE)
-        return Received(**received), again
+    idle_seconds: float = 2.5
+    """Of echo requests without load, before it."""
+    tries: int = 3
+    """Of a run, until the machine is quiet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +61,7 @@ class Bench:
     """The lines of a profile, up, for any number of runs."""
 
     def __init__(self, profile: str, seed: int, setting: Setting) -> None:
+        self.name = profile
         self.profile: Profile = PROFILES[profile]
         self.lab = Lab(self.profile.lines, seed=seed)
         self._setting = setting
@@ -106,13 +76,25 @@ class Bench:
                     host.run("sysctl", "-q", "-w", f"net.ipv4.tcp_{name}=4096 131072 {SOCKET_BUFFER}")
             yield self
 
-    def tunnel(self, lines: Sequence[int]) -> Tunnel:
-        """A tunnel over these lines, not yet started."""
+    def way(self, cell: Cell) -> Way:
+        """What the flows of a cell go over, up."""
+        if cell.peer == RAW:
+            return Raw(self.lab, *cell.lines)
+        return (Striped if cell.peer == STRIPER else Bonded)(self.lab, self._spec(cell.lines))
+
+    def _spec(self, lines: Sequence[int]) -> TunnelSpec:
         general: dict[str, object] = {"mtu": INNER_MTU, "reorder_buffer_size": REORDER_BUFFER}
         if self.profile.loss_tolerance is not None:
             general["loss_tolerance"] = self.profile.loss_tolerance
         links = {link_name(number): self._setting.links for number in lines}
-        return Tunnel(self.lab, TunnelSpec(general=general | dict(self._setting.general), links=links, lines=lines))
+        return TunnelSpec(general=general | dict(self._setting.general), links=links, lines=lines)
+
+    def computed(self, cell: Cell) -> float:
+        """The goodput in Mbit/s of which an outcome is a share."""
+        lines = [self.profile.lines[number - 1] for number in cell.lines]
+        if cell.peer == RAW:
+            return sum(map(raw_goodput_of, lines))
+        return goodput_of(sum(line.rate for line in lines))
 
     def sample(self, lines: Sequence[int]) -> Sample:
         """The counters of these lines now."""
@@ -122,58 +104,48 @@ class Bench:
     def run(self, cell: Cell) -> Outcome:
         """One run, again while the machine is not quiet; the least unquiet one counts then."""
         outcomes = []
-        for count in range(1, TRIES + 1):
+        for count in range(1, self._setting.tries + 1):
             outcomes.append(replace(self._run(cell), tries=count))
             if outcomes[-1].quiet:
                 return outcomes[-1]
         return max(outcomes, key=lambda outcome: (outcome.idle, -outcome.late_p99_us))
 
     def _run(self, cell: Cell) -> Outcome:
-        tunnel = self.tunnel(cell.lines)
-        tunnel.start()
+        way = self.way(cell)
         time.sleep(SETTLE)
         self._runs += 1
-        pinger = Pinger(self.lab.client, SERVER_INNER_IPV4, self.lab.directory / f"ping{self._runs}")
+        pinger = Pinger(self.lab.client, way.server, self.lab.directory / f"ping{self._runs}")
         begin = time.monotonic()
-        time.sleep(IDLE_SECONDS)
+        time.sleep(self._setting.idle_seconds)
         loaded_from = time.monotonic()
-        flows = Flows(
-            self.lab.server,
-            self.lab.client,
-            CLIENT_INNER_IPV4,
-            flows=cell.flows,
-            seconds=cell.warmup + cell.seconds + SAMPLE_INTERVAL,
-            congestion=cell.congestion,
-        )
+        seconds = cell.warmup + cell.seconds + SAMPLE_INTERVAL
+        hosts = (self.lab.server, self.lab.client, way.client)
+        flows = Flows(*hosts, flows=cell.flows, seconds=seconds, congestion=cell.congestion)
+        stream = UdpStream(*hosts, seconds=seconds, rate=STREAM_RATE) if self._has_outage(cell) else None
         samples = self._watch(cell.lines, time.monotonic() + cell.warmup)
         # Sampled apart: what is measured is between two samples.
         for number in cell.lines:
             self.lab.line(number).reset_stats()
-        meter = Meter(
-            {
-                "server": tunnel.server.child_pid,
-                "client": tunnel.client.child_pid,
-                "sender": flows.sender.pid,
-                "receiver": flows.receiver.pid,
-            }
-            | {f"line{number}": self.lab.line(number).pid for number in cell.lines}
-        )
+        pids = {**way.pids(), "sender": flows.sender.pid, "receiver": flows.receiver.pid}
+        meter = Meter(pids | {f"line{number}": self.lab.line(number).pid for number in cell.lines})
         measured = [self.sample(cell.lines)]
-        measured += self._watch(cell.lines, measured[0].at + cell.seconds)
+        start = measured[0].at
+        measured += self._watch(cell.lines, start + cell.seconds, self._events(cell, start))
         idle, stolen, cpu = meter.read()
         late = max(counters.late_p99_us for number in cell.lines for counters in self.lab.line(number).stats().values())
         received, again = flows.wait()
         answers = pinger.stop()
-        tunnel.stop()
+        outage = None if stream is None else self._recovery(cell, stream, measured)
+        way.stop()
         if self._setting.keep_log:
-            print(tunnel.server.log(), tunnel.client.log(), sep="\n---\n")
-        window = (measured[0].at, measured[-1].at)
+            print(way.log())
+        window = (start, measured[-1].at)
         ping = Added.of(answers, (begin, loaded_from), window)
         goodput = received.mbit(*window)
         return Outcome(
             cell=cell,
             goodput=goodput,
-            share_of_sum=goodput / goodput_of(sum(self.profile.lines[number - 1].rate for number in cell.lines)),
+            share_of_sum=goodput / self.computed(cell),
             ping_idle=ping.idle,
             ping_added=ping.mean,
             ping_worst=ping.worst,
@@ -186,24 +158,56 @@ class Bench:
             stolen=stolen,
             cpu={name: round(seconds, 2) for name, seconds in cpu.items()},
             series={
-                "warmup": round(window[0] - received.start, 3),
+                "warmup": round(start - received.start, 3),
                 "bytes": [(round(at - received.start, 3), count) for at, count in received.samples],
                 "ping": [
                     (round(answer.sent_at - received.start, 3), round(answer.milliseconds, 2)) for answer in answers
                 ],
-                "lines": [
-                    (round(sample.at - received.start, 3), [counters.tx_bytes for counters in sample.counters])
-                    for sample in [*samples, *measured]
-                ],
+                # The counters were set to zero between the two.
+                "warmup lines": _counts(samples, received.start),
+                "lines": _counts(measured, received.start),
             },
+            outage=outage,
         )
 
-    def _watch(self, lines: Sequence[int], until: float) -> list[Sample]:
-        samples = []
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(SAMPLE_INTERVAL, left))
+    def _watch(self, lines: Sequence[int], until: float, events: Sequence[Event] = ()) -> list[Sample]:
+        """Samples until then; the events, in order of time, are done in between."""
+        samples, waiting = [], list(events)
+        while (left := until - (now := time.monotonic())) > 0:
+            if waiting and waiting[0][0] <= now:
+                waiting.pop(0)[1]()
+                continue
+            time.sleep(min(SAMPLE_INTERVAL, left, *(at - now for at, _ in waiting[:1])))
             samples.append(self.sample(lines))
         return samples
+
+    def _has_outage(self, cell: Cell) -> bool:
+        outage = self.profile.outage
+        return outage is not None and len(cell.lines) > 1 and outage.line in cell.lines
+
+    def _outage_times(self, cell: Cell, start: float) -> tuple[float, float]:
+        assert self.profile.outage is not None
+        return start + self.profile.outage.begin * cell.seconds, start + self.profile.outage.end * cell.seconds
+
+    def _events(self, cell: Cell, start: float) -> list[Event]:
+        if not self._has_outage(cell):
+            return []
+        assert self.profile.outage is not None
+        line = self.lab.line(self.profile.outage.line)
+        begin, end = self._outage_times(cell, start)
+        return [(begin, partial(line.set, up=False)), (end, partial(line.set, up=True))]
+
+    def _recovery(self, cell: Cell, stream: UdpStream, measured: Sequence[Sample]) -> Recovery:
+        assert self.profile.outage is not None
+        index = cell.lines.index(self.profile.outage.line)
+        series = [(sample.at, sample.counters[index].tx_bytes) for sample in measured]
+        result = stream.wait()
+        return Recovery(
+            gap=result.longest_gap,
+            stolen=result.lost_in_gap,
+            lost=result.lost,
+            back_after=back_after(series, *self._outage_times(cell, measured[0].at)),
+        )
 
     def _use(self, index: int, number: int, measured: Sequence[Sample]) -> LineUse:
         first, last = measured[0], measured[-1]
@@ -215,3 +219,8 @@ class Bench:
             lost=after.lost - before.lost,
             queue_ms=sum(sample.counters[index].queue_us for sample in measured) / len(measured) / 1e3,
         )
+
+
+def _counts(samples: Sequence[Sample], start: float) -> list[tuple[float, list[int]]]:
+    """Seconds from the load's begin, and the bytes of each line."""
+    return [(round(sample.at - start, 3), [counters.tx_bytes for counters in sample.counters]) for sample in samples]
