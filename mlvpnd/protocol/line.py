@@ -50,15 +50,13 @@ class Line:
         "own",
         "rate",
         "ready_at",
-        "tier",
         "turn",
     )
 
-    def __init__(self, rate: int, delay: int, tier: int, now: int) -> None:
+    def __init__(self, rate: int, delay: int, now: int) -> None:
         self.rate = rate
         self.delay = delay
         """Nanoseconds from here to the peer."""
-        self.tier = tier
         self.higher = False
         """It carries only what overflows others."""
         self.ready_at = now

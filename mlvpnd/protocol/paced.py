@@ -101,11 +101,11 @@ class PacedScheduler:
         for number, given in lines.items():
             line = self._lines.get(number)
             if line is None or line.rate != given.rate:
-                fresh = Line(given.rate, given.delay, given.tier, now)
+                fresh = Line(given.rate, given.delay, now)
                 if line is not None:
                     gone.append(line)
                 line = fresh
-            line.delay, line.tier = given.delay, given.tier
+            line.delay = given.delay
             kept[number] = line
         self._lines = kept
         self._rate = sum(line.rate for line in kept.values())

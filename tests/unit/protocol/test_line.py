@@ -13,7 +13,7 @@ def item(name: bytes, size: int = 1000, data_seq: int = 0) -> Item:
 
 
 def test_packets_leave_at_the_rate() -> None:
-    line = Line(RATE, 0, 0, 0)
+    line = Line(RATE, 0, 0)
     line.commit(item(b"a"))
     line.commit(item(b"b"))
     assert line.free_at == 2 * MS
@@ -26,7 +26,7 @@ def test_packets_leave_at_the_rate() -> None:
 
 
 def test_express_goes_first_and_own_takes_turns() -> None:
-    line = Line(RATE, 0, 0, 0)
+    line = Line(RATE, 0, 0)
     for _ in range(2):
         line.commit(item(b"common"))
         line.own.push(1, b"own", 1000)
@@ -38,7 +38,7 @@ def test_express_goes_first_and_own_takes_turns() -> None:
 
 
 def test_a_late_timer_is_made_up_for_and_idleness_is_not() -> None:
-    line = Line(RATE, 0, 0, 0)
+    line = Line(RATE, 0, 0)
     line.advance(5 * SECOND)
     assert line.ready_at == 5 * SECOND
     line.commit(item(b"a"))
@@ -47,7 +47,7 @@ def test_a_late_timer_is_made_up_for_and_idleness_is_not() -> None:
 
 
 def test_what_may_not_leave_yet_keeps_what_comes_behind_it_and_nothing_else() -> None:
-    line = Line(RATE, 0, 0, 0)
+    line = Line(RATE, 0, 0)
     line.higher = True
     line.commit(item(b"a")._replace(after=10 * MS))
     line.commit(item(b"b"))
