@@ -24,6 +24,7 @@ _UDP = 17
 _LONGEST_TCP_HEADERS = 60 + 60
 """Bytes of an IP and a TCP header at most; what is longer has a payload."""
 _ACK_ONLY = 0x10
+_PUSH = 0x08
 _FLAGS = 0x3F
 """All but those of ECN (RFC 3168), which say nothing of what a segment is."""
 _MORE_FRAGMENTS_OR_OFFSET = 0x3F
@@ -40,9 +41,16 @@ class Kind(enum.IntEnum):
     """Not TCP, at most `SMALL_SIZE` bytes: to arrive soon."""
     ACK = 2
     """A TCP segment that acknowledges and does nothing else: to arrive soon, and in order."""
+    SHORT = 3
+    """A TCP segment with a payload, at most `SMALL_SIZE` bytes: a keystroke, or the end of something long."""
 
 
-_BULK, _SMALL, _ACK = Kind.BULK, Kind.SMALL, Kind.ACK  # an enumeration's attribute takes longer to look up
+_BULK, _SMALL, _ACK, _SHORT = (
+    Kind.BULK,
+    Kind.SMALL,
+    Kind.ACK,
+    Kind.SHORT,
+)  # an enumeration's attribute takes longer to look up
 
 
 def classify(packet: bytes, *, layer2: bool) -> tuple[Kind, int]:
@@ -80,9 +88,7 @@ def classify(packet: bytes, *, layer2: bool) -> tuple[Kind, int]:
                 header = (first & 0xF) << 2
                 key = crc32(packet[header : header + 4], crc32(packet[12:20], protocol))
             if protocol == _TCP:
-                if length <= _LONGEST_TCP_HEADERS and _only_acknowledges(packet, header, length):
-                    return _ACK, key
-                return _BULK, key
+                return (_short_tcp(packet, header, length) if length <= SMALL_SIZE else _BULK), key
         else:
             key = crc32(packet[12:20], protocol)
     elif first >> 4 == 6 and size >= _IPV6_HEADER:
@@ -90,9 +96,7 @@ def classify(packet: bytes, *, layer2: bool) -> tuple[Kind, int]:
         length = _IPV6_HEADER + (packet[4] << 8 | packet[5])
         if protocol == _TCP:
             key = crc32(packet[8:44], _TCP)
-            if length <= _LONGEST_TCP_HEADERS and _only_acknowledges(packet, _IPV6_HEADER, length):
-                return _ACK, key
-            return _BULK, key
+            return (_short_tcp(packet, _IPV6_HEADER, length) if length <= SMALL_SIZE else _BULK), key
         if protocol == _UDP:
             key = crc32(packet[8:44], _UDP)
         else:
@@ -104,11 +108,14 @@ def classify(packet: bytes, *, layer2: bool) -> tuple[Kind, int]:
     return _SMALL if length <= SMALL_SIZE else _BULK, key
 
 
-def _only_acknowledges(packet: bytes, header: int, length: int) -> bool:
-    """Whether the TCP segment behind an IP header of `header` bytes has no payload and no flag but ACK."""
+def _short_tcp(packet: bytes, header: int, length: int) -> Kind:
+    """Of a short TCP segment behind an IP header of `header` bytes. One that begins or ends something is BULK."""
     if len(packet) < header + _TCP_HEADER:
-        return False
-    return packet[header + 13] & _FLAGS == _ACK_ONLY and header + (packet[header + 12] >> 4 << 2) == length
+        return _BULK
+    flags = packet[header + 13] & _FLAGS
+    if header + (packet[header + 12] >> 4 << 2) == length:
+        return _ACK if flags == _ACK_ONLY else _BULK
+    return _SHORT if flags & ~_PUSH == _ACK_ONLY else _BULK
 
 
 def segment(packet: bytes, *, layer2: bool) -> bytes | None:

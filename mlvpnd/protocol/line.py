@@ -46,6 +46,7 @@ class Line:
         "express",
         "express_bytes",
         "higher",
+        "hold",
         "kept_until",
         "own",
         "rate",
@@ -59,6 +60,8 @@ class Line:
         """Nanoseconds from here to the peer."""
         self.higher = False
         """It carries only what overflows others."""
+        self.hold = 0
+        """Nanoseconds that what is committed waits at least."""
         self.ready_at = now
         self.express: deque[Item] = deque()
         self.express_bytes = 0
@@ -106,7 +109,7 @@ class Line:
 
     def commit(self, item: Item) -> None:
         """Takes the next packet of the common stream."""
-        if self.higher:
+        if self.higher or self.hold:
             self.kept_until = max(self.free_at, item.after) + item.size * SECOND // self.rate
         self.committed.append(item)
         self.committed_bytes += item.size

@@ -5,8 +5,9 @@ by which it will arrive first: behind what that line has to send already, at its
 committed as far ahead as the slowest of them is late, and no further: then packets of one flow arrive in order though
 lines differ, and all the rest waits in one queue where flows share fairly and small things pass.
 
-- Small packets that are not TCP, and bare acknowledgements, go first on the line that delivers them first, without
-  a number, as long as their flow takes less than its fair share.
+- Small packets that are not TCP, bare acknowledgements, and the segments of a TCP flow that has only short ones, go
+  first on the line that delivers them first, without a number, as long as their flow takes less than its fair share.
+- What is bulk is held for a near line so long that a flow which keeps queues short fills the far ones too.
 - Lines of a higher tier take what overflows: the tier opens when what waits for the tiers below is so much that a
   packet would arrive `OVERFLOW` later than by the higher one. Within a tier, spare lines take what overflows the
   others, when enough waits that a loss leaves those full.
@@ -39,6 +40,12 @@ ALIKE = 150
 """Percent of the nearest line's delay that another may have to count in that."""
 LONGEST_WAIT = 60_000_000
 """Nanoseconds that are enough of that: what may wait in the common queue is more."""
+SPARSE = 1_000_000_000
+"""Nanoseconds without anything long after which the short segments of a TCP flow go first: someone types."""
+HOLD_SHARE = 65
+"""Percent of a far line's round trip that a near line's is made by holding packets, see `_set_holds`."""
+LONGEST_HOLD = 25_000_000
+"""Nanoseconds that are too much of that: a line so far away is left to flows that fill queues."""
 STICKY = 2_000_000
 """Nanoseconds by which another line must be earlier for small packets to change to it: fewer overtake each other."""
 FAIR_BURST = 20_000_000
@@ -82,6 +89,8 @@ class PacedScheduler:
         self._queue = FlowQueue(LEAST_LIMIT)
         self._fair: list[int] = [0] * BUCKETS
         """When each flow's share will have paid for what it has sent ahead of others."""
+        self._bulk_at: list[int] = [-SPARSE] * BUCKETS
+        """When each flow had something long last."""
         self._express_line = -1
         self._rate = 0
         self._groups: list[_Group] = []
@@ -111,6 +120,8 @@ class PacedScheduler:
         self._rate = sum(line.rate for line in kept.values())
         self._queue.limit = max(LEAST_LIMIT, self._rate * QUEUE_TIME // SECOND)
         self._groups = _group((kept[number], given) for number, given in lines.items())
+        if kept:
+            _set_holds(self._groups[0].lines)
         if not kept:
             for line in gone:
                 self.dropped += len(line.express) + len(line.committed)
@@ -128,7 +139,7 @@ class PacedScheduler:
         """Takes a packet that any line may carry."""
         if not self._lines:
             self.dropped += 1
-        elif kind is Kind.BULK or not self._may_pass(flow, size, now):
+        elif self._is_bulk(kind, flow, now) or not self._may_pass(flow, size, now):
             self.dropped += self._queue.push(flow, packet, size)
         else:
             self._hurry(Item(packet, size, 0, reorder=False), now)
@@ -184,6 +195,13 @@ class PacedScheduler:
             return min(line.ready_at for line in self._groups[0].lines)
         return due
 
+    def _is_bulk(self, kind: Kind, flow: int, now: int) -> bool:
+        """Whether a packet takes part in the common stream, for order's sake."""
+        if kind is Kind.BULK:
+            self._bulk_at[flow % BUCKETS] = now
+            return True
+        return kind is Kind.SHORT and now - self._bulk_at[flow % BUCKETS] < SPARSE
+
     def _may_pass(self, flow: int, size: int, now: int) -> bool:
         """Whether a small packet goes first: its flow took no more than its share, and the line is not full of such."""
         share = self._rate // (self._queue.flows + 1)
@@ -222,16 +240,16 @@ class PacedScheduler:
             best_at = start = 0
             size = queue.next_size()
             for line in group.lines:
-                begins = line.free_at + line.delay
+                begins = max(line.free_at, now + line.hold) + line.delay
                 at = begins + size * SECOND // line.rate
                 if best is None or at < best_at:
                     best, best_at, start = line, at, begins
             if best is None or start > horizon:
                 return
-            after = 0
+            after = now + best.hold if best.hold else 0
             if best.higher:  # it may have been idle: what the lowest have been given arrives first
                 before = min([line.free_at + line.delay for line in self._groups[0].lines])
-                after = best.free_at + max(before - best_at, 0)
+                after = max(after, best.free_at + max(before - best_at, 0))
             best.commit(Item(queue.pop(), size, self.next_data_seq, reorder=True, after=after))
             self.next_data_seq = (self.next_data_seq + 1) & 0xFFFF_FFFF_FFFF_FFFF
 
@@ -269,6 +287,23 @@ def _patience(group: _Group, late: int) -> int:
         if farthest < line.delay <= alike:
             farthest = line.delay
     return farthest + min(max((nearest + farthest) * WAIT_SHARE // 100, OVERFLOW), LONGEST_WAIT)
+
+
+def _set_holds(lines: Sequence[Line]) -> None:
+    """Holds packets for near lines as long as it takes a flow that keeps queues short to fill the far ones too.
+
+    BBR has at most twice its rate times its least round trip under way (draft-ietf-ccwg-bbr). Delivery in order over
+    a far line takes the far round trip times the rate. So the least round trip must be half of the far one and a
+    little more; acknowledgements come back by the nearest line.
+    """
+    nearest = min(line.delay for line in lines)
+    reachable = [line.delay for line in lines if _hold(nearest, nearest, line.delay) <= LONGEST_HOLD]
+    for line in lines:
+        line.hold = max(_hold(line.delay, nearest, max(reachable)), 0)
+
+
+def _hold(delay: int, nearest: int, farthest: int) -> int:
+    return (farthest + nearest) * HOLD_SHARE // 100 - nearest - delay
 
 
 def _group(lines: Iterable[tuple[Line, LineParameters]]) -> list[_Group]:

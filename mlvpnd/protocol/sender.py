@@ -31,6 +31,7 @@ ROUNDING = 1000
 REFRESH_INTERVAL = 0.1
 """Seconds between looks at the links' round trips."""
 _MODULUS = 1 << 64
+_FIRST = frozenset({Kind.SMALL, Kind.ACK})
 
 Emit = Callable[[Path, bytes, bool, int], None]
 """Sends DATA on a link: the packet, its reorder bit, its `data_seq`."""
@@ -202,7 +203,7 @@ class Sender:
     def _send_on(self, number: int, packet: bytes, kind: Kind, flow: int, now: float, *, data_seq: int = 0) -> None:
         if self.paced and number in self.carrying:
             item = Item(packet, self._size(packet), data_seq, reorder=False)
-            self._paced.put_on(number, item, flow, int(now * SECOND), first=kind is not Kind.BULK or data_seq > 0)
+            self._paced.put_on(number, item, flow, int(now * SECOND), first=kind in _FIRST or data_seq > 0)
         else:
             self._emit(self._paths[number], packet, False, data_seq)  # noqa: FBT003
 

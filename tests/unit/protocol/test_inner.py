@@ -94,9 +94,11 @@ def key_of(packet: bytes, *, layer2: bool = False) -> int:
         (tcp(ACK, options=TIMESTAMPS + SACK + b"\x01" * 8), Kind.ACK),
         (tcp(ACK | 0x40), Kind.ACK),  # with congestion told of, and the reduction of the window
         (tcp(ACK | 0x80), Kind.ACK),
-        (tcp(ACK, b"x"), Kind.BULK),
+        (tcp(ACK, b"x"), Kind.SHORT),
         (tcp(ACK, bytes(1360), options=TIMESTAMPS), Kind.BULK),
-        (tcp(PSH_ACK, b"ls\n"), Kind.BULK),
+        (tcp(PSH_ACK, b"ls\n"), Kind.SHORT),
+        (tcp(PSH_ACK, bytes(300)), Kind.BULK),
+        (tcp(FIN_ACK, b"x"), Kind.BULK),
         (tcp(PSH_ACK), Kind.BULK),
         (tcp(SYN), Kind.BULK),
         (tcp(SYN_ACK), Kind.BULK),
@@ -114,6 +116,12 @@ def test_an_acknowledgement_is_a_segment_that_does_nothing_else(segment: bytes, 
     assert kind_of(ipv4(TCP, segment, options=ROUTER_ALERT * 10)) is kind
     assert kind_of(ipv6(TCP, segment)) is kind
     assert kind_of(frame(IPV4_TYPE, ipv4(TCP, segment)), layer2=True) is kind
+
+
+@pytest.mark.parametrize(("size", "kind"), [(216, Kind.SHORT), (217, Kind.BULK)])
+def test_a_short_segment_is_no_longer_than_small_packets(size: int, kind: Kind) -> None:
+    assert kind_of(ipv4(TCP, tcp(PSH_ACK, bytes(size)))) is kind
+    assert kind_of(ipv6(TCP, tcp(PSH_ACK, bytes(size - 20)))) is kind
 
 
 def test_the_padding_of_a_short_frame_is_no_payload() -> None:

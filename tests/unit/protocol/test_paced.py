@@ -104,6 +104,48 @@ def test_a_light_load_takes_the_line_where_it_arrives_first() -> None:
     assert world.carried[1] == 0
 
 
+@pytest.mark.parametrize(
+    ("near", "far", "hold"),
+    [
+        (10, 40, 12.5),
+        (5, 40, 19.25),
+        (15, 20, 0),
+        (15, 300, 0),  # too far for anybody to wait so long
+    ],
+)
+def test_bulk_is_held_for_a_near_line_until_half_of_the_far_round_trip(near: int, far: int, hold: float) -> None:
+    world = World({0: mbit(20, near), 1: mbit(20, far)})
+    world.run(2, 100_000)
+    # A packet takes 0.6 ms, timers are late by 2 ms, twice: to commit it and to let it go.
+    assert near + hold <= min(world.bulk) / MS <= max(world.bulk) / MS <= near + hold + 5
+    assert max(world.pings) / MS <= near + 5
+    assert world.lateness(after=0) == 0
+
+
+def test_what_is_between_the_near_and_a_line_too_far_counts() -> None:
+    world = World({0: mbit(20, 10), 1: mbit(20, 40), 2: mbit(20, 300)})
+    world.run(1, 100_000)
+    assert min(world.bulk) >= 22.5 * MS
+
+
+def test_short_segments_go_first_if_their_flow_has_no_others() -> None:
+    scheduler = PacedScheduler(0)
+    scheduler.set_lines({0: mbit(20, 10), 1: mbit(20, 40)}, 0)
+
+    def leaves(kind: Kind, flow: int, now: int) -> Item:
+        scheduler.put(kind, flow, b"x", 100, now)
+        while not (out := scheduler.take(now)):
+            now = scheduler.due() or now
+        ((_, item),) = out
+        return item
+
+    assert not leaves(Kind.SHORT, 1, 0).reorder
+    assert leaves(Kind.BULK, 1, SECOND).reorder
+    assert leaves(Kind.SHORT, 1, 2 * SECOND - 1).reorder
+    assert not leaves(Kind.SHORT, 2, 2 * SECOND - 1).reorder
+    assert not leaves(Kind.SHORT, 1, 2 * SECOND).reorder
+
+
 def test_a_higher_tier_takes_only_what_overflows() -> None:
     lines = {0: mbit(20, 15), 1: mbit(20, 15, tier=1)}
     light = World(lines)
