@@ -44,7 +44,7 @@ SPARSE = 1_000_000_000
 """Nanoseconds without anything long after which the short segments of a TCP flow go first: someone types."""
 HOLD_SHARE = 65
 """Percent of a far line's round trip that a near line's is made by holding packets, see `_set_holds`."""
-LONGEST_HOLD = 25_000_000
+LONGEST_HOLD = 30_000_000
 """Nanoseconds that are too much of that: a line so far away is left to flows that fill queues."""
 STICKY = 2_000_000
 """Nanoseconds by which another line must be earlier for small packets to change to it: fewer overtake each other."""
