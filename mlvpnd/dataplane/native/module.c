@@ -1,0 +1,52 @@
+#include "native.h"
+
+#include <sodium.h>
+
+PyObject *native_bytes_list(struct packet_list *list) {
+    PyObject *out = PyList_New(0);
+    struct packet *packet;
+    while ((packet = packet_list_pop(list))) {
+        PyObject *bytes = out ? PyBytes_FromStringAndSize((const char *)packet->data, packet->size) : NULL;
+        packet_free(packet);
+        if (bytes && PyList_Append(out, bytes) < 0)
+            Py_CLEAR(bytes);
+        if (!bytes)
+            Py_CLEAR(out);
+        Py_XDECREF(bytes);
+    }
+    return out;
+}
+
+struct packet *native_packet(PyObject *bytes) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    struct packet *packet = packet_copy(view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    if (!packet)
+        PyErr_NoMemory();
+    return packet;
+}
+
+int native_u64(PyObject *number, uint64_t *value) {
+    *value = PyLong_AsUnsignedLongLongMask(number);
+    return *value == (uint64_t)-1 && PyErr_Occurred() ? -1 : 0;
+}
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "mlvpnd.dataplane._native",
+    .m_doc = "The native twin of the data plane: see ARCHITECTURE.md.",
+    .m_size = -1,
+};
+
+PyMODINIT_FUNC PyInit__native(void) {
+    if (sodium_init() < 0) {
+        PyErr_SetString(PyExc_ImportError, "libsodium cannot be initialised");
+        return NULL;
+    }
+    PyObject *module = PyModule_Create(&definition);
+    if (module && native_add_replay(module) < 0)
+        Py_CLEAR(module);
+    return module;
+}

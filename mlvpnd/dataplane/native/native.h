@@ -1,0 +1,22 @@
+/* What the Python faces of the C parts share. A part has two files: `x.c` and `x.h` are C without Python, so that a
+   fuzzer can be built from them; `py_x.c` gives them to Python under the names of the reference twin. */
+#ifndef MLVPND_NATIVE_H
+#define MLVPND_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "packet.h"
+
+/* Each adds the types of its file to the module; -1 with an exception set. */
+int native_add_replay(PyObject *module);
+
+/* Python's bytes of a list of packets, which is freed; NULL with an exception set. */
+PyObject *native_bytes_list(struct packet_list *list);
+/* An owned packet with the bytes of a Python object with the buffer protocol; NULL with an exception set. */
+struct packet *native_packet(PyObject *bytes);
+/* A Python integer modulo 2^64; -1 with an exception set. */
+int native_u64(PyObject *number, uint64_t *value);
+
+#endif
