@@ -52,12 +52,22 @@ class Stranger(NamedTuple):
 class Gate:
     """Checks datagrams under one key; owns the table of flows."""
 
-    def __init__(self, key: bytes, *, is_server: bool, layer2: bool, cleartext_data: bool) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        *,
+        is_server: bool,
+        layer2: bool,
+        cleartext_data: bool,
+        flow_type: type[PeerFlow] = PeerFlow,
+        clear_type: type[ClearWindow] = ClearWindow,
+    ) -> None:
         self.box = Box(key)
         self.is_server = is_server
         self._layer2 = layer2
         self.cleartext_data = cleartext_data
-        self.flows = FlowTable()
+        self._clear_type = clear_type
+        self.flows = FlowTable(flow_type=flow_type)
         """The peer's."""
         self.own_flow_ids: set[int] = set()
         """Of this process, and of those whose session it has taken up."""
@@ -119,7 +129,8 @@ class Gate:
                 return DropReason.WRONG_LINK
             flow.link = path.parameters.name
         flow.window.accept(header.seq)
-        self.flows.touch(flow)
+        if flow is not path.flow:  # that one is never forgotten while it is
+            self.flows.touch(flow)
         return Admitted(header, packet, flow, newest=newest, authentic=True)
 
     def _admit_clear(
@@ -131,7 +142,7 @@ class Gate:
         if packet is None:
             return DropReason.BAD_PLAINTEXT
         if flow.clear is None:
-            flow.clear = ClearWindow(flow.window.newest)
+            flow.clear = self._clear_type(flow.window.newest)
         if not flow.clear.accept(header.seq):
             return DropReason.REPLAYED
         return Admitted(header, packet, flow, newest=False, authentic=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass
+from typing import ClassVar
 
 from .answers import AnswerPace
 from .constants import LEAST_PATIENCE
@@ -103,8 +104,21 @@ class PathParameters:
     """False: it stays authenticated and carries nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Meters:
+    """The types that measure a link; the native twin has its own."""
+
+    rtt: type[RttEstimator] = RttEstimator
+    echo: type[StampEcho] = StampEcho
+    transit: type[Transit] = Transit
+    disorder: type[Disorder] = Disorder
+    loss: type[LossMeter] = LossMeter
+
+
 class Path:
     """The mutable state of a link. `Session` drives it; others read it."""
+
+    meters: ClassVar[Meters] = Meters()
 
     def __init__(self, number: int, parameters: PathParameters, flow_id: int, first_seq: int) -> None:
         self.number = number
@@ -121,10 +135,10 @@ class Path:
         self.displaced: PeerFlow | None = None
         """The flow before it, which may reclaim the link if it goes on speaking."""
         self.displaced_at = 0.0
-        self.rtt = RttEstimator()
-        self.echo = StampEcho()
-        self.transit = Transit()
-        self.disorder = Disorder(0)
+        self.rtt = self.meters.rtt()
+        self.echo = self.meters.echo()
+        self.transit = self.meters.transit()
+        self.disorder = self.meters.disorder(0)
         self.loss: LossMeter | None = None
         self.answers = AnswerPace()
         # Deadlines and points in time, of the driver's monotonic clock.
@@ -198,8 +212,8 @@ class Path:
     def begin_flow(self, flow: PeerFlow, seq: int) -> None:
         """The peer's session on this link is `flow` from now on, and all that was measured of the old one is void."""
         self.flow = flow
-        self.rtt = RttEstimator()
-        self.echo = StampEcho()
-        self.transit = Transit()
-        self.disorder = Disorder(seq)
-        self.loss = LossMeter(seq)
+        self.rtt = self.meters.rtt()
+        self.echo = self.meters.echo()
+        self.transit = self.meters.transit()
+        self.disorder = self.meters.disorder(seq)
+        self.loss = self.meters.loss(seq)

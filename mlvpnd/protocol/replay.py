@@ -131,8 +131,9 @@ class PeerFlow:
 class FlowTable:
     """All flows of the peer that this process remembers; the least recently used goes when it is full."""
 
-    def __init__(self, limit: int = MAX_FLOWS) -> None:
+    def __init__(self, limit: int = MAX_FLOWS, flow_type: type[PeerFlow] = PeerFlow) -> None:
         self._limit = limit
+        self._flow_type = flow_type
         self._flows: OrderedDict[int, PeerFlow] = OrderedDict()
 
     def __len__(self) -> int:
@@ -152,7 +153,7 @@ class FlowTable:
             if victim is None:
                 break
             del self._flows[victim]
-        flow = self._flows[flow_id] = PeerFlow(flow_id, link, seq)
+        flow = self._flows[flow_id] = self._flow_type(flow_id, link, seq)
         return flow
 
     def __iter__(self) -> Iterator[PeerFlow]:

@@ -10,7 +10,6 @@ import hashlib
 from typing import Any
 
 from .path import Path, PathInput
-from .replay import PeerFlow, ReplayWindow
 from .session import Session
 
 VERSION = 1
@@ -75,8 +74,8 @@ def recall(session: Session, memory: dict[str, Any], now: float) -> bool:
         return False
     session.gate.own_flow_ids.update(memory["own_flow_ids"])
     for known in memory["flows"]:
-        flow = PeerFlow(known["id"], known["link"], known["newest"])
-        flow.window = ReplayWindow.restored(known["newest"], int(known["seen"], 16))
+        flow = session.parts.peer_flow(known["id"], known["link"], known["newest"])
+        flow.window = session.parts.replay_window.restored(known["newest"], int(known["seen"], 16))
         flow.ousted, flow.insistent = known["ousted"], known["insistent"]
         session.gate.flows.restore(flow)
     session.next_data_seq = max(session.next_data_seq, memory["data_seq"] + SEQ_MARGIN)

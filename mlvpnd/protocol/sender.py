@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from .constants import HEADER_SIZE, MAC_SIZE, MAX_DATAGRAM_SIZE
 from .drops import DropReason
@@ -37,17 +38,37 @@ Emit = Callable[[Path, bytes, bool, int], None]
 """Sends DATA on a link: the packet, its reorder bit, its `data_seq`."""
 
 
+@dataclass(frozen=True, slots=True)
+class SendingParts:
+    """The types that decide; the native twin has its own."""
+
+    weighted: type[WeightedScheduler] = WeightedScheduler
+    paced: type[PacedScheduler] = PacedScheduler
+    retransmissions: type[Retransmissions] = Retransmissions
+
+
+REFERENCE = SendingParts()
+
+
 class Sender:
     """Sends what the interface gives over `paths`, which the session owns and changes."""
 
-    def __init__(self, paths: Mapping[int, Path], next_data_seq: int, emit: Emit, *, layer2: bool) -> None:
+    def __init__(
+        self,
+        paths: Mapping[int, Path],
+        next_data_seq: int,
+        emit: Emit,
+        *,
+        layer2: bool,
+        parts: SendingParts = REFERENCE,
+    ) -> None:
         self.drops: Counter[DropReason] = Counter()
         """Packets that no link took."""
         self._paths = paths
         self._emit = emit
         self._layer2 = layer2
-        self._weighted = WeightedScheduler()
-        self._paced = PacedScheduler(next_data_seq % _MODULUS)
+        self._weighted = parts.weighted()
+        self._paced = parts.paced(next_data_seq % _MODULUS)
         self._filters: Sequence[tuple[Matcher, int]] = ()
         self._rules = RuleTable()
         self._pins = PinTable()
@@ -55,7 +76,7 @@ class Sender:
         """The number of the next packet that is sent several times."""
         self.duplicates = False
         """Whether the peer takes the first of several copies: else `duplicate` sends one."""
-        self.retransmissions = Retransmissions()
+        self.retransmissions = parts.retransmissions()
         """What inner TCP had to send again, where links are paced and there is a choice of them."""
         self._chosen: list[Path] = []
         self._outer = OUTER_IPV4

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from . import wire
 from .constants import (
@@ -47,15 +47,15 @@ from .events import (
     TierChanged,
 )
 from .gate import Admitted, Gate, Stranger
-from .loss import LossMeter
 from .path import Address, Path, PathInput, PathParameters, PathStatus
 from .quality import Activity, judge
 from .receiver import Receiver
 from .reorder import ReorderBuffer
+from .replay import ClearWindow, PeerFlow, ReplayWindow
 from .rtt import stamp
 from .rules import Matcher, Rule
 from .selection import Tier, eligible
-from .sender import Sender
+from .sender import REFERENCE, Sender, SendingParts
 from .wire import Header, PacketType
 
 
@@ -84,8 +84,22 @@ class SessionParameters:
     """The peer delivers the first of several copies, and may send some: it is no C MLVPN."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The types that a session is made of, where the native twin has its own."""
+
+    path: type[Path] = Path
+    peer_flow: type[PeerFlow] = PeerFlow
+    replay_window: type[ReplayWindow] = ReplayWindow
+    clear_window: type[ClearWindow] = ClearWindow
+    receiver: type[Receiver] = Receiver
+    sending: SendingParts = REFERENCE
+
+
 class Session:
     """See the module. `random_u32` gives flow ids; `first_seq` must grow from process to process (a clock)."""
+
+    parts: ClassVar[Parts] = Parts()
 
     def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:
         self._parameters = parameters
@@ -94,14 +108,20 @@ class Session:
             is_server=parameters.is_server,
             layer2=parameters.layer2,
             cleartext_data=parameters.cleartext_data,
+            flow_type=self.parts.peer_flow,
+            clear_type=self.parts.clear_window,
         )
         self._random_u32 = random_u32
         self._paths: dict[int, Path] = {}
         self._activity = Activity(self._paths)
-        self._sender = Sender(self._paths, first_seq, self._emit_data, layer2=parameters.layer2)
+        self._sender = Sender(
+            self._paths, first_seq, self._emit_data, layer2=parameters.layer2, parts=self.parts.sending
+        )
         self._sender.pacing = parameters.pacing
         self._sender.duplicates = parameters.peer_takes_first
-        self._receiver = Receiver(self._paths, parameters.reorder_size, takes_first=parameters.peer_takes_first)
+        self._receiver = self.parts.receiver(
+            self._paths, parameters.reorder_size, takes_first=parameters.peer_takes_first
+        )
         self._tier = Tier.NORMAL
         self._bursts: dict[int, list[tuple[Address, list[bytes]]]] = {}
         self._events: list[Event] = []
@@ -157,7 +177,7 @@ class Session:
     def add_path(self, number: int, parameters: PathParameters, first_seq: int) -> Path:
         """A new link; it stays silent until `path_ready`."""
         flow_id = self.gate.new_flow_id(self._random_u32)
-        path = self._paths[number] = Path(number, parameters, flow_id, first_seq)
+        path = self._paths[number] = self.parts.path(number, parameters, flow_id, first_seq)
         return path
 
     def disconnect_path(self, number: int, now: float) -> list[bytes]:
@@ -395,6 +415,7 @@ class Session:
         else:
             return False
         if current is not None:
+            self.gate.flows.touch(current)  # as recent as what ousts it
             current.ousted = True
         path.begin_flow(flow, header.seq)
         self._receiver.begin_flow(path, now)
@@ -453,7 +474,7 @@ class Session:
             return
         path.up_at = path.judge_at = now
         if path.flow is not None:  # what an outage has lost says nothing of the line now
-            path.loss = LossMeter(path.flow.window.newest)
+            path.loss = path.meters.loss(path.flow.window.newest)
         path.heard_gap = KEEPALIVE_INTERVAL
         path.next_keepalive_at = now + KEEPALIVE_INTERVAL
         self._events.append(PathUp(path.number))
