@@ -1,0 +1,88 @@
+/* What the engine needs of a link: the fields of mlvpnd/protocol/path.py that packets read and write. */
+#ifndef MLVPND_PATH_STATE_H
+#define MLVPND_PATH_STATE_H
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "loss.h"
+#include "packet.h"
+#include "replay.h"
+#include "rtt.h"
+#include "transit.h"
+#include "wire.h"
+
+struct address {
+    socklen_t size; /* 0: none, or one that is no socket address */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    };
+};
+
+static inline bool address_equal(const struct address *one, const struct address *other) {
+    if (one->size != other->size || !one->size || one->any.sa_family != other->any.sa_family)
+        return false;
+    if (one->any.sa_family == AF_INET)
+        return one->v4.sin_port == other->v4.sin_port && one->v4.sin_addr.s_addr == other->v4.sin_addr.s_addr;
+    return one->v6.sin6_port == other->v6.sin6_port && one->v6.sin6_flowinfo == other->v6.sin6_flowinfo &&
+           one->v6.sin6_scope_id == other->v6.sin6_scope_id &&
+           memcmp(&one->v6.sin6_addr, &other->v6.sin6_addr, sizeof one->v6.sin6_addr) == 0;
+}
+
+/* Datagrams for one address. */
+struct burst {
+    struct burst *next;
+    struct address address;
+    struct packet_list datagrams;
+};
+
+enum { PATH_LEAST_UP = 2, PATH_NO_COUNT = -1 };
+
+struct path_state {
+    int32_t number;
+    int32_t status; /* PathStatus */
+    bool distrusted;
+    bool fallback_only;
+    bool flow_is_here; /* the flow is bound to this link, and not to another meanwhile */
+    uint32_t flow_id;
+    uint64_t next_seq;
+    struct address peer;
+    struct peer_flow *flow; /* NULL: none */
+    struct rtt_estimator *rtt;
+    struct stamp_echo *echo;
+    struct transit *transit;
+    struct disorder *disorder;
+    struct loss_meter *loss; /* NULL: none */
+    int64_t count;     /* of the peer's counts, or PATH_NO_COUNT */
+    double heard_at, heard_gap, sent_at, numbered_at, up_at, judge_at;
+    uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
+    uint64_t drops[DROP_REASONS]; /* that the Counter of the Python object does not have yet */
+    struct burst *bursts, *last_burst;
+};
+
+static inline bool path_up(const struct path_state *path) { return path->status >= PATH_LEAST_UP; }
+
+/* Notes an authentic packet. */
+static inline void path_hear(struct path_state *path, double now) {
+    double gap = now - path->heard_at;
+    if (!(gap < 1.0))
+        gap = 1.0;
+    path->heard_gap += 1.0 / 8 * (gap - path->heard_gap);
+    path->heard_at = now;
+}
+
+/* Puts a datagram into the link's burst; false: no memory. */
+bool path_queue(struct path_state *path, const struct address *to, struct packet *datagram);
+/* Frees what no socket took. */
+void path_clear(struct path_state *path);
+
+/* The links of a session, in its order. */
+struct path_table {
+    struct path_state **paths;
+    size_t count;
+};
+
+#endif

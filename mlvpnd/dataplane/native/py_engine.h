@@ -1,0 +1,20 @@
+/* The Python object around struct engine. */
+#ifndef MLVPND_PY_ENGINE_H
+#define MLVPND_PY_ENGINE_H
+
+#include "engine.h"
+#include "py_path.h"
+#include "py_receiver.h"
+
+struct engine_object {
+    PyObject_HEAD
+    struct engine engine;
+    PyObject *receiver, *paced, *weighted, *retransmissions;
+};
+
+extern PyTypeObject *native_Engine_type;
+
+/* Follows what Python has changed; to be called at every entry. -1 with an exception set. */
+int native_engine_enter(struct engine_object *engine);
+
+#endif
