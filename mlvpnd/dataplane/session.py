@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
-from mlvpnd.protocol.constants import HEADER_SIZE, MAC_SIZE, MAX_DATAGRAM_SIZE
 from mlvpnd.protocol.drops import DropReason
 from mlvpnd.protocol.inner import classify
 from mlvpnd.protocol.path import Address, Meters, Path
@@ -18,6 +17,19 @@ from mlvpnd.protocol.wire import PacketType
 from . import _native
 
 _REASONS = tuple(DropReason)
+
+
+@runtime_checkable
+class Compiled(Protocol):
+    """A matcher that needs no Python: a BPF program."""
+
+    @property
+    def address(self) -> int:
+        """Of its instructions."""
+
+    @property
+    def function(self) -> int:
+        """Address of the function that runs them: bpf_filter(3pcap)."""
 
 
 class NativePath(_native.PathState, Path):
@@ -32,6 +44,12 @@ class NativeSender(Sender):
     """Puts what no filter or rule is about into the schedule without Python's help."""
 
     engine: _native.Engine
+
+    def begin(self, receiver: _native.Receiver, *, layer2: bool) -> _native.Engine:
+        """Has an engine that works on what this has, and on a receiver."""
+        parts = cast(Any, (self._paced, self._weighted, self.retransmissions))
+        self.engine = _native.Engine(receiver, *parts, layer2=layer2)
+        return self.engine
 
     def _follow(self) -> None:
         engine = self.engine
@@ -55,7 +73,7 @@ class NativeSender(Sender):
 
     def _set_programs(self) -> None:
         matchers = [matcher for matcher, _ in self._filters] + [rule.matcher for rule in self._rules.rules]
-        programs = tuple(matcher for matcher in matchers if isinstance(matcher, NativeMatcher))
+        programs = tuple(matcher for matcher in matchers if isinstance(matcher, Compiled))
         self.engine.asks = len(programs) < len(matchers)
         function = programs[0].function if programs else 0
         self.engine.set_programs(function, tuple(program.address for program in programs))
@@ -86,3 +104,71 @@ class NativeSender(Sender):
         for reason, count in zip(_REASONS, self.engine.take_drops(), strict=True):
             if count:
                 self.drops[reason] += count
+
+
+class NativeSession(Session):
+    """What `Session` does, byte for byte."""
+
+    parts: ClassVar[Parts] = cast(Any, Parts)(
+        path=NativePath,
+        peer_flow=_native.PeerFlow,
+        replay_window=_native.ReplayWindow,
+        clear_window=_native.ClearWindow,
+        receiver=_native.Receiver,
+        sender=NativeSender,
+        sending=cast(Any, SendingParts)(
+            _native.WeightedScheduler, _native.PacedScheduler, _native.Retransmissions
+        ),
+    )
+
+    def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:
+        super().__init__(parameters, first_seq, random_u32)
+        self._native_sender = cast(NativeSender, self._sender)
+        self.engine = self._native_sender.begin(cast(Any, self._receiver), layer2=parameters.layer2)
+        self._set_box()
+
+    def _set_box(self) -> None:
+        self.engine.set_key(self._parameters.key)
+        self.engine.cleartext_data = self._parameters.cleartext_data
+
+    def reconfigure(self, parameters: SessionParameters) -> list[bytes]:
+        held = super().reconfigure(parameters)
+        self._set_box()
+        return held
+
+    @property
+    def drops(self) -> Counter[DropReason]:
+        self._native_sender.note_drops()
+        return super().drops
+
+    def _emit(
+        self,
+        path: Path,
+        packet_type: PacketType,
+        plaintext: bytes,
+        *,
+        reorder: bool = True,
+        data_seq: int = 0,
+        address: Address | None = None,
+    ) -> None:
+        if address is not None or path.peer is not None:
+            self.engine.emit(path, packet_type, plaintext, reorder, data_seq, address, self._now)
+
+    def transmits(self) -> list[Transmit]:
+        return [Transmit(*burst) for burst in self.engine.transmits()]
+
+    def receive(self, number: int, datagrams: Sequence[tuple[bytes, Address]], now: float) -> list[bytes]:
+        self._now = now
+        path, at, burst, out = self._paths[number], 0, list(datagrams), list[bytes]()
+        self._receiver.refresh(now)
+        while True:
+            packets, at, data = self.engine.receive(path, burst, at, now)
+            out += packets
+            if data:
+                self._activity.note(now)
+            if at == len(burst):
+                break
+            out += super().receive(number, burst[at : at + 1], now)
+            at += 1
+        self.judge_in_time(path, now)
+        return out

@@ -111,6 +111,16 @@ class Program:
         self._instructions = ctypes.c_void_p(struct.instructions)
         weakref.finalize(self, _pcap.pcap_freecode, struct).atexit = False
 
+    @property
+    def address(self) -> int:
+        """Of its instructions, for `function`."""
+        return int(self._struct.instructions)
+
+    @property
+    def function(self) -> int:
+        """Address of bpf_filter(3pcap)."""
+        return ctypes.cast(_pcap.bpf_filter, ctypes.c_void_p).value or 0
+
     def matches(self, packet: bytes) -> bool:
         """Whether the filter accepts the packet; any bytes may be asked about, also none."""
         size = len(packet)

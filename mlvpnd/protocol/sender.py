@@ -157,6 +157,10 @@ class Sender:
             if item.reorder and note is not None and (name := segment(item.packet, layer2=layer2)) is not None:
                 note(number, name, item.size)
             emit(paths[number], item.packet, item.reorder, item.data_seq)
+        self._note_full()
+
+    def _note_full(self) -> None:
+        """Counts what the schedule has dropped."""
         if self._paced.dropped:
             reason = DropReason.QUEUE_FULL if self._chosen else DropReason.NO_LINK
             self.drops[reason] += self._paced.dropped

@@ -93,6 +93,7 @@ class Parts:
     replay_window: type[ReplayWindow] = ReplayWindow
     clear_window: type[ClearWindow] = ClearWindow
     receiver: type[Receiver] = Receiver
+    sender: type[Sender] = Sender
     sending: SendingParts = REFERENCE
 
 
@@ -114,7 +115,7 @@ class Session:
         self._random_u32 = random_u32
         self._paths: dict[int, Path] = {}
         self._activity = Activity(self._paths)
-        self._sender = Sender(
+        self._sender = self.parts.sender(
             self._paths, first_seq, self._emit_data, layer2=parameters.layer2, parts=self.parts.sending
         )
         self._sender.pacing = parameters.pacing
@@ -347,9 +348,13 @@ class Session:
             elif data is not None:
                 self._activity.note(now)
                 out += receiver.receive(path, data.header, data.packet, now)
+        self.judge_in_time(path, now)
+        return out
+
+    def judge_in_time(self, path: Path, now: float) -> None:
+        """Judges a link that has not been for a while; to be called when something has come by it."""
         if now >= path.judge_at:
             self._judge(path)
-        return out
 
     def _take(self, path: Path, raw: bytes, address: Address) -> Admitted | DropReason | None:
         """One datagram: DATA to deliver, None for control, or why it is dropped."""
