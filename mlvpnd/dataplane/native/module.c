@@ -1,6 +1,7 @@
 #include "native.h"
 
 #include <sodium.h>
+#include <string.h>
 
 PyObject *native_bytes_list(struct packet_list *list) {
     PyObject *out = PyList_New(0);
@@ -33,6 +34,13 @@ int native_u64(PyObject *number, uint64_t *value) {
     return *value == (uint64_t)-1 && PyErr_Occurred() ? -1 : 0;
 }
 
+PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec) {
+    PyObject *type = PyType_FromSpec(spec);
+    if (type && PyModule_AddObjectRef(module, strrchr(spec->name, '.') + 1, type) < 0)
+        Py_CLEAR(type);
+    return (PyTypeObject *)type;
+}
+
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "mlvpnd.dataplane._native",
@@ -47,6 +55,16 @@ PyMODINIT_FUNC PyInit__native(void) {
     }
     PyObject *module = PyModule_Create(&definition);
     if (module && native_add_replay(module) < 0)
+        Py_CLEAR(module);
+    if (module && native_add_transit(module) < 0)
+        Py_CLEAR(module);
+    if (module && native_add_loss(module) < 0)
+        Py_CLEAR(module);
+    if (module && native_add_rtt(module) < 0)
+        Py_CLEAR(module);
+    if (module && native_add_copies(module) < 0)
+        Py_CLEAR(module);
+    if (module && native_add_reorder(module) < 0)
         Py_CLEAR(module);
     return module;
 }
