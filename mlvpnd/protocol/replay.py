@@ -13,27 +13,27 @@ from collections.abc import Iterator
 
 from .constants import CLEAR_WINDOW_SIZE, MAX_FLOWS, REPLAY_WINDOW_SIZE
 
+_ALL_SEEN = (1 << REPLAY_WINDOW_SIZE) - 1
+
 
 class ReplayWindow:
-    """Which of the last `size` numbers up to the newest have been seen.
+    """Which of the last `REPLAY_WINDOW_SIZE` numbers up to the newest have been seen.
 
     All before the first count as seen: a flow begins with the packet that introduces it, and what is older
     can only come from a recording.
     """
 
-    __slots__ = ("_bits", "_mask", "newest", "size")
+    __slots__ = ("_bits", "newest")
 
-    def __init__(self, first: int, size: int = REPLAY_WINDOW_SIZE) -> None:
-        self.size = size
+    def __init__(self, first: int) -> None:
         self.newest = first
-        self._mask = (1 << size) - 1
-        self._bits = self._mask  # bit n: newest - n has been seen
+        self._bits = _ALL_SEEN  # bit n: newest - n has been seen
 
     @classmethod
-    def restored(cls, newest: int, seen: int, size: int = REPLAY_WINDOW_SIZE) -> ReplayWindow:
+    def restored(cls, newest: int, seen: int) -> ReplayWindow:
         """A window as another had it: its `newest` and `seen`."""
-        window = cls(newest, size)
-        window._bits = seen & window._mask | 1
+        window = cls(newest)
+        window._bits = seen & _ALL_SEEN | 1
         return window
 
     @property
@@ -44,16 +44,16 @@ class ReplayWindow:
     def may_accept(self, seq: int) -> bool:
         """Whether `seq` is neither seen nor older than the window."""
         age = self.newest - seq
-        return age < 0 or (age < self.size and not self._bits >> age & 1)
+        return age < 0 or (age < REPLAY_WINDOW_SIZE and not self._bits >> age & 1)
 
     def accept(self, seq: int) -> bool:
         """Notes an authentic `seq`; False if it is a replay or too old."""
         age = self.newest - seq
         if age < 0:
-            self._bits = (self._bits << -age | 1) & self._mask if -age < self.size else 1
+            self._bits = (self._bits << -age | 1) & _ALL_SEEN if -age < REPLAY_WINDOW_SIZE else 1
             self.newest = seq
             return True
-        if age >= self.size or self._bits >> age & 1:
+        if age >= REPLAY_WINDOW_SIZE or self._bits >> age & 1:
             return False
         self._bits |= 1 << age
         return True

@@ -26,6 +26,7 @@ class RttEstimator:
 
     def update(self, sample_ms: float) -> None:
         """Takes one sample, `sample_ms` >= 0."""
+        sample_ms = float(sample_ms)  # an int would show in the status as another kind of number
         if not self.has_sample:
             self.has_sample = True
             self.srtt_ms = self.min_rtt_ms = sample_ms

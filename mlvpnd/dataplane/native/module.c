@@ -1,6 +1,7 @@
 #include "native.h"
 
 #include <sodium.h>
+#include <string.h>
 
 PyObject *native_bytes_list(struct packet_list *list) {
     PyObject *out = PyList_New(0);
@@ -33,6 +34,26 @@ int native_u64(PyObject *number, uint64_t *value) {
     return *value == (uint64_t)-1 && PyErr_Occurred() ? -1 : 0;
 }
 
+PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec) {
+    PyObject *type = PyType_FromSpec(spec);
+    if (type && PyModule_AddObjectRef(module, strrchr(spec->name, '.') + 1, type) < 0)
+        Py_CLEAR(type);
+    return (PyTypeObject *)type;
+}
+
+/* Those that others need come first. */
+static int (*const parts[])(PyObject *) = {
+    native_add_replay,
+    native_add_transit,
+    native_add_loss,
+    native_add_rtt,
+    native_add_copies,
+    native_add_reorder,
+    native_add_path,
+    native_add_receiver,
+    native_add_engine,
+};
+
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "mlvpnd.dataplane._native",
@@ -46,7 +67,8 @@ PyMODINIT_FUNC PyInit__native(void) {
         return NULL;
     }
     PyObject *module = PyModule_Create(&definition);
-    if (module && native_add_replay(module) < 0)
-        Py_CLEAR(module);
+    for (size_t index = 0; module && index < sizeof parts / sizeof *parts; index++)
+        if (parts[index](module) < 0)
+            Py_CLEAR(module);
     return module;
 }

@@ -14,6 +14,15 @@ int native_add_replay(PyObject *module);
 int native_add_path(PyObject *module);
 int native_add_receiver(PyObject *module);
 int native_add_engine(PyObject *module);
+int native_add_transit(PyObject *module);
+int native_add_loss(PyObject *module);
+int native_add_rtt(PyObject *module);
+int native_add_copies(PyObject *module);
+int native_add_reorder(PyObject *module);
+
+/* Makes a type and adds it under the last part of its name; the module's for as long as the process lives. NULL with an
+   exception set. */
+PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec);
 
 /* Python's bytes of a list of packets, which is freed; NULL with an exception set. */
 PyObject *native_bytes_list(struct packet_list *list);

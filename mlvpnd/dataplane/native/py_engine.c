@@ -290,7 +290,6 @@ static PyType_Spec spec = {
 };
 
 int native_add_engine(PyObject *module) {
-    PyObject *type = PyType_FromSpec(&spec);
-    native_Engine_type = (PyTypeObject *)type;
-    return type ? PyModule_AddObjectRef(module, "Engine", type) : -1;
+    native_Engine_type = native_add_type(module, &spec);
+    return native_Engine_type ? 0 : -1;
 }

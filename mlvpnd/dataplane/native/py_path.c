@@ -324,7 +324,6 @@ int native_add_path(PyObject *module) {
         PyErr_SetString(PyExc_ImportError, "the native data plane knows other reasons for drops: it is of another version");
         return -1;
     }
-    PyObject *type = PyType_FromSpec(&spec);
-    native_PathState_type = (PyTypeObject *)type;
-    return type ? PyModule_AddObjectRef(module, "PathState", type) : -1;
+    native_PathState_type = native_add_type(module, &spec);
+    return native_PathState_type ? 0 : -1;
 }

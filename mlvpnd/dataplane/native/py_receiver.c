@@ -256,7 +256,6 @@ static PyType_Spec spec = {
 };
 
 int native_add_receiver(PyObject *module) {
-    PyObject *type = PyType_FromSpec(&spec);
-    native_Receiver_type = (PyTypeObject *)type;
-    return type ? PyModule_AddObjectRef(module, "Receiver", type) : -1;
+    native_Receiver_type = native_add_type(module, &spec);
+    return native_Receiver_type ? 0 : -1;
 }

@@ -15,7 +15,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("twin", TWINS, indirect=True, scope="module")
 
 
-TWINNED = frozenset({"test_replay"})
+TWINNED = frozenset(
+    {
+        "test_copies",
+        "test_loss",
+        "test_reorder",
+        "test_replay",
+        "test_rtt",
+        "test_transit",
+    }
+)
 """Modules whose names are enough: what they import is all that is under test."""
 
 

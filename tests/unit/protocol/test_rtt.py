@@ -20,6 +20,13 @@ def test_the_first_sample_is_taken_whole() -> None:
     assert (rtt.has_sample, rtt.srtt_ms, rtt.rttvar_ms, rtt.min_rtt_ms) == (True, 40, 20, 40)
 
 
+def test_times_are_floats_whatever_the_samples() -> None:
+    rtt = RttEstimator()
+    for sample in (40, 30):
+        rtt.update(sample)
+        assert {type(rtt.srtt_ms), type(rtt.rttvar_ms), type(rtt.min_rtt_ms)} == {float}
+
+
 def test_the_deviation_is_from_the_old_mean() -> None:
     rtt = RttEstimator()
     rtt.update(40)

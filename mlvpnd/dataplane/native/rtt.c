@@ -1,0 +1,62 @@
+#include "rtt.h"
+
+#include <math.h>
+
+static const double ALPHA = 1.0 / 8, BETA = 1.0 / 4; /* RFC 6298 §2.3 */
+static const double INITIAL_SRTT_MS = 1000.0;
+
+enum { NO_TIMESTAMP = 0xffff, ECHO_LIMIT_MS = 1000, RTT_LIMIT_MS = 5000 };
+
+void rtt_begin(struct rtt_estimator *rtt) {
+    *rtt = (struct rtt_estimator){.srtt_ms = INITIAL_SRTT_MS, .rttvar_ms = INITIAL_SRTT_MS / 2};
+}
+
+void rtt_update(struct rtt_estimator *rtt, double sample_ms) {
+    if (!rtt->has_sample) {
+        rtt->has_sample = true;
+        rtt->srtt_ms = rtt->min_rtt_ms = sample_ms;
+        rtt->rttvar_ms = sample_ms / 2;
+        return;
+    }
+    rtt->rttvar_ms += BETA * (fabs(rtt->srtt_ms - sample_ms) - rtt->rttvar_ms);
+    rtt->srtt_ms += ALPHA * (sample_ms - rtt->srtt_ms);
+    if (sample_ms < rtt->min_rtt_ms)
+        rtt->min_rtt_ms = sample_ms;
+}
+
+/* Seconds in milliseconds, without what is less than one. */
+static inline int64_t whole_ms(double seconds) {
+    return (int64_t)(seconds * 1000);
+}
+
+uint16_t rtt_stamp(double now) {
+    uint16_t value = (uint16_t)whole_ms(now);
+    return value == NO_TIMESTAMP ? 0 : value;
+}
+
+int32_t rtt_sample_ms(uint16_t timestamp_reply, double now) {
+    if (timestamp_reply == NO_TIMESTAMP)
+        return -1;
+    uint16_t elapsed = (uint16_t)(rtt_stamp(now) - timestamp_reply);
+    return elapsed < RTT_LIMIT_MS ? elapsed : -1;
+}
+
+void echo_begin(struct stamp_echo *echo) {
+    *echo = (struct stamp_echo){.stamp = NO_TIMESTAMP};
+}
+
+void echo_received(struct stamp_echo *echo, uint16_t timestamp, double now) {
+    echo->stamp = timestamp;
+    echo->at = now;
+}
+
+uint16_t echo_take(struct stamp_echo *echo, double now) {
+    if (echo->stamp == NO_TIMESTAMP)
+        return NO_TIMESTAMP;
+    int64_t held_ms = whole_ms(now - echo->at);
+    uint16_t reply = (uint16_t)(echo->stamp + held_ms);
+    echo->stamp = NO_TIMESTAMP;
+    if (held_ms >= ECHO_LIMIT_MS)
+        return NO_TIMESTAMP;
+    return reply != NO_TIMESTAMP ? reply : 0;
+}
