@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from mlvpnd.dataplane import _native
+from mlvpnd.dataplane.session import NativePath, NativeSession
 
 TWINS = ("reference", "native")
 
 
-def native_names() -> frozenset[str]:
+def native_types() -> dict[str, Any]:
     """What the native twin has of its own, by the names of the reference."""
-    return frozenset(name for name in vars(_native) if not name.startswith("_"))
+    types = {name: value for name, value in vars(_native).items() if not name.startswith("_")}
+    return types | {"Path": NativePath, "Session": NativeSession}
 
 
-def use_native(module: ModuleType) -> Iterator[None]:
-    """Puts the native types in the place of those that a module has imported, while the generator is held."""
+def use_native(*modules: ModuleType) -> Iterator[None]:
+    """Puts the native types in the place of those that modules have imported, while the generator is held."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in native_names() & vars(module).keys():
-            patch.setattr(module, name, getattr(_native, name))
+        for module in modules:
+            for name, native in native_types().items():
+                if name in vars(module):
+                    patch.setattr(module, name, native)
         yield

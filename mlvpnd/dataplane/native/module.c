@@ -51,7 +51,6 @@ static int (*const parts[])(PyObject *) = {
     native_add_reorder,
     native_add_path,
     native_add_receiver,
-    native_add_engine,
 };
 
 static struct PyModuleDef definition = {

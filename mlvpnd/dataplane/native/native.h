@@ -14,6 +14,7 @@ int native_add_replay(PyObject *module);
 int native_add_path(PyObject *module);
 int native_add_receiver(PyObject *module);
 int native_add_engine(PyObject *module);
+int native_add_loop(PyObject *module);
 int native_add_transit(PyObject *module);
 int native_add_loss(PyObject *module);
 int native_add_rtt(PyObject *module);

@@ -21,12 +21,16 @@ bool path_queue(struct path_state *path, const struct address *to, struct packet
     return true;
 }
 
+void path_burst_free(struct burst *burst) {
+    packet_list_free(&burst->datagrams);
+    free(burst);
+}
+
 void path_clear(struct path_state *path) {
     struct burst *burst;
     while ((burst = path->bursts)) {
         path->bursts = burst->next;
-        packet_list_free(&burst->datagrams);
-        free(burst);
+        path_burst_free(burst);
     }
     path->last_burst = NULL;
 }

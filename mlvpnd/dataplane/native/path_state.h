@@ -76,6 +76,8 @@ static inline void path_hear(struct path_state *path, double now) {
 
 /* Puts a datagram into the link's burst; false: no memory. */
 bool path_queue(struct path_state *path, const struct address *to, struct packet *datagram);
+/* Frees a burst that is in no list any more. */
+void path_burst_free(struct burst *burst);
 /* Frees what no socket took. */
 void path_clear(struct path_state *path);
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.twins import TWINS, native_names, use_native
+from tests.support.twins import TWINS, native_types, use_native
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.module.__name__.rpartition(".")[2] in TWINNED and native_names() & vars(metafunc.module).keys():
+    if metafunc.module.__name__.rpartition(".")[2] in TWINNED and native_types().keys() & vars(metafunc.module).keys():
         metafunc.fixturenames.append("twin")
         metafunc.parametrize("twin", TWINS, indirect=True, scope="module")
 
@@ -19,6 +19,7 @@ TWINNED = frozenset(
     {
         "test_copies",
         "test_loss",
+        "test_receiver",
         "test_reorder",
         "test_replay",
         "test_rtt",

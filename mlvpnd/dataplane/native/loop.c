@@ -1,0 +1,268 @@
+#define _GNU_SOURCE
+#include "loop.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    MOST_VIEWS = 2048,    /* datagrams looked at before what they brought is delivered */
+    TUN_READS = 64,       /* in a turn, before the links have theirs */
+    TUN_BURST = 32,       /* packets after which those that are due are sent */
+    MOST_PORTS = 256,
+};
+
+double loop_now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+bool loop_begin(struct loop *loop, struct engine *engine, bool layer2) {
+    *loop = (struct loop){.engine = engine, .data_at = -1, .reading_link = -1, .slow_link = -1};
+    loop->tun = calloc(1, sizeof *loop->tun);
+    loop->arena = malloc(UDP_ARENA);
+    loop->views = malloc(MOST_VIEWS * sizeof *loop->views);
+    if (!loop->tun || !loop->arena || !loop->views) {
+        loop_end(loop);
+        return false;
+    }
+    loop->tun->fd = -1;
+    loop->tun->layer2 = layer2;
+    return true;
+}
+
+void loop_end(struct loop *loop) {
+    packet_list_free(&loop->from_tun);
+    free(loop->tun);
+    free(loop->arena);
+    free(loop->views);
+    free(loop->ports);
+    *loop = (struct loop){0};
+}
+
+struct loop_port *loop_port(struct loop *loop, int32_t number) {
+    for (size_t index = 0; index < loop->port_count; index++)
+        if (loop->ports[index].number == number)
+            return &loop->ports[index];
+    return NULL;
+}
+
+struct loop_port *loop_attach(struct loop *loop, int32_t number, int fd) {
+    struct loop_port *port = loop_port(loop, number);
+    if (!port) {
+        struct loop_port *ports =
+            loop->port_count < MOST_PORTS ? realloc(loop->ports, (loop->port_count + 1) * sizeof *ports) : NULL;
+        if (!ports)
+            return NULL;
+        loop->ports = ports;
+        port = &ports[loop->port_count++];
+    }
+    *port = (struct loop_port){.number = number, .udp = {.fd = fd, .refused_since = -1}};
+    return port;
+}
+
+static void flush_port(struct loop *loop, struct loop_port *port, double now) {
+    struct path_state *path = engine_path(loop->engine, port->number);
+    if (path)
+        udp_flush(&port->udp, path, now);
+}
+
+void loop_detach(struct loop *loop, int32_t number, double now) {
+    struct loop_port *port = loop_port(loop, number);
+    if (!port)
+        return;
+    flush_port(loop, port, now);
+    struct path_state *path = engine_path(loop->engine, number);
+    if (path)
+        path_clear(path);
+    if (loop->reading_link == number)
+        loop->reading_link = -1;
+    *port = loop->ports[--loop->port_count];
+}
+
+void loop_flush(struct loop *loop, double now) {
+    for (size_t index = 0; index < loop->port_count; index++)
+        if (!loop->ports[index].udp.blocked)
+            flush_port(loop, &loop->ports[index], now);
+    /* A link without a socket sends nothing, and keeps nothing. */
+    for (size_t index = 0; index < loop->engine->table->count; index++) {
+        struct path_state *path = loop->engine->table->paths[index];
+        if (path->bursts && path->bursts->datagrams.count && !loop_port(loop, path->number))
+            path_clear(path);
+    }
+}
+
+/* Out. */
+
+/* Schedules what came from the interface; false: the first is for Python. */
+static bool schedule(struct loop *loop, double now) {
+    struct packet *packet;
+    while ((packet = loop->from_tun.first)) {
+        if (packet->size + WIRE_HEADER_SIZE + WIRE_MAC_SIZE <= WIRE_MAX_DATAGRAM_SIZE &&
+            engine_is_directed(loop->engine, packet))
+            return false;
+        engine_schedule(loop->engine, packet_list_pop(&loop->from_tun), now);
+    }
+    return true;
+}
+
+static void send_due(struct loop *loop, double now) {
+    engine_pump(loop->engine, now);
+    loop_flush(loop, now);
+}
+
+static unsigned read_tun(struct loop *loop, double now) {
+    size_t since = 0;
+    for (int reads = 0; reads < TUN_READS; reads++) {
+        size_t before = loop->from_tun.count;
+        int more = tun_read(loop->tun, &loop->from_tun);
+        if (more < 0) {
+            loop->tun_error = errno;
+            loop->tun->fd = -1;
+            return LOOP_TUN_LOST;
+        }
+        if (!more)
+            break;
+        loop->data_at = now;
+        since += loop->from_tun.count - before;
+        if (!schedule(loop, now))
+            return LOOP_SLOW_PACKET;
+        if (since >= TUN_BURST) {
+            send_due(loop, now);
+            since = 0;
+        }
+    }
+    return 0;
+}
+
+/* In. */
+
+struct delivery {
+    struct packet_list packets;
+    size_t views;
+    uint8_t *arena;
+};
+
+static void deliver(struct loop *loop, struct delivery *delivery) {
+    tun_write(loop->tun, &delivery->packets);
+    delivery->views = 0;
+}
+
+/* Looks at what was read from a link; LOOP_SLOW_DATAGRAM: Python has to look before it goes on. */
+static unsigned take(struct loop *loop, struct path_state *path, struct delivery *delivery, double now) {
+    const struct address *source;
+    for (;;) {
+        if (delivery->views == MOST_VIEWS)
+            deliver(loop, delivery);
+        struct packet *datagram = &loop->views[delivery->views];
+        if (!udp_next(&loop->reading, datagram, &source))
+            return 0;
+        enum engine_fate fate = engine_take(loop->engine, path, datagram, source, now, &delivery->packets);
+        if (fate == ENGINE_DATA) {
+            delivery->views++;
+            loop->data_at = now;
+        } else if (fate == ENGINE_SLOW) {
+            loop->slow = *datagram;
+            loop->slow_source = *source;
+            loop->slow_link = loop->reading_link = path->number;
+            return LOOP_SLOW_DATAGRAM;
+        }
+    }
+}
+
+static unsigned read_link(struct loop *loop, struct loop_port *port, struct delivery *delivery, double now) {
+    struct path_state *path = engine_path(loop->engine, port->number);
+    if (!path)
+        return 0;
+    if (delivery->arena + UDP_SLOT_SIZE_GRO > loop->arena + UDP_ARENA) {
+        deliver(loop, delivery);
+        delivery->arena = loop->arena;
+    }
+    receiver_refresh(loop->engine->receiver, now);
+    udp_read(&port->udp, &delivery->arena, loop->arena + UDP_ARENA, &loop->reading);
+    return take(loop, path, delivery, now);
+}
+
+/* What a slow datagram had behind it. */
+static unsigned go_on(struct loop *loop, struct delivery *delivery, double now) {
+    struct path_state *path = engine_path(loop->engine, loop->reading_link);
+    loop->reading_link = -1;
+    return path ? take(loop, path, delivery, now) : 0;
+}
+
+/* Time. */
+
+static double data_due(const struct loop *loop) {
+    int64_t due;
+    double at = INFINITY;
+    if (loop->engine->receiver->reorder)
+        at = reorder_deadline(loop->engine->receiver->reorder);
+    if (loop->engine->is_paced && paced_due(loop->engine->paced, &due)) {
+        double departure = (double)(due + 1000) / 1e9;
+        if (departure < at)
+            at = departure;
+    }
+    return at;
+}
+
+static void wait(struct pollfd *polled, size_t count, double seconds) {
+    if (!(seconds > 0))
+        seconds = 0;
+    struct timespec limit = {0}, *timeout = NULL;
+    if (seconds < 1e9) {
+        limit.tv_sec = (time_t)seconds;
+        limit.tv_nsec = (long)((seconds - (double)limit.tv_sec) * 1e9);
+        timeout = &limit;
+    }
+    if (ppoll(polled, count, timeout, NULL) < 0)
+        for (size_t index = 0; index < count; index++)
+            polled[index].revents = 0;
+}
+
+unsigned loop_run(struct loop *loop, int wake, double deadline) {
+    struct pollfd polled[MOST_PORTS + 2];
+    struct delivery delivery = {.arena = loop->arena};
+    unsigned reasons = 0;
+    double now = loop_now();
+    if (loop->reading_link >= 0) /* what is read is where it was until it has been looked at */
+        reasons |= go_on(loop, &delivery, now);
+    if (!reasons && loop->from_tun.count && !schedule(loop, now))
+        reasons |= LOOP_SLOW_PACKET;
+    for (;;) {
+        if (loop->engine->receiver->reorder)
+            reorder_expire(loop->engine->receiver->reorder, now, &delivery.packets);
+        deliver(loop, &delivery);
+        delivery.arena = loop->arena;
+        send_due(loop, now);
+        if (loop->data_at >= 0 && now >= loop->housekeeping_at)
+            reasons |= LOOP_HOUSEKEEPING;
+        size_t count = 0;
+        polled[count++] = (struct pollfd){.fd = wake, .events = POLLIN};
+        polled[count++] = (struct pollfd){.fd = loop->tun->fd, .events = POLLIN};
+        for (size_t index = 0; index < loop->port_count; index++) {
+            const struct udp_port *port = &loop->ports[index].udp;
+            polled[count++] = (struct pollfd){.fd = port->fd, .events = (short)(POLLIN | (port->blocked ? POLLOUT : 0))};
+        }
+        double due = data_due(loop);
+        if (deadline < due)
+            due = deadline;
+        if (reasons)
+            return reasons;
+        wait(polled, count, due - now);
+        now = loop_now();
+        if (polled[0].revents || now >= deadline)
+            reasons |= LOOP_WOKEN;
+        for (size_t index = 2; index < count; index++) {
+            struct loop_port *port = &loop->ports[index - 2];
+            if (polled[index].revents & POLLOUT)
+                flush_port(loop, port, now);
+            if (polled[index].revents & ~POLLOUT && !(reasons & LOOP_SLOW_DATAGRAM))
+                reasons |= read_link(loop, port, &delivery, now);
+        }
+        if (polled[1].revents)
+            reasons |= read_tun(loop, now);
+    }
+}

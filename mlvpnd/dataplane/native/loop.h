@@ -1,0 +1,54 @@
+/* The loop that packets go round in, without Python: it waits for the interface and the links, passes what it can, and
+   comes back for what it cannot, for wake-ups and deadlines of others, and for what Python does ten times a second. */
+#ifndef MLVPND_LOOP_H
+#define MLVPND_LOOP_H
+
+#include "engine.h"
+#include "tun.h"
+#include "udp.h"
+
+enum loop_reason {
+    LOOP_WOKEN = 1,          /* the descriptor of others is readable, or their deadline has come */
+    LOOP_HOUSEKEEPING = 2,   /* packets have passed, and `housekeeping_at` with them */
+    LOOP_SLOW_DATAGRAM = 4,  /* `slow` came in by `slow_link` */
+    LOOP_SLOW_PACKET = 8,    /* `slow` came from the interface */
+    LOOP_TUN_LOST = 16,      /* `tun_error` */
+};
+
+struct loop_port {
+    struct udp_port udp;
+    int32_t number;
+};
+
+struct loop {
+    struct engine *engine;
+    struct tun_port *tun;
+    struct loop_port *ports;
+    size_t port_count;
+    double housekeeping_at; /* seconds */
+    double data_at;         /* when data came or went last; < 0: not since Python has looked */
+    int tun_error;
+    struct packet_list from_tun; /* packets that are not in the schedule yet */
+    struct packet slow;          /* borrowed */
+    struct address slow_source;
+    int32_t slow_link;
+    struct udp_reading reading;  /* what a slow datagram was in */
+    int32_t reading_link;        /* < 0: none */
+    uint8_t *arena;              /* UDP_ARENA bytes */
+    struct packet *views;        /* packets that are borrowed from it */
+};
+
+bool loop_begin(struct loop *loop, struct engine *engine, bool layer2);
+void loop_end(struct loop *loop);
+struct loop_port *loop_port(struct loop *loop, int32_t number);
+/* Adds a link's socket; NULL: no memory. */
+struct loop_port *loop_attach(struct loop *loop, int32_t number, int fd);
+/* After a last attempt to send what waits. */
+void loop_detach(struct loop *loop, int32_t number, double now);
+/* Sends all bursts. */
+void loop_flush(struct loop *loop, double now);
+/* Passes packets until there is a reason to stop. `wake`: a descriptor; `deadline`: seconds of the monotonic clock. */
+unsigned loop_run(struct loop *loop, int wake, double deadline);
+double loop_now(void);
+
+#endif

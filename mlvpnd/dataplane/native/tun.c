@@ -1,0 +1,75 @@
+#include "tun.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "segment.h"
+#include "vnet.h"
+
+int tun_read(struct tun_port *port, struct packet_list *out) {
+    ssize_t size = read(port->fd, port->buffer, sizeof port->buffer);
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    if (!port->has_vnet) {
+        struct packet *packet = packet_copy(port->buffer, (size_t)size);
+        port->packets_read++;
+        port->bytes_read += (uint64_t)size;
+        if (packet)
+            packet_list_push(out, packet);
+        return 1;
+    }
+    struct packet_list packets = {0};
+    if (size < VNET_SIZE ||
+        segment_frame(port->buffer, port->buffer + VNET_SIZE, (size_t)size - VNET_SIZE, port->layer2, &packets) < 0) {
+        port->invalid_reads++;
+        return 1;
+    }
+    port->packets_read += packets.count;
+    for (const struct packet *packet = packets.first; packet; packet = packet->next)
+        port->bytes_read += packet->size;
+    if (packets.count > 1) {
+        port->tso_reads++;
+        port->tso_segments += packets.count;
+    }
+    packet_list_join(out, &packets);
+    return 1;
+}
+
+static void count(struct tun_port *port, bool written, uint64_t packets, uint64_t bytes) {
+    if (written) {
+        port->packets_written += packets;
+        port->bytes_written += bytes;
+    } else {
+        port->write_errors += packets;
+    }
+}
+
+void tun_write(struct tun_port *port, struct packet_list *packets) {
+    if (port->fd < 0 || !port->has_vnet) {
+        struct packet *packet;
+        while ((packet = packet_list_pop(packets))) {
+            bool written = port->fd >= 0 && write(port->fd, packet->data, packet->size) >= 0;
+            count(port, written, 1, packet->size);
+            packet_free(packet);
+        }
+        return;
+    }
+    struct coalescer *coalescer = &port->coalescer;
+    while (packets->count) {
+        coalescer_take(coalescer, packets);
+        struct iovec parts[COALESCE_PARTS];
+        size_t number;
+        while ((number = coalescer_next(coalescer, parts))) {
+            const struct packet_list *frame = &coalescer->frames[coalescer->given - 1].packets;
+            uint64_t bytes = 0;
+            for (const struct packet *packet = frame->first; packet; packet = packet->next)
+                bytes += packet->size;
+            bool written = writev(port->fd, parts, (int)number) >= 0;
+            count(port, written, frame->count, bytes);
+            if (written && frame->count > 1) {
+                port->merged_writes++;
+                port->merged_segments += frame->count;
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+#define _GNU_SOURCE
+#include "udp.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+enum { MOST_SENDS = 16, MOST_PARTS = 512 };
+
+/* Out. */
+
+/* How many datagrams from this one on leave by one send: all as long as the first, but the last may be shorter. */
+static unsigned group_of(const struct udp_port *port, const struct packet *first) {
+    if (!port->gso)
+        return 1;
+    unsigned count = 1;
+    size_t total = first->size;
+    for (const struct packet *next = first->next; next && count < UDP_MOST_SEGMENTS; next = next->next) {
+        total += next->size;
+        if (next->size > first->size || total > WIRE_MAX_DATAGRAM_SIZE)
+            break;
+        count++;
+        if (next->size < first->size)
+            break;
+    }
+    return count;
+}
+
+struct sends {
+    unsigned count, parts;
+    struct mmsghdr messages[MOST_SENDS];
+    unsigned datagrams[MOST_SENDS]; /* of each message */
+    struct iovec iov[MOST_PARTS];
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(uint16_t))];
+    } control[MOST_SENDS];
+};
+
+/* Puts the first datagrams of a burst into messages. */
+static void gather(struct sends *sends, const struct udp_port *port, struct burst *burst) {
+    sends->count = sends->parts = 0;
+    struct packet *packet = burst->datagrams.first;
+    while (packet && sends->count < MOST_SENDS) {
+        unsigned group = group_of(port, packet);
+        if (sends->parts + group > MOST_PARTS)
+            break;
+        struct mmsghdr *message = &sends->messages[sends->count];
+        message->msg_hdr = (struct msghdr){
+            .msg_name = &burst->address.any,
+            .msg_namelen = burst->address.size,
+            .msg_iov = &sends->iov[sends->parts],
+            .msg_iovlen = group,
+        };
+        if (group > 1) {
+            message->msg_hdr.msg_control = &sends->control[sends->count];
+            message->msg_hdr.msg_controllen = sizeof sends->control[0].bytes;
+            struct cmsghdr *control = CMSG_FIRSTHDR(&message->msg_hdr);
+            uint16_t size = (uint16_t)packet->size;
+            control->cmsg_level = SOL_UDP;
+            control->cmsg_type = UDP_SEGMENT;
+            control->cmsg_len = CMSG_LEN(sizeof size);
+            memcpy(CMSG_DATA(control), &size, sizeof size);
+        }
+        sends->datagrams[sends->count++] = group;
+        for (; group; group--, packet = packet->next)
+            sends->iov[sends->parts++] = (struct iovec){packet->data, packet->size};
+    }
+}
+
+/* The number of messages that were taken; -1 with errno: not the first. */
+static int send_out(int fd, struct sends *sends) {
+    if (sends->count > 1)
+        return sendmmsg(fd, sends->messages, sends->count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sendmsg(fd, &sends->messages[0].msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 1;
+}
+
+/* Whether a kernel or device refuses so what it cannot split; EMSGSIZE: the path's MTU is less. */
+static bool is_of_gso(int error) {
+    return error == EIO || error == EINVAL || error == EMSGSIZE || error == EOPNOTSUPP || error == 524; /* ENOTSUPP */
+}
+
+static void forget_first(struct burst *burst, unsigned count) {
+    for (; count; count--)
+        packet_free(packet_list_pop(&burst->datagrams));
+}
+
+/* Of what waits, only the first UDP_QUEUE_LIMIT. */
+static void limit(struct udp_port *port, struct path_state *path) {
+    size_t waiting = 0;
+    for (struct burst *burst = path->bursts; burst; burst = burst->next) {
+        struct packet_list kept = {0};
+        while (waiting < UDP_QUEUE_LIMIT && burst->datagrams.count) {
+            packet_list_push(&kept, packet_list_pop(&burst->datagrams));
+            waiting++;
+        }
+        port->overflows += burst->datagrams.count;
+        packet_list_free(&burst->datagrams);
+        burst->datagrams = kept;
+    }
+}
+
+void udp_flush(struct udp_port *port, struct path_state *path, double now) {
+    port->blocked = false;
+    while (path->bursts && port->fd >= 0) {
+        struct burst *burst = path->bursts;
+        if (!burst->datagrams.count) {
+            if (!burst->next)
+                return; /* it is kept for the next datagram */
+            path->bursts = burst->next;
+            path_burst_free(burst);
+            continue;
+        }
+        struct sends sends;
+        gather(&sends, port, burst);
+        int taken = send_out(port->fd, &sends);
+        if (taken > 0) {
+            port->refused_since = -1;
+            for (int index = 0; index < taken; index++) {
+                if (sends.datagrams[index] > 1) {
+                    port->gso_sends++;
+                    port->gso_segments += sends.datagrams[index];
+                }
+                forget_first(burst, sends.datagrams[index]);
+            }
+        } else if (errno == EINTR) {
+            continue;
+        } else if (errno == EAGAIN) {
+            port->blocked = true;
+            limit(port, path);
+            return;
+        } else if (sends.datagrams[0] > 1 && is_of_gso(errno)) {
+            port->gso = false; /* one by one from now on */
+        } else { /* it concerns these datagrams, not the link: time will tell */
+            port->send_errors += sends.datagrams[0];
+            port->last_error = errno;
+            if (port->refused_since < 0)
+                port->refused_since = now;
+            forget_first(burst, sends.datagrams[0]);
+        }
+    }
+}
+
+/* In. */
+
+void udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct udp_reading *reading) {
+    struct mmsghdr messages[UDP_MOST_MESSAGES];
+    struct iovec iov[UDP_MOST_MESSAGES];
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control[UDP_MOST_MESSAGES];
+    size_t slot = port->gro ? UDP_SLOT_SIZE_GRO : UDP_SLOT_SIZE;
+    unsigned room = (unsigned)((size_t)(end - *arena) / slot);
+    unsigned most = port->gro ? UDP_MOST_MESSAGES / 4 : UDP_MOST_MESSAGES;
+    if (room > most)
+        room = most;
+    *reading = (struct udp_reading){0};
+    for (unsigned index = 0; index < room; index++) {
+        struct udp_message *message = &reading->messages[index];
+        message->data = *arena + index * slot;
+        iov[index] = (struct iovec){message->data, slot};
+        messages[index].msg_hdr = (struct msghdr){
+            .msg_name = &message->source.any,
+            .msg_namelen = sizeof message->source - offsetof(struct address, any),
+            .msg_iov = &iov[index],
+            .msg_iovlen = 1,
+            .msg_control = port->gro ? &control[index] : NULL,
+            .msg_controllen = port->gro ? sizeof control[index].bytes : 0,
+        };
+    }
+    int count = room ? recvmmsg(port->fd, messages, room, MSG_DONTWAIT, NULL) : 0;
+    if (count < 0) {
+        if (errno != EAGAIN && errno != EINTR) { /* what ICMP has brought for something that was sent */
+            port->send_errors++;
+            port->last_error = errno;
+        }
+        return;
+    }
+    reading->count = (unsigned)count;
+    for (int index = 0; index < count; index++) {
+        struct udp_message *message = &reading->messages[index];
+        struct msghdr *header = &messages[index].msg_hdr;
+        message->size = messages[index].msg_len;
+        message->segment = message->size;
+        message->source.size = header->msg_namelen;
+        struct cmsghdr *part = port->gro ? CMSG_FIRSTHDR(header) : NULL;
+        if (part && part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO) {
+            int size;
+            memcpy(&size, CMSG_DATA(part), sizeof size);
+            if (size > 0 && (size_t)size < message->size) {
+                message->segment = (size_t)size;
+                port->gro_reads++;
+                port->gro_segments += (message->size + message->segment - 1) / message->segment;
+            }
+        }
+    }
+    *arena += (size_t)count * slot;
+}
+
+bool udp_next(struct udp_reading *reading, struct packet *datagram, const struct address **source) {
+    if (reading->at >= reading->count)
+        return false;
+    struct udp_message *message = &reading->messages[reading->at];
+    size_t left = message->size - reading->offset;
+    size_t size = left < message->segment ? left : message->segment;
+    *datagram = (struct packet){.data = message->data + reading->offset, .size = (uint32_t)size};
+    *source = &message->source;
+    reading->offset += size;
+    if (reading->offset >= message->size) {
+        reading->at++;
+        reading->offset = 0;
+    }
+    return true;
+}

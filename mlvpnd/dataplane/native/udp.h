@@ -1,0 +1,45 @@
+/* A link's edge: bursts of datagrams from and to one non-blocking UDP socket. Model: mlvpnd/net/link_socket.py. */
+#ifndef MLVPND_UDP_H
+#define MLVPND_UDP_H
+
+#include "path_state.h"
+
+enum {
+    UDP_QUEUE_LIMIT = 256,   /* datagrams that wait for a socket whose buffer is full */
+    UDP_MOST_SEGMENTS = 64,  /* of one send: what the kernels before 6.9 take */
+    UDP_ARENA = 2 << 20,     /* bytes that are read into before all is delivered */
+    UDP_MOST_MESSAGES = 32,  /* of one read */
+    UDP_SLOT_SIZE = 9216,    /* bytes for a datagram where the kernel joins none */
+    UDP_SLOT_SIZE_GRO = 1 << 16,
+};
+
+struct udp_port {
+    int fd;           /* -1: none */
+    bool gso, gro;    /* whether the kernel splits what is sent, and joins what comes */
+    bool blocked;     /* datagrams wait for the socket to become writable */
+    int last_error;   /* errno of the last datagram that was refused */
+    double refused_since; /* seconds of the monotonic clock; < 0: the last datagram was taken */
+    uint64_t overflows, send_errors;
+    uint64_t gso_sends, gso_segments, gro_reads, gro_segments;
+};
+
+/* Sends all bursts of a link, or keeps up to UDP_QUEUE_LIMIT of their datagrams for later. */
+void udp_flush(struct udp_port *port, struct path_state *path, double now);
+
+/* What was read from one socket, and how far it has been looked at. */
+struct udp_reading {
+    unsigned count, at; /* messages */
+    size_t offset;      /* in the message at `at` */
+    struct udp_message {
+        uint8_t *data;
+        size_t size, segment; /* bytes; those of each datagram but the last */
+        struct address source;
+    } messages[UDP_MOST_MESSAGES];
+};
+
+/* Reads what waits, into [*arena, end), and moves `*arena` behind it. */
+void udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct udp_reading *reading);
+/* The next datagram of a reading, borrowed; false: there is none left. */
+bool udp_next(struct udp_reading *reading, struct packet *datagram, const struct address **source);
+
+#endif
