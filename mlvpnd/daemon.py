@@ -26,6 +26,7 @@ from .config.model import Config, DeviceKind
 from .config.problems import ConfigError
 from .control import ControlServer
 from .control_plane import ConfigUnreadable, Notice, Reloaded
+from .dataplane import choice
 from .errors import MlvpndError
 from .helper.address import Role
 from .helper.client import HelperClient
@@ -150,14 +151,26 @@ class Daemon:
         return self._exit_code
 
     async def _make_tunnel(self, config: Config) -> Tunnel:
+        # Before anything is opened: what cannot be had is an error of the start.
+        data_plane = choice.choose(config.data_plane)
+        _log.info("data plane: %s", data_plane.value)
         service = self._service
         if service is None:
-            return Tunnel(config, self._helper, await self._open_interface(None), reports=self._reports)
+            interface = await self._open_interface(None)
+            return Tunnel(config, self._helper, interface, data_plane=data_plane, reports=self._reports)
         keeper = Keeper(service)
         interface = self._kept_interface(service, config, keeper) or await self._open_interface(keeper)
         sockets = Sockets(service, keeper)
         service.close_rest(but=systemd.CONTROL if config.control_unix_path else "")
-        return Tunnel(config, self._helper, interface, reports=self._reports, keeper=keeper, sockets=sockets)
+        return Tunnel(
+            config,
+            self._helper,
+            interface,
+            data_plane=data_plane,
+            reports=self._reports,
+            keeper=keeper,
+            sockets=sockets,
+        )
 
     async def _open_interface(self, keeper: Keeper | None) -> Interface:
         opened = await self._helper.open_tun()

@@ -25,6 +25,7 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
         interface=tunnel.interface.name,
         kind=tunnel.config.tuntap.value,
         mtu=tunnel.interface.mtu,
+        data_plane=tunnel.data_plane.value,
         started_at=tunnel.started_at,
         reloaded_at=tunnel.reloaded_at,
         now=time.time(),

@@ -14,7 +14,7 @@ import time
 from . import matching
 from .adoption import Sockets
 from .config.changes import LinkChange, compare
-from .config.model import Config, LinkConfig, Mode
+from .config.model import Config, DataPlane, LinkConfig, Mode
 from .continuity import Continuity
 from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .droplog import DropLog
@@ -75,12 +75,15 @@ class Tunnel:
         helper: HelperClient,
         interface: Interface,
         *,
+        data_plane: DataPlane = DataPlane.REFERENCE,
         reports: Reports | None = None,
         keeper: Keeper | None = None,
         sockets: Sockets | None = None,
     ) -> None:
         self.config = config
         self.interface = interface
+        self.data_plane = data_plane
+        """The twin that carries the packets, from start to stop."""
         self.reloaded_at = self.started_at = time.time()
         self.changed = asyncio.Event()
         self._reports = reports or Reports()
@@ -174,7 +177,9 @@ class Tunnel:
         for key in changes.not_applied:
             _config_log.warning("%s has changed: the new value takes effect at the next start", key)
         old = self.config
-        self.config = dataclasses.replace(config, interface_name=old.interface_name, tuntap=old.tuntap)
+        self.config = dataclasses.replace(
+            config, interface_name=old.interface_name, tuntap=old.tuntap, data_plane=old.data_plane
+        )
         numbers = {driver.config.name: number for number, driver in self.drivers.items()}
         for link in changes.removed:
             _config_log.info("%s tunnel removed", link.name)

@@ -99,7 +99,6 @@ class Tree:
         now = self._operator.snapshot()
         told: dict[str, Any] = self._tunnel(now).values()
         told |= {
-            "DataPlane": now.data_plane,
             "Tier": now.tier,
             "Drops": {**now.drops, "tun": now.tun_drops},
             "ReorderBuffer": {
@@ -136,6 +135,7 @@ class Tree:
             "MTU": lambda: now.mtu,
             "ReorderBufferSize": lambda: now.reorder.size,
             "CleartextData": lambda: now.cleartext_data,
+            "DataPlane": lambda: now.data_plane,
             "Links": lambda: [self.link_path(link.name) for link in now.links],
             "StartTimestamp": lambda: usec(now.started_at),
             "LastReloadTimestamp": lambda: usec(now.reloaded_at),

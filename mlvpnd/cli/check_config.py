@@ -1,7 +1,7 @@
 """`mlvpnd check-config FILE…`: would a start take these files, and does any line not do what it seems to?
 
 Stricter than a start: what upstream lets pass (unknown keys, text after numbers, …) is an error here. Filters
-and rules are compiled.
+and rules are compiled, and it is seen whether the data plane that is asked for can run here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from mlvpnd.config import Config, ConfigError, DeviceKind, parse
 from mlvpnd.config.file import read
 from mlvpnd.config.problems import Problem, shown
+from mlvpnd.dataplane import choice
 from mlvpnd.printable import printable
 
 
@@ -48,13 +49,20 @@ def _check(path: str) -> bool:
     except ConfigError as error:
         problems, warnings = error.problems, error.warnings
     with contextlib.suppress(ConfigError):
-        # Filters and rules are there to be looked at in all files that a start would take.
-        problems += tuple(expression_problems(parse(text, path).config, path))
+        # These are there to be looked at in all files that a start would take.
+        config = parse(text, path).config
+        problems += (*data_plane_problems(config, path), *expression_problems(config, path))
     _print(problems, "")
     _print(warnings, "warning: ")
     if not problems:
         print(f"{printable(path)}: ok, {len(links)} {'link' if len(links) == 1 else 'links'}")
     return not problems
+
+
+def data_plane_problems(config: Config, path: str) -> Iterator[Problem]:
+    """That the twin which the file asks for cannot run here."""
+    if problem := choice.problem(config.data_plane):
+        yield Problem(path, 0, "data_plane", printable(problem))
 
 
 def expression_problems(config: Config, path: str) -> Iterator[Problem]:

@@ -6,13 +6,14 @@ Standard library only: the root helper imports this package too.
 
 from __future__ import annotations
 
-from .model import Config, DeviceKind, FilterConfig, LinkConfig, Mode, Pacing, Peer, RuleAction, RuleConfig
+from .model import Config, DataPlane, DeviceKind, FilterConfig, LinkConfig, Mode, Pacing, Peer, RuleAction, RuleConfig
 from .parser import ParseResult, parse
 from .problems import ConfigError, Problem
 
 __all__ = [
     "Config",
     "ConfigError",
+    "DataPlane",
     "DeviceKind",
     "FilterConfig",
     "LinkConfig",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import values
-from .model import Config, DeviceKind, Mode, Pacing, Peer
+from .model import Config, DataPlane, DeviceKind, Mode, Pacing, Peer
 from .reader import SectionReader
 from .schema import MAX_REORDER_BUFFER_SIZE, RUNTIME_DIRECTORY
 
@@ -42,6 +42,7 @@ def read_general(section: SectionReader, *, require_password: bool) -> tuple[Con
         control_bind_port=section.port("control_bind_port"),
         pacing=section.choice("pacing", Pacing),
         peer=section.choice("peer", Peer),
+        data_plane=section.optional_choice("data_plane", DataPlane),
     )
     _check_together(section, config)
     return config, mode

@@ -62,6 +62,15 @@ class RuleAction(enum.Enum):
     """By none."""
 
 
+class DataPlane(enum.Enum):
+    """The twins of the data plane: same decisions, same bytes."""
+
+    NATIVE = "native"
+    """The extension `mlvpnd.dataplane._native`, in C."""
+    REFERENCE = "reference"
+    """Python."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkConfig:
     """One uplink: a section of the file that is neither `[general]`, `[filters…]` nor `[rules]`."""
@@ -152,6 +161,8 @@ class Config:
     """Not in upstream; see `paced`."""
     peer: Peer = Peer.ANY
     """Not in upstream."""
+    data_plane: DataPlane | None = None
+    """None: native where that can run. Not in upstream; see `mlvpnd.dataplane.choice`."""
     links: tuple[LinkConfig, ...] = ()
     """In the file's order."""
     filters: tuple[FilterConfig, ...] = ()

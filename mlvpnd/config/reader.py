@@ -195,6 +195,10 @@ class SectionReader:
         self.error(name, f"'{shown(text)}' is not known")
         return next(iter(words))
 
+    def optional_choice(self, name: str, words: type[Choice]) -> Choice | None:
+        """As `choice`; None when unset, of a key without a default."""
+        return self.choice(name, words) if self.text(name) else None
+
     def checked(self, name: str, problem: str) -> str:
         """The text of the key, after reporting the problem found with it, if any."""
         if problem:

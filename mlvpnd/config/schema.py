@@ -156,6 +156,7 @@ GENERAL_KEYS = (
     ),
     Key("pacing", "pacing", Kind.CHOICE, ReloadEffect.AT_ONCE, "auto or off", default="auto", upstream=False),
     Key("peer", "peer", Kind.CHOICE, ReloadEffect.AT_ONCE, "any or mlvpnd", default="any", upstream=False),
+    Key("data_plane", "data_plane", Kind.CHOICE, ReloadEffect.NOT_APPLIED, "native or reference", upstream=False),
 )
 """Of `[general]`."""
 

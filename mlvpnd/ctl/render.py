@@ -71,6 +71,7 @@ def status_lines(tunnel: TunnelView, output: Output, now: float) -> list[str]:
         ("Interface", printable(device) + (f", MTU {mtu:.0f}" if mtu else "")),
         ("Config", printable(tunnel.text("ConfigFile"))),
         ("Version", printable(tunnel.text("Version"))),
+        ("Data plane", printable(tunnel.text("DataPlane"))),
         ("Since", moment(tunnel.number("StartTimestamp"), now)),
         ("Reloaded", moment(tunnel.number("LastReloadTimestamp"), now)),
         ("Traffic", traffic),

@@ -169,6 +169,7 @@ def test_every_property_has_its_value(bus: PrivateBus) -> None:
         "MTU": 1400,
         "ReorderBufferSize": 64,
         "CleartextData": True,
+        "DataPlane": "reference",
         "Links": [ADSL, WIFI],
         "StartTimestamp": 1700000000250000,
         "LastReloadTimestamp": 1700000000500000,

@@ -204,9 +204,10 @@ def test_a_wrong_file_changes_nothing() -> None:
 def test_what_needs_a_restart_says_so() -> None:
     with Lab(LINES) as lab, running_tunnel(lab) as tunnel:
         said = reload_with(
-            tunnel.client, tunnel.config("client", general={"interface_name": "other0", "tuntap": "tap"})
+            tunnel.client,
+            tunnel.config("client", general={"interface_name": "other0", "tuntap": "tap", "data_plane": "reference"}),
         )
-        for key in ("interface_name", "tuntap"):
+        for key in ("interface_name", "tuntap", "data_plane"):
             assert f"{key} has changed: the new value takes effect at the next start" in said
         assert tunnel.client.status()["tuntap"]["name"] == "mlvpn0"
         assert ping(lab.client, SERVER_INNER_IPV4, count=5).received == 5

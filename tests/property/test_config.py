@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mlvpnd.config import (
     Config,
     ConfigError,
+    DataPlane,
     DeviceKind,
     FilterConfig,
     LinkConfig,
@@ -23,7 +24,7 @@ from mlvpnd.config import (
 )
 from mlvpnd.config.changes import compare
 from mlvpnd.config.problems import MAX_PROBLEMS
-from mlvpnd.config.schema import FILTERS_PREFIX, GENERAL_KEYS, LINK_KEYS, RULES, UINT32_MAX, Key
+from mlvpnd.config.schema import FILTERS_PREFIX, GENERAL_KEYS, LINK_KEYS, RULES, UINT32_MAX, Key, Kind
 from tests.support.configs import CLIENT, DOCUMENTED_CLIENT
 
 _WORDS = [key.name.encode() for key in GENERAL_KEYS + LINK_KEYS] + [
@@ -229,6 +230,7 @@ def _configs(draw: st.DrawFn) -> Config:
         control_bind_port=draw(_ports) if control else "",
         pacing=draw(st.sampled_from(Pacing)),
         peer=peer,
+        data_plane=draw(st.sampled_from((None, *DataPlane))),
         links=links,
         filters=tuple(draw(filters)) if named else (),
         rules=tuple(draw(st.lists(_rules(named, peer), max_size=4))),
@@ -243,10 +245,10 @@ def rendered(config: Config) -> bytes:
         for key in keys:
             value = getattr(values, key.field)
             if value is None:
-                value = 0
+                value = 0 if key.kind is Kind.NUMBER else ""
             elif isinstance(value, bool):
                 value = int(value)
-            elif isinstance(value, Mode | DeviceKind | Pacing | Peer):
+            elif isinstance(value, Mode | DeviceKind | Pacing | Peer | DataPlane):
                 value = value.value
             elif isinstance(value, bytes):
                 value = value.decode()

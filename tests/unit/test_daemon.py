@@ -15,6 +15,7 @@ import pytest
 from mlvpnd import daemon as daemon_module
 from mlvpnd import proctitle
 from mlvpnd.daemon import Daemon
+from mlvpnd.dataplane import choice
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperClient, TunDescriptor
 from mlvpnd.options import Options
@@ -204,3 +205,22 @@ def test_a_reload_that_fails_by_a_fault_of_ours_is_told(
     assert run(steps) == 0
     (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
     assert record.getMessage() == "internal error: reload has ended"
+
+
+def test_a_start_with_a_data_plane_that_cannot_run_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "_native", None)
+
+    async def main() -> None:
+        helper = Helper()
+
+        async def open_config() -> bytes:
+            return (CONFIG + "data_plane = native\n").encode()
+
+        monkeypatch.setattr(helper, "open_config", open_config)
+        with pytest.raises(MlvpndError, match="the native data plane cannot run"):
+            await Daemon(Options(config_path="f"), cast(HelperClient, helper), None).run()
+        assert helper.tun.fileno() >= 0
+        helper.tun.close()
+        helper.close()
+
+    asyncio.run(main())

@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from mlvpnd import tunnel as tunnel_module
-from mlvpnd.config.model import Config, LinkConfig, Mode, Pacing, RuleAction, RuleConfig
+from mlvpnd.config.model import Config, DataPlane, LinkConfig, Mode, Pacing, RuleAction, RuleConfig
 from mlvpnd.continuity import Continuity
 from mlvpnd.helper.client import HelperClient
 from mlvpnd.interface import Interface
@@ -274,6 +274,19 @@ def test_it_is_said_at_start_and_when_it_changes(caplog: pytest.LogCaptureFixtur
         assert said() == [weight]
         tunnel.apply(dataclasses.replace(tunnel.config, pacing=Pacing.OFF))
         assert said() == ["bandwidth_upload is a weight: pacing is off"]
+
+    run(steps)
+
+
+def test_another_data_plane_waits_for_the_next_start(caplog: pytest.LogCaptureFixture) -> None:
+    async def steps(tunnel: Tunnel, _helper: Helper, _peers: list[Peer]) -> None:
+        wanted = dataclasses.replace(tunnel.config, data_plane=DataPlane.NATIVE)
+        for _ in range(2):
+            caplog.clear()
+            tunnel.apply(wanted)
+            said = "data_plane has changed: the new value takes effect at the next start"
+            assert said in [record.getMessage() for record in caplog.records]
+            assert tunnel.data_plane is DataPlane.REFERENCE
 
     run(steps)
 

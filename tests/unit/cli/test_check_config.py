@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlvpnd.cli.check_config import main
+from mlvpnd.dataplane import choice
 from tests.support.configs import CLIENT, DOCUMENTED_CLIENT
 
 
@@ -98,6 +99,18 @@ def test_without_libpcap_filters_cannot_be_checked(
     assert main([path]) == 1
     assert "filters and rules cannot be checked" in capsys.readouterr().err
     assert main([write(tmp_path / "g", CLIENT)]) == 0
+
+
+def test_a_data_plane_that_cannot_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "_native", None)
+    monkeypatch.setattr(choice, "_missing", "no such file")
+    path = write(tmp_path / "f", CLIENT.replace("[adsl1]", "data_plane = native\n[adsl1]"))
+    assert main([path]) == 1
+    said = "the native data plane cannot run: its extension cannot be loaded: no such file"
+    assert capsys.readouterr() == ("", f"{path}: data_plane: {said}\n")
+    assert main([write(tmp_path / "g", CLIENT.replace("[adsl1]", "data_plane = reference\n[adsl1]"))]) == 0
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:

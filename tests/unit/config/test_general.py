@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlvpnd.config import DeviceKind, Mode, Pacing, Peer
+from mlvpnd.config import DataPlane, DeviceKind, Mode, Pacing, Peer
 from tests.support.configs import CLIENT, SERVER, errors_of, good, warnings_of
 
 
@@ -71,6 +71,8 @@ def test_odd_tuntap_is_warned_of() -> None:
         ("pacing = off", "pacing", Pacing.OFF, None),
         ('peer = "mlvpnd"', "peer", Peer.MLVPND, None),
         ("peer = any", "peer", Peer.ANY, None),
+        ("data_plane = native", "data_plane", DataPlane.NATIVE, None),
+        ('data_plane = "reference"', "data_plane", DataPlane.REFERENCE, None),
     ],
 )
 def test_values(line: str, field: str, value: object, warning: str | None) -> None:
@@ -86,7 +88,17 @@ def test_values(line: str, field: str, value: object, warning: str | None) -> No
 
 
 @pytest.mark.parametrize(
-    "line", ["timeout =", "mtu", 'ip4 = ""', "interface_name =", "loss_tolerance =", "statuscommand", "tuntap="]
+    "line",
+    [
+        "timeout =",
+        "mtu",
+        "data_plane =",
+        'ip4 = ""',
+        "interface_name =",
+        "loss_tolerance =",
+        "statuscommand",
+        "tuntap=",
+    ],
 )
 def test_empty_values_are_as_unset(line: str) -> None:
     assert good(with_general(line), strict=True).config == good(CLIENT).config
@@ -105,6 +117,7 @@ def test_empty_values_are_as_unset(line: str) -> None:
         ("pacing = on", "pacing: 'on' is not known; allowed: auto or off"),
         ("pacing = 0", "pacing: '0' is not known; allowed: auto or off"),
         ("peer = MLVPND", "peer: 'MLVPND' is not known; allowed: any or mlvpnd"),
+        ("data_plane = auto", "data_plane: 'auto' is not known; allowed: native or reference"),
         ("ip4 = 10.0.0.1\x1b", "ip4: '10.0.0.1\\x1b' has control characters; allowed: an IPv4 address"),
     ],
 )

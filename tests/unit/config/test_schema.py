@@ -39,6 +39,7 @@ GENERAL_VALUES = {
     "control_bind_port": ("1", "2"),
     "pacing": ("auto", "off"),
     "peer": ("any", "mlvpnd"),
+    "data_plane": ("native", "reference"),
 }
 LINK_VALUES = {
     "bindhost": ("h", "i"),
@@ -143,5 +144,6 @@ def test_what_is_new_is_marked() -> None:
         "binddevice",
         "pacing",
         "peer",
+        "data_plane",
         "priority",
     }

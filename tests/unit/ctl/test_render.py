@@ -58,13 +58,21 @@ def test_status(output: Output) -> None:
     down = link_view("b", State="down", Reason="timeout", LastError="timeout")
     refused = link_view("c", State="waiting", Reason="bind error: x", LastError="y")
     view = tunnel_view(
-        link_view("a", Reason="old"), down, refused, CleartextData=True, TxBytes=1024, TxPackets=3, RxPackets=4
+        link_view("a", Reason="old"),
+        down,
+        refused,
+        CleartextData=True,
+        DataPlane="native",
+        TxBytes=1024,
+        TxPackets=3,
+        RxPackets=4,
     )
     lines = render.status_lines(view, output, now=1060.0)
     text = "\n".join(lines)
     assert lines[0] == "● mlvpn0"
     assert "  Interface: mlvpn0 (tun), MTU 1428" in lines
     assert "    Traffic: 1.0 KiB sent (3 packets), 4 packets received" in lines
+    assert " Data plane: native" in lines
     assert "Since: Thu 1970-01-01" in text
     assert "1min ago" in text
     assert "not encrypted" in text
