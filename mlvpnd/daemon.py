@@ -27,6 +27,7 @@ from .config.problems import ConfigError
 from .control import ControlServer
 from .control_plane import ConfigUnreadable, Notice, Reloaded
 from .dataplane import choice
+from .dataplane.turns import TurnSelector
 from .errors import MlvpndError
 from .helper.address import Role
 from .helper.client import HelperClient
@@ -76,8 +77,9 @@ def run(options: Options, helper: HelperClient, service: Service | None = None) 
     handlers = logging.getLogger(log.ROOT).handlers
     syslog = next((handler for handler in handlers if isinstance(handler, log.SyslogHandler)), None)
     try:
-        with asyncio.Runner() as runner:
-            return runner.run(Daemon(options, helper, syslog, service).run())
+        selector = TurnSelector()
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+            return runner.run(Daemon(options, helper, syslog, service, selector).run())
     except MlvpndError as error:
         _log.critical("%s", error)
         return 1
@@ -92,7 +94,9 @@ class Daemon:
         helper: HelperClient,
         syslog: log.SyslogHandler | None,
         service: Service | None = None,
+        selector: TurnSelector | None = None,
     ) -> None:
+        self._selector = selector or TurnSelector()
         self._options = options
         self._helper = helper
         self._syslog = syslog
@@ -152,12 +156,12 @@ class Daemon:
 
     async def _make_tunnel(self, config: Config) -> Tunnel:
         # Before anything is opened: what cannot be had is an error of the start.
-        data_plane = choice.choose(config.data_plane)
-        _log.info("data plane: %s", data_plane.value)
+        plane = choice.make(choice.choose(config.data_plane), self._selector)
+        _log.info("data plane: %s", plane.name.value)
         service = self._service
         if service is None:
             interface = await self._open_interface(None)
-            return Tunnel(config, self._helper, interface, data_plane=data_plane, reports=self._reports)
+            return Tunnel(config, self._helper, interface, plane=plane, reports=self._reports)
         keeper = Keeper(service)
         interface = self._kept_interface(service, config, keeper) or await self._open_interface(keeper)
         sockets = Sockets(service, keeper)
@@ -166,7 +170,7 @@ class Daemon:
             config,
             self._helper,
             interface,
-            data_plane=data_plane,
+            plane=plane,
             reports=self._reports,
             keeper=keeper,
             sockets=sockets,

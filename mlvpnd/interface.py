@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from .dataplane.plane import Plane
 from .errors import MlvpndError
 from .helper.client import HelperClient
 from .journal import fields
@@ -16,8 +17,6 @@ from .net.tun import TunDevice
 from .systemd import TUN
 from .tasks import watched
 
-BURST = 64
-"""Packets taken at a time, before others have their turn."""
 RETRY = 1.0
 """Seconds between attempts to get an interface back that was deleted under us."""
 
@@ -45,7 +44,6 @@ class Interface:
         """Whether it is that of the process before, with all that was set on it."""
         self._helper = helper
         self._keeper = keeper
-        self._loop = asyncio.get_running_loop()
         self._ipv6_path = False
         self._work: set[asyncio.Task[None]] = set()
         self._configuring: asyncio.Task[None] | None = None
@@ -53,14 +51,14 @@ class Interface:
         """Whether there is something that the interface has not been configured for yet."""
         helper.use_tun(device.fileno)
 
-    def start(self, on_packets: Callable[[list[bytes]], None], on_regained: Callable[[], None]) -> None:
+    def start(self, plane: Plane, on_regained: Callable[[], None]) -> None:
         """Has packets read from now on; `on_regained()` is called when the interface was lost and is there again."""
-        self._on_packets, self._on_regained = on_packets, on_regained
-        self._loop.add_reader(self.device.fileno(), self._read)
+        self._plane, self._on_regained = plane, on_regained
+        plane.watch_device(self.lost)
 
     def pause(self) -> None:
         """Reads no more; what is written still goes out."""
-        self._loop.remove_reader(self.device.fileno())
+        self._plane.unwatch_device()
         for task in self._work:
             task.cancel()
 
@@ -106,18 +104,10 @@ class Interface:
             level = logging.DEBUG if is_gone(self.device.fileno()) else logging.WARNING
             _log.log(level, "%s %s", self.name, error)
 
-    def _read(self) -> None:
-        try:
-            packets = self.device.read_batch(BURST)
-        except OSError as error:
-            self.lost(error)
-        else:
-            self._on_packets(packets)
-
     def lost(self, error: OSError) -> None:
         """Somebody deleted the interface: it is made again."""
         _log.critical("tuntap device closed: %s", error.strerror, extra=fields("interface-lost"))
-        self._loop.remove_reader(self.device.fileno())
+        self._plane.unwatch_device()
         self._spawn(asyncio.create_task(self._regain(), name="interface"))
 
     async def _regain(self) -> None:
@@ -135,7 +125,7 @@ class Interface:
             self._keeper.forget_inherited(TUN)
             self._keeper.store(TUN, opened.fd)
         _log.info("created interface `%s' again", self.name)
-        self._loop.add_reader(self.device.fileno(), self._read)
+        self._plane.watch_device(self.lost)
         await self.configure()
         self._on_regained()
 

@@ -25,7 +25,7 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
         interface=tunnel.interface.name,
         kind=tunnel.config.tuntap.value,
         mtu=tunnel.interface.mtu,
-        data_plane=tunnel.data_plane.value,
+        data_plane=tunnel.plane.name.value,
         started_at=tunnel.started_at,
         reloaded_at=tunnel.reloaded_at,
         now=time.time(),

@@ -1,7 +1,7 @@
 """The driver: one Session joined to one interface and the links' sockets; owns the clock and the timer.
 
 After every input, whatever it was: events are acted on, datagrams sent, and the one timer armed. Bursts keep the
-cost of that small: up to `BURST` packets are read at a time.
+cost of that small.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from .adoption import Sockets
 from .config.changes import LinkChange, compare
 from .config.model import Config, DataPlane, LinkConfig, Mode
 from .continuity import Continuity
+from .dataplane.plane import Plane
+from .dataplane.reference import ReferencePlane
 from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .droplog import DropLog
 from .eventlog import REASONS, EventLog
@@ -45,8 +47,6 @@ from .scripts import ScriptQueue
 from .status import LinkState
 from .uplinks import Uplinks
 
-BURST = 64
-"""Datagrams taken from one socket before the others have their turn."""
 REFUSED_LIMIT = 0.9
 """Seconds after which a link is down because the system takes nothing that goes out by it: no route, no interface.
 Less than the second between two KEEPALIVEs, so that the next one after the first that was refused is enough.
@@ -75,15 +75,13 @@ class Tunnel:
         helper: HelperClient,
         interface: Interface,
         *,
-        data_plane: DataPlane = DataPlane.REFERENCE,
+        plane: Plane | None = None,
         reports: Reports | None = None,
         keeper: Keeper | None = None,
         sockets: Sockets | None = None,
     ) -> None:
         self.config = config
         self.interface = interface
-        self.data_plane = data_plane
-        """The twin that carries the packets, from start to stop."""
         self.reloaded_at = self.started_at = time.time()
         self.changed = asyncio.Event()
         self._reports = reports or Reports()
@@ -92,6 +90,8 @@ class Tunnel:
         self._stopping = False
         self._helper = helper
         self._loop = asyncio.get_running_loop()
+        self.plane = plane if plane is not None else ReferencePlane(self._loop)
+        """The twin that carries the packets, from start to stop."""
         self._timer: asyncio.TimerHandle | None = None
         self._scripts = ScriptQueue(helper)
         self._drop_log = DropLog()
@@ -116,6 +116,7 @@ class Tunnel:
         for link in self.config.links:
             self._add_driver(link)
         self.session = self._continuity.recall(self._new_session)
+        self.plane.begin(self.session, self.interface.device, self)
         for path in self.session.paths:
             if path.up:
                 self._up.add(path.number)
@@ -126,8 +127,8 @@ class Tunnel:
         self._continuity.adopt(self.drivers, self.config, self.session)
         self._set_matching()
         self._say_pacing()
-        self.interface.start(self._on_packets, self._on_regained)
-        self._after()
+        self.interface.start(self.plane, self._on_regained)
+        self.after()
         self._report_tunnel()
         self._continuity.keep_saving(self.session)
         self._uplinks.start()
@@ -148,19 +149,19 @@ class Tunnel:
         self.session.flush(self._loop.time())
         if not restarting:
             self.session.close(self._loop.time())
-        self._after()
+        self.after()
         self._continuity.save_last(self.session)
         if self._timer is not None:
             self._timer.cancel()
         self._uplinks.stop()
-        for driver in self.drivers.values():
-            self._forget_socket(driver)
+        for number, driver in self.drivers.items():
+            self.plane.detach_link(number)
             driver.stop()
         await self._scripts.drain(limit)
         self.interface.close()
 
     def _new_session(self) -> Session:
-        session = Session(session_parameters(self.config), clock_seq(), lambda: secrets.randbits(32))
+        session = self.plane.session_type(session_parameters(self.config), clock_seq(), lambda: secrets.randbits(32))
         for number, driver in self.drivers.items():
             session.add_path(number, self._path_parameters(driver.config), clock_seq())
         return session
@@ -190,7 +191,7 @@ class Tunnel:
             self._remove_link(numbers[change.new.name])
         for change in changes.updated:
             self._update_link(numbers[change.new.name], change)
-        self.interface.device.write_batch(self.session.reconfigure(session_parameters(self.config)))
+        self.plane.deliver(self.session.reconfigure(session_parameters(self.config)))
         if old.reorder_buffer_size != config.reorder_buffer_size:
             _config_log.info(
                 "reorder_buffer_size changed from %d to %d", old.reorder_buffer_size, config.reorder_buffer_size
@@ -239,15 +240,15 @@ class Tunnel:
 
     def _remove_link(self, number: int) -> None:
         """Takes a link out; its DISCONNECT is sent before its socket closes."""
-        self.interface.device.write_batch(self.session.disconnect_path(number, self._loop.time()))
-        self._after()
+        self.plane.deliver(self.session.disconnect_path(number, self._loop.time()))
+        self.after()
         self.session.remove_path(number, self._loop.time())
         driver = self.drivers.pop(number)
         self._continuity.forget(driver)
         self._reports.forget_link(driver.config.name)
         del self.states[number]
         self._drop_log.forget(driver.config.name)
-        self._forget_socket(driver)
+        self.plane.detach_link(number)
         driver.stop()
 
     def _set_matching(self) -> None:
@@ -291,8 +292,8 @@ class Tunnel:
     def reconnect(self, name: str) -> None:
         """Drops a link and opens it anew. Raises NoSuchLink."""
         number = self._number(name)
-        self.interface.device.write_batch(self.session.disconnect(number, self._loop.time()))
-        self._after()
+        self.plane.deliver(self.session.disconnect(number, self._loop.time()))
+        self.after()
         self._reopen(self.drivers[number])
 
     def enabled(self, name: str) -> bool:
@@ -308,7 +309,7 @@ class Tunnel:
     def _set_parameters(self, number: int) -> None:
         link = self.drivers[number].config
         self.session.set_parameters(number, self._path_parameters(link))
-        self._after()
+        self.after()
         self._reports.tell(LinkPropertiesChanged(link.name))
 
     def _path_parameters(self, link: LinkConfig) -> PathParameters:
@@ -319,10 +320,10 @@ class Tunnel:
     def _opened(self, number: int, ends: Endpoints) -> None:
         link_socket = self.drivers[number].socket
         assert link_socket is not None  # noqa: S101  (the driver calls with its socket open)
-        self._loop.add_reader(link_socket.fileno(), self._on_link, number)
+        self.plane.attach_link(number, link_socket)
         self._continuity.keep(self.drivers[number])
         self.session.path_ready(number, ends.remote, self._loop.time())
-        self._after()
+        self.after()
 
     def _reopen(self, driver: LinkDriver) -> None:
         """Opens a link's socket anew."""
@@ -341,9 +342,9 @@ class Tunnel:
         """A link's uplink is of no use now: it goes down, and what comes next goes elsewhere."""
         driver = self.drivers[number]
         if self._may_reopen(driver):
-            self.interface.device.write_batch(self.session.path_unready(number, self._loop.time(), reason))
+            self.plane.deliver(self.session.path_unready(number, self._loop.time(), reason))
             driver.uplink_is_lost()
-            self._after()
+            self.after()
         else:
             self._start_anew(number, reason)
         if self.states[number][1] != reason.value:  # it was down before, for another reason
@@ -353,51 +354,29 @@ class Tunnel:
     def _start_anew(self, number: int, reason: DownReason) -> None:
         """Takes a link down that keeps its socket."""
         now = self._loop.time()
-        self.interface.device.write_batch(self.session.path_unready(number, now, reason))
+        self.plane.deliver(self.session.path_unready(number, now, reason))
         self.session.path_ready(number, None, now)
-        self._after()
+        self.after()
 
     def _closed(self, number: int) -> None:
         driver = self.drivers.get(number)
         if driver is None or driver.socket is None:
             return
-        self._forget_socket(driver)
+        self.plane.detach_link(number)
         self._continuity.forget(driver)
-        self.interface.device.write_batch(self.session.path_unready(number, self._loop.time()))
-        self._after()
-
-    def _forget_socket(self, driver: LinkDriver) -> None:
-        if driver.socket is not None:
-            self._loop.remove_reader(driver.socket.fileno())
-            self._loop.remove_writer(driver.socket.fileno())
+        self.plane.deliver(self.session.path_unready(number, self._loop.time()))
+        self.after()
 
     # Input.
-
-    def _on_packets(self, packets: list[bytes]) -> None:
-        self.session.send(packets, self._loop.time())
-        self._after()
 
     def _on_regained(self) -> None:
         if self._up:
             self._scripts.put("tuntap_up")
 
-    def _on_link(self, number: int) -> None:
-        driver = self.drivers[number]
-        if driver.socket is None:
-            return
-        datagrams = driver.socket.receive_batch(BURST)
-        packets = self.session.receive(number, datagrams, self._loop.time())
-        self.interface.device.write_batch(packets)
-        self._drop_log.look(driver.config.name, self.session.path(number).drops, self._loop.time())
-        self._after()
-
-    def _on_writable(self, number: int) -> None:
-        link_socket = self.drivers[number].socket
-        if link_socket is None:
-            return
-        link_socket.flush()
-        if not link_socket.blocked:
-            self._loop.remove_writer(link_socket.fileno())
+    def received(self, number: int) -> None:
+        """See `plane.Driver`."""
+        name = self.drivers[number].config.name
+        self._drop_log.look(name, self.session.path(number).drops, self._loop.time())
 
     def _on_timer(self, due: float) -> None:
         self._timer, now = None, self._loop.time()
@@ -405,25 +384,21 @@ class Tunnel:
         self._expire(now)
 
     def _expire(self, now: float) -> None:
-        self.interface.device.write_batch(self.session.handle_timer(now))
-        self._after()
+        self.plane.deliver(self.session.handle_timer(now))
+        self.after()
 
     # Output.
 
-    def _after(self) -> None:
+    def after(self) -> None:
+        """See `plane.Driver`."""
         for event in self.session.events():
             self._handle(event)
-        for number, address, datagrams in self.session.transmits():
-            driver = self.drivers.get(number)
-            if driver is None or driver.socket is None:
-                continue
-            driver.socket.send_batch(datagrams, address)
-            if driver.socket.blocked:
-                self._loop.add_writer(driver.socket.fileno(), self._on_writable, number)
-            since = driver.socket.refused_since
+        for number in self.plane.send():
+            driver = self.drivers[number]
+            since = driver.socket.refused_since if driver.socket is not None else None
             if since is not None and self.session.path(number).up and self._loop.time() >= since + REFUSED_LIMIT:
-                self._refused(number, driver, driver.socket.last_error)
-        due = self.session.get_timer()
+                self._refused(number, driver)
+        due = self.plane.due()
         # A timer that fires early finds nothing to do; only a nearer deadline is worth a new one.
         if due is not None and (self._timer is None or due < self._timer.when()):
             if self._timer is not None:
@@ -431,8 +406,9 @@ class Tunnel:
             # One that is overdue already does not mean that we slept.
             self._timer = self._loop.call_at(due, self._on_timer, max(due, self._loop.time()))
 
-    def _refused(self, number: int, driver: LinkDriver, error: str) -> None:
+    def _refused(self, number: int, driver: LinkDriver) -> None:
         """The system keeps refusing what is sent: the link goes down, and its socket is made anew if it can be."""
+        error = driver.socket.last_error if driver.socket is not None else ""
         _net.info("%s write error: %s", driver.config.name, error)
         if self._may_reopen(driver):
             driver.reopen()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import ModuleType
 
 from mlvpnd.config.model import DataPlane
 from mlvpnd.errors import MlvpndError
+
+from .plane import Plane
+from .reference import ReferencePlane
+from .turns import TurnSelector
 
 ENGINE = "Engine"
 """What the extension offers to a tunnel. One built from an older tree may lack it."""
@@ -18,6 +23,8 @@ except ImportError as error:
     _native, _missing = None, str(error)
 else:
     _missing = ""
+if hasattr(_native, ENGINE):
+    from .native import NativePlane
 
 
 def why_not_native() -> str:
@@ -42,3 +49,9 @@ def choose(wanted: DataPlane | None) -> DataPlane:
     if wanted is None:
         return DataPlane.REFERENCE if why_not_native() else DataPlane.NATIVE
     return wanted
+
+
+def make(which: DataPlane, selector: TurnSelector) -> Plane:
+    """A plane that can run, for the running event loop, which waits by this selector."""
+    loop = asyncio.get_running_loop()
+    return NativePlane(loop, selector) if which is DataPlane.NATIVE else ReferencePlane(loop)

@@ -154,6 +154,14 @@ class NativeSession(Session):
         if address is not None or path.peer is not None:
             self.engine.emit(path, packet_type, plaintext, reorder, data_seq, address, self._now)
 
+    def keep_house(self, data_at: float, now: float) -> None:
+        """To be called some times a second while packets pass that Python does not see; data came or went at `data_at`."""
+        self._now = now
+        self._activity.note(data_at)
+        for path in self._paths.values():
+            self.judge_in_time(path, now)
+        self._sender.pump(now)
+
     def transmits(self) -> list[Transmit]:
         return [Transmit(*burst) for burst in self.engine.transmits()]
 

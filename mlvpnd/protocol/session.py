@@ -528,12 +528,16 @@ class Session:
 
     def get_timer(self) -> float | None:
         """When `handle_timer` is due, or None."""
-        due = [at for path in self._paths.values() for at in self._deadlines(path)]
+        due = [at for at in (self.get_control_timer(),) if at is not None]
         if (deadline := self._receiver.due()) is not None:
             due.append(deadline)
         if (departure := self._sender.due()) is not None:
             due.append(departure)
         return min(due, default=None)
+
+    def get_control_timer(self) -> float | None:
+        """The same, but for packets that wait."""
+        return min((at for path in self._paths.values() for at in self._deadlines(path)), default=None)
 
     def _deadlines(self, path: Path) -> tuple[float, ...]:
         if path.up:

@@ -163,7 +163,7 @@ static PyObject *link_counts(PyObject *self, PyObject *object) {
     const struct udp_port *udp = &port->udp;
     return Py_BuildValue("{sKsKsisdsKsKsKsKsOsO}", "overflows", udp->overflows, "send_errors", udp->send_errors,
                          "last_errno", udp->last_error, "refused_since", udp->refused_since, "gso_sends",
-                         udp->gso_sends, "gso_segments", udp->gso_segments, "gro_reads", udp->gro_reads,
+                         udp->gso_sends, "gso_segments", udp->gso_segments, "gro_receives", udp->gro_receives,
                          "gro_segments", udp->gro_segments, "gso", udp->gso ? Py_True : Py_False, "blocked",
                          udp->blocked ? Py_True : Py_False);
 }
@@ -171,8 +171,9 @@ static PyObject *link_counts(PyObject *self, PyObject *object) {
 #define TUN(name) {#name, T_ULONGLONG, offsetof(struct tun_port, name), READONLY, NULL}
 
 static PyMemberDef tun_counts_of[] = {
-    TUN(packets_read), TUN(packets_written), TUN(bytes_read),    TUN(bytes_written),   TUN(write_errors),
-    TUN(invalid_reads), TUN(tso_reads),      TUN(tso_segments),  TUN(merged_writes),   TUN(merged_segments),
+    TUN(packets_read), TUN(packets_written), TUN(bytes_read),       TUN(bytes_written),
+    TUN(tso_reads),    TUN(tso_segments),    TUN(coalesced_writes), TUN(coalesced_segments),
+    TUN(down),         TUN(full),            TUN(refused),          TUN(malformed),
     {NULL},
 };
 

@@ -21,7 +21,7 @@ int tun_read(struct tun_port *port, struct packet_list *out) {
     struct packet_list packets = {0};
     if (size < VNET_SIZE ||
         segment_frame(port->buffer, port->buffer + VNET_SIZE, (size_t)size - VNET_SIZE, port->layer2, &packets) < 0) {
-        port->invalid_reads++;
+        port->malformed++;
         return 1;
     }
     port->packets_read += packets.count;
@@ -35,12 +35,22 @@ int tun_read(struct tun_port *port, struct packet_list *out) {
     return 1;
 }
 
+/* The interface is down, has no room, or takes it for no packet. */
+static void lose(struct tun_port *port, int error, uint64_t packets) {
+    if (error == EIO)
+        port->down += packets;
+    else if (error == EAGAIN || error == ENOBUFS || error == ENOMEM)
+        port->full += packets;
+    else
+        port->refused += packets;
+}
+
 static void count(struct tun_port *port, bool written, uint64_t packets, uint64_t bytes) {
     if (written) {
         port->packets_written += packets;
         port->bytes_written += bytes;
     } else {
-        port->write_errors += packets;
+        lose(port, errno, packets);
     }
 }
 
@@ -67,8 +77,8 @@ void tun_write(struct tun_port *port, struct packet_list *packets) {
             bool written = writev(port->fd, parts, (int)number) >= 0;
             count(port, written, frame->count, bytes);
             if (written && frame->count > 1) {
-                port->merged_writes++;
-                port->merged_segments += frame->count;
+                port->coalesced_writes++;
+                port->coalesced_segments += frame->count;
             }
         }
     }

@@ -12,9 +12,8 @@ struct tun_port {
     bool has_vnet; /* each packet has a vnet header in front */
     bool layer2;
     uint64_t packets_read, packets_written, bytes_read, bytes_written;
-    uint64_t write_errors;   /* packets that the kernel refused */
-    uint64_t invalid_reads;  /* super-packets that were none */
-    uint64_t tso_reads, tso_segments, merged_writes, merged_segments;
+    uint64_t down, full, refused, malformed; /* packets lost here; the last were read */
+    uint64_t tso_reads, tso_segments, coalesced_writes, coalesced_segments;
     struct coalescer coalescer;
     uint8_t buffer[TUN_READ_SIZE];
 };

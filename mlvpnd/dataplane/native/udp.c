@@ -196,7 +196,7 @@ void udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
             memcpy(&size, CMSG_DATA(part), sizeof size);
             if (size > 0 && (size_t)size < message->size) {
                 message->segment = (size_t)size;
-                port->gro_reads++;
+                port->gro_receives++;
                 port->gro_segments += (message->size + message->segment - 1) / message->segment;
             }
         }

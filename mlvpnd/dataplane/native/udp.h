@@ -20,7 +20,7 @@ struct udp_port {
     int last_error;   /* errno of the last datagram that was refused */
     double refused_since; /* seconds of the monotonic clock; < 0: the last datagram was taken */
     uint64_t overflows, send_errors;
-    uint64_t gso_sends, gso_segments, gro_reads, gro_segments;
+    uint64_t gso_sends, gso_segments, gro_receives, gro_segments;
 };
 
 /* Sends all bursts of a link, or keeps up to UDP_QUEUE_LIMIT of their datagrams for later. */

@@ -1,0 +1,108 @@
+"""The native twin: its loop waits in the place of the event loop's, and passes packets without Python."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, cast
+
+from mlvpnd.config.model import DataPlane
+from mlvpnd.net.link_socket import LinkSocket
+from mlvpnd.net.tun import TunDevice
+from mlvpnd.protocol.constants import JUDGE_INTERVAL
+from mlvpnd.protocol.session import Session
+
+from . import _native
+from .plane import Driver
+from .session import NativeSession
+from .turns import TurnSelector
+
+HOUSEKEEPING = JUDGE_INTERVAL
+"""Seconds between two looks at the links while packets pass: as often as the reference takes them."""
+
+
+class NativePlane:
+    """See `plane.Plane`."""
+
+    name: ClassVar[DataPlane] = DataPlane.NATIVE
+    session_type: ClassVar[type[Session]] = NativeSession
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, selector: TurnSelector) -> None:
+        self._loop = loop
+        self._selector = selector
+        self._sockets: dict[int, LinkSocket] = {}
+
+    def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
+        self._session, self._device, self._driver = cast(NativeSession, session), device, driver
+        self._native = _native.Loop(self._session.engine)
+        self._selector.take_turns(self._wait)
+
+    def _wait(self, timeout: float | None) -> None:
+        """In the place of epoll_wait(2): returns when it has something to tell, or others have."""
+        reasons = self._native.run(self._selector.fileno(), timeout)
+        if reasons & ~_native.WOKEN:
+            self._loop.call_soon(self._turn, reasons)
+
+    def _turn(self, reasons: int) -> None:
+        now = self._loop.time()
+        if reasons & _native.SLOW_DATAGRAM:
+            number, datagram, source = self._native.slow_datagram()
+            if number in self._sockets:
+                self.deliver(self._session.receive(number, [(datagram, source)], now))
+                self._driver.received(number)
+        if reasons & _native.SLOW_PACKET:
+            self._session.send([self._native.slow_packet()], now)
+        if reasons & _native.HOUSEKEEPING:
+            self._keep_house(now)
+        if reasons & _native.TUN_LOST:
+            error = self._native.tun_error
+            self._on_lost(OSError(error, os.strerror(error)))
+        self._driver.after()
+
+    def _keep_house(self, now: float) -> None:
+        at, self._native.data_at = self._native.data_at, -1.0
+        self._native.housekeeping_at = now + HOUSEKEEPING
+        self._session.keep_house(at, now)
+        for number in self._sockets:
+            self._driver.received(number)
+
+    # The interface.
+
+    def watch_device(self, on_lost: Callable[[OSError], None]) -> None:
+        self._on_lost = on_lost
+        self._native.attach_tun(self._device.fileno(), self._device.vnet_header, self._device.uso)
+
+    def unwatch_device(self) -> None:
+        self._native.detach_tun()
+
+    def deliver(self, packets: Sequence[bytes]) -> None:
+        self._native.deliver(list(packets))
+
+    # Links.
+
+    def attach_link(self, number: int, link_socket: LinkSocket) -> None:
+        self._sockets[number] = link_socket
+        self._native.attach_link(number, link_socket.fileno(), link_socket.gso, link_socket.gro)
+
+    def detach_link(self, number: int) -> None:
+        if self._sockets.pop(number, None) is not None:
+            self._native.detach_link(number)
+
+    def send(self) -> Iterable[int]:
+        self._native.flush()
+        self._sync_links()
+        return list(self._sockets)
+
+    def _sync_links(self) -> None:
+        for number, link_socket in self._sockets.items():
+            link_socket.take_counts(*self._native.link_counts(number))
+
+    # Time.
+
+    def due(self) -> float | None:
+        return self._session.get_control_timer()
+
+    def sync(self) -> None:
+        self._sync_links()
+        self._device.take_counts(self._native.tun_counts())

@@ -1,0 +1,55 @@
+"""What joins a session to the interface and to the links' sockets; both twins are one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Protocol
+
+from mlvpnd.config.model import DataPlane
+from mlvpnd.net.link_socket import LinkSocket
+from mlvpnd.net.tun import TunDevice
+from mlvpnd.protocol.session import Session
+
+
+class Driver(Protocol):
+    """Whom the plane tells."""
+
+    def after(self) -> None:
+        """The session has had input: its events, datagrams and timer are to be looked at."""
+
+    def received(self, number: int) -> None:
+        """Something came by a link."""
+
+
+class Plane(Protocol):
+    """A twin, for one tunnel."""
+
+    name: ClassVar[DataPlane]
+    session_type: ClassVar[type[Session]]
+
+    def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
+        """To be called once, before all else."""
+
+    def watch_device(self, on_lost: Callable[[OSError], None]) -> None:
+        """Reads packets from now on; `on_lost` is told when the interface is gone."""
+
+    def unwatch_device(self) -> None:
+        """Reads no more; what is written still goes out."""
+
+    def deliver(self, packets: Sequence[bytes]) -> None:
+        """Packets for the interface."""
+
+    def attach_link(self, number: int, link_socket: LinkSocket) -> None:
+        """The link has this socket from now on."""
+
+    def detach_link(self, number: int) -> None:
+        """The link's socket is about to be closed; what waits for it is sent if it can be. None is attached: nothing."""
+
+    def send(self) -> Iterable[int]:
+        """Sends what the session has to send; the links that were used."""
+
+    def due(self) -> float | None:
+        """When the session's timer is, as far as the plane does not see to it; None: never."""
+
+    def sync(self) -> None:
+        """Brings the counters of session and edges up to date."""

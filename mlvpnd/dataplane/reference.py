@@ -1,0 +1,100 @@
+"""The reference twin: Python, one turn of the event loop for each burst."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
+
+from mlvpnd.config.model import DataPlane
+from mlvpnd.net.link_socket import LinkSocket
+from mlvpnd.net.tun import TunDevice
+from mlvpnd.protocol.session import Session
+
+from .plane import Driver
+
+TUN_BURST = 64
+"""Packets taken from the interface at a time, before others have their turn."""
+LINK_BURST = 64
+"""Datagrams taken from one socket before the others have their turn."""
+
+
+class ReferencePlane:
+    """See `plane.Plane`."""
+
+    name: ClassVar[DataPlane] = DataPlane.REFERENCE
+    session_type: ClassVar[type[Session]] = Session
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._sockets: dict[int, LinkSocket] = {}
+        self._device: TunDevice
+
+    def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
+        self._session, self._device, self._driver = session, device, driver
+
+    # The interface.
+
+    def watch_device(self, on_lost: Callable[[OSError], None]) -> None:
+        self._on_lost = on_lost
+        self._loop.add_reader(self._device.fileno(), self._on_packets)
+
+    def unwatch_device(self) -> None:
+        self._loop.remove_reader(self._device.fileno())
+
+    def _on_packets(self) -> None:
+        try:
+            packets = self._device.read_batch(TUN_BURST)
+        except OSError as error:
+            self._on_lost(error)
+        else:
+            self._session.send(packets, self._loop.time())
+            self._driver.after()
+
+    def deliver(self, packets: Sequence[bytes]) -> None:
+        self._device.write_batch(packets)
+
+    # Links.
+
+    def attach_link(self, number: int, link_socket: LinkSocket) -> None:
+        self._sockets[number] = link_socket
+        self._loop.add_reader(link_socket.fileno(), self._on_link, number)
+
+    def detach_link(self, number: int) -> None:
+        link_socket = self._sockets.pop(number, None)
+        if link_socket is not None:
+            self._loop.remove_reader(link_socket.fileno())
+            self._loop.remove_writer(link_socket.fileno())
+
+    def _on_link(self, number: int) -> None:
+        link_socket = self._sockets[number]
+        datagrams = link_socket.receive_batch(LINK_BURST)
+        self.deliver(self._session.receive(number, datagrams, self._loop.time()))
+        self._driver.received(number)
+        self._driver.after()
+
+    def _on_writable(self, number: int) -> None:
+        link_socket = self._sockets[number]
+        link_socket.flush()
+        if not link_socket.blocked:
+            self._loop.remove_writer(link_socket.fileno())
+
+    def send(self) -> Iterable[int]:
+        used = []
+        for number, address, datagrams in self._session.transmits():
+            link_socket = self._sockets.get(number)
+            if link_socket is None:
+                continue
+            link_socket.send_batch(datagrams, address)
+            if link_socket.blocked:
+                self._loop.add_writer(link_socket.fileno(), self._on_writable, number)
+            used.append(number)
+        return used
+
+    # Time.
+
+    def due(self) -> float | None:
+        return self._session.get_timer()
+
+    def sync(self) -> None:
+        """The session and the edges count for themselves."""
