@@ -28,6 +28,20 @@ struct packet *native_packet(PyObject *bytes) {
     return packet;
 }
 
+struct packet *native_sized_packet(PyObject *bytes, PyObject *line_size) {
+    unsigned long size = PyLong_AsUnsignedLong(line_size);
+    if (size == (unsigned long)-1 && PyErr_Occurred())
+        return NULL;
+    if (size > UINT32_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "no packet is so large");
+        return NULL;
+    }
+    struct packet *packet = native_packet(bytes);
+    if (packet)
+        packet->line_size = (uint32_t)size;
+    return packet;
+}
+
 int native_u64(PyObject *number, uint64_t *value) {
     *value = PyLong_AsUnsignedLongLongMask(number);
     return *value == (uint64_t)-1 && PyErr_Occurred() ? -1 : 0;
@@ -47,6 +61,8 @@ PyMODINIT_FUNC PyInit__native(void) {
     }
     PyObject *module = PyModule_Create(&definition);
     if (module && native_add_replay(module) < 0)
+        Py_CLEAR(module);
+    if (module && (native_add_inner(module) < 0 || native_add_flow_queue(module) < 0 || native_add_paced(module) < 0))
         Py_CLEAR(module);
     return module;
 }

@@ -15,7 +15,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("twin", TWINS, indirect=True, scope="module")
 
 
-TWINNED = frozenset({"test_replay"})
+TWINNED = frozenset(
+    {
+        "test_replay",
+        "test_flow_queue",
+        "test_inner",
+        "test_paced",
+    }
+)
 """Modules whose names are enough: what they import is all that is under test."""
 
 
