@@ -114,7 +114,7 @@ class PacedScheduler:
                 if line is not None:
                     gone.append(line)
                 line = fresh
-            line.delay = given.delay
+            line.delay, line.hold = given.delay, 0
             kept[number] = line
         self._lines = kept
         self._rate = sum(line.rate for line in kept.values())
@@ -125,6 +125,7 @@ class PacedScheduler:
         if not kept:
             for line in gone:
                 self.dropped += len(line.express) + len(line.committed)
+                self._drop_queue(line.own)
             self._drop_queue(self._queue)
             return
         stranded = [item for line in gone for item in (*line.express, *line.committed)]
@@ -204,7 +205,7 @@ class PacedScheduler:
 
     def _may_pass(self, flow: int, size: int, now: int) -> bool:
         """Whether a small packet goes first: its flow took no more than its share, and the line is not full of such."""
-        share = self._rate // (self._queue.flows + 1)
+        share = max(self._rate // (self._queue.flows + 1), 1)
         bucket = flow % BUCKETS
         paid = max(self._fair[bucket], now) + size * SECOND // share
         if paid - now > FAIR_BURST + size * SECOND // share:

@@ -29,6 +29,20 @@ struct packet *native_packet(PyObject *bytes) {
     return packet;
 }
 
+struct packet *native_sized_packet(PyObject *bytes, PyObject *line_size) {
+    unsigned long size = PyLong_AsUnsignedLong(line_size);
+    if (size == (unsigned long)-1 && PyErr_Occurred())
+        return NULL;
+    if (size > UINT32_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "no packet is so large");
+        return NULL;
+    }
+    struct packet *packet = native_packet(bytes);
+    if (packet)
+        packet->line_size = (uint32_t)size;
+    return packet;
+}
+
 int native_u64(PyObject *number, uint64_t *value) {
     *value = PyLong_AsUnsignedLongLongMask(number);
     return *value == (uint64_t)-1 && PyErr_Occurred() ? -1 : 0;
@@ -49,6 +63,11 @@ static int (*const parts[])(PyObject *) = {
     native_add_rtt,
     native_add_copies,
     native_add_reorder,
+    native_add_engine,
+    native_add_loop,
+    native_add_inner,
+    native_add_flow_queue,
+    native_add_paced,
     native_add_path,
     native_add_receiver,
 };

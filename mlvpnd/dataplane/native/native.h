@@ -24,11 +24,16 @@ int native_add_reorder(PyObject *module);
 /* Makes a type and adds it under the last part of its name; the module's for as long as the process lives. NULL with an
    exception set. */
 PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec);
+int native_add_inner(PyObject *module);
+int native_add_flow_queue(PyObject *module);
+int native_add_paced(PyObject *module);
 
 /* Python's bytes of a list of packets, which is freed; NULL with an exception set. */
 PyObject *native_bytes_list(struct packet_list *list);
 /* An owned packet with the bytes of a Python object with the buffer protocol; NULL with an exception set. */
 struct packet *native_packet(PyObject *bytes);
+/* The same with the size on the line that it counts with, a Python integer. */
+struct packet *native_sized_packet(PyObject *bytes, PyObject *line_size);
 /* A Python integer modulo 2^64; -1 with an exception set. */
 int native_u64(PyObject *number, uint64_t *value);
 

@@ -24,6 +24,9 @@ TWINNED = frozenset(
         "test_replay",
         "test_rtt",
         "test_transit",
+        "test_flow_queue",
+        "test_inner",
+        "test_paced",
     }
 )
 """Modules whose names are enough: what they import is all that is under test."""

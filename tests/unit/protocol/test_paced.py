@@ -229,9 +229,35 @@ def test_without_lines_everything_is_dropped_and_counted() -> None:
     scheduler.set_lines({0: mbit(1, 1)}, 0)
     for _ in range(5):
         scheduler.put(Kind.BULK, 1, bytes(20), SIZE, 0)
+    for first in (False, True):
+        scheduler.put_on(0, Item(bytes(20), SIZE, 0, reorder=False), 1, 0, first=first)
     scheduler.set_lines({}, 0)
     scheduler.put(Kind.SMALL, 1, bytes(20), PING, 0)
-    assert (scheduler.dropped, scheduler.waiting_bytes, scheduler.due()) == (6, 0, None)
+    assert (scheduler.dropped, scheduler.waiting_bytes, scheduler.due()) == (8, 0, None)
+
+
+def test_a_near_line_that_becomes_spare_holds_nothing_more() -> None:
+    lines = {0: mbit(20, 10), 1: mbit(20, 40)}
+    spare = {**lines, 0: mbit(20, 10, spare=True)}
+    taken = []
+    for before in (spare, lines):
+        scheduler = PacedScheduler(0)
+        scheduler.set_lines(before, 0)
+        scheduler.set_lines(spare, 0)
+        for _ in range(300):
+            scheduler.put(Kind.BULK, 1, bytes(20), SIZE, 0)
+        taken.append([(now, number) for now in range(0, 100 * MS, MS) for number, _ in scheduler.take(now)])
+    assert taken[0] == taken[1]
+    assert {number for _, number in taken[0]} == {0, 1}
+
+
+def test_a_line_slower_than_there_are_flows_is_used_all_the_same() -> None:
+    scheduler = PacedScheduler(0)
+    scheduler.set_lines({0: LineParameters(1, 0)}, 0)
+    for flow in range(2):
+        scheduler.put(Kind.BULK, flow, bytes(20), SIZE, 0)
+    scheduler.put(Kind.SMALL, 3, b"small", PING, 0)
+    assert [item.packet for _, item in scheduler.take(0)] == [b"small"]
 
 
 def test_a_flood_of_small_packets_has_its_share_and_no_more() -> None:

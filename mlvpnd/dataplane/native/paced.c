@@ -1,0 +1,454 @@
+#include "paced.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Nanoseconds but for the shares, which are percents; see paced.py. */
+enum {
+    SLACK = 4000000,
+    QUEUE_TIME = 100000000,
+    OVERFLOW = 15000000,
+    WAIT_SHARE = 50,
+    ALIKE = 150,
+    LONGEST_WAIT = 60000000,
+    SPARSE = 1000000000,
+    HOLD_SHARE = 65,
+    LONGEST_HOLD = 30000000,
+    STICKY = 2000000,
+    FAIR_BURST = 20000000,
+};
+
+static inline int64_t max(int64_t one, int64_t other) {
+    return one > other ? one : other;
+}
+
+static inline int64_t min(int64_t one, int64_t other) {
+    return one < other ? one : other;
+}
+
+static struct line *line_of(const struct paced *paced, int32_t number) {
+    for (size_t i = 0; i < paced->line_count; i++) {
+        if (paced->lines[i]->number == number)
+            return paced->lines[i];
+    }
+    return NULL;
+}
+
+void paced_begin(struct paced *paced, uint64_t next_data_seq) {
+    memset(paced, 0, sizeof *paced);
+    paced->next_data_seq = next_data_seq;
+    paced->queue.limit = LINE_LEAST_LIMIT;
+    paced->express_line = -1;
+    for (size_t i = 0; i < FLOW_QUEUE_BUCKETS; i++)
+        paced->bulk_at[i] = -SPARSE;
+}
+
+void paced_end(struct paced *paced) {
+    for (size_t i = 0; i < paced->line_count; i++)
+        line_free(paced->lines[i]);
+    free(paced->lines);
+    free(paced->ranked);
+    free(paced->groups);
+    flow_queue_clear(&paced->queue);
+    paced_begin(paced, paced->next_data_seq);
+}
+
+/* The line that delivers a packet first that goes first on it; there must be one. */
+static struct line *first_line(struct paced *paced, int64_t now) {
+    struct line *best = NULL;
+    int64_t best_at = 0;
+    for (size_t i = 0; i < paced->line_count; i++) {
+        struct line *line = paced->lines[i];
+        line_advance(line, now);
+        int64_t at = line_express_at(line) + line->delay + (line->higher ? OVERFLOW : 0);
+        if (line->number == paced->express_line)
+            at -= STICKY;
+        if (!best || at < best_at) {
+            best = line;
+            best_at = at;
+        }
+    }
+    paced->express_line = best->number;
+    return best;
+}
+
+static void hurry(struct paced *paced, struct packet *packet, int64_t now) {
+    line_hurry(first_line(paced, now), packet);
+}
+
+static void drop(struct paced *paced, struct packet *packet) {
+    packet_free(packet);
+    paced->dropped++;
+}
+
+/* Puts a packet first on a line; one for which there is no memory is dropped. */
+static void keep_and_hurry(struct paced *paced, struct line *line, struct packet *packet) {
+    struct packet *kept = packet_keep(packet);
+    if (kept)
+        line_hurry(line, kept);
+    else
+        paced->dropped++;
+}
+
+/* Lines. */
+
+static bool ranks_before(const struct line *one, const struct line *other) {
+    return one->tier != other->tier ? one->tier < other->tier : one->spare < other->spare;
+}
+
+/* Which lines open after which. */
+static void group(struct paced *paced) {
+    for (size_t i = 0; i < paced->line_count; i++) {
+        size_t place = i;
+        for (; place && ranks_before(paced->lines[i], paced->ranked[place - 1]); place--)
+            paced->ranked[place] = paced->ranked[place - 1];
+        paced->ranked[place] = paced->lines[i];
+    }
+    struct paced_group *last = NULL, together = {0};
+    paced->group_count = 0;
+    for (size_t i = 0; i < paced->line_count; i++) {
+        struct line *line = paced->ranked[i];
+        if (!last || ranks_before(paced->ranked[i - 1], line)) {
+            if (last)
+                last->before_spare = line->spare;
+            last = &paced->groups[paced->group_count++];
+        }
+        line->higher = paced->group_count > 1;
+        if (paced->group_count > 1)
+            paced->groups[paced->group_count - 2].higher++;
+        together.count++;
+        together.rate += line->rate;
+        together.nearest = i ? min(together.nearest, line->delay) : line->delay;
+        together.horizon = i ? max(together.horizon, line->delay + SLACK) : line->delay + SLACK;
+        *last = together;
+    }
+}
+
+static int64_t hold_of(int64_t delay, int64_t nearest, int64_t farthest) {
+    return (farthest + nearest) * HOLD_SHARE / 100 - nearest - delay;
+}
+
+/* Holds packets for near lines as long as it takes a flow that keeps queues short to fill the far ones too. */
+static void set_holds(struct paced *paced) {
+    const struct paced_group *lowest = &paced->groups[0];
+    int64_t nearest = lowest->nearest, farthest = nearest;
+    for (size_t i = 0; i < lowest->count; i++) {
+        int64_t delay = paced->ranked[i]->delay;
+        if (delay > farthest && hold_of(nearest, nearest, delay) <= LONGEST_HOLD)
+            farthest = delay;
+    }
+    for (size_t i = 0; i < lowest->count; i++)
+        paced->ranked[i]->hold = max(hold_of(paced->ranked[i]->delay, nearest, farthest), 0);
+}
+
+/* Sorts by data_seq, alike ones stay in order. */
+static void sort(struct packet_list *list) {
+    if (list->count < 2)
+        return;
+    struct packet_list one = {0}, other = {0};
+    for (size_t half = list->count / 2; half; half--)
+        packet_list_push(&one, packet_list_pop(list));
+    packet_list_join(&other, list);
+    sort(&one);
+    sort(&other);
+    while (one.first && other.first)
+        packet_list_push(list, packet_list_pop(one.first->data_seq <= other.first->data_seq ? &one : &other));
+    packet_list_join(list, &one);
+    packet_list_join(list, &other);
+}
+
+/* What waited for lines that are gone goes first on the others; without any it is dropped, and all else. */
+static void rescue(struct paced *paced, struct line **gone, size_t count, int64_t now) {
+    struct packet_list stranded = {0};
+    struct packet *packet;
+    for (size_t i = 0; i < count; i++) {
+        packet_list_join(&stranded, &gone[i]->express);
+        packet_list_join(&stranded, &gone[i]->committed);
+    }
+    if (!paced->line_count) {
+        paced->dropped += stranded.count;
+        packet_list_free(&stranded);
+        for (size_t i = 0; i < count; i++)
+            paced->dropped += flow_queue_clear(&gone[i]->own);
+        paced->dropped += flow_queue_clear(&paced->queue);
+        return;
+    }
+    sort(&stranded);
+    while ((packet = packet_list_pop(&stranded)))
+        hurry(paced, packet, now);
+    for (size_t i = 0; i < count; i++) {
+        while (gone[i]->own.bytes) { /* it was meant for that line, but a packet late is better than none */
+            packet = flow_queue_pop(&gone[i]->own);
+            packet->data_seq = 0;
+            packet->reorder = false;
+            hurry(paced, packet, now);
+        }
+    }
+}
+
+bool paced_set_lines(struct paced *paced, const struct paced_line *given, size_t count, int64_t now) {
+    size_t before = paced->line_count, gone_count = 0;
+    struct line **lines = calloc(count + 1, sizeof *lines), **ranked = calloc(count + 1, sizeof *ranked);
+    struct line **gone = calloc(before + 1, sizeof *gone);
+    struct paced_group *groups = calloc(count + 1, sizeof *groups);
+    bool whole = lines && ranked && gone && groups;
+    for (size_t i = 0; whole && i < count; i++) {
+        lines[i] = line_of(paced, given[i].number);
+        if (!lines[i] || lines[i]->rate != given[i].rate)
+            lines[i] = line_new(given[i].number, given[i].rate, given[i].delay, now);
+        whole = lines[i];
+    }
+    if (!whole) {
+        for (size_t i = 0; lines && i < count && lines[i]; i++) {
+            if (lines[i] != line_of(paced, given[i].number))
+                line_free(lines[i]);
+        }
+        free(lines);
+        free(ranked);
+        free(gone);
+        free(groups);
+        return false;
+    }
+    for (size_t i = 0; i < before; i++) {
+        size_t place = 0;
+        while (place < count && given[place].number != paced->lines[i]->number)
+            place++;
+        if (place == count)
+            gone[gone_count++] = paced->lines[i];
+    }
+    paced->rate = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct line *line = line_of(paced, given[i].number);
+        if (line && line != lines[i])
+            gone[gone_count++] = line;
+        lines[i]->delay = given[i].delay;
+        lines[i]->hold = 0;
+        lines[i]->tier = given[i].tier;
+        lines[i]->spare = given[i].spare;
+        paced->rate += lines[i]->rate;
+    }
+    free(paced->lines);
+    free(paced->ranked);
+    free(paced->groups);
+    paced->lines = lines;
+    paced->ranked = ranked;
+    paced->groups = groups;
+    paced->line_count = count;
+    paced->queue.limit = max(LINE_LEAST_LIMIT, paced->rate / (LINE_SECOND / QUEUE_TIME));
+    group(paced);
+    if (count)
+        set_holds(paced);
+    rescue(paced, gone, gone_count, now);
+    for (size_t i = 0; i < gone_count; i++)
+        line_free(gone[i]);
+    free(gone);
+    return true;
+}
+
+/* Packets in. */
+
+/* Whether a packet takes part in the common stream, for order's sake. */
+static bool is_bulk(struct paced *paced, enum inner_kind kind, uint32_t flow, int64_t now) {
+    int64_t *bulk_at = &paced->bulk_at[flow % FLOW_QUEUE_BUCKETS];
+    if (kind == INNER_BULK) {
+        *bulk_at = now;
+        return true;
+    }
+    return kind == INNER_SHORT && now - *bulk_at < SPARSE;
+}
+
+/* Whether express has room on a line. */
+static inline bool has_room(const struct line *line) {
+    return line_time(line->express_bytes, line->rate) < LINE_EXPRESS_LIMIT;
+}
+
+/* The line on which a small packet goes first, or NULL: its flow has taken its share, or the line is full of such. */
+static struct line *may_pass(struct paced *paced, uint32_t flow, uint32_t size, int64_t now) {
+    int64_t share = max(paced->rate / (int64_t)(paced->queue.flows + 1), 1);
+    int64_t *fair = &paced->fair[flow % FLOW_QUEUE_BUCKETS];
+    int64_t cost = line_time(size, share);
+    int64_t paid = max(*fair, now) + cost;
+    if (paid - now > FAIR_BURST + cost)
+        return NULL;
+    struct line *line = first_line(paced, now);
+    if (!has_room(line))
+        return NULL;
+    *fair = paid;
+    return line;
+}
+
+void paced_put(struct paced *paced, enum inner_kind kind, uint32_t flow, struct packet *packet, int64_t now) {
+    if (!paced->line_count) {
+        drop(paced, packet);
+        return;
+    }
+    packet->data_seq = 0;
+    packet->reorder = false;
+    packet->after = 0;
+    struct line *line = is_bulk(paced, kind, flow, now) ? NULL : may_pass(paced, flow, packet->line_size, now);
+    if (!line) {
+        paced->dropped += flow_queue_push(&paced->queue, flow, packet);
+        return;
+    }
+    keep_and_hurry(paced, line, packet);
+}
+
+bool paced_put_on(struct paced *paced, int32_t number, struct packet *packet, uint32_t flow, int64_t now, bool first) {
+    struct line *line = line_of(paced, number);
+    if (!line)
+        return false;
+    line_advance(line, now);
+    if ((packet->data_seq || first) && has_room(line))
+        keep_and_hurry(paced, line, packet);
+    else if (packet->data_seq) /* a copy: it goes first or not at all, for another does */
+        drop(paced, packet);
+    else
+        paced->dropped += flow_queue_push(&line->own, flow, packet);
+    return true;
+}
+
+/* Packets out. */
+
+static int64_t earliest_arrival(struct line *const *lines, size_t count) {
+    int64_t earliest = INT64_MAX;
+    for (size_t i = 0; i < count; i++)
+        earliest = min(earliest, line_free_at(lines[i]) + lines[i]->delay);
+    return earliest;
+}
+
+/* How late a packet must be by its lines for a spare one to take it, when it would be so late. */
+static int64_t patience(const struct paced *paced, const struct paced_group *group, int64_t late) {
+    int64_t nearest = group->nearest, farthest = nearest;
+    int64_t alike = min(late, nearest * ALIKE / 100);
+    for (size_t i = 0; i < group->count; i++) {
+        int64_t delay = paced->ranked[i]->delay;
+        if (farthest < delay && delay <= alike)
+            farthest = delay;
+    }
+    return farthest + min(max((nearest + farthest) * WAIT_SHARE / 100, OVERFLOW), LONGEST_WAIT);
+}
+
+/* The lines that take packets of the common stream now. */
+static const struct paced_group *open_group(const struct paced *paced, int64_t now) {
+    const struct paced_group *group = paced->groups;
+    for (; group->higher; group++) {
+        int64_t arrival = earliest_arrival(paced->ranked, group->count);
+        int64_t late = arrival - now + line_time(paced->queue.bytes, group->rate);
+        if (group->before_spare && late < patience(paced, group, late))
+            break;
+        int64_t earliest = INT64_MAX;
+        for (size_t i = group->count; i < group->count + group->higher; i++) {
+            const struct line *line = paced->ranked[i];
+            earliest = min(earliest, max(line_free_at(line) - now, 0) + line->delay);
+        }
+        if (late < earliest + (group->before_spare ? 0 : OVERFLOW))
+            break;
+    }
+    return group;
+}
+
+static void commit(struct paced *paced, int64_t now) {
+    struct flow_queue *queue = &paced->queue;
+    while (queue->bytes) {
+        const struct paced_group *group = open_group(paced, now);
+        int64_t horizon = now + group->horizon, best_at = 0, start = 0;
+        struct line *best = NULL;
+        uint32_t size = flow_queue_next_size(queue);
+        for (size_t i = 0; i < group->count; i++) {
+            struct line *line = paced->ranked[i];
+            int64_t begins = max(line_free_at(line), now + line->hold) + line->delay;
+            int64_t at = begins + line_time(size, line->rate);
+            if (!best || at < best_at) {
+                best = line;
+                best_at = at;
+                start = begins;
+            }
+        }
+        if (start > horizon)
+            return;
+        int64_t after = best->hold ? now + best->hold : 0;
+        if (best->higher) { /* it may have been idle: what the lowest have been given arrives first */
+            int64_t before = earliest_arrival(paced->ranked, paced->groups[0].count);
+            after = max(after, line_free_at(best) + max(before - best_at, 0));
+        }
+        struct packet *packet = flow_queue_pop(queue);
+        packet->data_seq = paced->next_data_seq++;
+        packet->reorder = true;
+        packet->after = after;
+        line_commit(best, packet);
+    }
+}
+
+void paced_take(struct paced *paced, int64_t now, struct packet_list *out) {
+    bool any = false;
+    for (size_t i = 0; i < paced->line_count; i++)
+        line_advance(paced->lines[i], now);
+    commit(paced, now);
+    for (size_t i = 0; i < paced->line_count; i++) {
+        struct packet *packet;
+        while ((packet = line_take(paced->lines[i], now))) {
+            packet->link = paced->lines[i]->number;
+            packet_list_push(out, packet);
+            any = true;
+        }
+    }
+    if (any && paced->queue.bytes)
+        commit(paced, now);
+}
+
+int32_t paced_earliest(struct paced *paced, const int32_t *numbers, size_t count, int64_t now) {
+    int32_t best = numbers[0];
+    int64_t best_at = 0;
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        struct line *line = line_of(paced, numbers[i]);
+        if (!line)
+            continue;
+        line_advance(line, now);
+        int64_t at = line_free_at(line) + line->delay;
+        if (!any || at < best_at) {
+            best = numbers[i];
+            best_at = at;
+            any = true;
+        }
+    }
+    return best;
+}
+
+void paced_drain(struct paced *paced, int64_t now, struct packet_list *out) {
+    int64_t due;
+    paced_take(paced, now, out);
+    while (paced_due(paced, &due)) {
+        now = max(now, due);
+        paced_take(paced, now, out);
+    }
+}
+
+bool paced_due(const struct paced *paced, int64_t *due) {
+    bool busy = false;
+    for (size_t i = 0; i < paced->line_count; i++) {
+        const struct line *line = paced->lines[i];
+        if (line_busy(line)) {
+            int64_t at = line_due(line);
+            *due = busy ? min(*due, at) : at;
+            busy = true;
+        }
+    }
+    if (busy)
+        return true;
+    if (!paced->queue.bytes)
+        return false;
+    *due = paced->ranked[0]->ready_at; /* a packet takes a slow line longer than lines are committed ahead */
+    for (size_t i = 1; i < paced->groups[0].count; i++)
+        *due = min(*due, paced->ranked[i]->ready_at);
+    return true;
+}
+
+int64_t paced_waiting_bytes(const struct paced *paced) {
+    int64_t waiting = paced->queue.bytes;
+    for (size_t i = 0; i < paced->line_count; i++) {
+        const struct line *line = paced->lines[i];
+        waiting += line->committed_bytes + line->express_bytes + line->own.bytes;
+    }
+    return waiting;
+}

@@ -1,0 +1,215 @@
+"""The native twin of the sending side against the reference: the same operations, the same answers and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlvpnd.dataplane import _native as native
+from mlvpnd.protocol import flow_queue, inner, paced
+from mlvpnd.protocol.inner import Kind
+from mlvpnd.protocol.line import SECOND, Item
+from mlvpnd.protocol.paced import LineParameters
+
+MS = 1_000_000
+MODULUS = 1 << 64
+
+
+def outcome(call: Callable[..., object], *arguments: object, **named: object) -> object:
+    """What a call gives, or what it raises."""
+    try:
+        return call(*arguments, **named)
+    except Exception as error:  # whatever it is: the other twin must raise the same
+        return type(error)
+
+
+# What the scheduler must know of a packet.
+
+_ethernet = st.sampled_from([b"\x08\x00", b"\x86\xdd", b"\x81\x00", b"\x88\xa8", b"\x08\x06"])
+_firsts = st.one_of(st.sampled_from([0x45, 0x46, 0x4F, 0x60, 0x6F, 0x44, 0x50]), st.integers(0, 255))
+_protocols = st.one_of(st.sampled_from([0, 1, 6, 6, 6, 17, 43, 44, 47, 58, 60]), st.integers(0, 255))
+
+
+@st.composite
+def _packets(draw: st.DrawFn) -> bytes:
+    """Bytes like those of a packet, of which any may be missing or wrong."""
+    length = draw(st.one_of(st.integers(0, 64), st.integers(100, 140), st.integers(230, 300)))
+    packet = bytearray(draw(st.binary(min_size=length, max_size=length)))
+    said = (length + draw(st.sampled_from([0, 0, 0, -1, 4, -40]))) % 65536
+    fields = {0: draw(_firsts), 2: said >> 8, 3: said & 0xFF}
+    if fields[0] >> 4 == 6:
+        fields = {0: fields[0], 4: max(said - 40, 0) >> 8, 5: max(said - 40, 0) & 0xFF, 6: draw(_protocols)}
+    else:
+        fields |= {6: draw(st.sampled_from([0, 0, 0x40, 0x20, 0x1F])), 7: draw(st.sampled_from([0, 0, 0, 1]))}
+        fields[9] = draw(_protocols)
+    header = (fields[0] & 0xF) << 2 if fields[0] >> 4 == 4 else 40
+    fields |= {
+        header + 12: draw(st.sampled_from([0x50, 0x80, 0xF0])),
+        header + 13: draw(st.sampled_from([16, 24, 2, 80])),
+    }
+    for place, value in fields.items():
+        if place < length:
+            packet[place] = value
+    tag = draw(st.booleans())
+    frame = bytes(12) + draw(_ethernet) + (bytes(2) + draw(_ethernet) if tag else b"")
+    return draw(st.sampled_from([bytes(packet), frame + bytes(packet), frame[:-1]]))
+
+
+@given(_packets(), st.booleans())
+def test_packets_are_looked_at_alike(packet: bytes, layer2: bool) -> None:
+    assert native.classify(packet, layer2=layer2) == inner.classify(packet, layer2=layer2)
+    assert native.segment(packet, layer2=layer2) == inner.segment(packet, layer2=layer2)
+    assert native.packet_from(packet, layer2=layer2) == inner.packet_from(packet, layer2=layer2)
+
+
+# Queues.
+
+_sizes = st.one_of(st.integers(1, 1600), st.sampled_from([44, 126, 1514, 65600]))
+_flows = st.one_of(st.integers(0, 3), st.integers(0, (1 << 32) - 1))
+_pushes = st.tuples(st.just("push"), _flows, _sizes, st.integers(1, 20))
+_pops = st.tuples(st.sampled_from(["pop", "next_size"]), st.just(0), st.just(0), st.integers(1, 30))
+
+
+@given(st.lists(st.one_of(_pushes, _pushes, _pops)), st.integers(0, 50_000), st.integers(0, 50_000))
+def test_flows_share_alike(steps: list[tuple[str, int, int, int]], limit: int, later: int) -> None:
+    reference, twin = flow_queue.FlowQueue(limit), native.FlowQueue(limit)
+    count = 0
+    for place, (name, flow, size, times) in enumerate(steps):
+        if place == 20:
+            reference.limit = twin.limit = later
+        for _ in range(times):
+            if name == "push":
+                count += 1
+                packet = count.to_bytes(4)
+                assert twin.push(flow, packet, size) == reference.push(flow, packet, size)
+            elif name == "pop":
+                assert outcome(twin.pop) == outcome(reference.pop)
+            else:
+                assert outcome(twin.next_size) == outcome(reference.next_size)
+        assert (twin.bytes, twin.flows, twin.limit) == (reference.bytes, reference.flows, reference.limit)
+
+
+# The paced schedule.
+
+_rates = st.one_of(
+    st.sampled_from([1_250_000, 2_500_000, 12_500_000, 125_000]), st.integers(1, 100_000), st.integers(1, (1 << 32) - 1)
+)
+_delays = st.one_of(st.sampled_from([5 * MS, 10 * MS, 15 * MS, 40 * MS]), st.integers(0, SECOND))
+_parameters = st.builds(LineParameters, _rates, _delays, st.sampled_from([0, 0, 0, 1, 7]), st.booleans())
+_lines = st.dictionaries(st.sampled_from([0, 1, 2, 5, 90]), _parameters, max_size=5)
+_some_lines = st.dictionaries(st.sampled_from([0, 1, 2, 5, 90]), _parameters, min_size=1, max_size=5)
+_numbers = st.sampled_from([0, 1, 2, 5, 90, 91])
+_turns = st.one_of(st.integers(0, 3 * MS), st.integers(0, 3 * MS), st.integers(0, 100 * MS), st.integers(0, 3 * SECOND))
+_puts = st.tuples(
+    st.just("put"), st.sampled_from(Kind), st.one_of(st.integers(0, 3), _flows), _sizes, st.integers(1, 80)
+)
+_puts_on = st.tuples(
+    st.just("put_on"),
+    _numbers,
+    st.sampled_from([0, 0, 7, MODULUS - 1]),
+    _flows,
+    _sizes,
+    st.booleans(),
+    st.integers(1, 8),
+)
+_steps = st.one_of(
+    _puts,
+    _puts,
+    _puts_on,
+    st.tuples(st.just("take"), _turns),
+    st.tuples(st.just("take"), _turns),
+    st.tuples(st.just("take when due"), st.integers(1, 20)),
+    st.tuples(st.just("earliest"), st.lists(_numbers, max_size=4)),
+    st.tuples(st.just("some lines"), st.frozensets(_numbers)),
+    st.tuples(st.just("lines"), _lines),
+    st.just(("drain",)),
+)
+
+
+class Twins:
+    """Both schedulers, which are given the same."""
+
+    def __init__(self, next_data_seq: int) -> None:
+        self.reference = paced.PacedScheduler(next_data_seq)
+        self.twin = native.PacedScheduler(next_data_seq)
+        self.lines: dict[int, LineParameters] = {}
+        self.now = 0
+        self._count = 0
+
+    def step(self, name: str, arguments: Sequence[object]) -> None:
+        getattr(self, "_" + name.replace(" ", "_"))(*arguments)
+        self._compare()
+
+    def _compare(self) -> None:
+        for name in ("next_data_seq", "dropped", "waiting_bytes"):
+            assert getattr(self.twin, name) == getattr(self.reference, name)
+        assert self.twin.due() == self.reference.due()
+
+    def _packet(self) -> bytes:
+        self._count += 1
+        return self._count.to_bytes(4)
+
+    def _lines(self, lines: dict[int, LineParameters]) -> None:
+        self.lines = self.lines | lines
+        for scheduler in (self.reference, self.twin):
+            scheduler.set_lines(lines, self.now)
+
+    def _some_lines(self, numbers: frozenset[int]) -> None:
+        """Those that were there at any time."""
+        self._lines({number: line for number, line in self.lines.items() if number in numbers})
+
+    def _put(self, kind: Kind, flow: int, size: int, times: int) -> None:
+        for _ in range(times):
+            packet = self._packet()
+            for scheduler in (self.reference, self.twin):
+                scheduler.put(kind, flow, packet, size, self.now)
+
+    def _put_on(self, number: int, data_seq: int, flow: int, size: int, first: bool, times: int) -> None:
+        for _ in range(times):
+            item = Item(self._packet(), size, data_seq, reorder=False)
+            raised = [
+                outcome(scheduler.put_on, number, item, flow, self.now, first=first)
+                for scheduler in (self.reference, self.twin)
+            ]
+            assert raised[0] is raised[1]
+
+    def _take(self, turn: int) -> None:
+        self.now += turn
+        assert self.twin.take(self.now) == self.reference.take(self.now)
+
+    def _take_when_due(self, times: int) -> None:
+        for _ in range(times):
+            due = self.reference.due()
+            self._take(max((self.now if due is None else due) - self.now, 0))
+            self._compare()
+
+    def _earliest(self, numbers: list[int]) -> None:
+        taken = [outcome(scheduler.earliest, numbers, self.now) for scheduler in (self.twin, self.reference)]
+        assert taken[0] == taken[1]
+
+    def _drain(self) -> None:
+        assert self.twin.drain(self.now) == self.reference.drain(self.now)
+        assert self.twin.waiting_bytes == 0
+
+
+@given(_some_lines, st.lists(_steps, max_size=60), st.sampled_from([0, 1000, MODULUS - 20]))
+def test_packets_are_paced_alike(
+    lines: dict[int, LineParameters], steps: list[tuple[str, *tuple[object, ...]]], first: int
+) -> None:
+    twins = Twins(first)
+    twins.step("lines", (lines,))
+    for name, *arguments in steps:
+        twins.step(name, arguments)
+
+
+def test_what_is_no_line_is_refused() -> None:
+    scheduler = native.PacedScheduler(0)
+    scheduler.set_lines({1: LineParameters(1000, 0)}, 0)
+    for lines in ({1: LineParameters(0, 0)}, {-1: LineParameters(1, 0)}, {1: LineParameters(1, -1)}):
+        with pytest.raises(ValueError, match="a line's"):
+            scheduler.set_lines(lines, 0)
+    scheduler.put(Kind.SMALL, 1, b"x", 100, 0)
+    assert [number for number, _ in scheduler.take(0)] == [1]
