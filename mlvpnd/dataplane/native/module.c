@@ -63,13 +63,14 @@ static int (*const parts[])(PyObject *) = {
     native_add_rtt,
     native_add_copies,
     native_add_reorder,
-    native_add_engine,
-    native_add_loop,
     native_add_inner,
     native_add_flow_queue,
     native_add_paced,
+    native_add_offload,
     native_add_path,
     native_add_receiver,
+    native_add_engine,
+    native_add_loop,
 };
 
 static struct PyModuleDef definition = {

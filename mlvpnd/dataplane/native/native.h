@@ -27,6 +27,7 @@ PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec);
 int native_add_inner(PyObject *module);
 int native_add_flow_queue(PyObject *module);
 int native_add_paced(PyObject *module);
+int native_add_offload(PyObject *module);
 
 /* Python's bytes of a list of packets, which is freed; NULL with an exception set. */
 PyObject *native_bytes_list(struct packet_list *list);
