@@ -101,7 +101,9 @@ class SessionPair:
         bandwidths: Sequence[int] | None = None,
         loss_tolerance: int = 100,
         latency_tolerance: int = 1000,
+        session_type: type[Session] | None = None,
     ) -> None:
+        self._session_type = session_type or Session
         self.random = random.Random(seed)
         self.now = 1000.0
         self.lines = list(lines) if lines is not None else [Line(), Line()]
@@ -144,7 +146,7 @@ class SessionPair:
             reorder_size=self._reorder_size,
         )
         first_seq = int(self.now * FIRST_SEQ_PER_SECOND)
-        session = Session(parameters, first_seq, lambda: self.random.getrandbits(32))
+        session = self._session_type(parameters, first_seq, lambda: self.random.getrandbits(32))
         for number, bandwidth in enumerate(self._bandwidths):
             link = PathParameters(f"link{number}", self._timeout, *self._tolerances, bandwidth=bandwidth)
             session.add_path(number, link, first_seq)

@@ -54,7 +54,7 @@ static int init(PyObject *self, PyObject *args, PyObject *names) {
     SELF->engine.table = &paths_of(SELF)->table;
     SELF->engine.paced = &((struct paced_object *)paced)->paced;
     SELF->engine.weighted = &((struct weighted_object *)weighted)->weighted;
-    SELF->engine.retransmissions = &((struct retransmissions_object *)retransmissions)->retransmissions;
+    SELF->engine.retransmissions = &((struct retransmissions_object *)retransmissions)->seen;
     return 0;
 }
 

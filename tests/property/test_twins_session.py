@@ -1,0 +1,184 @@
+"""Both twins of a session, each with its like over the same lines: what they send, deliver and know is the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from mlvpnd.dataplane.session import NativeSession
+from mlvpnd.protocol.rules import Action, Rule
+from mlvpnd.protocol.session import Session
+from tests.support.inner_packets import ipv4, tcp
+from tests.support.session_pair import End, Line, SessionPair, frame_of, packet_of
+
+ATTACKER = ("203.0.113.66", 6666)
+TWINS = (Session, NativeSession)
+LINES = st.integers(0, 1)
+PROBABILITIES = st.sampled_from([0.0, 0.1, 0.5])
+PACED, WEIGHTS = (250_000, 60_000), (3, 1)
+
+
+class FirstByte:
+    """A matcher that is no BPF program: of packets whose last byte is even."""
+
+    def matches(self, packet: bytes) -> bool:
+        return packet[-1] % 2 == 0
+
+
+def known(end: End) -> list[Any]:
+    """All that an operator or the driver may see of a session."""
+    session, reorder = end.session, end.session.reorder
+    return [
+        session.get_timer(),
+        session.carrying,
+        session.tier,
+        session.drops,
+        session.next_data_seq,
+        [
+            (
+                path.status, path.peer, path.next_seq, path.drops, path.heard_at, path.sent_at, path.numbered_at,
+                path.packets_sent, path.bytes_sent, path.packets_received, path.bytes_received, path.heard_gap,
+                path.rtt.srtt_ms, path.rtt.rttvar_ms, path.rtt.min_rtt_ms, path.loss_percent, path.count,
+                path.retransmitted, path.spare, path.distrusted, path.flow.window.seen if path.flow else None,
+            )
+            for path in session.paths
+        ],
+        [(flow.flow_id, flow.link, flow.ousted, flow.insistent) for flow in session.gate.flows],
+        reorder and (len(reorder), reorder.wait, reorder.late, reorder.timeouts, reorder.duplicates),
+    ]  # fmt: skip
+
+
+class Lockstep(RuleBasedStateMachine):
+    """Whatever is done is done to both pairs."""
+
+    layer2 = False
+    pairs: list[SessionPair]
+
+    @initialize(
+        seed=st.integers(0, 1 << 32),
+        cleartext_data=st.booleans(),
+        bandwidths=st.sampled_from([PACED, WEIGHTS]),
+        tolerance=st.sampled_from([5, 100]),
+        reorder_size=st.sampled_from([0, 4, 64]),
+        rules=st.booleans(),
+    )
+    def start(
+        self, seed: int, cleartext_data: bool, bandwidths: tuple[int, ...], tolerance: int, reorder_size: int, rules: bool
+    ) -> None:
+        self.pairs = [
+            SessionPair(
+                [Line(), Line(delay=0.05)],
+                seed=seed,
+                timeout=4.0,
+                reorder_size=reorder_size,
+                cleartext_data=cleartext_data,
+                layer2=self.layer2,
+                bandwidths=bandwidths,
+                loss_tolerance=tolerance,
+                session_type=twin,
+            )
+            for twin in TWINS
+        ]
+        self.count = 0
+        if rules:
+            for pair in self.pairs:
+                pair.client.session.set_rules([Rule(FirstByte(), Action.PIN), Rule(FirstByte(), Action.DROP)])
+        for pair in self.pairs:
+            pair.run(1)
+
+    def _packet(self, number: int, kind: int) -> bytes:
+        if self.layer2:
+            return frame_of(number)
+        if kind == 0:
+            return packet_of(number, 60 + number % 200)
+        if kind == 1:
+            return packet_of(number, 1400)
+        return ipv4(6, tcp(b"x" * (number * 37 % 1300), ports=(1000 + number % 3, 80)))
+
+    @rule(is_server=st.booleans(), count=st.integers(1, 60), kind=st.integers(0, 2))
+    def send(self, is_server: bool, count: int, kind: int) -> None:
+        packets = [self._packet(self.count + number, kind) for number in range(count)]
+        self.count += count
+        for pair in self.pairs:
+            (pair.server if is_server else pair.client).send(packets)
+
+    @rule(seconds=st.sampled_from([0.001, 0.01, 0.1, 0.3, 1.0, 3.0, 5.0]))
+    def wait(self, seconds: float) -> None:
+        for pair in self.pairs:
+            pair.run(seconds)
+
+    @rule(line=LINES, loss=PROBABILITIES, duplicate=PROBABILITIES, jitter=st.sampled_from([0.0, 0.02, 0.5]))
+    def weather(self, line: int, loss: float, duplicate: float, jitter: float) -> None:
+        for pair in self.pairs:
+            pair.lines[line].loss = loss
+            pair.lines[line].duplicate = duplicate
+            pair.lines[line].jitter = jitter
+
+    @rule(line=LINES, damage=PROBABILITIES, reflect=PROBABILITIES)
+    def damage(self, line: int, damage: float, reflect: float) -> None:
+        for pair in self.pairs:
+            pair.lines[line].damage = damage
+            pair.lines[line].reflect = reflect
+
+    @rule(line=LINES, cut=st.booleans())
+    def cut(self, line: int, cut: bool) -> None:
+        for pair in self.pairs:
+            pair.lines[line].cut = cut
+
+    @rule(line=LINES)
+    def rebind(self, line: int) -> None:
+        for pair in self.pairs:
+            pair.rebind(line)
+
+    @rule(is_server=st.booleans())
+    def restart(self, is_server: bool) -> None:
+        for pair in self.pairs:
+            pair.run(0.001)
+            pair.restart(pair.server if is_server else pair.client)
+
+    @rule(data=st.data(), own_address=st.booleans(), other_line=st.booleans())
+    def replay(self, data: st.DataObject, own_address: bool, other_line: bool) -> None:
+        length = len(self.pairs[0].recording)
+        if not length:
+            return
+        first = data.draw(st.integers(0, length - 1))
+        count = data.draw(st.integers(1, 40))
+        for pair in self.pairs:
+            for flight in pair.recording[first : first + count]:
+                line = 1 - flight.line if other_line else flight.line
+                here = pair.server_address(line) if flight.to_server else pair.client_address(line)
+                source = flight.source if own_address else ATTACKER
+                pair.inject(flight._replace(line=line, source=source, destination=here))
+
+    @rule(line=LINES, to_server=st.booleans(), datagrams=st.lists(st.binary(max_size=80), max_size=5))
+    def garbage(self, line: int, to_server: bool, datagrams: list[bytes]) -> None:
+        for pair in self.pairs:
+            end = pair.server if to_server else pair.client
+            end.session.receive(line, [(datagram, ATTACKER) for datagram in datagrams], pair.now)
+
+    @precondition(lambda self: hasattr(self, "pairs"))
+    @invariant()
+    def both_are_the_same(self) -> None:
+        one, other = self.pairs
+        assert one.recording == other.recording
+        for here, there in ((one.client, other.client), (one.server, other.server)):
+            assert here.delivered == there.delivered
+            assert here.events == there.events
+            assert known(here) == known(there)
+
+
+class LockstepWithFrames(Lockstep):
+    """Of a tap."""
+
+    layer2 = True
+
+
+assert settings.default is not None
+_FEWER = settings(max_examples=settings.default.max_examples // 4)
+TestLockstep = Lockstep.TestCase
+TestLockstep.settings = _FEWER
+TestLockstepWithFrames = LockstepWithFrames.TestCase
+TestLockstepWithFrames.settings = _FEWER
