@@ -96,7 +96,7 @@ class Lockstep(RuleBasedStateMachine):
             return packet_of(number, 60 + number % 200)
         if kind == 1:
             return packet_of(number, 1400)
-        return ipv4(6, tcp(b"x" * (number * 37 % 1300), ports=(1000 + number % 3, 80)))
+        return ipv4(6, tcp(payload=number.to_bytes(8, "big") * (number % 150 + 1), ports=(1000 + number % 3, 80)))
 
     @rule(is_server=st.booleans(), count=st.integers(1, 60), kind=st.integers(0, 2))
     def send(self, is_server: bool, count: int, kind: int) -> None:
