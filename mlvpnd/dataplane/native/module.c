@@ -48,5 +48,7 @@ PyMODINIT_FUNC PyInit__native(void) {
     PyObject *module = PyModule_Create(&definition);
     if (module && native_add_replay(module) < 0)
         Py_CLEAR(module);
+    if (module && native_add_offload(module) < 0)
+        Py_CLEAR(module);
     return module;
 }

@@ -11,6 +11,7 @@
 
 /* Each adds the types of its file to the module; -1 with an exception set. */
 int native_add_replay(PyObject *module);
+int native_add_offload(PyObject *module);
 
 /* Python's bytes of a list of packets, which is freed; NULL with an exception set. */
 PyObject *native_bytes_list(struct packet_list *list);

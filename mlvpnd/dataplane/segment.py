@@ -1,0 +1,196 @@
+"""What an interface with a vnet header gives, made to packets as they go on the wire.
+
+The kernel hands over TCP and UDP in super-packets of up to 64 KiB, and leaves checksums to whoever has the hardware
+for it. Here is none: each packet leaves with all its checksums right.
+"""
+
+from __future__ import annotations
+
+from struct import pack_into
+
+from .checksum import ipv4_checksum, ones_sum, pseudo_sum
+from .vnet import (
+    CWR,
+    ETHERNET_HEADER,
+    FIN,
+    GSO_ECN,
+    GSO_NONE,
+    GSO_TCPV4,
+    GSO_TCPV6,
+    GSO_UDP,
+    IPV4_HEADER,
+    IPV4_TYPE,
+    IPV6_HEADER,
+    IPV6_TYPE,
+    NEEDS_CSUM,
+    PSH,
+    TCP,
+    TCP_CHECKSUM,
+    TCP_HEADER,
+    UDP,
+    UDP_CHECKSUM,
+    UDP_HEADER,
+    VLAN_TAG,
+    VLAN_TYPES,
+    VNET,
+    VNET_SIZE,
+)
+
+SEGMENTS_LIMIT = 8192
+"""Of one super-packet: 64 KiB in segments of 8 bytes, the least that Linux leaves beside TCP's options."""
+
+_MODULUS = 0xFFFF
+_KINDS = {
+    GSO_TCPV4: (4, TCP),
+    GSO_TCPV4 | GSO_ECN: (4, TCP),
+    GSO_TCPV6: (6, TCP),
+    GSO_TCPV6 | GSO_ECN: (6, TCP),
+    GSO_UDP: (0, UDP),
+}
+"""IP version (0: any) and protocol of each kind of super-packet."""
+_IPV6_OPTIONS = frozenset({0, 60})
+"""Hop-by-hop and destination options (RFC 8200), which may stand before TCP or UDP in a super-packet."""
+
+
+def segment(frame: bytes, *, layer2: bool) -> list[bytes]:
+    """The packets, or Ethernet frames with `layer2`, in one read: a vnet header and what follows it.
+
+    Nothing, if header and packet do not fit together: a drop for the caller to count.
+    """
+    if len(frame) <= VNET_SIZE:
+        return []
+    flags, kind, _, gso_size, csum_start, csum_offset = VNET.unpack_from(frame)
+    packet = frame[VNET_SIZE:]
+    if kind == GSO_NONE:
+        return _with_checksum(packet, csum_start, csum_offset) if flags & NEEDS_CSUM else [packet]
+    wanted = _KINDS.get(kind)
+    if wanted is None or not gso_size:
+        return []
+    start = _network_start(packet, layer2=layer2)
+    if start is None:
+        return []
+    transport = _transport_start(packet, start, *wanted)
+    if transport is None:
+        return []
+    payload = _payload_start(packet, transport, wanted[1])
+    if payload is None or len(packet) - payload > gso_size * SEGMENTS_LIMIT:
+        return []
+    return _split(packet, start, transport, payload, gso_size)
+
+
+def _with_checksum(packet: bytes, start: int, offset: int) -> list[bytes]:
+    """Finishes the checksum over all from `start` on; its field is `offset` bytes behind that."""
+    field = start + offset
+    if field + 2 > len(packet):
+        return []
+    rest = ones_sum(packet[start:])
+    value = _MODULUS - rest if rest or offset == UDP_CHECKSUM else 0
+    return [packet[:field] + value.to_bytes(2, "big") + packet[field + 2 :]]
+
+
+def _network_start(packet: bytes, *, layer2: bool) -> int | None:
+    """Where the IP header begins: behind an Ethernet header with at most one VLAN tag; None if that tells of no IP."""
+    if not layer2:
+        return 0
+    start = ETHERNET_HEADER
+    ether_type = packet[12:start]
+    if ether_type in VLAN_TYPES:
+        start += VLAN_TAG
+        ether_type = packet[start - 2 : start]
+    version = packet[start] >> 4 if len(packet) > start else 0
+    return start if (ether_type, version) in ((IPV4_TYPE, 4), (IPV6_TYPE, 6)) else None
+
+
+def _transport_start(packet: bytes, start: int, wanted_version: int, wanted_protocol: int) -> int | None:
+    """Where the header behind IP's begins; None for a fragment, another protocol, or lengths that are not true."""
+    size = len(packet)
+    version = packet[start] >> 4
+    if version == 4 and size >= start + IPV4_HEADER:
+        transport = start + ((packet[start] & 0xF) << 2)
+        length = packet[start + 2] << 8 | packet[start + 3]
+        is_fragment = packet[start + 6] & 0x3F or packet[start + 7]
+        if transport < start + IPV4_HEADER or length != size - start or is_fragment:
+            return None
+        protocol = packet[start + 9]
+    elif version == 6 and size >= start + IPV6_HEADER:
+        transport = start + IPV6_HEADER
+        if IPV6_HEADER + (packet[start + 4] << 8 | packet[start + 5]) != size - start:
+            return None
+        protocol = packet[start + 6]
+        while protocol in _IPV6_OPTIONS and transport + 8 <= size:
+            protocol = packet[transport]
+            transport += 8 + 8 * packet[transport + 1]
+    else:
+        return None
+    return transport if protocol == wanted_protocol and wanted_version in (0, version) else None
+
+
+def _payload_start(packet: bytes, transport: int, protocol: int) -> int | None:
+    """Where the payload begins; None if there is none."""
+    size = len(packet)
+    if protocol == UDP:
+        payload = transport + UDP_HEADER
+    elif transport + TCP_HEADER <= size:
+        payload = transport + (packet[transport + 12] >> 4 << 2)
+        if payload < transport + TCP_HEADER:
+            return None
+    else:
+        return None
+    return payload if payload < size else None
+
+
+def _split(packet: bytes, start: int, transport: int, payload: int, gso_size: int) -> list[bytes]:
+    """The segments of a super-packet whose headers have been looked at.
+
+    What differs from segment to segment is zero in `header`, and its sum is added for each.
+    """
+    header = bytearray(packet[:payload])
+    is_ipv4 = header[start] >> 4 == 4
+    ident = ip_sum = 0
+    if is_ipv4:
+        addresses = packet[start + 12 : start + 20]
+        ident = header[start + 4] << 8 | header[start + 5]
+        header[start + 2 : start + 6] = bytes(4)
+        ip_sum = _MODULUS - ipv4_checksum(header[start:transport])
+    else:
+        addresses = packet[start + 8 : start + 40]
+    is_tcp = payload - transport >= TCP_HEADER
+    seq = flags = 0
+    if is_tcp:
+        seq = int.from_bytes(header[transport + 4 : transport + 8], "big")
+        flags = header[transport + 13]
+        header[transport + 4 : transport + 8] = bytes(4)
+        header[transport + 13] = 0
+        header[transport + TCP_CHECKSUM : transport + TCP_CHECKSUM + 2] = bytes(2)
+    else:
+        header[transport + 4 : transport + 8] = bytes(4)  # length and checksum
+    base = pseudo_sum(addresses, TCP if is_tcp else UDP, 0) + ones_sum(header[transport:])
+
+    segments = []
+    size = len(packet)
+    for number, begin in enumerate(range(payload, size, gso_size)):
+        data = packet[begin : begin + gso_size]
+        length = payload - transport + len(data)  # from TCP's or UDP's header on
+        if is_ipv4:
+            total = transport - start + length
+            rest = (ip_sum + total + ident) % _MODULUS
+            pack_into("!HH", header, start + 2, total, ident)
+            pack_into("!H", header, start + 10, _MODULUS - rest if rest else 0)
+            ident = ident + 1 & 0xFFFF
+        else:
+            pack_into("!H", header, start + 4, transport - start - IPV6_HEADER + length)
+        rest = base + length + ones_sum(data)
+        if is_tcp:
+            # PSH and FIN are of the last segment, CWR of the first (RFC 3168 §6.1.2).
+            shown = flags & ~CWR if number else flags
+            if begin + gso_size < size:
+                shown &= ~(PSH | FIN)
+            rest = (rest + (seq >> 16) + (seq & 0xFFFF) + shown) % _MODULUS
+            pack_into("!I", header, transport + 4, seq)
+            header[transport + 13] = shown
+            pack_into("!H", header, transport + TCP_CHECKSUM, _MODULUS - rest if rest else 0)
+            seq = seq + gso_size & 0xFFFFFFFF
+        else:
+            pack_into("!HH", header, transport + 4, length, _MODULUS - (rest + length) % _MODULUS)
+        segments.append(bytes(header) + data)
+    return segments

@@ -1,0 +1,37 @@
+"""What stands before each packet of an interface with IFF_VNET_HDR: `struct virtio_net_hdr` (linux/virtio_net.h)."""
+
+from __future__ import annotations
+
+from struct import Struct
+
+VNET = Struct("=BBHHHH")
+"""Flags, kind of super-packet, bytes of all headers, bytes of a segment, where the checksum begins, and the offset of
+its field from there. In the machine's byte order, unless TUNSETVNETLE or TUNSETVNETBE say otherwise."""
+VNET_SIZE = VNET.size
+NEEDS_CSUM = 1
+"""Flag: the checksum's field holds the sum of the pseudo header, and the rest is to be added."""
+
+GSO_NONE = 0
+GSO_TCPV4 = 1
+GSO_TCPV6 = 4
+GSO_UDP = 5
+"""VIRTIO_NET_HDR_GSO_UDP_L4: datagrams of equal size, not fragments of one."""
+GSO_ECN = 0x80
+"""Beside TCP: the first segment has CWR."""
+
+TCP = 6
+UDP = 17
+IPV4_HEADER = 20
+IPV6_HEADER = 40
+TCP_HEADER = 20
+UDP_HEADER = 8
+ETHERNET_HEADER = 14
+VLAN_TAG = 4
+VLAN_TYPES = frozenset({b"\x81\x00", b"\x88\xa8"})
+IPV4_TYPE = b"\x08\x00"
+IPV6_TYPE = b"\x86\xdd"
+
+TCP_CHECKSUM = 16
+"""Offset of the field in the header."""
+UDP_CHECKSUM = 6
+FIN, PSH, ACK, CWR = 0x01, 0x08, 0x10, 0x80
