@@ -101,7 +101,7 @@ class Tree:
         told |= {
             "DataPlane": now.data_plane,
             "Tier": now.tier,
-            "Drops": {**now.drops, "tun": now.tun_drops},
+            "Drops": {**now.drops, "tun": sum(now.tun_drops.values())},
             "ReorderBuffer": {
                 "Held": now.reorder.held,
                 "WaitUSec": usec(now.reorder.wait_seconds),
