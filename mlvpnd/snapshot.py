@@ -9,7 +9,7 @@ from .link import LinkDriver
 from .options import Options
 from .protocol.path import Path
 from .protocol.scheduler import effective_weights
-from .status import LinkStatus, ReorderStatus, TunnelStatus, format_address
+from .status import LinkOffload, LinkStatus, ReorderStatus, TunnelStatus, TunOffload, format_address
 from .tunnel import LINK_STATES, Tunnel
 
 
@@ -53,7 +53,15 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
         ),
         tun_packets_read=device.packets_read,
         tun_packets_written=device.packets_written,
-        tun_drops=device.write_errors,
+        tun_drops=dict(device.drops),
+        tun_offload=TunOffload(
+            tso=device.tso,
+            uso=device.uso,
+            tso_reads=device.tso_reads,
+            tso_segments=device.tso_segments,
+            coalesced_writes=device.coalesced_writes,
+            coalesced_segments=device.coalesced_segments,
+        ),
     )
 
 
@@ -107,6 +115,7 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
         reason=driver.error or reason,
         drops=_drops(driver, path),
         last_error=driver.socket.last_error if driver.socket else driver.error,
+        offload=_offload(driver),
     )
 
 
@@ -116,3 +125,17 @@ def _drops(driver: LinkDriver, path: Path) -> dict[str, int]:
         drops["send_queue_full"] = driver.socket.overflows
         drops["send_error"] = driver.socket.send_errors
     return drops
+
+
+def _offload(driver: LinkDriver) -> LinkOffload:
+    sock = driver.socket
+    if sock is None:
+        return LinkOffload()
+    return LinkOffload(
+        gso=sock.gso,
+        gro=sock.gro,
+        gso_sends=sock.gso_sends,
+        gso_segments=sock.gso_segments,
+        gro_receives=sock.gro_receives,
+        gro_segments=sock.gro_segments,
+    )

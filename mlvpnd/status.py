@@ -10,7 +10,7 @@ import enum
 import ipaddress
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from . import __version__
 
@@ -42,6 +42,41 @@ class LinkState(enum.Enum):
     def up(self) -> bool:
         """Whether the link can carry traffic."""
         return self.number >= LinkState.CONNECTED.number
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOffload:
+    """What a link's socket sends and receives in runs, by one system call each; the members' names are shown."""
+
+    gso: bool = False
+    """Whether it sends so: the system has not refused it yet."""
+    gro: bool = False
+    """Whether it receives so."""
+    gso_sends: int = 0
+    """Runs sent."""
+    gso_segments: int = 0
+    """Datagrams in them."""
+    gro_receives: int = 0
+    """Runs received."""
+    gro_segments: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TunOffload:
+    """What the interface exchanges with the kernel in super-packets; the members' names are shown."""
+
+    tso: bool = False
+    """Whether the kernel leaves it to us to cut TCP."""
+    uso: bool = False
+    """The same for UDP."""
+    tso_reads: int = 0
+    """Super-packets read."""
+    tso_segments: int = 0
+    """Packets cut from them."""
+    coalesced_writes: int = 0
+    """Super-packets written."""
+    coalesced_segments: int = 0
+    """Packets in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +141,7 @@ class LinkStatus:
     """RTT above which it is slow."""
     last_packet_monotonic: float = 0.0
     """`last_packet_at` by the monotonic clock; 0: nothing yet."""
+    offload: LinkOffload = field(default_factory=LinkOffload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +186,9 @@ class TunnelStatus:
     reorder: ReorderStatus = field(default_factory=ReorderStatus)
     tun_packets_read: int = 0
     tun_packets_written: int = 0
-    tun_drops: int = 0
-    """Packets that the interface did not take."""
+    tun_drops: Mapping[str, int] = field(default_factory=dict)
+    """Packets lost at the interface, by reason."""
+    tun_offload: TunOffload = field(default_factory=TunOffload)
     tun_bytes_read: int = 0
     tun_bytes_written: int = 0
     state: str = "down"
@@ -236,7 +273,8 @@ def to_json(status: TunnelStatus) -> str:
             {
                 "tun_read": status.tun_packets_read,
                 "tun_written": status.tun_packets_written,
-                "tun_dropped": status.tun_drops,
+                "tun_dropped": sum(status.tun_drops.values()),
+                "tun_drops": dict(status.tun_drops),
                 "tun_read_bytes": status.tun_bytes_read,
                 "tun_written_bytes": status.tun_bytes_written,
             }
@@ -251,6 +289,7 @@ def to_json(status: TunnelStatus) -> str:
                 "duplicates": status.reorder.duplicates,
             }
         ),
+        "offload": _block(asdict(status.tun_offload)),
         "drops": json.dumps(dict(status.drops)),
         "tunnels": "[\n" + ",\n".join(_block(_link_members(link)) for link in newest_first(status)) + "\n]",
     }
@@ -296,6 +335,7 @@ def _link_members(link: LinkStatus) -> dict[str, object]:
         "last_packet_monotonic": round(link.last_packet_monotonic, 6),
         "retransmitted": round(link.retransmitted, 4),
         "spare": link.spare,
+        "offload": asdict(link.offload),
     }
 
 
@@ -367,7 +407,7 @@ _UPSTREAM_LINK_FAMILIES: Sequence[tuple[str, str, str, _LinkValue]] = (
 
 
 def _families(status: TunnelStatus) -> Iterator[_Family]:
-    reorder = status.reorder
+    reorder, offload = status.reorder, status.tun_offload
     info = _labels(
         version=__version__,
         tunnel=status.name,
@@ -383,7 +423,12 @@ def _families(status: TunnelStatus) -> Iterator[_Family]:
         ("mtu_bytes", "gauge", "MTU of the interface.", status.mtu),
         ("tun_read_packets_total", "counter", "Packets taken from the interface.", status.tun_packets_read),
         ("tun_written_packets_total", "counter", "Packets given to the interface.", status.tun_packets_written),
-        ("tun_dropped_packets_total", "counter", "Packets that the interface did not take.", status.tun_drops),
+        ("tun_tso", "gauge", "1: the kernel leaves TCP to be cut here.", offload.tso),
+        ("tun_uso", "gauge", "1: the kernel leaves UDP to be cut here.", offload.uso),
+        ("tun_tso_reads_total", "counter", "Super-packets taken from the interface.", offload.tso_reads),
+        ("tun_tso_segments_total", "counter", "Packets cut from them.", offload.tso_segments),
+        ("tun_coalesced_writes_total", "counter", "Super-packets given to the interface.", offload.coalesced_writes),
+        ("tun_coalesced_segments_total", "counter", "Packets in them.", offload.coalesced_segments),
         ("reorder_size_packets", "gauge", "Size of the reorder buffer; 0: off.", reorder.size),
         ("reorder_held_packets", "gauge", "Packets waiting behind a hole.", reorder.held),
         ("reorder_wait_seconds", "gauge", "For how long a hole is waited for at most.", reorder.wait_seconds),
@@ -392,6 +437,12 @@ def _families(status: TunnelStatus) -> Iterator[_Family]:
         ("reorder_duplicate_packets_total", "counter", "Packets whose number had come already.", reorder.duplicates),
     ):
         yield f"mlvpn_{name}", kind, explained, [("", value)]
+    yield (
+        "mlvpn_tun_dropped_packets_total",
+        "counter",
+        "Packets lost at the interface, by reason.",
+        [(_labels(reason=reason), count) for reason, count in status.tun_drops.items()],
+    )
     yield (
         "mlvpn_dropped_packets_total",
         "counter",
@@ -443,6 +494,12 @@ _LINK_FAMILIES: Sequence[tuple[str, str, str, _LinkValue]] = (
     ("spare", "gauge", "1: for that it carries only what overflows others.", lambda link: link.spare),
     ("last_packet_time_seconds", "gauge", "Last word of the peer, Unix seconds.", lambda link: link.last_packet_at),
     ("timeout_seconds", "gauge", "Silence until the link is down.", lambda link: link.timeout),
+    ("gso", "gauge", "1: runs of datagrams are sent by one call.", lambda link: link.offload.gso),
+    ("gro", "gauge", "1: runs of datagrams are received by one call.", lambda link: link.offload.gro),
+    ("gso_sends_total", "counter", "Runs sent.", lambda link: link.offload.gso_sends),
+    ("gso_segments_total", "counter", "Datagrams in runs sent.", lambda link: link.offload.gso_segments),
+    ("gro_receives_total", "counter", "Runs received.", lambda link: link.offload.gro_receives),
+    ("gro_segments_total", "counter", "Datagrams in runs received.", lambda link: link.offload.gro_segments),
 )
 
 

@@ -1,6 +1,7 @@
 IFF_TUN: int
 IFF_TAP: int
 IFF_NO_PI: int
+IFF_VNET_HDR: int
 
 class Error(Exception): ...
 

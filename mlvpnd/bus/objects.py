@@ -100,7 +100,7 @@ class Tree:
         told: dict[str, Any] = self._tunnel(now).values()
         told |= {
             "Tier": now.tier,
-            "Drops": {**now.drops, "tun": now.tun_drops},
+            "Drops": {**now.drops, "tun": sum(now.tun_drops.values())},
             "ReorderBuffer": {
                 "Held": now.reorder.held,
                 "WaitUSec": usec(now.reorder.wait_seconds),

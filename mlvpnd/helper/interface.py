@@ -1,4 +1,4 @@
-"""The TUN or TAP interface: opened by python-pytun, its MTU read and set by name."""
+"""The TUN or TAP interface: opened by python-pytun, its MTU and the limit of its super-packets set by name."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ _SIOCSIFMTU = 0x8922  # linux/sockios.h
 _IFREQ = struct.Struct("16si20x")
 _TUNGETDEVNETNS = 0x54E3  # linux/if_tun.h
 _TUN_DEVICE = os.makedev(10, 200)
+_NLMSGHDR = struct.Struct("=IHHII")  # linux/netlink.h: length, type, flags, number, port
+_NLM_F_REQUEST, _NLM_F_ACK = 0x1, 0x4
+_NLMSGERR = struct.Struct("=i")
+_RTM_NEWLINK = 16  # linux/rtnetlink.h
+_IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, change
+_RTATTR = struct.Struct("=HHI")  # length, type, a number of 32 bits
+_IFLA_GSO_MAX_SIZE = 41  # linux/if_link.h
 
 
 class InterfaceError(MlvpndError):
@@ -37,11 +44,15 @@ class TunDevice:
 def open_tun(name: str, kind: DeviceKind) -> TunDevice:
     """Creates the interface, or attaches to a persistent one; `name` may be a pattern as `tun%d`.
 
-    The descriptor is non-blocking, one packet per read without a packet-information header.
+    The descriptor is non-blocking, one packet per read, behind a vnet header where the kernel has it, and without a
+    packet-information header.
     """
-    layer = pytun.IFF_TUN if kind is DeviceKind.TUN else pytun.IFF_TAP
+    flags = pytun.IFF_NO_PI | (pytun.IFF_TUN if kind is DeviceKind.TUN else pytun.IFF_TAP)
     try:
-        device = pytun.TunTapDevice(name=name, flags=layer | pytun.IFF_NO_PI)
+        try:
+            device = pytun.TunTapDevice(name=name, flags=flags | pytun.IFF_VNET_HDR)
+        except pytun.Error:
+            device = pytun.TunTapDevice(name=name, flags=flags)
     except (pytun.Error, ValueError) as error:
         raise InterfaceError(f"cannot create tunnel device {name}: {error}") from None
     # pytun closes its descriptor with its object.
@@ -100,3 +111,22 @@ def set_mtu(name: str, mtu: int) -> None:
             fcntl.ioctl(sock, _SIOCSIFMTU, _IFREQ.pack(os.fsencode(name), mtu))
     except OSError as error:
         raise InterfaceError(f"cannot set the MTU of {name} to {mtu}: {error.strerror}") from None
+
+
+def limit_gso(name: str, size: int) -> None:
+    """Has the kernel leave no larger packets to us to cut than of `size` bytes.
+
+    One message to the kernel, for which nobody need wait until pyroute2 is loaded.
+    """
+    attribute = _RTATTR.pack(_RTATTR.size, _IFLA_GSO_MAX_SIZE, size)
+    length = _NLMSGHDR.size + _IFINFOMSG.size + len(attribute)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as sock:
+            link = _IFINFOMSG.pack(socket.AF_UNSPEC, 0, socket.if_nametoindex(name), 0, 0)
+            sock.send(_NLMSGHDR.pack(length, _RTM_NEWLINK, _NLM_F_REQUEST | _NLM_F_ACK, 1, 0) + link + attribute)
+            # The kernel has answered by the time that it took the request.
+            (code,) = _NLMSGERR.unpack_from(sock.recv(4096, socket.MSG_DONTWAIT), _NLMSGHDR.size)
+    except OSError as error:
+        raise InterfaceError(f"cannot set gso_max_size of {name}: {error.strerror or error}") from None
+    if code:
+        raise InterfaceError(f"cannot set gso_max_size of {name}: {os.strerror(-code)}")

@@ -128,7 +128,7 @@ class Operations:
         config = self._config()
         device = interface.open_tun(config.interface_name, config.tuntap)
         try:
-            mtu = self._set_mtu(device.name, config.effective_mtu(ipv6_path=_has_ipv6_literal(config)))
+            mtu = self._set_mtu(device.name, config, ipv6_path=False)
         except MlvpndError:
             os.close(device.descriptor)
             raise
@@ -138,13 +138,13 @@ class Operations:
         async with self._network_turn:
             config = self._config()
             name = self._device_name(config, descriptor)
-            ipv6_path = request.ipv6_path or _has_ipv6_literal(config)
-            mtu = self._set_mtu(name, config.effective_mtu(ipv6_path=ipv6_path))
+            mtu = self._set_mtu(name, config, ipv6_path=request.ipv6_path)
             if config.configure_interface:
                 self._configured = socket.if_nametoindex(name)
                 await asyncio.to_thread(network.apply, name, config)
             else:
                 await asyncio.to_thread(network.withdraw, name)
+                self._limit_gso(name, mtu)
             return Answer({"mtu": mtu})
 
     async def unconfigure_tun(self, _request: requests.UnconfigureTun, descriptor: int) -> Answer:
@@ -154,13 +154,20 @@ class Operations:
                 await asyncio.to_thread(network.withdraw, name)
             return Answer()
 
-    def _set_mtu(self, name: str, mtu: int) -> int:
+    def _set_mtu(self, name: str, config: Config, *, ipv6_path: bool) -> int:
         """The MTU that the interface has afterwards; one that can't be changed is no reason not to run."""
         try:
-            interface.set_mtu(name, mtu)
+            interface.set_mtu(name, config.effective_mtu(ipv6_path=ipv6_path or _has_ipv6_literal(config)))
         except interface.InterfaceError as error:
             _log.warning("%s", error)
         return interface.get_mtu(name)
+
+    def _limit_gso(self, name: str, mtu: int) -> None:
+        """Where the file sets nothing else; as the MTU, it stays on an interface that stays."""
+        try:
+            interface.limit_gso(name, network.gso_limit(mtu))
+        except interface.InterfaceError as error:
+            _log.debug("%s", error)
 
     # Sockets
 

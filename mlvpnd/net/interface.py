@@ -7,22 +7,40 @@ import fcntl
 import os
 import socket
 import struct
+from dataclasses import dataclass
 
 _TUNGETIFF = 0x800454D2  # linux/if_tun.h
 _SIOCGIFMTU = 0x8921  # linux/sockios.h
 _FLAGS_REQUEST = struct.Struct("16sH22x")
 _NUMBER_REQUEST = struct.Struct("16si20x")
 _IFF_TAP = 0x0002
+_IFF_VNET_HDR = 0x4000
 
 
-def interface_of(descriptor: int) -> tuple[str, bool]:
-    """The interface's name, and whether it is a TAP.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the kernel says of the interface of a TUN or TAP descriptor."""
+
+    name: str
+    tap: bool
+    vnet_header: bool
+    """Each packet is read and written with a `struct virtio_net_hdr` in front."""
+
+
+def kind_of(descriptor: int) -> Kind:
+    """What kind of interface it is.
 
     Raises OSError for a descriptor without an interface; EBADFD: it had one, which is gone.
     """
     answer = fcntl.ioctl(descriptor, _TUNGETIFF, bytes(_FLAGS_REQUEST.size))
     name, flags = _FLAGS_REQUEST.unpack(answer)
-    return os.fsdecode(name.rstrip(b"\0")), bool(flags & _IFF_TAP)
+    return Kind(os.fsdecode(name.rstrip(b"\0")), bool(flags & _IFF_TAP), bool(flags & _IFF_VNET_HDR))
+
+
+def interface_of(descriptor: int) -> tuple[str, bool]:
+    """The interface's name, and whether it is a TAP. Raises OSError as `kind_of`."""
+    kind = kind_of(descriptor)
+    return kind.name, kind.tap
 
 
 def is_gone(descriptor: int) -> bool:

@@ -1,12 +1,20 @@
-"""A link's edge: bursts of datagrams from and to one UDP socket."""
+"""A link's edge: bursts of datagrams from and to one UDP socket.
+
+Runs of datagrams of one size, of which the last may be shorter, go out by one system call (UDP_SEGMENT), and come in so
+(UDP_GRO). On the wire each is a datagram of its own. Both are tried when the socket opens, and neither is needed.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
 Address = Any
@@ -16,6 +24,21 @@ RECEIVE_SIZE = 9216
 """A 9000-byte inner packet with all headers; larger datagrams are cut and then refused for their length."""
 QUEUE_LIMIT = 256
 """Datagrams that wait for a socket whose buffer is full: 370 KB, 30 ms at 100 Mbit/s."""
+MAX_SEGMENTS = 64
+"""Datagrams in one send: UDP_MAX_SEGMENTS of linux/udp.h before it became 128."""
+MAX_RUN_SIZE = 65507
+"""Bytes in one send: what the kernel takes for a datagram over IPv4; over IPv6 it would be 20 more."""
+
+_UDP_SEGMENT = 103  # linux/udp.h, Linux 4.18
+_UDP_GRO = 104  # linux/udp.h, Linux 5.0
+_SEGMENT_SIZE = struct.Struct("=H")
+_GRO_SIZE = struct.Struct("=i")
+_GRO_SPACE = socket.CMSG_SPACE(_GRO_SIZE.size)
+_MAX_RECEIVED = 65535
+_ENOTSUPP = 524  # linux/errno.h; some drivers let it out
+_RUN_REFUSALS = frozenset((errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP, _ENOTSUPP))
+"""What the system says to a run that it would take as single datagrams: one is larger than the path's MTU (singly it
+goes in fragments), the device does no checksums, or the packets go through IPsec."""
 
 
 class LinkSocket:
@@ -24,6 +47,18 @@ class LinkSocket:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._queue: deque[tuple[bytes, Address]] = deque()
+        self.gso = _has_segment(sock)
+        """Whether runs are sent by one call; once the system has refused one they are not."""
+        self.gro = _takes_gro(sock)
+        """Whether runs are received by one call."""
+        self.gso_sends = 0
+        """Runs sent by one call each."""
+        self.gso_segments = 0
+        """The datagrams in them."""
+        self.gro_receives = 0
+        """Runs received by one call each."""
+        self.gro_segments = 0
+        """The datagrams in them."""
         self.overflows = 0
         """Datagrams dropped because the queue was full."""
         self.send_errors = 0
@@ -47,51 +82,79 @@ class LinkSocket:
         return bool(self._queue)
 
     def receive_batch(self, limit: int) -> list[tuple[bytes, Address]]:
-        """Up to `limit` datagrams that wait now, with their sources."""
+        """About `limit` datagrams that wait now, with their sources: the last call may bring a run of up to 64."""
         received: list[tuple[bytes, Address]] = []
-        receive = self._socket.recvfrom
         try:
-            while len(received) < limit:
-                received.append(receive(RECEIVE_SIZE))
+            if self.gro:
+                while len(received) < limit:
+                    self._receive_run(received)
+            else:
+                receive = self._socket.recvfrom
+                while len(received) < limit:
+                    received.append(receive(RECEIVE_SIZE))
         except BlockingIOError:
             pass
         except OSError as error:
             self._note(error)
         return received
 
+    def _receive_run(self, received: list[tuple[bytes, Address]]) -> None:
+        """Appends what one call brings."""
+        data, ancillary, _flags, address = self._socket.recvmsg(_MAX_RECEIVED, _GRO_SPACE)
+        size = _GRO_SIZE.unpack(ancillary[0][2])[0] if ancillary else 0
+        if not 0 < size < len(data):
+            received.append((data if len(data) <= RECEIVE_SIZE else data[:RECEIVE_SIZE], address))
+            return
+        run = [(data[start : start + size], address) for start in range(0, len(data), size)]
+        self.gro_receives += 1
+        self.gro_segments += len(run)
+        received += run
+
     def send_batch(self, datagrams: Sequence[bytes], address: Address) -> None:
         """Sends, and queues what the socket does not take now; order is kept.
 
-        An error of the system concerns one datagram, not the link: it is counted, and time will tell.
+        An error of the system concerns what it was asked to send, not the link: it is counted, and time will tell.
         """
-        send = self._socket.sendto
-        for index, datagram in enumerate(datagrams):
-            if self._queue:
-                self._enqueue(datagrams[index:], address)
-                return
-            try:
-                send(datagram, address)
-            except BlockingIOError:
-                self._enqueue(datagrams[index:], address)
-                return
-            except OSError as error:
-                self._refuse(error)
-            else:
-                self.refused_since = None
+        taken = 0 if self._queue else self._send(datagrams, address)
+        if taken < len(datagrams):
+            self._enqueue(datagrams[taken:], address)
 
     def flush(self) -> None:
         """Sends of what is queued as much as the socket takes."""
-        while self._queue:
-            datagram, address = self._queue[0]
-            try:
-                self._socket.sendto(datagram, address)
-            except BlockingIOError:
+        queue = self._queue
+        while queue:
+            address, alike = next(groupby(islice(queue, MAX_SEGMENTS), itemgetter(1)))
+            datagrams = [datagram for datagram, _ in alike]
+            taken = self._send(datagrams, address)
+            for _ in range(taken):
+                queue.popleft()
+            if taken < len(datagrams):
                 return
+
+    def _send(self, datagrams: Sequence[bytes], address: Address) -> int:
+        """Sends until the socket takes no more; how many are done with, sent or refused."""
+        done = 0
+        while done < len(datagrams):
+            end = run_end(datagrams, done) if self.gso else done + 1
+            try:
+                if end - done == 1:
+                    self._socket.sendto(datagrams[done], address)
+                else:
+                    size = _SEGMENT_SIZE.pack(len(datagrams[done]))
+                    self._socket.sendmsg(datagrams[done:end], [(socket.IPPROTO_UDP, _UDP_SEGMENT, size)], 0, address)
+                    self.gso_sends += 1
+                    self.gso_segments += end - done
+            except BlockingIOError:
+                break
             except OSError as error:
-                self._refuse(error)
+                if end - done > 1 and error.errno in _RUN_REFUSALS:
+                    self.gso = False
+                    continue
+                self._refuse(error, end - done)
             else:
                 self.refused_since = None
-            self._queue.popleft()
+            done = end
+        return done
 
     def close(self) -> None:
         """Closes the socket, after a last attempt to send what is queued: a DISCONNECT stands behind it."""
@@ -104,11 +167,43 @@ class LinkSocket:
         self._queue.extend((datagram, address) for datagram in datagrams[:room])
         self.overflows += max(len(datagrams) - room, 0)
 
-    def _refuse(self, error: OSError) -> None:
-        self._note(error)
+    def _refuse(self, error: OSError, count: int) -> None:
+        self._note(error, count)
         if self.refused_since is None:
             self.refused_since = time.monotonic()
 
-    def _note(self, error: OSError) -> None:
-        self.send_errors += 1
+    def _note(self, error: OSError, count: int = 1) -> None:
+        self.send_errors += count
         self.last_error = os.strerror(error.errno) if error.errno else str(error)
+
+
+def run_end(datagrams: Sequence[bytes], start: int) -> int:
+    """Where the run that begins at `start` ends: of datagrams of one size, but the last may be shorter."""
+    size = total = len(datagrams[start])
+    end = start + 1
+    limit = min(len(datagrams), start + MAX_SEGMENTS)
+    while end < limit:
+        length = len(datagrams[end])
+        total += length
+        if length > size or total > MAX_RUN_SIZE:
+            break
+        end += 1
+        if length < size:
+            break
+    return end
+
+
+def _has_segment(sock: socket.socket) -> bool:
+    try:
+        sock.getsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT)
+    except OSError:
+        return False
+    return True
+
+
+def _takes_gro(sock: socket.socket) -> bool:
+    try:
+        sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
+    except OSError:
+        return False
+    return True

@@ -1,60 +1,154 @@
-"""The interface's edge: bursts of packets from and to an open TUN or TAP descriptor."""
+"""The interface's edge: bursts of packets from and to an open TUN or TAP descriptor.
+
+Where the kernel has it, each read and write has a vnet header, and may be a super-packet: up to 64 KiB of TCP or UDP
+that is cut here, and put together here, by what the data plane knows of it. A descriptor without that is served too.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 
-_READ_SIZE = 1 << 16
+from mlvpnd.dataplane.coalesce import Coalescer
+from mlvpnd.dataplane.segment import segment
+from mlvpnd.dataplane.vnet import GSO_UDP, VNET, VNET_SIZE
+
+from . import tun_offload
+
+_READ_SIZE = (1 << 16) + 64
+"""The largest super-packet with a vnet header, an Ethernet header and a VLAN tag."""
+_NO_OFFLOAD = bytes(VNET_SIZE)
+"""The vnet header of a packet that is whole and right."""
+_AS_IT_IS = bytes(2)
+"""What a vnet header begins with where there is nothing to cut and no checksum to finish."""
+_CAUSES = {errno.EIO: "down", errno.EAGAIN: "full", errno.ENOBUFS: "full", errno.ENOMEM: "full"}
 
 
 class TunDevice:
     """Owns a non-blocking descriptor that was opened without packet information (IFF_NO_PI)."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
         self.packets_read = 0
+        """This and the next three count packets as links carry them."""
         self.packets_written = 0
         self.bytes_read = 0
         self.bytes_written = 0
-        self.write_errors = 0
-        """Packets that the kernel refused: the interface is down, its queue is full, or it is no packet."""
+        self.tso_reads = 0
+        """Super-packets read."""
+        self.tso_segments = 0
+        """Packets cut from them."""
+        self.coalesced_writes = 0
+        """Super-packets written."""
+        self.coalesced_segments = 0
+        """Packets in them."""
+        self.drops = {"down": 0, "full": 0, "refused": 0, "malformed": 0}
+        """Packets lost here: the interface is down, has no room or takes one for no packet; `malformed` was read."""
+        self._use(fd)
+
+    def _use(self, fd: int) -> None:
+        offloads = tun_offload.negotiate(fd)
+        self._fd = fd
+        self._vnet_header = offloads.vnet_header
+        self._layer2 = offloads.layer2
+        self.tso = offloads.tso
+        """Whether the kernel leaves TCP to be cut here."""
+        self.uso = offloads.uso
+        """The same for UDP."""
+        self._coalescer = Coalescer(uso=self.uso, layer2=self._layer2) if self._vnet_header else None
 
     def fileno(self) -> int:
         """The descriptor."""
         return self._fd
 
     def read_batch(self, limit: int) -> list[bytes]:
-        """Up to `limit` packets that wait now.
+        """About `limit` packets that wait now: the last read may bring a super-packet.
 
         Raises OSError (EBADFD) when the interface has been deleted.
         """
         packets: list[bytes] = []
         try:
-            while len(packets) < limit:
-                packets.append(os.read(self._fd, _READ_SIZE))
+            if self._vnet_header:
+                self._read_frames(packets, limit)
+            else:
+                while len(packets) < limit:
+                    packets.append(os.read(self._fd, _READ_SIZE))
         except BlockingIOError:
             pass
         self.packets_read += len(packets)
         self.bytes_read += sum(map(len, packets))
         return packets
 
+    def _read_frames(self, packets: list[bytes], limit: int) -> None:
+        for _ in range(limit):
+            frame = os.read(self._fd, _READ_SIZE)
+            if frame.startswith(_AS_IT_IS):
+                packets.append(frame[VNET_SIZE:])
+            else:
+                found = segment(frame, layer2=self._layer2)
+                if len(found) > 1:
+                    self.tso_reads += 1
+                    self.tso_segments += len(found)
+                elif not found:
+                    self.drops["malformed"] += 1
+                packets += found
+            if len(packets) >= limit:
+                return
+
     def write_batch(self, packets: Sequence[bytes]) -> None:
         """Hands packets to the kernel; what it does not take is counted and lost, as on any full interface."""
-        for packet in packets:
-            try:
-                os.write(self._fd, packet)
-            except OSError:
-                self.write_errors += 1
-            else:
-                self.packets_written += 1
-                self.bytes_written += len(packet)
+        if self._coalescer is not None and len(packets) > 1:
+            for frame in self._coalescer.coalesce(packets):
+                if frame[1]:
+                    self._write_run(frame)
+                else:
+                    self._write(frame, len(frame) - VNET_SIZE)
+        elif self._vnet_header:
+            for packet in packets:
+                self._write(_NO_OFFLOAD + packet, len(packet))
+        else:
+            for packet in packets:
+                self._write(packet, len(packet))
+
+    def _write(self, frame: bytes, size: int) -> None:
+        """Writes one packet of `size` bytes."""
+        try:
+            os.write(self._fd, frame)
+        except OSError as error:
+            self._lose(error, 1)
+        else:
+            self.packets_written += 1
+            self.bytes_written += size
+
+    def _write_run(self, frame: bytes) -> None:
+        """Writes a super-packet; if the kernel knows no such thing, its packets, and no more of the kind."""
+        _, kind, headers, segment_size, _, _ = VNET.unpack_from(frame)
+        payload = len(frame) - VNET_SIZE - headers
+        count = -(-payload // segment_size)
+        try:
+            os.write(self._fd, frame)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                self._lose(error, count)
+                return
+            self._coalescer = Coalescer(uso=False, layer2=self._layer2) if kind == GSO_UDP else None
+            for packet in segment(frame, layer2=self._layer2):
+                self._write(_NO_OFFLOAD + packet, len(packet))
+        else:
+            self.coalesced_writes += 1
+            self.coalesced_segments += count
+            self.packets_written += count
+            self.bytes_written += payload + count * headers
+
+    def _lose(self, error: OSError, count: int) -> None:
+        self.drops[_CAUSES.get(error.errno or 0, "refused")] += count
 
     def replace(self, fd: int) -> None:
         """Goes on with another descriptor: the interface was deleted and made again."""
         os.close(self._fd)
-        self._fd = fd
+        self._use(fd)
 
     def close(self) -> None:
-        """The interface goes with its last descriptor."""
+        """The interface goes with its last descriptor; one that stays is left as others expect it, without offloads."""
+        tun_offload.withdraw(self._fd)
         os.close(self._fd)

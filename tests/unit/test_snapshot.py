@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import os
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -126,6 +127,25 @@ def test_what_was_carried_and_refused_is_counted() -> None:
             assert one.received_packets >= 1
             assert one.sent_packets >= 2
             assert abs(one.last_packet_at - found.now) < 5
+            assert (one.offload.gso, one.offload.gro) == (True, True)
+            assert found.tun_drops == {"down": 0, "full": 0, "refused": 0, "malformed": 0}
+            assert not found.tun_offload.tso  # a socket pair has no such thing
+
+
+def test_what_went_in_runs_is_counted() -> None:
+    async def steps(tunnel: Tunnel, _kernel: socket.socket) -> None:
+        sock, _ = await join(tunnel, 0)
+        with sock:
+            ours = tunnel.drivers[0].socket
+            assert ours is not None
+            ours.send_batch([b"x" * 100] * 5, sock.getsockname())
+            sock.sendmsg([b"y" * 100] * 4, [(socket.IPPROTO_UDP, 103, struct.pack("=H", 100))])  # UDP_SEGMENT
+            await asyncio.sleep(0.02)
+            found = snapshot.take(tunnel, OPTIONS).links[0].offload
+            assert (found.gso_sends, found.gso_segments) == (1, 5)
+            assert (found.gro_receives, found.gro_segments) == (1, 4)
+
+    run(steps, link("adsl1"))
 
     run(steps, link("adsl1"))
 

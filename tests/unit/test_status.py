@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlvpnd import __version__, status
-from mlvpnd.status import LinkState, LinkStatus, ReorderStatus, TunnelStatus, format_address
+from mlvpnd.status import LinkOffload, LinkState, LinkStatus, ReorderStatus, TunnelStatus, TunOffload, format_address
 
 START = 1795333267
 
@@ -188,6 +188,7 @@ def test_json_has_what_upstream_lacks() -> None:
                     last_packet_monotonic=12.25,
                     retransmitted=0.00987,
                     spare=True,
+                    offload=LinkOffload(gso=True, gso_sends=6, gso_segments=80, gro_receives=7, gro_segments=60),
                 ),
                 link(
                     "t2",
@@ -203,7 +204,10 @@ def test_json_has_what_upstream_lacks() -> None:
                 reorder=ReorderStatus(size=64, held=3, wait_seconds=0.0255, late=1, timeouts=2, duplicates=4),
                 tun_packets_read=10,
                 tun_packets_written=20,
-                tun_drops=1,
+                tun_drops={"down": 2, "full": 3},
+                tun_offload=TunOffload(
+                    tso=True, tso_reads=4, tso_segments=90, coalesced_writes=5, coalesced_segments=70
+                ),
                 tun_bytes_read=1000,
                 tun_bytes_written=2000,
                 state="up",
@@ -226,9 +230,18 @@ def test_json_has_what_upstream_lacks() -> None:
     assert found["packets"] == {
         "tun_read": 10,
         "tun_written": 20,
-        "tun_dropped": 1,
+        "tun_dropped": 5,
+        "tun_drops": {"down": 2, "full": 3},
         "tun_read_bytes": 1000,
         "tun_written_bytes": 2000,
+    }
+    assert found["offload"] == {
+        "tso": True,
+        "uso": False,
+        "tso_reads": 4,
+        "tso_segments": 90,
+        "coalesced_writes": 5,
+        "coalesced_segments": 70,
     }
     assert found["reorder"] == {"size": 64, "held": 3, "wait_ms": 25.5, "late": 1, "timeouts": 2, "duplicates": 4}
     assert (first["srtt"], first["srtt_ms"], first["rttvar_ms"], first["min_rtt_ms"]) == (42, 42.3, 3.1, 40.0)
@@ -241,6 +254,15 @@ def test_json_has_what_upstream_lacks() -> None:
     assert (first["last_packet_monotonic"], second["last_packet_monotonic"]) == (12.25, 0.0)
     assert (first["retransmitted"], first["spare"]) == (0.0099, True)
     assert (second["retransmitted"], second["spare"]) == (0, False)
+    assert first["offload"] == {
+        "gso": True,
+        "gro": False,
+        "gso_sends": 6,
+        "gso_segments": 80,
+        "gro_receives": 7,
+        "gro_segments": 60,
+    }
+    assert set(second["offload"].values()) == {0}
     assert (second["up"], second["fallback_only"], second["state_since"]) == (False, True, START + 1)
 
 
@@ -317,8 +339,10 @@ def test_exactly_one_state_metric_is_set(state: LinkState) -> None:
 def test_metrics_are_families_with_help_and_type_in_base_units() -> None:
     one = tunnel(
         link("t1", has_rtt=True, srtt_ms=42.5, rttvar_ms=2.0, min_rtt_ms=40.0, loss_percent=3, drops={"replayed": 2}),
-        link("t2", LinkState.LOSSY, retransmitted=0.01, spare=True),
+        link("t2", LinkState.LOSSY, retransmitted=0.01, spare=True, offload=LinkOffload(gro=True, gro_segments=9)),
         drops={"no_link": 7},
+        tun_drops={"down": 2, "full": 3},
+        tun_offload=TunOffload(tso=True, tso_segments=90, coalesced_writes=5),
         reorder=ReorderStatus(size=64, late=1),
     )
     text = status.to_metrics(one)
@@ -332,6 +356,11 @@ def test_metrics_are_families_with_help_and_type_in_base_units() -> None:
     assert parsed["mlvpn_link_dropped_packets_total", (("link", "t1"), ("reason", "replayed"))] == 2
     assert parsed["mlvpn_dropped_packets_total", (("reason", "no_link"),)] == 7
     assert parsed["mlvpn_reorder_late_packets_total", ()] == 1
+    assert [parsed["mlvpn_tun_dropped_packets_total", (("reason", reason),)] for reason in ("down", "full")] == [2, 3]
+    tun = [parsed[f"mlvpn_tun_{name}", ()] for name in ("tso", "uso", "tso_segments_total", "coalesced_writes_total")]
+    assert tun == [1, 0, 90, 5]
+    of_link = [parsed[f"mlvpn_link_{name}", (("link", "t2"),)] for name in ("gso", "gro", "gro_segments_total")]
+    assert of_link == [0, 1, 9]
     assert text.endswith("\n")
 
     families = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)

@@ -1,9 +1,11 @@
+import errno
 import os
 import socket
 import subprocess
 import sys
 
 import pytest
+import pytun
 
 from mlvpnd.config.model import DeviceKind
 from mlvpnd.helper import interface
@@ -43,6 +45,65 @@ def test_descriptors_that_are_no_interface() -> None:
 def test_a_descriptor_whose_interface_is_gone() -> None:
     with open("/dev/net/tun", "rb+", buffering=0) as device:
         assert interface.attached(device.fileno()) == ""
+
+
+class OldTun:
+    """An interface of a kernel without vnet headers."""
+
+    name = "old0"
+
+    def __init__(self, name: str, flags: int) -> None:
+        if flags & pytun.IFF_VNET_HDR:
+            raise pytun.Error(errno.EINVAL, "Invalid argument")
+        assert flags == pytun.IFF_TUN | pytun.IFF_NO_PI
+        self._null = open(os.devnull)
+
+    def fileno(self) -> int:
+        return self._null.fileno()
+
+    def close(self) -> None:
+        self._null.close()
+
+
+def test_a_kernel_without_vnet_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pytun, "TunTapDevice", OldTun)
+    device = interface.open_tun("old%d", DeviceKind.TUN)
+    assert device.name == "old0"
+    assert not os.get_blocking(device.descriptor)
+    os.close(device.descriptor)
+
+
+def test_a_limit_that_can_not_be_set() -> None:
+    with pytest.raises(interface.InterfaceError, match="cannot set gso_max_size of mlvnix9: no interface"):
+        interface.limit_gso("mlvnix9", 59000)
+    with pytest.raises(interface.InterfaceError, match="cannot set gso_max_size of lo: "):
+        interface.limit_gso("lo", (1 << 32) - 1)
+
+
+# In a network namespace of its own.
+OFFLOADS = """
+import json, subprocess
+from mlvpnd.config.model import DeviceKind
+from mlvpnd.helper import interface
+from mlvpnd.net.interface import kind_of
+for kind in DeviceKind:
+    device = interface.open_tun("mlv%d", kind)
+    interface.limit_gso(device.name, 59736)
+    (shown,) = json.loads(subprocess.check_output(["ip", "-j", "-d", "link", "show", "dev", device.name]))
+    print(kind_of(device.descriptor), shown["gso_max_size"])
+"""
+
+
+@pytest.mark.netns
+def test_interfaces_have_a_vnet_header_and_a_limit() -> None:
+    ran = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", OFFLOADS], capture_output=True, text=True, timeout=20
+    )
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == [
+        "Kind(name='mlv0', tap=False, vnet_header=True) 59736",
+        "Kind(name='mlv1', tap=True, vnet_header=True) 59736",
+    ]
 
 
 # In namespaces of its own: a descriptor of an interface with its name, and one whose interface has moved to another.

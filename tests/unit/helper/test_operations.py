@@ -10,7 +10,7 @@ import pytest
 
 from mlvpnd.config.model import DeviceKind
 from mlvpnd.errors import MlvpndError
-from mlvpnd.helper import interface, requests
+from mlvpnd.helper import interface, network, requests
 from mlvpnd.helper.operations import _HANDLERS, Answer, Operations
 from mlvpnd.helper.requests import ConfigureTun, OpenTun, ScriptEvent
 
@@ -25,6 +25,7 @@ class FakeTun:
         self.mtu = 1500
         self.asked: list[tuple[str, DeviceKind]] = []
         self.fixed = False
+        self.gso: list[int] = []
 
     def open_tun(self, name: str, kind: DeviceKind) -> interface.TunDevice:
         self.asked.append((name, kind))
@@ -44,11 +45,16 @@ class FakeTun:
             raise interface.InterfaceError(f"cannot set the MTU of {name} to {mtu}: Operation not permitted")
         self.mtu = mtu
 
+    def limit_gso(self, name: str, size: int) -> None:
+        if self.fixed:
+            raise interface.InterfaceError(f"cannot set gso_max_size of {name}: Operation not permitted")
+        self.gso.append(size)
+
 
 @pytest.fixture
 def tun(monkeypatch: pytest.MonkeyPatch) -> FakeTun:
     fake = FakeTun()
-    for name in ("open_tun", "attached", "get_mtu", "set_mtu"):
+    for name in ("open_tun", "attached", "get_mtu", "set_mtu", "limit_gso"):
         monkeypatch.setattr(interface, name, getattr(fake, name))
     return fake
 
@@ -99,6 +105,13 @@ def test_a_tap_interface(config_path: Path, tun: FakeTun) -> None:
 def test_the_mtu_follows_the_path(config_path: Path, tun: FakeTun) -> None:
     answers = _do(config_path, OpenTun(), ConfigureTun(ipv6_path=True), ConfigureTun(ipv6_path=False))
     assert [answer.members["mtu"] for answer in answers] == [1428, 1408, 1428]
+
+
+def test_what_we_are_left_to_cut_follows_the_mtu(config_path: Path, tun: FakeTun) -> None:
+    _do(config_path, OpenTun(), ConfigureTun(ipv6_path=True), ConfigureTun(ipv6_path=False))
+    assert tun.gso == [network.gso_limit(1408), network.gso_limit(1428)]
+    tun.fixed = True
+    assert _do(config_path, ConfigureTun(ipv6_path=False))[0].members["mtu"] == 1428
 
 
 def test_an_ipv6_literal_goes_on_deciding_the_mtu(config_path: Path, tun: FakeTun) -> None:
