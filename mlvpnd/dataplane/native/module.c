@@ -66,6 +66,8 @@ static int (*const parts[])(PyObject *) = {
     native_add_inner,
     native_add_flow_queue,
     native_add_paced,
+    native_add_retransmissions,
+    native_add_weighted,
     native_add_offload,
     native_add_path,
     native_add_receiver,

@@ -27,6 +27,8 @@ PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec);
 int native_add_inner(PyObject *module);
 int native_add_flow_queue(PyObject *module);
 int native_add_paced(PyObject *module);
+int native_add_retransmissions(PyObject *module);
+int native_add_weighted(PyObject *module);
 int native_add_offload(PyObject *module);
 
 /* Python's bytes of a list of packets, which is freed; NULL with an exception set. */

@@ -131,7 +131,7 @@ static PyObject *emit(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-static PyObject *send(PyObject *self, PyObject *args) {
+static PyObject *send_packets(PyObject *self, PyObject *args) {
     PyObject *packets;
     Py_ssize_t at;
     double now;
@@ -264,7 +264,7 @@ static PyMethodDef methods[] = {
     {"set_key", set_key, METH_O, NULL},
     {"set_programs", set_programs, METH_VARARGS, NULL},
     {"emit", emit, METH_VARARGS, NULL},
-    {"send", send, METH_VARARGS, NULL},
+    {"send", send_packets, METH_VARARGS, NULL},
     {"schedule", schedule, METH_VARARGS, NULL},
     {"pump", pump, METH_O, NULL},
     {"transmits", transmits, METH_NOARGS, NULL},
