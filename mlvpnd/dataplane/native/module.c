@@ -64,5 +64,7 @@ PyMODINIT_FUNC PyInit__native(void) {
         Py_CLEAR(module);
     if (module && (native_add_inner(module) < 0 || native_add_flow_queue(module) < 0 || native_add_paced(module) < 0))
         Py_CLEAR(module);
+    if (module && (native_add_weighted(module) < 0 || native_add_retransmissions(module) < 0))
+        Py_CLEAR(module);
     return module;
 }

@@ -14,6 +14,8 @@ int native_add_replay(PyObject *module);
 int native_add_inner(PyObject *module);
 int native_add_flow_queue(PyObject *module);
 int native_add_paced(PyObject *module);
+int native_add_weighted(PyObject *module);
+int native_add_retransmissions(PyObject *module);
 
 /* Python's bytes of a list of packets, which is freed; NULL with an exception set. */
 PyObject *native_bytes_list(struct packet_list *list);
