@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlvpnd.dataplane import _native as native
-from mlvpnd.protocol import flow_queue, inner, paced
+from mlvpnd.protocol import flow_queue, inner, paced, retransmissions, scheduler
 from mlvpnd.protocol.inner import Kind
 from mlvpnd.protocol.line import SECOND, Item
 from mlvpnd.protocol.paced import LineParameters
@@ -154,8 +154,8 @@ class Twins:
 
     def _lines(self, lines: dict[int, LineParameters]) -> None:
         self.lines = self.lines | lines
-        for scheduler in (self.reference, self.twin):
-            scheduler.set_lines(lines, self.now)
+        for one in (self.reference, self.twin):
+            one.set_lines(lines, self.now)
 
     def _some_lines(self, numbers: frozenset[int]) -> None:
         """Those that were there at any time."""
@@ -164,15 +164,14 @@ class Twins:
     def _put(self, kind: Kind, flow: int, size: int, times: int) -> None:
         for _ in range(times):
             packet = self._packet()
-            for scheduler in (self.reference, self.twin):
-                scheduler.put(kind, flow, packet, size, self.now)
+            for one in (self.reference, self.twin):
+                one.put(kind, flow, packet, size, self.now)
 
     def _put_on(self, number: int, data_seq: int, flow: int, size: int, first: bool, times: int) -> None:
         for _ in range(times):
             item = Item(self._packet(), size, data_seq, reorder=False)
             raised = [
-                outcome(scheduler.put_on, number, item, flow, self.now, first=first)
-                for scheduler in (self.reference, self.twin)
+                outcome(one.put_on, number, item, flow, self.now, first=first) for one in (self.reference, self.twin)
             ]
             assert raised[0] is raised[1]
 
@@ -187,7 +186,7 @@ class Twins:
             self._compare()
 
     def _earliest(self, numbers: list[int]) -> None:
-        taken = [outcome(scheduler.earliest, numbers, self.now) for scheduler in (self.twin, self.reference)]
+        taken = [outcome(one.earliest, numbers, self.now) for one in (self.twin, self.reference)]
         assert taken[0] == taken[1]
 
     def _drain(self) -> None:
@@ -213,3 +212,71 @@ def test_what_is_no_line_is_refused() -> None:
             scheduler.set_lines(lines, 0)
     scheduler.put(Kind.SMALL, 1, b"x", 100, 0)
     assert [number for number, _ in scheduler.take(0)] == [1]
+
+
+# The weighted schedule.
+
+_weights = st.dictionaries(
+    st.integers(0, 6), st.one_of(st.integers(1, 3), st.integers(1, 1000), st.integers(1, 1 << 32)), max_size=5
+)
+_rounds = st.tuples(st.one_of(_weights, st.frozensets(st.integers(0, 6))), st.lists(st.integers(0, 65600), max_size=20))
+
+
+@given(st.lists(_rounds, max_size=30))
+def test_links_take_turns_alike(rounds: list[tuple[dict[int, int] | frozenset[int], list[int]]]) -> None:
+    reference, twin = scheduler.WeightedScheduler(), native.WeightedScheduler()
+    known: dict[int, int] = {}
+    for links, sizes in rounds:
+        if isinstance(links, frozenset):  # with the weights that they had
+            links = {number: weight for number, weight in known.items() if number in links}
+        known |= links
+        for one in (reference, twin):
+            one.set_links(links)
+        assert twin.links == reference.links
+        assert [twin.pick(size) for size in sizes] == [reference.pick(size) for size in sizes]
+
+
+def test_what_is_no_weight_is_refused() -> None:
+    for weights in ({1: 0}, {1: (1 << 32) + 1}, {-1: 1}):
+        with pytest.raises(ValueError, match="weight"):
+            native.WeightedScheduler().set_links(weights)
+
+
+# What TCP sends again.
+
+_links = st.integers(0, 4)
+_carrying = st.dictionaries(_links, st.sampled_from([100_000, 1_000_000, 10_000_000]), max_size=5)
+_judgements = st.tuples(st.just("judge"), _carrying, st.sampled_from([0.0, 0.01, 0.05, 0.1, 0.3, 1.5, 40.0]))
+_segments = st.tuples(
+    st.just("sent"), _links, st.integers(0, 40), st.integers(1, 900), st.sampled_from([60, 1500, 9000])
+)
+
+
+@given(st.lists(st.one_of(_segments, _segments, _judgements), max_size=60), st.integers(0, 40))
+def test_losses_are_judged_alike(
+    steps: list[tuple[str, int, int, int, int] | tuple[str, dict[int, int], float]], size: int
+) -> None:
+    reference, twin = retransmissions.Retransmissions(), native.Retransmissions()
+    now, name = 1.0, 0
+    for step in steps:
+        if len(step) == 3:
+            now += step[2]
+            assert twin.judge(step[1], now) == reference.judge(step[1], now)
+        else:
+            _, link, back, times, length = step
+            name = max(name - back * 150, 0)  # from here on they are sent again, if not too long ago
+            for _ in range(times):
+                name += 1
+                segment = name.to_bytes(size, "big") if size > 1 else bytes([name & 0xFF] * size)
+                for one in (reference, twin):
+                    one.sent(link, segment, length)
+        assert twin.harmful == reference.harmful
+        for link in range(6):
+            assert twin.share(link) == reference.share(link)
+
+
+def test_names_that_segments_do_not_have_are_refused() -> None:
+    with pytest.raises(ValueError, match="long name"):
+        native.Retransmissions().sent(0, bytes(41), 1500)
+    with pytest.raises(ValueError, match="rate"):
+        native.Retransmissions().judge({0: 0}, 1.0)
