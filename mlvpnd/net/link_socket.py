@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
@@ -66,6 +66,13 @@ class LinkSocket:
         """What the system said to the last datagram that it refused."""
         self.refused_since: float | None = None
         """The monotonic time from which on the system has refused every datagram; None: it took the last one."""
+
+    def take_counts(self, counts: Mapping[str, int], last_errno: int, refused_since: float | None) -> None:
+        """Takes the counters, by their names here, of one that sends and receives in the place of this."""
+        for name, count in counts.items():
+            setattr(self, name, count)
+        self.last_error = os.strerror(last_errno) if last_errno else ""
+        self.refused_since = refused_since
 
     def fileno(self) -> int:
         """The descriptor."""

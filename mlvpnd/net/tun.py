@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mlvpnd.dataplane.coalesce import Coalescer
 from mlvpnd.dataplane.segment import segment
@@ -49,13 +49,21 @@ class TunDevice:
     def _use(self, fd: int) -> None:
         offloads = tun_offload.negotiate(fd)
         self._fd = fd
-        self._vnet_header = offloads.vnet_header
+        self.vnet_header = offloads.vnet_header
         self._layer2 = offloads.layer2
         self.tso = offloads.tso
         """Whether the kernel leaves TCP to be cut here."""
         self.uso = offloads.uso
         """The same for UDP."""
-        self._coalescer = Coalescer(uso=self.uso, layer2=self._layer2) if self._vnet_header else None
+        self._coalescer = Coalescer(uso=self.uso, layer2=self._layer2) if self.vnet_header else None
+
+    def take_counts(self, counts: Mapping[str, int]) -> None:
+        """Takes the counters, by their names here, of one that reads and writes in the place of this."""
+        for name, count in counts.items():
+            if name in self.drops:
+                self.drops[name] = count
+            else:
+                setattr(self, name, count)
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -68,7 +76,7 @@ class TunDevice:
         """
         packets: list[bytes] = []
         try:
-            if self._vnet_header:
+            if self.vnet_header:
                 self._read_frames(packets, limit)
             else:
                 while len(packets) < limit:
@@ -103,7 +111,7 @@ class TunDevice:
                     self._write_run(frame)
                 else:
                     self._write(frame, len(frame) - VNET_SIZE)
-        elif self._vnet_header:
+        elif self.vnet_header:
             for packet in packets:
                 self._write(_NO_OFFLOAD + packet, len(packet))
         else:

@@ -161,11 +161,13 @@ static PyObject *link_counts(PyObject *self, PyObject *object) {
         return NULL;
     }
     const struct udp_port *udp = &port->udp;
-    return Py_BuildValue("{sKsKsisdsKsKsKsKsOsO}", "overflows", udp->overflows, "send_errors", udp->send_errors,
-                         "last_errno", udp->last_error, "refused_since", udp->refused_since, "gso_sends",
+    PyObject *refused = udp->refused_since < 0 ? Py_NewRef(Py_None) : PyFloat_FromDouble(udp->refused_since);
+    if (!refused)
+        return NULL;
+    return Py_BuildValue("{sKsKsKsKsKsKsO}iN", "overflows", udp->overflows, "send_errors", udp->send_errors, "gso_sends",
                          udp->gso_sends, "gso_segments", udp->gso_segments, "gro_receives", udp->gro_receives,
-                         "gro_segments", udp->gro_segments, "gso", udp->gso ? Py_True : Py_False, "blocked",
-                         udp->blocked ? Py_True : Py_False);
+                         "gro_segments", udp->gro_segments, "gso", udp->gso ? Py_True : Py_False, udp->last_error,
+                         refused);
 }
 
 #define TUN(name) {#name, T_ULONGLONG, offsetof(struct tun_port, name), READONLY, NULL}
