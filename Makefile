@@ -31,7 +31,10 @@ DEB_PACKAGES := build-essential debhelper dh-python fakeroot lintian pkgconf pyb
 	python3-all-dev python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
 DEB_DIR := build/deb
 
-.PHONY: build packages check test test-system bench-bonding test-package demo deb deb-source install install-python install-system clean
+# What the data plane is compared with, and what the cipher alone is measured by; `make bench` does without what cannot be had.
+BENCH_PACKAGES := openvpn openssl wireguard-go tinc libsodium-dev
+
+.PHONY: build packages check test test-system bench bench-bonding test-package demo deb deb-source install install-python install-system clean
 
 build: $(VENV)/.built
 
@@ -56,6 +59,16 @@ test: build check
 # Those of `make test` that boot Debian 12 and 13 in containers; see tests/support/nodes.py.
 test-system: build
 	$(BIN)/python -m pytest tests/system
+
+# What the data plane costs and carries, each twin beside other VPNs: bench/RESULTS.md, in 25 minutes. RESUME=1, QUICK=1 (two
+# minutes, into build/quick) and BENCH as below, with `python -m tests.bench.dataplane --help`.
+bench: BENCH_DIR := $(if $(QUICK),build/quick,bench)
+bench: BENCH_RESULTS := $(if $(QUICK),build/quick/dataplane.jsonl,build/dataplane.jsonl)
+bench: build
+	for package in $(BENCH_PACKAGES); do tests/support/install-packages $$package || echo "without $$package" >&2; done
+	$(if $(RESUME),,[ ! -e $(BENCH_RESULTS) ] || mv $(BENCH_RESULTS) $(BENCH_RESULTS).before)
+	$(BIN)/python -m tests.bench.dataplane --resume --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
+	$(BIN)/python -m tests.bench.dataplane --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 
 # How much of the lines a tunnel over several carries, for each profile of lines, and each line alone: bench/BONDING.md,
 # in four hours. RESUME=1 goes on where it was interrupted; QUICK=1 is a look, into build/quick, in 45 minutes; BENCH has more

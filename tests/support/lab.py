@@ -98,11 +98,16 @@ class Host:
     """A network namespace as a host."""
 
     def __init__(self, name: str) -> None:
-        """`name` is the namespace's; it exists."""
+        """`name` is the namespace's; it exists, or `create` makes it."""
         self.name = name
         self.enter = ("ip", "netns", "exec", name)
         """The words that run a program here."""
         self._processes: list[subprocess.Popen[bytes]] = []
+
+    def create(self) -> None:
+        """Makes the namespace; nothing but `lo` is up."""
+        _run("ip", "netns", "add", self.name)
+        self.ip("link set lo up")
 
     def run(self, *argv: str, check: bool = True, timeout: float = 30) -> str:
         """Runs a program to its end and returns its standard output; LabError with its errors if it fails."""
@@ -288,7 +293,7 @@ class Lab:
         """For files of the lab's programs; in /run, since the helper trusts no file below /tmp."""
         try:
             self.directory.chmod(0o711)
-            self._start_janitor()
+            self._cleanup.callback(start_janitor(self.directory, self.client, self.server, self._wire))
             self._make_hosts()
             for number, spec in enumerate(self._specs, start=1):
                 self._make_line(number, spec)
@@ -302,25 +307,9 @@ class Lab:
     ) -> None:
         self._cleanup.close()
 
-    def _start_janitor(self) -> None:
-        hosts = [host.name for host in (self.client, self.server, self._wire)]
-        janitor = subprocess.Popen(
-            ["/bin/sh", "-c", _JANITOR, "janitor", str(self.directory), str(HOSTS_DIR), *hosts],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-        def let_clean() -> None:
-            janitor.communicate(timeout=60)
-
-        self._cleanup.callback(let_clean)
-
     def _make_hosts(self) -> None:
         for host in (self.client, self.server, self._wire):
-            _run("ip", "netns", "add", host.name)
-            host.ip("link set lo up")
+            host.create()
             self._cleanup.callback(host.end_processes)
         self._wire.sysctl(ipv6__conf__all__disable_ipv6=1, ipv6__conf__default__disable_ipv6=1)
         for host in (self.client, self.server):
@@ -353,6 +342,25 @@ class Lab:
         )
         self._cleanup.callback(emulator.stop)
         self._lines.append(LabLine(number, client, server, emulator))
+
+
+def start_janitor(directory: Path, *hosts: Host) -> Callable[[], None]:
+    """Has hosts, what runs there and a directory cleaned up at the end of this process, however it ends.
+
+    What is returned does it at once.
+    """
+    janitor = subprocess.Popen(
+        ["/bin/sh", "-c", _JANITOR, "janitor", str(directory), str(HOSTS_DIR), *(host.name for host in hosts)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def clean() -> None:
+        janitor.communicate(timeout=60)
+
+    return clean
 
 
 def wait_until(done: Callable[[], bool], timeout: float) -> bool:

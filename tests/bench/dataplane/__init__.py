@@ -1,0 +1,1 @@
+"""`make bench`: what the data plane costs and carries, beside other VPNs, and whether that is what was asked."""

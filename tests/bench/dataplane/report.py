@@ -1,0 +1,129 @@
+"""bench/RESULTS.md: each demand beside what was measured, and the figures of every peer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .cases import CASES
+from .judge import State, Verdict, verdicts
+from .outcome import BUSY_LIMIT, STOLEN_LIMIT, VALUES, Results
+
+NAME = "RESULTS.md"
+ROUNDS = 5
+NOT_RUN = "not run"
+_HEAD = """# The data plane
+
+Written by `make bench`; CONTRIBUTING.md says how. Two network namespaces are joined by veths of MTU 1500; tunnels have
+an MTU of 1400 and `txqueuelen` 1000, mlvpnd is boxed with `reorder_buffer_size = 64`. Whoever is compared runs in
+turns, a round after the other. Load generators, both tunnel ends and the kernel share the machine's processors: CPU
+time is what can be trusted, and ratios within a round, not rates.
+
+- *GB*: 1e9 bytes of TCP payload that arrived. *Sender*, *receiver*: the ends at which the load enters and leaves.
+- CPU time is that of all processes and threads of a tunnel's end, user and system.
+- *secretbox*: `crypto_secretbox_easy` and its opening of 1348-byte packets and nothing else, in C, in the same round.
+- OpenVPN: AES-256-GCM, TLS, UDP, in user space. wireguard-go uses all processors, the others one.
+- *2 x 50 Mbit/s*: emulated lines of 10 ms, without the first seconds of the stream; the sum is computed, 1348 bytes of
+  TCP in each 1486-byte frame.
+- *Idle*: echo requests 5 ms apart; from both least round trips that of the bare veth is taken before they are compared.
+"""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(row) + " |\n" for row in lines)
+
+
+def limit_text(verdict: Verdict) -> str:
+    """What was asked."""
+    limit = verdict.limit
+    times = " x" if limit.base is not None else ""
+    return f"{'≤' if limit.at_most else '≥'} {limit.limit:g}{times} {limit.against}"
+
+
+def measured_text(verdict: Verdict) -> str:
+    """The median, with the lowest and the highest of several rounds."""
+    if not verdict.values:
+        return NOT_RUN
+    text = number_text(verdict.median)
+    if len(verdict.values) > 1:
+        text += f" ({number_text(min(verdict.values))}-{number_text(max(verdict.values))})"
+    return text
+
+
+def number_text(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def text(results: Results) -> str:
+    """The report, in Markdown."""
+    parts = [_HEAD, _measured(results), _verdict(results), "## Figures\n\nMedians of the rounds.\n"]
+    parts += [_case(results, name) for name in CASES]
+    return "\n".join(parts)
+
+
+def _measured(results: Results) -> str:
+    rounds = results.rounds()
+    ran = [outcome for outcome in results.outcomes.values() if not outcome.failure]
+    disturbed = sum(outcome.stolen > STOLEN_LIMIT for outcome in ran)
+    busy = sum(outcome.busy > BUSY_LIMIT for outcome in ran)
+    lines = [f"Machine: {machine}." for machine in results.machines]
+    lengths = sorted({outcome.cell.seconds for outcome in ran})
+    lines.append(f"{len(ran)} runs of {', '.join(f'{one:g}' for one in lengths) or 'no'} s in {len(rounds)} rounds.")
+    if disturbed:
+        lines.append(f"In {disturbed} of them other guests took more than {STOLEN_LIMIT:.0%} of the machine.")
+    if busy:
+        lines.append(f"**Before {busy} of them the machine was more than {BUSY_LIMIT:.0%} busy with something else.**")
+    if len(rounds) < ROUNDS:
+        lines.append(f"**{len(rounds)} rounds instead of {ROUNDS}: a look, no result.**")
+    lines += [f"Did not run: {which}: {why}" for which, why in _failures(results)]
+    return "\n".join(f"- {line}" for line in lines) + "\n"
+
+
+def _failures(results: Results) -> list[tuple[str, str]]:
+    """By peer where all its cases failed for the same reason, else by peer and case."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for (case, peer, _), outcome in results.outcomes.items():
+        if outcome.failure:
+            found.setdefault((peer, outcome.failure.splitlines()[0]), []).append(case)
+    shown = []
+    for (peer, why), cases in found.items():
+        every = {name for name, case in CASES.items() if peer in case.peers}
+        shown.append((peer if set(cases) == every else f"{peer} ({', '.join(dict.fromkeys(cases))})", why))
+    return shown
+
+
+def _verdict(results: Results) -> str:
+    found = list(verdicts(results))
+    counts = Counter(one.state for one in found)
+    summary = f"{counts[State.HOLDS]} hold, {counts[State.FAILS]} do not hold, {counts[State.NOT_RUN]} were not run"
+    rows = [[one.limit.row, limit_text(one), measured_text(one), _state_text(one.state)] for one in found]
+    table = _table(["case", "asked", "measured", ""], rows)
+    return f"## Verdict\n\nOf {len(found)} demands: {summary}.\n\n{table}"
+
+
+def _state_text(state: State) -> str:
+    return f"**{state.value}**" if state is State.FAILS else state.value
+
+
+def _case(results: Results, name: str) -> str:
+    case = CASES[name]
+    shown = [value for value in VALUES if any(results.median(name, peer, value) is not None for peer in case.peers)]
+    rows = []
+    for peer in case.peers:
+        medians = [results.median(name, peer, value) for value in shown]
+        if any(median is not None for median in medians):
+            rows.append([peer, *("" if median is None else number_text(median) for median in medians)])
+        else:
+            rows.append([peer, *([NOT_RUN] if shown else []), *("" for _ in shown[1:])])
+    return f"### {case.title}\n\n{_table(['', *(VALUES[value] for value in shown)], rows)}"
+
+
+def write(results: Results, directory: Path) -> Path:
+    """The report into a directory; returns its path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / NAME
+    path.write_text(text(results))
+    return path

@@ -1,0 +1,48 @@
+"""The cipher alone: what no data plane on this wire format can go below."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.linkemu import BUILD_DIR
+
+SOURCE = Path(__file__).with_name("secretbox.c")
+PAYLOAD = 1348
+"""Bytes of TCP in a full packet of MTU 1400; so many are sealed at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU seconds per GB (1e9 bytes)."""
+
+    seal: float
+    open: float
+    version: str
+    """Of libsodium."""
+
+
+@functools.cache
+def program() -> Path:
+    """The measurement, compiled against the machine's libsodium."""
+    BUILD_DIR.mkdir(exist_ok=True)
+    binary = BUILD_DIR / SOURCE.stem
+    done = subprocess.run(
+        ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(binary), str(SOURCE), "-lsodium"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise OSError(f"{SOURCE.name} does not compile: {done.stderr}")
+    return binary
+
+
+def measure(seconds: float) -> Cost:
+    """Seals and opens for so many CPU seconds."""
+    done = subprocess.run([str(program()), str(PAYLOAD), str(seconds)], capture_output=True, text=True, check=True)
+    seal, opened, version = done.stdout.split()
+    packets = 1e9 / PAYLOAD
+    return Cost(float(seal) * packets, float(opened) * packets, version)
