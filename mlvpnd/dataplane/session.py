@@ -116,9 +116,7 @@ class NativeSession(Session):
         clear_window=_native.ClearWindow,
         receiver=_native.Receiver,
         sender=NativeSender,
-        sending=cast(Any, SendingParts)(
-            _native.WeightedScheduler, _native.PacedScheduler, _native.Retransmissions
-        ),
+        sending=cast(Any, SendingParts)(_native.WeightedScheduler, _native.PacedScheduler, _native.Retransmissions),
     )
 
     def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:

@@ -66,7 +66,13 @@ class Lockstep(RuleBasedStateMachine):
         rules=st.booleans(),
     )
     def start(
-        self, seed: int, cleartext_data: bool, bandwidths: tuple[int, ...], tolerance: int, reorder_size: int, rules: bool
+        self,
+        seed: int,
+        cleartext_data: bool,
+        bandwidths: tuple[int, ...],
+        tolerance: int,
+        reorder_size: int,
+        rules: bool,
     ) -> None:
         self.pairs = [
             SessionPair(
