@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 
 import pytest
 
 from mlvpnd.dataplane import _native
+from mlvpnd.protocol import gate, path, receiver, replay, resume, session
 
 TWINS = ("reference", "native")
 
@@ -22,4 +24,13 @@ def use_native(module: ModuleType) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in native_names() & vars(module).keys():
             patch.setattr(module, name, getattr(_native, name))
+        yield
+
+
+@contextmanager
+def native_session() -> Iterator[None]:
+    """Sessions are made of native parts meanwhile, as far as there are some."""
+    with ExitStack() as stack:
+        for module in (gate, path, receiver, replay, resume, session):
+            stack.enter_context(contextmanager(use_native)(module))
         yield
