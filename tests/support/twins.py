@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from mlvpnd.dataplane import _native
+<<<<<<< HEAD
 from mlvpnd.dataplane.session import NativePath, NativeSession
+=======
+from mlvpnd.protocol import gate, path, receiver, replay, resume, session
+>>>>>>> n-recv
 
 TWINS = ("reference", "native")
 
@@ -27,4 +32,13 @@ def use_native(*modules: ModuleType) -> Iterator[None]:
             for name, native in native_types().items():
                 if name in vars(module):
                     patch.setattr(module, name, native)
+        yield
+
+
+@contextmanager
+def native_session() -> Iterator[None]:
+    """Sessions are made of native parts meanwhile, as far as there are some."""
+    with ExitStack() as stack:
+        for module in (gate, path, receiver, replay, resume, session):
+            stack.enter_context(contextmanager(use_native)(module))
         yield

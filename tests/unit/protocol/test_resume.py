@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -13,6 +15,14 @@ from mlvpnd.protocol.drops import DropReason
 from mlvpnd.protocol.resume import recall, remember
 from mlvpnd.protocol.session import Session, SessionParameters
 from tests.support.session_pair import KEY, End, SessionPair
+from tests.support.twins import TWINS, native_session
+
+
+@pytest.fixture(autouse=True, params=TWINS)
+def twin(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both ends are made of the parts of one twin."""
+    with native_session() if request.param == "native" else nullcontext():
+        yield
 
 
 def replace(pair: SessionPair, end: End, *, pause: float = 0.4) -> End:
@@ -42,6 +52,20 @@ def test_the_peer_notices_nothing(side: str, *, cleartext: bool) -> None:
     assert pair.client.delivered[-50:] == down
     assert other.events[told:] == []
     assert new.events == []
+
+
+def test_a_session_goes_on_with_another_twin() -> None:
+    """What either remembers is the same, and each takes it up as it was."""
+    pair = SessionPair()
+    pair.connect()
+    pair.transfer(range(50))
+    memory = remember(pair.server.session, pair.now)
+    for other in (native_session(), nullcontext()):
+        with other:
+            new = pair.restart(pair.server)
+            assert recall(new.session, memory, pair.now)
+            assert remember(new.session, pair.now)["flows"] == memory["flows"]
+            assert not any(flow.window.may_accept(flow.window.newest) for flow in new.session.gate.flows)
 
 
 def test_what_came_while_nobody_listened_was_not_lost_on_the_line() -> None:
