@@ -140,9 +140,9 @@ class LinkSocket:
 
     def _send(self, datagrams: Sequence[bytes], address: Address) -> int:
         """Sends until the socket takes no more; how many are done with, sent or refused."""
-        done = 0
-        while done < len(datagrams):
-            end = run_end(datagrams, done) if self.gso else done + 1
+        done, count = 0, len(datagrams)
+        while done < count:
+            end = run_end(datagrams, done) if self.gso and count - done > 1 else done + 1
             try:
                 if end - done == 1:
                     self._socket.sendto(datagrams[done], address)

@@ -227,7 +227,7 @@ def test_the_configuration_came_whole(daemon: ByHand) -> None:
 def test_the_interface(daemon: ByHand) -> None:
     assert daemon.seen["tun"] == ["tst0", 1428]
     assert daemon.seen["configure"] == 1408
-    assert daemon.seen["tun_flags"] == 0x1001  # IFF_TUN, IFF_NO_PI
+    assert daemon.seen["tun_flags"] == 0x5001  # IFF_TUN, IFF_NO_PI, IFF_VNET_HDR
     assert not daemon.seen["tun_blocking"]
     assert not daemon.seen["tun_inheritable"]
 

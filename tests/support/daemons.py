@@ -77,6 +77,8 @@ class Daemon:
         self._control = control
         self._options = ("--name", name, "--user", user, "--debug", *options)
         self._process: subprocess.Popen[bytes] | None = None
+        self.program: Sequence[str] = (str(MLVPN),)
+        """What is started; may be replaced before that."""
         self.write_config(config)
         self.log_path.touch()
 
@@ -94,7 +96,7 @@ class Daemon:
         assert not self.running
         with self.log_path.open("ab") as log:
             self._process = self.host.start(
-                str(MLVPN), "-c", str(self.config_path), *self._options, stdout=log, stderr=log
+                *self.program, "-c", str(self.config_path), *self._options, stdout=log, stderr=log
             )
 
     @property

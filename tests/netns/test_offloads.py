@@ -1,0 +1,137 @@
+"""Super-packets and runs of datagrams between real daemons: used where the system has them, and done without elsewhere.
+
+The lines of a lab carry frames one by one, as real ones do; here hosts are also joined by a veth pair, which hands
+runs over as they were sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tests.support.daemons import Daemon
+from tests.support.lab import Lab, Line
+from tests.support.traffic import TcpTransfer, ping
+from tests.support.tunnels import (
+    CLIENT_INNER_IPV4,
+    CLIENT_INNER_IPV6,
+    SERVER_INNER_IPV4,
+    SERVER_INNER_IPV6,
+    Keys,
+    Tunnel,
+    TunnelSpec,
+)
+
+pytestmark = pytest.mark.netns
+
+DEVICE = "direct"
+ENDS = {4: ("198.18.200.1", "198.18.200.2"), 6: ("2001:db8:200::1", "2001:db8:200::2")}
+"""Server's and client's address on the veth pair, by IP version."""
+SIZE = 2_000_000
+OLD = (sys.executable, "-m", "tests.netns.old_tun_program")
+
+
+@contextlib.contextmanager
+def direct_tunnel(*, general: Keys | None = None, version: int = 4, mtu: int = 1500, off: str = "") -> Iterator[Tunnel]:
+    """A tunnel with its one link over a veth pair, not yet started; `off`: what ethtool turns off at both ends."""
+    with Lab([Line(rate=400)]) as lab:
+        server, client = ENDS[version]
+        lab.server.ip(f"link add {DEVICE} mtu {mtu} type veth peer name {DEVICE} mtu {mtu} netns {lab.client.name}")
+        for host, address in ((lab.server, server), (lab.client, client)):
+            host.ip(f"link set {DEVICE} up", f"addr add {address}/{24 if version == 4 else 64} dev {DEVICE}")
+            if off:
+                host.run("ethtool", "-K", DEVICE, *(word for name in off.split() for word in (name, "off")))
+        spec = TunnelSpec(
+            general=general or {},
+            links={"link1": {"bindhost": server}},
+            client_links={"link1": {"bindhost": client, "remotehost": server}},
+        )
+        tunnel = Tunnel(lab, spec)
+        yield tunnel
+        tunnel.stop()
+
+
+def carry(tunnel: Tunnel) -> None:
+    """Has TCP of both families go each way, and be looked at, and no packet get lost on the way."""
+    server, client = tunnel.server.host, tunnel.client.host
+    for transfer in (
+        TcpTransfer(server, client, CLIENT_INNER_IPV4, size=SIZE),
+        TcpTransfer(client, server, SERVER_INNER_IPV6, size=SIZE),
+        TcpTransfer(client, server, SERVER_INNER_IPV4, size=SIZE),
+        TcpTransfer(server, client, CLIENT_INNER_IPV6, size=SIZE),
+    ):
+        result = transfer.wait()
+        assert result.verified, result.error
+    assert ping(client, SERVER_INNER_IPV4, count=5).received == 5
+    for daemon in (tunnel.server, tunnel.client):
+        assert set(daemon.status()["packets"]["tun_drops"].values()) == {0}
+        assert daemon.links()["link1"]["drops"]["send_error"] == 0
+
+
+def moved(daemon: Daemon) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """The counters of the interface, and those of its link."""
+    return daemon.status()["offload"], daemon.links()["link1"]["offload"]
+
+
+KINDS: dict[str, tuple[int, Keys]] = {
+    "boxed tun over IPv4": (4, {}),
+    "clear tun over IPv6": (6, {"cleartext_data": 1}),
+    "boxed tap over IPv6": (6, {"tuntap": "tap"}),
+    "clear tap over IPv4": (4, {"tuntap": "tap", "cleartext_data": 1}),
+}
+
+
+@pytest.mark.parametrize(("version", "general"), KINDS.values(), ids=KINDS.keys())
+def test_bulk_goes_in_super_packets_and_runs(version: int, general: Keys) -> None:
+    with direct_tunnel(version=version, general=general) as tunnel:
+        tunnel.start()
+        carry(tunnel)
+        for daemon in (tunnel.server, tunnel.client):
+            tun, link = moved(daemon)
+            assert (tun["tso"], link["gso"], link["gro"]) == (True, True, True)
+            for calls, packets in ((tun["tso_reads"], tun["tso_segments"]), (link["gso_sends"], link["gso_segments"])):
+                assert calls > 0
+                assert packets >= 2 * calls
+            assert tun["coalesced_segments"] >= 2 * tun["coalesced_writes"] > 0
+            assert link["gro_segments"] >= 2 * link["gro_receives"] > 0
+
+
+@pytest.mark.parametrize("off", ["gro gso tso tx-udp-segmentation", "gro gso tso tx-udp-segmentation tx rx sg"])
+def test_a_link_whose_device_has_none(off: str) -> None:
+    """The kernel cuts the runs, or we do; each datagram comes alone."""
+    with direct_tunnel(off=off) as tunnel:
+        tunnel.start()
+        carry(tunnel)
+        for daemon in (tunnel.server, tunnel.client):
+            tun, link = moved(daemon)
+            assert tun["tso_reads"] > 0
+            assert tun["coalesced_writes"] > 0  # also of datagrams that came one by one
+            assert link["gro_receives"] == 0
+            assert bool(link["gso"]) == (link["gso_sends"] > 0)
+
+
+def test_a_path_too_narrow_for_a_run() -> None:
+    """The tunnel's MTU is left at that of a line of 1500 bytes, so the largest datagrams go in fragments."""
+    with direct_tunnel(mtu=1400) as tunnel:
+        tunnel.start()
+        carry(tunnel)
+        for daemon in (tunnel.server, tunnel.client):
+            _, link = moved(daemon)
+            assert not link["gso"]
+
+
+@pytest.mark.parametrize("general", [{}, {"tuntap": "tap"}], ids=["tun", "tap"])
+def test_an_interface_of_an_earlier_version(general: Keys) -> None:
+    with direct_tunnel(general=general) as tunnel:
+        tunnel.client.program = OLD
+        tunnel.start()
+        carry(tunnel)
+        tun, link = moved(tunnel.client)
+        assert not any(tun.values())
+        assert link["gro_segments"] > 0  # what the other end cut from its super-packets
+        tun, _ = moved(tunnel.server)
+        assert tun["tso_reads"] > 0
+        assert tun["coalesced_writes"] > 0
