@@ -14,11 +14,11 @@ import time
 from . import matching
 from .adoption import Sockets
 from .config.changes import LinkChange, compare
-from .config.model import Config, DataPlane, LinkConfig, Mode
+from .config.model import Config, LinkConfig, Mode
 from .continuity import Continuity
+from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .dataplane.plane import Plane
 from .dataplane.reference import ReferencePlane
-from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .droplog import DropLog
 from .eventlog import REASONS, EventLog
 from .helper.client import HelperClient

@@ -1,13 +1,12 @@
 """The native twin (`native/*.c`). Each type does what the one of the same name in `mlvpnd.protocol` does."""
 
-from collections.abc import Iterable, Mapping
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mlvpnd.protocol.inner import Kind
 from mlvpnd.protocol.line import Item
 from mlvpnd.protocol.paced import LineParameters
-from collections.abc import Sequence
+from mlvpnd.protocol.path import Address, Path
 
 # replay.c
 
@@ -21,56 +20,6 @@ class ReplayWindow:
     def seen(self) -> int: ...
     def may_accept(self, seq: int, /) -> bool: ...
     def accept(self, seq: int, /) -> bool: ...
-
-# py_path.c, receiver.c, engine.c
-
-class PathState:
-    number: int
-    flow_id: int
-    next_seq: int
-
-class Receiver:
-    released: bool
-    takes_first: bool
-    def __init__(self, paths: dict[int, Path], reorder_size: int, *, takes_first: bool) -> None: ...
-    def resize(self, size: int, /) -> list[bytes]: ...
-
-class Engine:
-    cleartext_data: bool
-    is_paced: bool
-    notes: bool
-    asks: bool
-    outer: int
-    def __init__(
-        self,
-        receiver: Receiver,
-        paced: PacedScheduler,
-        weighted: WeightedScheduler,
-        retransmissions: Retransmissions,
-        *,
-        layer2: bool,
-    ) -> None: ...
-    def set_key(self, key: bytes, /) -> None: ...
-    def set_programs(self, function: int, addresses: tuple[int, ...], /) -> None: ...
-    def emit(
-        self,
-        path: Path,
-        packet_type: int,
-        plaintext: bytes,
-        reorder: bool,
-        data_seq: int,
-        to: Address | None,
-        now: float,
-        /,
-    ) -> None: ...
-    def send(self, packets: list[bytes], at: int, now: float, /) -> int: ...
-    def schedule(self, packet: bytes, now: float, /) -> None: ...
-    def pump(self, now: float, /) -> None: ...
-    def transmits(self) -> list[tuple[int, Address, list[bytes]]]: ...
-    def take_drops(self) -> tuple[int, ...]: ...
-    def receive(
-        self, path: Path, datagrams: list[tuple[bytes, Address]], at: int, now: float, /
-    ) -> tuple[list[bytes], int, bool]: ...
 
 class ClearWindow:
     def __init__(self, newest_authentic: int, size: int = ...) -> None: ...
@@ -176,7 +125,7 @@ class ReorderBuffer:
 # inner.c
 
 def classify(packet: bytes, *, layer2: bool) -> tuple[Kind, int]: ...
-def segment(packet: bytes, *, layer2: bool) -> bytes | None: ...
+def segment_name(packet: bytes, *, layer2: bool) -> bytes | None: ...
 def packet_from(packet: bytes, *, layer2: bool) -> bytes | None: ...
 
 # flow_queue.c
@@ -240,3 +189,79 @@ class Retransmissions:
     def sent(self, link: int, segment: bytes, length: int, /) -> None: ...
     def share(self, link: int, /) -> float: ...
     def judge(self, rates: Mapping[int, int], now: float, /) -> frozenset[int]: ...
+
+# py_path.c, receiver.c, engine.c
+
+class PathState:
+    number: int
+    flow_id: int
+    next_seq: int
+
+class Receiver:
+    released: bool
+    takes_first: bool
+    def __init__(self, paths: dict[int, Path], reorder_size: int, *, takes_first: bool) -> None: ...
+    def resize(self, size: int, /) -> list[bytes]: ...
+
+class Engine:
+    cleartext_data: bool
+    is_paced: bool
+    notes: bool
+    asks: bool
+    outer: int
+    def __init__(
+        self,
+        receiver: Receiver,
+        paced: PacedScheduler,
+        weighted: WeightedScheduler,
+        retransmissions: Retransmissions,
+        *,
+        layer2: bool,
+    ) -> None: ...
+    def set_key(self, key: bytes, /) -> None: ...
+    def set_programs(self, function: int, addresses: tuple[int, ...], /) -> None: ...
+    def emit(
+        self,
+        path: Path,
+        packet_type: int,
+        plaintext: bytes,
+        reorder: bool,
+        data_seq: int,
+        to: Address | None,
+        now: float,
+        /,
+    ) -> None: ...
+    def send(self, packets: list[bytes], at: int, now: float, /) -> int: ...
+    def schedule(self, packet: bytes, now: float, /) -> None: ...
+    def pump(self, now: float, /) -> None: ...
+    def transmits(self) -> list[tuple[int, Address, list[bytes]]]: ...
+    def take_drops(self) -> tuple[int, ...]: ...
+    def receive(
+        self, path: Path, datagrams: list[tuple[bytes, Address]], at: int, now: float, /
+    ) -> tuple[list[bytes], int, bool]: ...
+
+class Loop:
+    """Passes packets between an interface and links' sockets; see loop.h."""
+
+    housekeeping_at: float
+    data_at: float
+    def __init__(self, engine: Engine) -> None: ...
+    def attach_tun(self, fd: int, has_vnet: bool, uso: bool, /) -> None: ...
+    def detach_tun(self) -> None: ...
+    def attach_link(self, number: int, fd: int, gso: bool, gro: bool, /) -> None: ...
+    def detach_link(self, number: int, /) -> None: ...
+    def flush(self) -> None: ...
+    def deliver(self, packets: list[bytes], /) -> None: ...
+    def run(self, wake: int, timeout: float | None, /) -> int: ...
+    def slow_datagram(self) -> tuple[int, bytes, Address]: ...
+    def slow_packet(self) -> bytes: ...
+    def link_counts(self, number: int, /) -> tuple[dict[str, int], int, float | None]: ...
+    def tun_counts(self) -> dict[str, int]: ...
+    @property
+    def tun_error(self) -> int: ...
+
+WOKEN: int
+HOUSEKEEPING: int
+SLOW_DATAGRAM: int
+SLOW_PACKET: int
+TUN_LOST: int

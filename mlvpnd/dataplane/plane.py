@@ -43,7 +43,7 @@ class Plane(Protocol):
         """The link has this socket from now on."""
 
     def detach_link(self, number: int) -> None:
-        """The link's socket is about to be closed; what waits for it is sent if it can be. None is attached: nothing."""
+        """The link's socket is about to be closed: what waits for it is sent if it can be. None: nothing is done."""
 
     def send(self) -> Iterable[int]:
         """Sends what the session has to send; the links that were used."""

@@ -73,7 +73,7 @@ class NativeSender(Sender):
 
     def _set_programs(self) -> None:
         matchers = [matcher for matcher, _ in self._filters] + [rule.matcher for rule in self._rules.rules]
-        programs = tuple(matcher for matcher in matchers if isinstance(matcher, Compiled))
+        programs: list[Compiled] = [matcher for matcher in matchers if isinstance(matcher, Compiled)]
         self.engine.asks = len(programs) < len(matchers)
         function = programs[0].function if programs else 0
         self.engine.set_programs(function, tuple(program.address for program in programs))
@@ -153,7 +153,7 @@ class NativeSession(Session):
             self.engine.emit(path, packet_type, plaintext, reorder, data_seq, address, self._now)
 
     def keep_house(self, data_at: float, now: float) -> None:
-        """To be called some times a second while packets pass that Python does not see; data came or went at `data_at`."""
+        """For some times a second while packets pass that Python does not see; data came or went at `data_at`."""
         self._now = now
         self._activity.note(data_at)
         for path in self._paths.values():

@@ -16,8 +16,9 @@ class TurnSelector(selectors.EpollSelector):
         self._wait: Callable[[float | None], None] | None = None
 
     def take_turns(self, wait: Callable[[float | None], None] | None) -> None:
-        """`wait(timeout)` is called instead of epoll_wait(2), and returns at the latest when the selector's descriptor is
-        readable or `timeout` seconds have passed; None: never. It may call the loop's `call_soon`.
+        """`wait(timeout)` is called instead of epoll_wait(2), and may call the loop's `call_soon`.
+
+        It returns when the selector's descriptor is readable, or `timeout` seconds have passed; None: never.
         """
         self._wait = wait
 

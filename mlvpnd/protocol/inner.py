@@ -118,7 +118,7 @@ def _short_tcp(packet: bytes, header: int, length: int) -> Kind:
     return _SHORT if flags & ~_PUSH == _ACK_ONLY else _BULK
 
 
-def segment(packet: bytes, *, layer2: bool) -> bytes | None:
+def segment_name(packet: bytes, *, layer2: bool) -> bytes | None:
     """What names a TCP segment with payload: addresses, ports and sequence number, as they stand in the packet.
 
     None for all else, for fragments, behind IPv6 extension headers, and where all could be headers.

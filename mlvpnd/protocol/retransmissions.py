@@ -99,7 +99,7 @@ class Retransmissions:
         self._judged_at = 0.0
 
     def sent(self, link: int, segment: bytes, length: int) -> None:
-        """A TCP segment leaves by a link: its name (`inner.segment`) and its bytes."""
+        """A TCP segment leaves by a link: its name (`inner.segment_name`) and its bytes."""
         latest = self._latest
         before = latest[segment] if segment in latest else self._earlier.get(segment)
         if before is not None:

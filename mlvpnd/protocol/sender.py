@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from .constants import HEADER_SIZE, MAC_SIZE, MAX_DATAGRAM_SIZE
 from .drops import DropReason
-from .inner import Kind, classify, segment
+from .inner import Kind, classify, segment_name
 from .line import SECOND, Item
 from .paced import LineParameters, PacedScheduler
 from .path import Path
@@ -60,13 +60,14 @@ class Sender:
         emit: Emit,
         *,
         layer2: bool,
-        parts: SendingParts = REFERENCE,
+        parts: SendingParts | None = None,
     ) -> None:
         self.drops: Counter[DropReason] = Counter()
         """Packets that no link took."""
         self._paths = paths
         self._emit = emit
         self._layer2 = layer2
+        parts = parts or REFERENCE
         self._weighted = parts.weighted()
         self._paced = parts.paced(next_data_seq % _MODULUS)
         self._filters: Sequence[tuple[Matcher, int]] = ()
@@ -154,7 +155,7 @@ class Sender:
         paths, emit = self._paths, self._emit
         layer2, note = self._layer2, self.retransmissions.sent if len(self._chosen) > 1 else None
         for number, item in self._paced.take(int(now * SECOND)):
-            if item.reorder and note is not None and (name := segment(item.packet, layer2=layer2)) is not None:
+            if item.reorder and note is not None and (name := segment_name(item.packet, layer2=layer2)) is not None:
                 note(number, name, item.size)
             emit(paths[number], item.packet, item.reorder, item.data_seq)
         self._note_full()

@@ -8,7 +8,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlvpnd.protocol.inner import SMALL_SIZE, Kind, classify, segment
+from mlvpnd.protocol.inner import SMALL_SIZE, Kind, classify, segment_name
 from tests.support.inner_packets import ACK, frame, ipv4, ipv6, tcp, udp
 
 _words = st.integers(0, 10).map(lambda count: b"\x01" * 4 * count)
@@ -25,7 +25,7 @@ def test_any_bytes_have_a_kind_and_a_key(tail: bytes, start: bytes, layer2: bool
     assert kind in Kind
     assert 0 <= key < 1 << 32
     assert classify(start + tail, layer2=layer2) == (kind, key)
-    assert segment(start + tail, layer2=layer2) is None or kind is Kind.BULK
+    assert segment_name(start + tail, layer2=layer2) is None or kind is Kind.BULK
 
 
 @given(

@@ -61,7 +61,7 @@ def _packets(draw: st.DrawFn) -> bytes:
 @given(_packets(), st.booleans())
 def test_packets_are_looked_at_alike(packet: bytes, layer2: bool) -> None:
     assert native.classify(packet, layer2=layer2) == inner.classify(packet, layer2=layer2)
-    assert native.segment(packet, layer2=layer2) == inner.segment(packet, layer2=layer2)
+    assert native.segment_name(packet, layer2=layer2) == inner.segment_name(packet, layer2=layer2)
     assert native.packet_from(packet, layer2=layer2) == inner.packet_from(packet, layer2=layer2)
 
 

@@ -47,7 +47,7 @@ def known(end: End) -> list[Any]:
             for path in session.paths
         ],
         [(flow.flow_id, flow.link, flow.ousted, flow.insistent) for flow in session.gate.flows],
-        (len(reorder), reorder.wait, reorder.late, reorder.timeouts, reorder.duplicates) if reorder is not None else None,
+        None if reorder is None else (len(reorder), reorder.wait, reorder.late, reorder.timeouts, reorder.duplicates),
     ]  # fmt: skip
 
 

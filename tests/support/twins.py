@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from mlvpnd.dataplane import _native
-<<<<<<< HEAD
 from mlvpnd.dataplane.session import NativePath, NativeSession
-=======
-from mlvpnd.protocol import gate, path, receiver, replay, resume, session
->>>>>>> n-recv
+from tests.support import session_pair
 
 TWINS = ("reference", "native")
 
@@ -22,7 +20,29 @@ TWINS = ("reference", "native")
 def native_types() -> dict[str, Any]:
     """What the native twin has of its own, by the names of the reference."""
     types = {name: value for name, value in vars(_native).items() if not name.startswith("_")}
-    return types | {"Path": NativePath, "Session": NativeSession}
+    return types | {"Path": NativePath, "Session": NativeSession, "REFERENCE": NativeSession.parts.sending}
+
+
+def on_both(metafunc: pytest.Metafunc, reached: Mapping[str, Sequence[str]], *, but: Container[str] = ()) -> None:
+    """Has a test run on both twins, if its module has imported something that has one, or is one of `reached`.
+
+    The types are exchanged in that module, and in those that are named with it. Modules are named without packages.
+    """
+    name = metafunc.module.__name__.rpartition(".")[2]
+    if name in reached or (name not in but and native_types().keys() & vars(metafunc.module).keys()):
+        cases = [(twin, tuple(reached.get(name, ()))) for twin in TWINS]
+        metafunc.fixturenames.append("twin")
+        metafunc.parametrize("twin", cases, indirect=True, scope="module", ids=TWINS)
+
+
+@pytest.fixture(scope="module")
+def twin(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which twin a test runs on; see `on_both`."""
+    which, reached = request.param
+    if which == "native":
+        yield from (which for _ in use_native(request.module, *map(import_module, reached)))
+    else:
+        yield which
 
 
 def use_native(*modules: ModuleType) -> Iterator[None]:
@@ -37,8 +57,5 @@ def use_native(*modules: ModuleType) -> Iterator[None]:
 
 @contextmanager
 def native_session() -> Iterator[None]:
-    """Sessions are made of native parts meanwhile, as far as there are some."""
-    with ExitStack() as stack:
-        for module in (gate, path, receiver, replay, resume, session):
-            stack.enter_context(contextmanager(use_native)(module))
-        yield
+    """Session pairs are native meanwhile."""
+    yield from use_native(session_pair)

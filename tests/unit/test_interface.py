@@ -13,10 +13,13 @@ from typing import Any, cast
 import pytest
 
 from mlvpnd import interface as interface_module
+from mlvpnd.dataplane.reference import TUN_BURST as BURST
+from mlvpnd.dataplane.reference import ReferencePlane
 from mlvpnd.helper.client import HelperClient, HelperError, TunDescriptor
-from mlvpnd.interface import BURST, Interface
+from mlvpnd.interface import Interface
 from mlvpnd.keeper import Keeper
 from mlvpnd.net.tun import TunDevice
+from mlvpnd.protocol.session import Session
 from tests.support.fd_store import Store
 
 LIMIT = 5.0
@@ -64,11 +67,23 @@ class Made:
     def _count(self) -> None:
         self.regained += 1
 
+    def send(self, packets: list[bytes], _now: float) -> None:
+        """As a session."""
+        self.bursts.append(packets)
+
+    def after(self) -> None:
+        """As a driver."""
+
+    def received(self, number: int) -> None:
+        """As a driver."""
+
 
 @asynccontextmanager
 async def made(keeper: Keeper | None = None) -> AsyncIterator[Made]:
     one = Made(keeper)
-    one.interface.start(one.bursts.append, one._count)
+    plane = ReferencePlane(asyncio.get_running_loop())
+    plane.begin(cast(Session, one), one.interface.device, one)
+    one.interface.start(plane, one._count)
     with one.kernel:
         yield one
     one.interface.pause()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from mlvpnd import snapshot
-from mlvpnd.config.model import Config, DataPlane, LinkConfig, Mode, RuleAction, RuleConfig
+from mlvpnd.config.model import Config, LinkConfig, Mode, RuleAction, RuleConfig
 from mlvpnd.helper.client import HelperClient
 from mlvpnd.interface import Interface
 from mlvpnd.net.tun import TunDevice
@@ -84,8 +84,6 @@ def test_a_tunnel_without_a_peer() -> None:
         assert (found.state, found.mode, found.kind, found.pid) == ("down", "server", "tun", os.getpid())
         assert found.reorder.size == 8
         assert found.data_plane == "reference"
-        tunnel.data_plane = DataPlane.NATIVE
-        assert snapshot.take(tunnel, OPTIONS).data_plane == "native"
         (one,) = found.links
         assert (one.status, one.share, one.peer, one.min_rtt_ms) == (LinkState.DISCONNECTED, 0.0, "", None)
         assert one.local.startswith("127.0.0.1:")

@@ -286,7 +286,7 @@ def test_another_data_plane_waits_for_the_next_start(caplog: pytest.LogCaptureFi
             tunnel.apply(wanted)
             said = "data_plane has changed: the new value takes effect at the next start"
             assert said in [record.getMessage() for record in caplog.records]
-            assert tunnel.data_plane is DataPlane.REFERENCE
+            assert tunnel.plane.name is DataPlane.REFERENCE
 
     run(steps)
 

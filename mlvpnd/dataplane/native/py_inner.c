@@ -28,7 +28,7 @@ static PyObject *classify(PyObject *module, PyObject *args, PyObject *names) {
     return Py_BuildValue("(OI)", kinds[kind], (unsigned)flow);
 }
 
-static PyObject *segment(PyObject *module, PyObject *args, PyObject *names) {
+static PyObject *segment_name(PyObject *module, PyObject *args, PyObject *names) {
     (void)module;
     PyObject *packet;
     Py_buffer view;
@@ -61,7 +61,7 @@ static PyObject *packet_from(PyObject *module, PyObject *args, PyObject *names) 
 
 static PyMethodDef functions[] = {
     {"classify", (PyCFunction)(void (*)(void))classify, METH_VARARGS | METH_KEYWORDS, NULL},
-    {"segment", (PyCFunction)(void (*)(void))segment, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"segment_name", (PyCFunction)(void (*)(void))segment_name, METH_VARARGS | METH_KEYWORDS, NULL},
     {"packet_from", (PyCFunction)(void (*)(void))packet_from, METH_VARARGS | METH_KEYWORDS, NULL},
     {NULL},
 };

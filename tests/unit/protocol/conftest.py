@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from importlib import import_module
-
 import pytest
 
-from tests.support.twins import TWINS, native_types, use_native
+from tests.support.twins import on_both, twin
 
+__all__ = ["twin"]
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.module.__name__.rpartition(".")[2] in TWINNED and native_types().keys() & vars(metafunc.module).keys():
-    name = metafunc.module.__name__.rpartition(".")[2]
-    if name in REACHED or (name in TWINNED and native_names() & vars(metafunc.module).keys()):
-        metafunc.fixturenames.append("twin")
-        metafunc.parametrize("twin", TWINS, indirect=True, scope="module")
-
-
-TWINNED = frozenset(
-    {
-        "test_copies",
-        "test_loss",
-        "test_receiver",
-        "test_reorder",
-        "test_replay",
-        "test_rtt",
-        "test_transit",
-        "test_flow_queue",
-        "test_inner",
-        "test_paced",
-        "test_scheduler",
-        "test_retransmissions",
-    }
-)
-"""Modules whose names are enough: what they import is all that is under test."""
 REACHED = {
     "test_retransmissions_overflow": ("mlvpnd.protocol.sender",),
     "test_sender": ("mlvpnd.protocol.sender",),
+    "test_session": ("tests.support.session_pair",),
+    "test_session_attacks": ("tests.support.session_pair",),
+    "test_session_links": ("tests.support.session_pair",),
+    "test_session_pair": ("tests.support.session_pair",),
+    "test_session_quality": ("tests.support.session_pair",),
 }
-"""Others, and the modules by whose names they reach what has a twin."""
+"""Modules that reach what has a twin by the names that others have imported, and those others."""
+REFERENCE_ONLY = frozenset({"test_line", "test_path", "test_quality", "test_selection", "test_gate", "test_resume"})
+"""Modules that look into what a twin keeps for itself, or at what has none."""
 
 
-@pytest.fixture(scope="module")
-def twin(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Which twin a test runs on."""
-    modules = [import_module(name) for name in REACHED.get(request.module.__name__.rpartition(".")[2], ())]
-    with ExitStack() as stack:
-        if request.param == "native":
-            for module in (request.module, *modules):
-                stack.enter_context(contextmanager(use_native)(module))
-        yield request.param
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    on_both(metafunc, REACHED, but=REFERENCE_ONLY)

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from mlvpnd.protocol.inner import Kind, classify, packet_from, segment
+from mlvpnd.protocol.inner import Kind, classify, packet_from, segment_name
 from tests.support.inner_packets import (
     ACK,
     FIN_ACK,
@@ -234,11 +234,11 @@ def test_a_segment_is_named_by_its_flow_and_sequence_number() -> None:
     body = numbered(b"\xfe\xdc\xba\x98")
     name = b"\x9c\x40\x01\xbb\xfe\xdc\xba\x98"
     plain = ipv4(TCP, body)
-    assert segment(plain, layer2=False) == V4 + name
-    assert segment(ipv4(TCP, body, options=ROUTER_ALERT * 2), layer2=False) == V4 + name
-    assert segment(ipv6(TCP, body), layer2=False) == V6 + name
-    assert segment(frame(IPV4_TYPE, plain), layer2=True) == V4 + name
-    assert segment(frame(IPV6_TYPE, ipv6(TCP, body), VLAN), layer2=True) == V6 + name
+    assert segment_name(plain, layer2=False) == V4 + name
+    assert segment_name(ipv4(TCP, body, options=ROUTER_ALERT * 2), layer2=False) == V4 + name
+    assert segment_name(ipv6(TCP, body), layer2=False) == V6 + name
+    assert segment_name(frame(IPV4_TYPE, plain), layer2=True) == V4 + name
+    assert segment_name(frame(IPV6_TYPE, ipv6(TCP, body), VLAN), layer2=True) == V6 + name
 
 
 @pytest.mark.parametrize(
@@ -257,10 +257,10 @@ def test_a_segment_is_named_by_its_flow_and_sequence_number() -> None:
     ],
 )
 def test_what_is_no_segment_with_payload_has_no_name(packet: bytes) -> None:
-    assert segment(packet, layer2=False) is None
-    assert segment(frame(IPV6_TYPE if packet[:1] == b"\x60" else IPV4_TYPE, packet), layer2=True) is None
+    assert segment_name(packet, layer2=False) is None
+    assert segment_name(frame(IPV6_TYPE if packet[:1] == b"\x60" else IPV4_TYPE, packet), layer2=True) is None
 
 
 def test_frames_of_other_protocols_have_no_name() -> None:
-    assert segment(frame(0x8864, ipv4(TCP, numbered(bytes(4)))), layer2=True) is None
-    assert segment(frame(IPV4_TYPE, ipv4(TCP, numbered(bytes(4))), QINQ, VLAN), layer2=True) is None
+    assert segment_name(frame(0x8864, ipv4(TCP, numbered(bytes(4)))), layer2=True) is None
+    assert segment_name(frame(IPV4_TYPE, ipv4(TCP, numbered(bytes(4))), QINQ, VLAN), layer2=True) is None
