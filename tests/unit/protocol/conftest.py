@@ -11,7 +11,6 @@ from tests.support.twins import TWINS, native_names, use_native
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__.rpartition(".")[2] in TWINNED and native_names() & vars(metafunc.module).keys():
-        metafunc.fixturenames.append("twin")
         metafunc.parametrize("twin", TWINS, indirect=True, scope="module")
 
 
@@ -28,10 +27,10 @@ TWINNED = frozenset(
 """Modules whose names are enough: what they import is all that is under test."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)  # else pytest parametrizes tests with it and never calls it
 def twin(request: pytest.FixtureRequest) -> Iterator[str]:
     """Which twin a test runs on."""
-    if request.param == "native":
+    if getattr(request, "param", None) == "native":
         yield from ("native" for _ in use_native(request.module))
     else:
         yield "reference"
