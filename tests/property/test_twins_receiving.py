@@ -292,6 +292,16 @@ class Buffers(Twins):
     [(("push", ahead, link), 0.003) for ahead, link in ((1, 0), (2, 0), (2, 1), (-3, 0), (4, 1), (-1, 1), (3, 0))],
     0.0,
 )
+@example(
+    16,
+    0,
+    {0: 0.0, 1: 0.0},
+    [
+        (("push", ahead, link), 0.0)
+        for ahead, link in ((0, 0), (10, 0), (-5, 0), (-9, 2), (-8, 2), (-7, 2), (-6, 2), (2, 1))
+    ],
+    0.0,
+)
 def test_reorder_buffers(
     size: int, first: int, links: dict[int, float], steps: list[tuple[tuple[str, Any, Any], float]], now: float
 ) -> None:
