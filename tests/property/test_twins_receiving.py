@@ -14,16 +14,14 @@ from mlvpnd.protocol.constants import CLEAR_WINDOW_SIZE, NO_TIMESTAMP, REPLAY_WI
 
 TOP = (1 << 64) - 1
 FIRSTS = st.sampled_from([0, 1, 100, 1 << 20, (1 << 63) - 10, TOP - 5000, TOP - 3, TOP])
-STEPS = st.one_of(
-    st.integers(-3, 5),
-    st.integers(-70, 70),
-    st.integers(-5000, 5000),
-    st.sampled_from([-1, 1])
-    .flatmap(
-        lambda sign: st.sampled_from([REPLAY_WINDOW_SIZE, 1 << 16, loss.JUMP, 1 << 40]).map(lambda far: sign * far)
-    )
-    .flatmap(lambda far: st.integers(far - 1, far + 1)),
-)
+EDGES = [
+    sign * far + near
+    for sign in (1, -1)
+    for far in (REPLAY_WINDOW_SIZE, 1 << 16, loss.JUMP, 1 << 40)
+    for near in (-1, 0, 1)
+]
+CLOSE = st.integers(-5, 6)
+STEPS = st.one_of(CLOSE, st.integers(-70, 70), st.integers(-5000, 5000), st.sampled_from(EDGES))
 PAUSES = st.sampled_from([0.0, 0.0, 0.0003, 0.003, 0.07, 0.1, 0.9, 1.3, 2.5, 6.0])
 CLOCKS = st.sampled_from([0.0, 17.25, 65.5, 1e6 + 0.123])
 STAMPS = st.integers(0, 0xFFFF) | st.sampled_from([NO_TIMESTAMP, NO_TIMESTAMP - 1, 0])
@@ -85,12 +83,17 @@ def test_replay_windows(first: int, steps: list[int], seen: int | None) -> None:
 )
 def test_clear_windows(first: int, steps: list[tuple[str, int]], size: int) -> None:
     twins = Twins("ClearWindow", replay, first, size)
-    before = first
-    for (method, _), number in zip(steps, walk(first, [step for _, step in steps]), strict=True):
+    before, newest = first - REPLAY_WINDOW_SIZE + 1, first
+    for (method, _), number in zip(steps, walk(before, [step for _, step in steps]), strict=True):
         twins.ask(method, *((before, number) if method == "count" else (number,)))
-        before = number
-    for begin, end in ((-1, TOP), (-5, -3), (first, first + 5000), (max(0, before - 100), before + 100)):
-        twins.ask("count", begin, min(end, TOP))
+        before, newest = number, max(newest, number if method == "anchor" else 0)
+    base = max(0, newest - REPLAY_WINDOW_SIZE + 1) & ~7
+    for number in (base + size, base + size + 8, base - 1, base, base + 1, base + size - 1, before):
+        if 0 <= number <= TOP:
+            twins.ask("accept", number)
+        for begin in (-5, number - 3, number):
+            for end in (number, number + 1, number + 11, TOP):
+                twins.ask("count", begin, min(end, TOP))
 
 
 def test_flows_have_the_same_attributes() -> None:
@@ -149,27 +152,31 @@ def test_spreads(lines: list[tuple[list[tuple[str, float, int]], bool]], now: fl
     assert _native.spread_ms(iter(native)) == transit.spread_ms(reference)
 
 
-@given(
-    FIRSTS, st.lists(st.tuples(st.sampled_from(["received"] * 5 + ["seconds"]), STEPS, PAUSES), max_size=150), CLOCKS
-)
-@example(0, [("received", 2, 0.01)] * 80 + [("received", -step, 0.1) for step in range(60)], 0.0)
-def test_disorders(first: int, steps: list[tuple[str, int, float]], now: float) -> None:
+@given(FIRSTS, st.lists(st.tuples(CLOSE | CLOSE | STEPS, PAUSES), max_size=150), CLOCKS)
+@example(0, [(2, 0.01)] * 80 + [(-step, 0.1) for step in range(60)], 0.0)
+@example(0, [(3, 0.01)] * 5 + [(-1, 0.01), (-2, 0.01)], 0.0)
+def test_disorders(first: int, steps: list[tuple[int, float]], now: float) -> None:
     twins = Twins("Disorder", transit, first)
-    for (method, _, pause), number in zip(steps, walk(first, [step for _, step, _ in steps]), strict=True):
+    for (_, pause), number in zip(steps, walk(first, [step for step, _ in steps]), strict=True):
         now += pause
-        twins.ask(method, *((number, now) if method == "received" else (now,)))
+        twins.ask("received", number, now)
+        twins.ask("seconds", now)
 
 
 @given(
     FIRSTS,
     st.lists(
-        st.tuples(st.sampled_from(["received"] * 20 + ["pause"]), STEPS, PAUSES, st.sampled_from([None, 0, 1, 60])),
+        st.tuples(
+            st.sampled_from(["received"] * 20 + ["pause"]), CLOSE | STEPS, PAUSES, st.sampled_from([None, 0, 1, 60])
+        ),
         max_size=200,
     ),
     CLOCKS,
 )
 @example(0, [("received", 1, 10.0, None)] * 150, 0.0)
 @example(0, [("received", 5, 0.1, 3)] * 150, 0.0)
+@example(0, [("received", loss.JUMP, 0.1, None), ("received", loss.JUMP + 1, 0.1, None)], 0.0)
+@example(0, [("pause", 1, 0.1, None), ("received", 1, 1.0, None), ("received", 3, 0.1, None)], 0.0)
 def test_loss_meters(first: int, steps: list[tuple[str, int, float, int | None]], now: float) -> None:
     twins = Twins("LossMeter", loss, first, look="newest sent lost percent")
     numbers = walk(first, [step for _, step, _, _ in steps])
@@ -207,7 +214,10 @@ def test_copy_filters(first: int, steps: list[int]) -> None:
         twins.ask("is_first", number)
 
 
-LINKS = st.dictionaries(st.integers(0, 4), st.sampled_from([0.0, 0.0, 0.003, 0.02, 0.4]), max_size=4)
+LINKS = st.dictionaries(
+    st.sampled_from([0, 0, 1, 1, 2, 9]), st.sampled_from([0.0, 0.0, 0.003, 0.02, 0.4]), min_size=1, max_size=3
+)
+"""Those that are waited for, each with its disorder; 9 never brings anything."""
 OFFSETS = st.one_of(
     st.integers(0, 3),
     st.integers(-4, 12),
@@ -218,15 +228,18 @@ OFFSETS = st.one_of(
 )
 """Of a number from the highest that was pushed in its neighbourhood."""
 BUFFER_STEPS = st.one_of(
-    st.tuples(st.just("push"), OFFSETS, st.integers(0, 3)),
-    st.tuples(st.just("push"), st.integers(-1, 3), st.integers(0, 3)),
-    st.tuples(st.just("row"), st.integers(1, 80), st.integers(0, 3)),
-    st.tuples(st.just("strays"), OFFSETS, st.integers(0, 3)),
+    st.tuples(st.just("push"), OFFSETS, st.integers(0, 2)),
+    st.tuples(st.just("push"), st.integers(-1, 3), st.integers(0, 2)),
+    st.tuples(st.just("row"), st.integers(1, 80), st.integers(0, 2)),
+    st.tuples(st.just("strays"), OFFSETS, st.integers(0, 2)),
     st.tuples(st.just("anew"), OFFSETS, st.sampled_from([0.0, 1.0])),
     st.tuples(st.just("expire"), st.none(), st.none()),
     st.tuples(st.just("links"), LINKS, st.none()),
     st.tuples(st.just("wait"), st.sampled_from([0.0, 0.002, 0.1]), st.none()),
 )
+
+
+BUFFER_PAUSES = st.sampled_from([0.0, 0.0, 0.0003, 0.003, 0.003, 0.02, 0.2])
 
 
 class Buffers(Twins):
@@ -269,8 +282,25 @@ class Buffers(Twins):
     st.sampled_from([1, 2, 3, 64, 200, 1000]),
     FIRSTS,
     LINKS,
-    st.lists(st.tuples(BUFFER_STEPS, PAUSES), max_size=60),
+    st.lists(st.tuples(BUFFER_STEPS, BUFFER_PAUSES), max_size=80),
     CLOCKS,
+)
+@example(
+    16,
+    0,
+    {0: 0.02, 1: 0.003},
+    [(("push", ahead, link), 0.003) for ahead, link in ((1, 0), (2, 0), (2, 1), (-3, 0), (4, 1), (-1, 1), (3, 0))],
+    0.0,
+)
+@example(
+    16,
+    0,
+    {0: 0.0, 1: 0.0},
+    [
+        (("push", ahead, link), 0.0)
+        for ahead, link in ((0, 0), (10, 0), (-5, 0), (-9, 2), (-8, 2), (-7, 2), (-6, 2), (2, 1))
+    ],
+    0.0,
 )
 def test_reorder_buffers(
     size: int, first: int, links: dict[int, float], steps: list[tuple[tuple[str, Any, Any], float]], now: float

@@ -31,14 +31,14 @@ def on_both(metafunc: pytest.Metafunc, reached: Mapping[str, Sequence[str]], *, 
     name = metafunc.module.__name__.rpartition(".")[2]
     if name in reached or (name not in but and native_types().keys() & vars(metafunc.module).keys()):
         cases = [(twin, tuple(reached.get(name, ()))) for twin in TWINS]
-        metafunc.fixturenames.append("twin")
         metafunc.parametrize("twin", cases, indirect=True, scope="module", ids=TWINS)
 
 
-@pytest.fixture(scope="module")
+# Of itself: pytest calls no fixture that a test does not ask for, whatever has been parametrized for it.
+@pytest.fixture(scope="module", autouse=True)
 def twin(request: pytest.FixtureRequest) -> Iterator[str]:
     """Which twin a test runs on; see `on_both`."""
-    which, reached = request.param
+    which, reached = getattr(request, "param", (TWINS[0], ()))
     if which == "native":
         yield from (which for _ in use_native(request.module, *map(import_module, reached)))
     else:

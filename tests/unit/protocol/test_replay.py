@@ -18,6 +18,10 @@ def window_after(*seqs: int) -> ReplayWindow:
     return window
 
 
+def test_the_twin_that_a_test_names_is_the_one_under_test(twin: str) -> None:
+    assert (ReplayWindow.__module__ == "mlvpnd.dataplane._native") is (twin == "native")
+
+
 def test_the_first_number_is_seen() -> None:
     assert not window_after().accept(FIRST)
 
