@@ -92,6 +92,8 @@ class PacedScheduler:
         self._bulk_at: list[int] = [-SPARSE] * BUCKETS
         """When each flow had something long last."""
         self._express_line = -1
+        self._commit_at: int | None = None
+        """When the next packet of the common queue can be given to its line, if nothing waits for that line."""
         self._rate = 0
         self._groups: list[_Group] = []
         """Each with the lines of the one before and more."""
@@ -117,6 +119,7 @@ class PacedScheduler:
             line.delay, line.hold = given.delay, 0
             kept[number] = line
         self._lines = kept
+        self._commit_at = None
         self._rate = sum(line.rate for line in kept.values())
         self._queue.limit = max(LEAST_LIMIT, self._rate * QUEUE_TIME // SECOND)
         self._groups = _group((kept[number], given) for number, given in lines.items())
@@ -192,9 +195,11 @@ class PacedScheduler:
     def due(self) -> int | None:
         """When `take` has something to give, or None while nothing waits."""
         due = min((line.due for line in self._lines.values() if line.busy), default=None)
-        if due is None and self._queue.bytes:  # a packet takes a slow line longer than lines are committed ahead
-            return min(line.ready_at for line in self._groups[0].lines)
-        return due
+        if not self._queue.bytes:
+            return due
+        if self._commit_at is not None:  # a packet takes a slow line longer than lines are committed ahead
+            return self._commit_at if due is None else min(due, self._commit_at)
+        return min(line.ready_at for line in self._groups[0].lines) if due is None else due
 
     def _is_bulk(self, kind: Kind, flow: int, now: int) -> bool:
         """Whether a packet takes part in the common stream, for order's sake."""
@@ -234,6 +239,7 @@ class PacedScheduler:
 
     def _commit(self, now: int) -> None:
         queue = self._queue
+        self._commit_at = None
         while queue.bytes:
             group = self._open(now)
             horizon = now + group.horizon
@@ -245,7 +251,11 @@ class PacedScheduler:
                 at = begins + size * SECOND // line.rate
                 if best is None or at < best_at:
                     best, best_at, start = line, at, begins
-            if best is None or start > horizon:
+            if best is None:
+                return
+            if start > horizon:
+                if not best.busy:
+                    self._commit_at = start - group.horizon
                 return
             after = now + best.hold if best.hold else 0
             if best.higher:  # it may have been idle: what the lowest have been given arrives first

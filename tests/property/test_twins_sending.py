@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -280,3 +281,51 @@ def test_names_that_segments_do_not_have_are_refused() -> None:
         native.Retransmissions().sent(0, bytes(41), 1500)
     with pytest.raises(ValueError, match="rate"):
         native.Retransmissions().judge({0: 0}, 1.0)
+
+
+# Long runs like real ones, which come to what few steps do not reach.
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_busy_lines_are_paced_alike(seed: int) -> None:
+    chance, twins = random.Random(seed), Twins(0)
+    for turn in range(400):
+        if turn % 60 == 0:
+            lines = {
+                number: LineParameters(
+                    chance.choice([1_000_000, 2_500_000]),
+                    chance.choice([5, 15, 40]) * MS,
+                    chance.choice([0, 0, 1]),
+                    chance.random() < 0.3,
+                )
+                for number in range(4)
+                if chance.random() < 0.8
+            }
+            twins.step("lines", (lines,))
+        twins.step("put", (chance.choice(list(Kind)), chance.randrange(6), chance.randrange(60, 1515), 8))
+        if lines and turn % 120 < 60:
+            twins.step("put_on", (chance.choice(list(lines)), 0, chance.randrange(3), 1000, turn % 7 == 0, 3))
+        twins.step("take", (chance.randrange(4 * MS),))
+    twins.step("drain", ())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_lossy_links_are_judged_alike(seed: int) -> None:
+    chance = random.Random(seed)
+    reference, twin = retransmissions.Retransmissions(), native.Retransmissions()
+    losses = [chance.choice([0.0, 0.002, 0.004, 0.01]) for _ in range(3)]
+    name, again, seen = 0, list[bytes](), set[frozenset[int]]()
+    for turn in range(1, 150):
+        for _ in range(100):
+            name += 1
+            segment = again.pop(0) if len(again) > 3 else name.to_bytes(16)
+            link = chance.randrange(3)
+            if chance.random() < losses[link]:
+                again.append(segment)
+            for one in (reference, twin):
+                one.sent(link, segment, 1500)
+        rates = dict.fromkeys(range(3), 700_000 if turn % 100 > 60 else 2_000_000)
+        assert twin.judge(rates, turn * 0.1) == reference.judge(rates, turn * 0.1)
+        assert [twin.share(link) for link in range(3)] == [reference.share(link) for link in range(3)]
+        seen.add(twin.harmful)
+    assert len(seen) > 1 or len(set(losses)) < 3

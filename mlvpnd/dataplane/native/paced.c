@@ -234,6 +234,7 @@ bool paced_set_lines(struct paced *paced, const struct paced_line *given, size_t
     paced->ranked = ranked;
     paced->groups = groups;
     paced->line_count = count;
+    paced->commits_later = false;
     paced->queue.limit = max(LINE_LEAST_LIMIT, paced->rate / (LINE_SECOND / QUEUE_TIME));
     group(paced);
     if (count)
@@ -349,6 +350,7 @@ static const struct paced_group *open_group(const struct paced *paced, int64_t n
 
 static void commit(struct paced *paced, int64_t now) {
     struct flow_queue *queue = &paced->queue;
+    paced->commits_later = false;
     while (queue->bytes) {
         const struct paced_group *group = open_group(paced, now);
         int64_t horizon = now + group->horizon, best_at = 0, start = 0;
@@ -364,8 +366,11 @@ static void commit(struct paced *paced, int64_t now) {
                 start = begins;
             }
         }
-        if (start > horizon)
+        if (start > horizon) {
+            paced->commits_later = !line_busy(best);
+            paced->commit_at = start - group->horizon;
             return;
+        }
         int64_t after = best->hold ? now + best->hold : 0;
         if (best->higher) { /* it may have been idle: what the lowest have been given arrives first */
             int64_t before = earliest_arrival(paced->ranked, paced->groups[0].count);
@@ -434,13 +439,15 @@ bool paced_due(const struct paced *paced, int64_t *due) {
             busy = true;
         }
     }
-    if (busy)
-        return true;
     if (!paced->queue.bytes)
-        return false;
-    *due = paced->ranked[0]->ready_at; /* a packet takes a slow line longer than lines are committed ahead */
-    for (size_t i = 1; i < paced->groups[0].count; i++)
-        *due = min(*due, paced->ranked[i]->ready_at);
+        return busy;
+    if (paced->commits_later) { /* a packet takes a slow line longer than lines are committed ahead */
+        *due = busy ? min(*due, paced->commit_at) : paced->commit_at;
+    } else if (!busy) {
+        *due = paced->ranked[0]->ready_at;
+        for (size_t i = 1; i < paced->groups[0].count; i++)
+            *due = min(*due, paced->ranked[i]->ready_at);
+    }
     return true;
 }
 

@@ -36,6 +36,8 @@ struct paced {
     struct line **lines;        /* in the order in which they were given */
     struct line **ranked;       /* by tier, and in each those last that are spare */
     struct paced_group *groups;
+    bool commits_later;         /* the next packet is for a line for which nothing waits, but */
+    int64_t commit_at;          /* not before this time */
     int64_t rate;               /* of all lines */
     int32_t express_line;       /* the number of the line that small packets took last */
     int64_t fair[FLOW_QUEUE_BUCKETS];       /* when each flow's share will have paid for what it sent ahead of others */

@@ -224,6 +224,25 @@ def test_a_line_that_takes_long_for_a_packet_is_given_the_next_one_in_time() -> 
     assert left == [0, SIZE * SECOND // 16_000, 2 * (SIZE * SECOND // 16_000)]
 
 
+@pytest.mark.parametrize("rates", [(16_000, 125_000), (125_000, 16_000), (16_000, 16_000)])
+def test_slow_lines_are_given_packets_in_time_and_nobody_asks_before(rates: tuple[int, int]) -> None:
+    scheduler = PacedScheduler(0)
+    scheduler.set_lines({number: LineParameters(rate, 0) for number, rate in enumerate(rates)}, 0)
+    for _ in range(60):
+        scheduler.put(Kind.BULK, 1, bytes(20), SIZE, 0)
+    now, carried = 0, [0, 0]
+    while now < SECOND // 2:
+        for number, item in scheduler.take(now):
+            carried[number] += item.size
+        due = scheduler.due()
+        assert due is not None
+        assert due > now
+        now = due
+    for rate, size in zip(rates, carried, strict=True):
+        assert abs(size - rate // 2) <= SIZE or rate < max(rates)  # by the slower one it would arrive later
+    assert len(scheduler.drain(now)) == 60 - sum(carried) // SIZE
+
+
 def test_without_lines_everything_is_dropped_and_counted() -> None:
     scheduler = PacedScheduler(0)
     scheduler.set_lines({0: mbit(1, 1)}, 0)
