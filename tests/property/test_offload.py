@@ -155,7 +155,7 @@ def test_both_twins_join_and_split_alike(packets: list[bytes], uso: bool, tags: 
     counters = reference.merged_frames, reference.merged_packets
     assert (native.merged_frames, native.merged_packets) == counters
     for each in frames:
-        assert _native.segment(each, layer2=layer2) == segment(each, layer2=layer2)
+        assert _native.segment_frame(each, layer2=layer2) == segment(each, layer2=layer2)
 
 
 @given(traffic(), st.integers(200, 400))
@@ -192,7 +192,7 @@ def test_both_twins_split_any_read_alike(read: bytes, tags: tuple[int, ...] | No
     if tags is not None and len(read) > 10:
         read = read[:10] + framed(read[10:], *tags)
     packets = segment(read, layer2=tags is not None)
-    assert _native.segment(read, layer2=tags is not None) == packets
+    assert _native.segment_frame(read, layer2=tags is not None) == packets
     assert all(packets)
 
 
@@ -231,7 +231,7 @@ def rebuilt(packet: Packet) -> bytes:
     st.binary(min_size=1, max_size=3000),
     st.integers(1, 1400),
     st.integers(0, 255),
-    st.sampled_from((segment, _native.segment)),
+    st.sampled_from((segment, _native.segment_frame)),
 )
 def test_scapy_finds_the_checksums_right(fields: Fields, payload: bytes, size: int, flags: int, split: object) -> None:
     assert callable(split)

@@ -167,7 +167,7 @@ static PyObject *ipv4_checksum(PyObject *module, PyObject *object) {
 }
 
 static PyMethodDef functions[] = {
-    {"segment", (PyCFunction)(void (*)(void))segment, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"segment_frame", (PyCFunction)(void (*)(void))segment, METH_VARARGS | METH_KEYWORDS, NULL},
     {"ones_sum", ones_sum, METH_O, NULL},
     {"checksum", checksum, METH_VARARGS, NULL},
     {"pseudo_sum", pseudo_sum, METH_VARARGS, NULL},
