@@ -12,8 +12,8 @@
 #include "../../mlvpnd/dataplane/native/segment.h"
 #include "../../mlvpnd/dataplane/native/vnet.h"
 
-enum { LAYER2 = 1, USO = 2, JOIN = 4 };         /* choices for all */
-enum { AGAIN = 1, FIX = 2, FOLLOW = 4 };        /* choices for a packet */
+enum { LAYER2 = 1, USO = 2, JOIN = 4 };                               /* choices for all */
+enum { AGAIN = 8, FIX = 16, FOLLOW = 32, IPV6 = 64, DATAGRAM = 128 }; /* choices for a packet, or the one read */
 enum { FRAME_LIMIT = VNET_SIZE + 18 + 2 * 65535 };
 
 static struct coalescer coalescer;
@@ -25,33 +25,55 @@ static void fail(const char *what) {
     abort();
 }
 
-/* Makes a plain IPv4 TCP packet's lengths and checksums true, so that the fuzzer comes behind them. */
-static void fix(struct packet *packet, size_t start) {
-    if (packet->size < start + IPV4_HEADER + TCP_HEADER)
+/* Bytes of the headers before the payload, as fix() makes them. */
+static size_t headers_size(size_t start, int choices) {
+    return start + (choices & IPV6 ? IPV6_HEADER : IPV4_HEADER) + (choices & DATAGRAM ? UDP_HEADER : TCP_HEADER);
+}
+
+/* Makes the lengths, types and checksums of a plain packet true, so that the fuzzer comes behind them. */
+static void fix(uint8_t *data, size_t size, size_t start, int choices) {
+    if (size < headers_size(start, choices))
         return;
-    uint8_t *ip = packet->data + start, *tcp = ip + IPV4_HEADER;
-    size_t size = packet->size - start;
-    ip[0] = 0x45;
-    ip[6] &= 0x40;
-    ip[7] = 0;
-    ip[9] = TCP;
-    put_be16(ip + 2, (uint16_t)size);
-    put_be16(ip + 10, checksum_ipv4(ip, IPV4_HEADER));
-    tcp[12] = 5 << 4;
-    put_be16(tcp + TCP_CHECKSUM, 0);
-    uint64_t sum = checksum_pseudo(ip + 12, 8, TCP, (uint32_t)(size - IPV4_HEADER));
-    put_be16(tcp + TCP_CHECKSUM, checksum_of(sum + checksum_sum(tcp, size - IPV4_HEADER)));
+    bool is_ipv6 = choices & IPV6;
+    uint8_t protocol = choices & DATAGRAM ? UDP : TCP;
+    uint8_t *ip = data + start, *transport = ip + (is_ipv6 ? IPV6_HEADER : IPV4_HEADER);
+    size_t length = size - (size_t)(transport - data);
+    if (start)
+        put_be16(data + 12, is_ipv6 ? 0x86dd : 0x0800);
+    if (is_ipv6) {
+        ip[0] = 0x60 | (ip[0] & 0xf);
+        put_be16(ip + 4, (uint16_t)length);
+        ip[6] = protocol;
+    } else {
+        ip[0] = 0x45;
+        put_be16(ip + 2, (uint16_t)(length + IPV4_HEADER));
+        ip[6] &= 0x40;
+        ip[7] = 0;
+        ip[9] = protocol;
+        put_be16(ip + 10, checksum_ipv4(ip, IPV4_HEADER));
+    }
+    uint8_t *field = transport + (protocol == TCP ? TCP_CHECKSUM : UDP_CHECKSUM);
+    if (protocol == TCP)
+        transport[12] = 5 << 4;
+    else
+        put_be16(transport + 4, (uint16_t)length);
+    put_be16(field, 0);
+    uint64_t sum = checksum_pseudo(is_ipv6 ? ip + 8 : ip + 12, is_ipv6 ? 32 : 8, protocol, (uint32_t)length);
+    uint16_t value = checksum_of(sum + checksum_sum(transport, length));
+    put_be16(field, value || protocol == TCP ? value : 0xffff);
 }
 
 /* Makes `packet` the next one behind `before` in its flow. */
-static void follow(struct packet *packet, const struct packet *before, size_t start) {
-    size_t headers = start + IPV4_HEADER + TCP_HEADER;
+static void follow(struct packet *packet, const struct packet *before, size_t start, int choices) {
+    size_t headers = headers_size(start, choices);
     if (packet->size < headers || before->size < headers)
         return;
     memcpy(packet->data, before->data, headers);
-    uint8_t *ip = packet->data + start, *tcp = ip + IPV4_HEADER;
-    put_be16(ip + 4, (uint16_t)(be16_at(ip + 4) + 1));
-    put_be32(tcp + 4, be32_at(tcp + 4) + (uint32_t)(before->size - headers));
+    uint8_t *ip = packet->data + start, *tcp = packet->data + headers - TCP_HEADER;
+    if (!(choices & IPV6))
+        put_be16(ip + 4, (uint16_t)(be16_at(ip + 4) + 1));
+    if (!(choices & DATAGRAM))
+        put_be32(tcp + 4, be32_at(tcp + 4) + (uint32_t)(before->size - headers));
 }
 
 static size_t payload_bytes(const struct packet_list *list) {
@@ -135,9 +157,9 @@ static void read_packets(const uint8_t *data, size_t size, size_t start, struct 
             size -= length;
         }
         if (choices & FOLLOW && before)
-            follow(packet, before, start);
+            follow(packet, before, start, choices);
         if (choices & FIX)
-            fix(packet, start);
+            fix(packet->data, packet->size, start, choices);
         packet_list_push(packets, packet);
     }
 }
@@ -148,9 +170,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
     int choices = data[0];
+    size_t start = choices & LAYER2 ? ETHERNET_HEADER : 0;
     struct packet_list packets = {0};
     if (choices & JOIN) {
-        read_packets(data + 1, size - 1, choices & LAYER2 ? 14 : 0, &packets);
+        read_packets(data + 1, size - 1, start, &packets);
     } else {
         /* In memory of its own, so that a byte beyond the end is seen. */
         if (size < 1 + VNET_SIZE)
@@ -160,6 +183,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!copy)
             return 0;
         memcpy(copy, data + 1 + VNET_SIZE, length);
+        if (choices & FIX)
+            fix(copy, length, start, choices);
         int count = segment_frame(data + 1, copy, length, choices & LAYER2, &packets);
         if (count != (packets.count ? (int)packets.count : -1))
             fail("a wrong count");
