@@ -67,6 +67,16 @@ bench-bonding: build
 	$(BIN)/python -m tests.bench.bonding --matrix --resume --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
 	$(BIN)/python -m tests.bench.bonding --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 
+# Coverage-guided fuzzing of the native super-packets with clang's libFuzzer, whose options are in FUZZ.
+.PHONY: fuzz-offload
+fuzz-offload: FUZZ ?= -max_total_time=600
+fuzz-offload:
+	mkdir -p build/fuzz
+	clang -std=c11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -o build/fuzz/native_offload tests/fuzz/native_offload.c \
+		$(addprefix mlvpnd/dataplane/native/,checksum.c coalesce.c packet.c segment.c)
+	build/fuzz/native_offload -max_len=4096 -artifact_prefix=build/fuzz/ $(FUZZ)
+
 # The Debian package on Debian 12 and 13, installed, upgraded and removed on booted systems.
 test-package: build
 	$(BIN)/python -m pytest tests/package

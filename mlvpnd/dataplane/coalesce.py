@@ -7,7 +7,8 @@ joined is written as it came, wrong checksum or not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import pack_into
+from functools import cache
+from struct import Struct, pack_into
 
 from .checksum import checksum, ipv4_checksum, ones_sum, pseudo_sum
 from .vnet import (
@@ -44,19 +45,39 @@ IP_LIMIT = 65535
 """Bytes of an IP packet."""
 
 _ALONE = bytes(VNET_SIZE)
+_IPV4_NUMBERS = Struct("!2xHH18xI")
+_IPV6_NUMBERS = Struct("!4xH38xI")
+"""Length, identification, and TCP's sequence number, from the IP header on."""
 _IPV6_EXTENSIONS = frozenset({0, 43, 44, 51, 60})
 """Hop-by-hop options, routing, fragment, authentication, destination options: TCP or UDP may follow."""
 _NO_FLOW, _ANY_FLOW = b"", b"?"
 """In the place of a flow's key: one of those that are never joined, or one that cannot be told."""
 
 
+@cache
+def _mask(is_ipv4: bool, protocol: int, start: int, payload: int) -> int:  # noqa: FBT001
+    """The bits of the headers, as a big-endian number, that must be the same in all packets of a super-packet.
+
+    All but lengths, IPv4's identification, sequence number, PSH, and checksums.
+    """
+    mask = bytearray(b"\xff" * payload)
+    transport = start + (IPV4_HEADER if is_ipv4 else IPV6_HEADER)
+    if is_ipv4:
+        mask[start + 2 : start + 6] = bytes(4)
+        mask[start + 10 : start + 12] = bytes(2)
+    else:
+        mask[start + 4 : start + 6] = bytes(2)
+    mask[transport + 4 : transport + 8] = bytes(4)  # TCP's sequence number, or UDP's length and checksum
+    if protocol == TCP:
+        mask[transport + 13] = 0xFF & ~PSH
+        mask[transport + TCP_CHECKSUM : transport + TCP_CHECKSUM + 2] = bytes(2)
+    return int.from_bytes(mask, "big")
+
+
 class _Segment:
     """A packet that may be joined, by what counts for that."""
 
-    __slots__ = (
-        "alike", "ident", "is_ipv4", "is_last", "is_right", "may_keep_ident", "packet", "payload", "protocol",
-        "seq", "start", "transport",
-    )  # fmt: skip
+    __slots__ = ("ident", "is_ipv4", "is_last", "packet", "payload", "protocol", "seq", "start", "transport")
 
     def __init__(self, packet: bytes, start: int, transport: int, protocol: int) -> None:
         self.packet = packet
@@ -64,76 +85,114 @@ class _Segment:
         self.transport = transport
         self.protocol = protocol
         self.is_ipv4 = transport - start == IPV4_HEADER
+        self.ident = packet[start + 4] << 8 | packet[start + 5] if self.is_ipv4 else 0
         self.payload = transport + UDP_HEADER
         self.seq = 0
         self.is_last = False
         """Whether PSH ends the super-packet with it."""
-        self.alike: tuple[bytes, ...] = ()
-        """All of the headers that must be the same in the next packet."""
-        self.is_right: bool | None = None
-        """Whether the checksums are; None: not yet known."""
-        if self.is_ipv4:
-            self.ident = packet[start + 4] << 8 | packet[start + 5]
-            self.may_keep_ident = packet[start + 6] == 0x40  # Don't Fragment: the number says nothing (RFC 6864)
-        else:
-            self.ident = 0
-            self.may_keep_ident = True
-
-    def verify(self) -> bool:
-        """Whether IP's and TCP's or UDP's checksums are those that a sender writes; looked at once."""
-        if self.is_right is None:
-            self.is_right = self._has_right_checksums()
-        return self.is_right
-
-    def _has_right_checksums(self) -> bool:
-        packet, start, transport = self.packet, self.start, self.transport
-        if self.is_ipv4:
-            if ones_sum(packet[start:transport]) or packet[start + 10 : start + 12] == b"\xff\xff":
-                return False
-            covered = packet[start + 12 :]  # both addresses and what is behind
-        else:
-            covered = packet[start + 8 :]
-        # Of the two zeros a sender writes one; with the other, a packet would not come out of a super-packet as it was.
-        if self.protocol == TCP and packet[transport + TCP_CHECKSUM : transport + TCP_CHECKSUM + 2] == b"\xff\xff":
-            return False
-        return checksum(covered, self.protocol + len(packet) - transport) == 0
 
 
 class _Run:
     """A super-packet that grows."""
 
-    __slots__ = ("first", "length", "packets", "segment_size", "step")
+    __slots__ = (
+        "alike", "first", "is_right", "key", "length", "mask", "may_keep_ident", "packets", "payload", "segment_size",
+        "start", "step",
+    )  # fmt: skip
 
-    def __init__(self, first: _Segment) -> None:
+    def __init__(self, first: _Segment, key: bytes) -> None:
+        packet = first.packet
         self.first = first
-        self.packets = [first.packet]
-        self.segment_size = len(first.packet) - first.payload
-        self.length = len(first.packet) - first.start
+        self.key = key
+        self.packets = [packet]
+        self.start = first.start
+        self.payload = first.payload
+        self.mask = _mask(first.is_ipv4, first.protocol, first.start, first.payload)
+        self.alike = int.from_bytes(packet[: first.payload], "big") & self.mask
+        """All of the headers that must be the same in the others."""
+        self.segment_size = len(packet) - first.payload
+        self.length = len(packet) - first.start
         """Bytes as an IP packet."""
         self.step = 1
         """By how much IP's identification grows."""
+        # Don't Fragment: the number says nothing (RFC 6864). IPv6 has none.
+        self.may_keep_ident = not first.is_ipv4 or packet[first.start + 6] == 0x40
+        self.is_right: bool | None = None
+        """Whether the first packet's checksums are; None: not yet known."""
 
     def add(self, packet: _Segment) -> bool:
-        """Whether the packet belongs behind the others; then it is there."""
-        first, count = self.first, len(self.packets)
-        size = len(packet.packet) - packet.payload
+        """Whether a packet of the same flow belongs behind the others; then it is there."""
+        data = packet.packet
+        return (
+            packet.payload == self.payload
+            and int.from_bytes(data[: self.payload], "big") & self.mask == self.alike
+            and self._grow(data, packet.ident, packet.seq)
+        )
+
+    def follow(self, packet: bytes) -> bool:
+        """The same for any packet at all, quickly; what `add` would take may be refused."""
+        first, start, payload = self.first, self.start, self.payload
+        # With TCP's the same bits as in the first packet tell that it brings data and nothing else, if it is complete.
         if (
-            packet.alike != first.alike
-            or size > self.segment_size
+            first.protocol != TCP
+            or int.from_bytes(packet[:payload], "big") & self.mask != self.alike
+            or len(packet) <= payload
+        ):
+            return False
+        if first.is_ipv4:
+            length, ident, seq = _IPV4_NUMBERS.unpack_from(packet, start)
+        else:
+            length, seq = _IPV6_NUMBERS.unpack_from(packet, start)
+            length += IPV6_HEADER
+            ident = 0
+        return length == len(packet) - start and self._grow(packet, ident, seq)
+
+    def _grow(self, packet: bytes, ident: int, seq: int) -> bool:
+        """Appends a packet with the same headers if it is the next one, fits, and all checksums are right."""
+        first, count = self.first, len(self.packets)
+        size = len(packet) - self.payload
+        if (
+            size > self.segment_size
             or count >= SEGMENTS_LIMIT
             or self.length + size > IP_LIMIT
-            or (first.protocol == TCP and packet.seq != (first.seq + count * self.segment_size) & 0xFFFFFFFF)
+            or (first.protocol == TCP and seq != (first.seq + count * self.segment_size) & 0xFFFFFFFF)
         ):
             return False
         step = self.step
-        if count == 1 and packet.may_keep_ident and packet.ident == first.ident:
+        if count == 1 and self.may_keep_ident and ident == first.ident:
             step = 0
-        if packet.ident != (first.ident + count * step) & 0xFFFF or not first.verify() or not packet.verify():
+        if ident != (first.ident + count * step) & 0xFFFF:
+            return False
+        if self.is_right is None:
+            self.is_right = self._has_right_checksums(first.packet)
+        if not self.is_right or not self._has_right_checksums(packet):
             return False
         self.step = step
         self.length += size
-        self.packets.append(packet.packet)
+        self.packets.append(packet)
         return True
+
+    def _has_right_checksums(self, packet: bytes) -> bool:
+        """Whether IP's and TCP's or UDP's checksums are those that a sender writes.
+
+        Of the two zeros it writes one; with the other, a packet would not come out of a super-packet as it was.
+        """
+        first, start, transport = self.first, self.start, self.first.transport
+        addresses = start + 8
+        if first.is_ipv4:
+            if ones_sum(packet[start:transport]) or packet[start + 10 : start + 12] == b"\xff\xff":
+                return False
+            addresses = start + 12
+        if first.protocol == TCP and packet[transport + TCP_CHECKSUM : transport + TCP_CHECKSUM + 2] == b"\xff\xff":
+            return False
+        # Both addresses and what is behind are side by side.
+        return checksum(packet[addresses:], first.protocol + len(packet) - transport) == 0
+
+    def may_grow(self) -> bool:
+        """Whether another packet may follow the last one."""
+        last = self.packets[-1]
+        is_pushed = self.first.protocol == TCP and last[self.first.transport + 13] & PSH
+        return not is_pushed and len(last) - self.payload == self.segment_size
 
     def frame(self) -> bytes:
         """What is to be written."""
@@ -182,35 +241,42 @@ class Coalescer:
         A super-packet stands where its first packet stood. Packets of one flow keep their order; packets of others
         that came between are behind it.
         """
+        if len(packets) == 1:
+            return [_ALONE + packets[0]]
         frames: list[_Run | bytes] = []
         runs: dict[bytes, _Run] = {}  # those that may still grow, the oldest first
+        newest: _Run | None = None  # the one to which the packet before belongs
         batch_start = 0
         for packet in packets:
             if len(frames) - batch_start == FRAMES_LIMIT:
                 batch_start = len(frames)
                 runs.clear()
+                newest = None
+            if newest is not None and newest.follow(packet):
+                if not newest.may_grow():
+                    del runs[newest.key]
+                    newest = None
+                continue
+            newest = None
             key, segment = self._look_at(packet)
             if key is _ANY_FLOW:
                 runs.clear()
             run = runs.get(key)
-            if segment is None:
-                if run is not None:
-                    del runs[key]
-                frames.append(_ALONE + packet)
-                continue
             if run is not None:
-                if run.add(segment):
-                    if segment.is_last or len(packet) - segment.payload < run.segment_size:
+                if segment is not None and run.add(segment):
+                    if run.may_grow():
+                        newest = run
+                    else:
                         del runs[key]
                     continue
                 del runs[key]
-            if segment.is_last:
+            if segment is None or segment.is_last:
                 frames.append(_ALONE + packet)
                 continue
             if len(runs) == RUNS_LIMIT:
                 del runs[next(iter(runs))]
-            runs[key] = run = _Run(segment)
-            frames.append(run)
+            runs[key] = newest = _Run(segment, key)
+            frames.append(newest)
         return [frame if isinstance(frame, bytes) else self._finish(frame) for frame in frames]
 
     def _finish(self, run: _Run) -> bytes:
@@ -262,14 +328,6 @@ class Coalescer:
         return key, segment if (_is_tcp if protocol == TCP else _is_udp)(segment) else None
 
 
-def _network_fields(segment: _Segment) -> tuple[bytes, bytes]:
-    """What of the IP header must be the same: all but lengths, identification, checksum, and what is in the key."""
-    packet, start = segment.packet, segment.start
-    if segment.is_ipv4:
-        return packet[start : start + 2], packet[start + 6 : start + 9]
-    return packet[start : start + 4], packet[start + 7 : start + 8]
-
-
 def _is_tcp(segment: _Segment) -> bool:
     """Whether this is a TCP segment that brings data and nothing else; fills in what it is."""
     packet, transport = segment.packet, segment.transport
@@ -283,22 +341,13 @@ def _is_tcp(segment: _Segment) -> bool:
     segment.payload = payload
     segment.seq = int.from_bytes(packet[transport + 4 : transport + 8], "big")
     segment.is_last = bool(flags & PSH)
-    segment.alike = (
-        *_network_fields(segment),
-        packet[transport + 8 : transport + 13],  # acknowledgment, data offset
-        packet[transport + 14 : transport + 16],  # window
-        packet[transport + 18 : payload],  # urgent pointer, options
-    )
     return True
 
 
 def _is_udp(segment: _Segment) -> bool:
-    """Whether this is a UDP datagram with data and a checksum; fills in what it is."""
+    """Whether this is a UDP datagram with data and a checksum."""
     packet, transport = segment.packet, segment.transport
     if len(packet) <= transport + UDP_HEADER:
         return False
     length = packet[transport + 4] << 8 | packet[transport + 5]
-    if length != len(packet) - transport or packet[transport + 6 : transport + 8] == b"\0\0":
-        return False
-    segment.alike = _network_fields(segment)
-    return True
+    return length == len(packet) - transport and packet[transport + 6 : transport + 8] != b"\0\0"
