@@ -135,3 +135,29 @@ def test_an_interface_of_an_earlier_version(general: Keys) -> None:
         tun, _ = moved(tunnel.server)
         assert tun["tso_reads"] > 0
         assert tun["coalesced_writes"] > 0
+
+
+def test_packets_for_an_interface_that_is_down_are_counted_so() -> None:
+    with direct_tunnel() as tunnel:
+        tunnel.start()
+        tunnel.client.host.ip("link set mlvpn0 down")
+        ping(tunnel.server.host, CLIENT_INNER_IPV4, count=3)
+        drops = tunnel.client.status()["packets"]["tun_drops"]
+        assert drops.pop("down") >= 3
+        assert set(drops.values()) == {0}
+
+
+def test_an_interface_that_stays_is_left_as_it_was() -> None:
+    """Who opens it next may know nothing of super-packets."""
+
+    def cuts(tunnel: Tunnel) -> list[str]:
+        shown = tunnel.client.host.run("ethtool", "-k", "mlvpn0").splitlines()
+        return [line.split()[1] for line in shown if line.strip().startswith(("tx-tcp-segmentation:", "tx-tcp6"))]
+
+    with direct_tunnel() as tunnel:
+        tunnel.client.host.ip("tuntap add mlvpn0 mode tun")
+        tunnel.start()
+        assert cuts(tunnel) == ["on", "on"]
+        carry(tunnel)
+        tunnel.client.stop()
+        assert cuts(tunnel) == ["off", "off"]
