@@ -60,7 +60,7 @@ test: build check
 test-system: build
 	$(BIN)/python -m pytest tests/system
 
-# What the data plane costs and carries, each twin beside other VPNs: bench/RESULTS.md, in 25 minutes. RESUME=1, QUICK=1 (two
+# What the data plane costs and carries, each twin beside other VPNs: bench/RESULTS.md, in 25 minutes. RESUME=1, QUICK=1 (three
 # minutes, into build/quick) and BENCH as below, with `python -m tests.bench.dataplane --help`.
 bench: BENCH_DIR := $(if $(QUICK),build/quick,bench)
 bench: BENCH_RESULTS := $(if $(QUICK),build/quick/dataplane.jsonl,build/dataplane.jsonl)

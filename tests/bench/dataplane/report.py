@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .cases import CASES
+from .cases import CASES, Load
 from .judge import State, Verdict, verdicts
 from .outcome import BUSY_LIMIT, STOLEN_LIMIT, VALUES, Results
 
 NAME = "RESULTS.md"
 ROUNDS = 5
+LOSS_LIMIT = 1.0
+"""Percent that a run at a given rate may lose, or it was not at that rate."""
+GIVEN_RATE = (Load.STEADY, Load.LARGE)
 NOT_RUN = "not run"
 _HEAD = """# The data plane
 
@@ -68,6 +71,9 @@ def _measured(results: Results) -> str:
     rounds = results.rounds()
     ran = [outcome for outcome in results.outcomes.values() if not outcome.failure]
     disturbed = sum(outcome.stolen > STOLEN_LIMIT for outcome in ran)
+    short = sum(
+        outcome.values.get("lost", 0.0) > LOSS_LIMIT for outcome in ran if CASES[outcome.cell.case].load in GIVEN_RATE
+    )
     busy = sum(outcome.busy > BUSY_LIMIT for outcome in ran)
     lines = [f"Machine: {machine}." for machine in results.machines]
     lengths = sorted({outcome.cell.seconds for outcome in ran})
@@ -76,6 +82,8 @@ def _measured(results: Results) -> str:
         lines.append(f"In {disturbed} of them other guests took more than {STOLEN_LIMIT:.0%} of the machine.")
     if busy:
         lines.append(f"**Before {busy} of them the machine was more than {BUSY_LIMIT:.0%} busy with something else.**")
+    if short:
+        lines.append(f"**In {short} runs at a given rate more than {LOSS_LIMIT:g} % was lost: they carried less.**")
     if len(rounds) < ROUNDS:
         lines.append(f"**{len(rounds)} rounds instead of {ROUNDS}: a look, no result.**")
     lines += [f"Did not run: {which}: {why}" for which, why in _failures(results)]

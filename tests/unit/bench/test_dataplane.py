@@ -179,6 +179,9 @@ def test_the_report_has_every_demand_and_says_what_did_not_run(tmp_path_factory:
             outcome("tcp", OPENVPN, cpu_sender=10.0, cpu_receiver=9.0, mbit=300.0), stolen=0.1, busy=0.5
         ),
         Outcome(Cell("flood", OPENVPN, 1, 2.0), failure="iperf3: no answer"),
+        outcome("udp", OPENVPN, lost=1.5),
+        outcome("steady", OPENVPN, lost=0.5),
+        outcome("flood", REFERENCE, lost=90.0),
     ]
     found = results(*failures, *runs)
     found.machines.append("2 processors")
@@ -187,6 +190,7 @@ def test_the_report_has_every_demand_and_says_what_did_not_run(tmp_path_factory:
     said = path.read_text()
     assert "- Machine: 2 processors.\n" in said
     assert f"**1 rounds instead of {ROUNDS}: a look, no result.**" in said
+    assert "- **In 1 runs at a given rate more than 1 % was lost: they carried less.**\n" in said
     assert "- In 1 of them other guests took more than 5% of the machine.\n" in said
     assert "- **Before 1 of them the machine was more than 25% busy with something else.**\n" in said
     assert "- Did not run: native: cannot run: no extension\n" in said
