@@ -48,6 +48,7 @@ class Line:
         "higher",
         "hold",
         "kept_until",
+        "least_delay",
         "own",
         "rate",
         "ready_at",
@@ -58,6 +59,8 @@ class Line:
         self.rate = rate
         self.delay = delay
         """Nanoseconds from here to the peer."""
+        self.least_delay = delay
+        """What they are without queues."""
         self.higher = False
         """It carries only what overflows others."""
         self.hold = 0

@@ -61,6 +61,8 @@ class LineParameters:
     tier: int = 0
     spare: bool = False
     """It loses a little, and takes what overflows the other lines of its tier."""
+    least_delay: int = 0
+    """`delay` as it is without queues; 0: not known, `delay` counts."""
 
 
 class _Group(NamedTuple):
@@ -115,6 +117,7 @@ class PacedScheduler:
                     gone.append(line)
                 line = fresh
             line.delay = given.delay
+            line.least_delay = given.least_delay or given.delay
             kept[number] = line
         self._lines = kept
         self._rate = sum(line.rate for line in kept.values())
@@ -294,12 +297,13 @@ def _set_holds(lines: Sequence[Line]) -> None:
 
     BBR has at most twice its rate times its least round trip under way (draft-ietf-ccwg-bbr). Delivery in order over
     a far line takes the far round trip times the rate. So the least round trip must be half of the far one and a
-    little more; acknowledgements come back by the nearest line.
+    little more; acknowledgements come back by the nearest line. The least round trip knows no queue, so for near lines
+    that counts which the line has without.
     """
-    nearest = min(line.delay for line in lines)
+    nearest = min(line.least_delay for line in lines)
     reachable = [line.delay for line in lines if _hold(nearest, nearest, line.delay) <= LONGEST_HOLD]
     for line in lines:
-        line.hold = max(_hold(line.delay, nearest, max(reachable)), 0)
+        line.hold = max(_hold(line.least_delay, nearest, max(reachable, default=0)), 0)
 
 
 def _hold(delay: int, nearest: int, farthest: int) -> int:

@@ -220,8 +220,11 @@ class Sender:
         lines = {}
         for path in chosen:
             rtt, limits = path.rtt.srtt_ms if path.rtt.has_sample else unknown, path.parameters
+            least = path.rtt.min_rtt_ms
             path.retransmitted, path.spare = self.retransmissions.share(path.number), path.number in harmful
-            lines[path.number] = LineParameters(limits.bandwidth, int(rtt * 500_000), limits.priority, path.spare)
+            lines[path.number] = LineParameters(
+                limits.bandwidth, int(rtt * 500_000), limits.priority, path.spare, int(least * 500_000)
+            )
         self._paced.set_lines(lines, int(now * SECOND))
 
     def flush(self, now: float) -> None:

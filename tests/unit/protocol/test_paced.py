@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -120,6 +120,15 @@ def test_bulk_is_held_for_a_near_line_until_half_of_the_far_round_trip(near: int
     assert near + hold <= min(world.bulk) / MS <= max(world.bulk) / MS <= near + hold + 5
     assert max(world.pings) / MS <= near + 5
     assert world.lateness(after=0) == 0
+
+
+@pytest.mark.parametrize(("near", "far", "hold"), [(7, 40, 19.25), (9, 40, 19.25), (200, 200, 0)])
+def test_queues_of_near_lines_count_for_nothing_in_that(near: int, far: int, hold: float) -> None:
+    least = {0: 5 * MS, 1: 40 * MS}
+    lines = {0: mbit(20, near), 1: mbit(20, far)}
+    world = World({number: replace(line, least_delay=least[number]) for number, line in lines.items()})
+    world.run(0.3, 100_000)
+    assert near + hold <= min(world.bulk) / MS <= near + hold + 5
 
 
 def test_what_is_between_the_near_and_a_line_too_far_counts() -> None:
