@@ -52,6 +52,7 @@ class Line:
         "own",
         "rate",
         "ready_at",
+        "sent",
         "turn",
     )
 
@@ -65,6 +66,8 @@ class Line:
         """It carries only what overflows others."""
         self.hold = 0
         """Nanoseconds that what is committed waits at least."""
+        self.sent = 0
+        """Bytes that have left."""
         self.ready_at = now
         self.express: deque[Item] = deque()
         self.express_bytes = 0
@@ -136,5 +139,6 @@ class Line:
                 self.ready_at = item.after
         else:
             return None
+        self.sent += item.size
         self.ready_at += item.size * SECOND // self.rate
         return item

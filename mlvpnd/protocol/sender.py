@@ -131,8 +131,10 @@ class Sender:
         if now >= self._refresh_at:
             self._refresh(now)
         paths, emit = self._paths, self._emit
-        layer2, note = self._layer2, self.retransmissions.sent if len(self._chosen) > 1 else None
-        for number, item in self._paced.take(int(now * SECOND)):
+        layer2, note, at = self._layer2, None, int(now * SECOND)
+        if len(self._chosen) > 1 and not self._paced.settles(at):
+            note = self.retransmissions.sent
+        for number, item in self._paced.take(at):
             if item.reorder and note is not None and (name := segment(item.packet, layer2=layer2)) is not None:
                 note(number, name, item.size)
             emit(paths[number], item.packet, item.reorder, item.data_seq)
