@@ -244,6 +244,7 @@ class PacedScheduler:
         self._near = near if far_rate and far_rate * WORTH >= self._near_rate else []
         if self._near and self._stretch:
             farthest = max([line.delay for line in lines])
+            self._queue.limit = max(self._queue.limit, self._rate * farthest // SECOND)
             for line in lines:
                 line.hold = max(line.hold, min(farthest - line.delay, self._stretch.delay(now)))
 

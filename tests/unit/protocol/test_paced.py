@@ -180,6 +180,8 @@ def test_all_lines_are_full_then_and_other_flows_are_not_delayed() -> None:
     world.run(2, 1.2 * 8_750_000)
     for number, line in world.lines.items():
         assert world.carried[number] - before[number] >= 0.975 * 2 * line.rate
+    # What waits is enough for the round trip of such a flow.
+    assert 530 * MS <= max(world.bulk[-500:]) <= 610 * MS
     world.scheduler.put(Kind.BULK, 7, b"", SIZE, world.now)
     ((number, item),) = [taken for taken in world.scheduler.take(world.now + 2 * MS) if not taken[1].packet]
     assert (number, item.reorder) == (0, False)
