@@ -55,6 +55,9 @@ JUDGE_INTERVAL = 0.1
 EXCLUDED_PROBE_INTERVAL = 0.02
 """Seconds without a packet on a lossy or slow link after which a KEEPALIVE goes out: in 2.5 s, over which
 loss is counted, the far end has 125 packets to judge by. 29 kbit/s."""
+TRIAL_TIME = 2.5
+"""Seconds that a link which has come up is probed as quickly, so that it shows what it loses before it is full; and
+that it may be on trial."""
 PROBE_TIME = 60.0
 """Seconds that such a link is probed so quickly though nothing uses the tunnel. Then one KEEPALIVE a second must do, as
 on any link: quick probes cost a metered line 0.3 GB a day, and once the tunnel is used it clears in 3 s anyway."""

@@ -48,9 +48,11 @@ class Line:
         "higher",
         "hold",
         "kept_until",
+        "least_delay",
         "own",
         "rate",
         "ready_at",
+        "sent",
         "turn",
     )
 
@@ -58,10 +60,14 @@ class Line:
         self.rate = rate
         self.delay = delay
         """Nanoseconds from here to the peer."""
+        self.least_delay = delay
+        """What they are without queues."""
         self.higher = False
         """It carries only what overflows others."""
         self.hold = 0
         """Nanoseconds that what is committed waits at least."""
+        self.sent = 0
+        """Bytes that have left."""
         self.ready_at = now
         self.express: deque[Item] = deque()
         self.express_bytes = 0
@@ -133,5 +139,6 @@ class Line:
                 self.ready_at = item.after
         else:
             return None
+        self.sent += item.size
         self.ready_at += item.size * SECOND // self.rate
         return item

@@ -8,6 +8,8 @@ lines differ, and all the rest waits in one queue where flows share fairly and s
 - Small packets that are not TCP, bare acknowledgements, and the segments of a TCP flow that has only short ones, go
   first on the line that delivers them first, without a number, as long as their flow takes less than its fair share.
 - What is bulk is held for a near line so long that a flow which keeps queues short fills the far ones too.
+- A flow that fills the near lines for long, while others are too far to be held for, is delivered as late as by those
+  (`stretch.py`). Meanwhile all other flows pass it on the near lines, without numbers.
 - Lines of a higher tier take what overflows: the tier opens when what waits for the tiers below is so much that a
   packet would arrive `OVERFLOW` later than by the higher one. Within a tier, spare lines take what overflows the
   others, when enough waits that a loss leaves those full.
@@ -25,6 +27,7 @@ from typing import NamedTuple
 from .flow_queue import BUCKETS, FlowQueue
 from .inner import Kind
 from .line import EXPRESS_LIMIT, LEAST_LIMIT, SECOND, Item, Line
+from .stretch import Stretch
 
 SLACK = 4_000_000
 """Nanoseconds for which even the slowest line is committed ahead, so that it has work until the next turn."""
@@ -40,6 +43,8 @@ ALIKE = 150
 """Percent of the nearest line's delay that another may have to count in that."""
 LONGEST_WAIT = 60_000_000
 """Nanoseconds that are enough of that: what may wait in the common queue is more."""
+WORTH = 2
+"""Times that the near lines may have the rate of those that are too far for flows to be stretched over all."""
 SPARSE = 1_000_000_000
 """Nanoseconds without anything long after which the short segments of a TCP flow go first: someone types."""
 HOLD_SHARE = 65
@@ -61,6 +66,8 @@ class LineParameters:
     tier: int = 0
     spare: bool = False
     """It loses a little, and takes what overflows the other lines of its tier."""
+    least_delay: int = 0
+    """`delay` as it is without queues; 0: not known, `delay` counts."""
 
 
 class _Group(NamedTuple):
@@ -95,6 +102,10 @@ class PacedScheduler:
         self._commit_at: int | None = None
         """When the next packet of the common queue can be given to its line, if nothing waits for that line."""
         self._rate = 0
+        self._stretch = Stretch()
+        self._near: list[Line] = []
+        """Those of the lowest rank that are not too far, where some are, and worth it."""
+        self._near_rate = 0
         self._groups: list[_Group] = []
         """Each with the lines of the one before and more."""
 
@@ -104,6 +115,10 @@ class PacedScheduler:
         return self._queue.bytes + sum(
             line.committed_bytes + line.express_bytes + line.own.bytes for line in self._lines.values()
         )
+
+    def settles(self, now: int) -> bool:
+        """Whether packets have become later just now, so that TCP may send again what is not lost."""
+        return self._stretch.settles(now)
 
     def set_lines(self, lines: Mapping[int, LineParameters], now: int) -> None:
         """Schedules over these lines from now on; those that stay keep what they have."""
@@ -117,15 +132,17 @@ class PacedScheduler:
                     gone.append(line)
                 line = fresh
             line.delay, line.hold = given.delay, 0
+            line.least_delay = given.least_delay or given.delay
             kept[number] = line
         self._lines = kept
         self._commit_at = None
         self._rate = sum(line.rate for line in kept.values())
         self._queue.limit = max(LEAST_LIMIT, self._rate * QUEUE_TIME // SECOND)
         self._groups = _group((kept[number], given) for number, given in lines.items())
+        self._stretch.forget(now)
         if kept:
-            _set_holds(self._groups[0].lines)
-        if not kept:
+            self._hold_back(now)
+        else:
             for line in gone:
                 self.dropped += len(line.express) + len(line.committed)
                 self._drop_queue(line.own)
@@ -144,7 +161,8 @@ class PacedScheduler:
         if not self._lines:
             self.dropped += 1
         elif self._is_bulk(kind, flow, now) or not self._may_pass(flow, size, now):
-            self.dropped += self._queue.push(flow, packet, size)
+            line = self._near_line(flow, size, now) if self._near else None
+            self.dropped += (self._queue if line is None else line.own).push(flow, packet, size)
         else:
             self._hurry(Item(packet, size, 0, reorder=False), now)
 
@@ -207,6 +225,34 @@ class PacedScheduler:
             self._bulk_at[flow % BUCKETS] = now
             return True
         return kind is Kind.SHORT and now - self._bulk_at[flow % BUCKETS] < SPARSE
+
+    def _near_line(self, flow: int, size: int, now: int) -> Line | None:
+        """The line for a bulk packet of a flow that others which are stretched must not delay."""
+        stretch = self._stretch
+        before = bool(stretch)
+        carried = sum([line.sent for line in self._near])
+        takes = stretch.takes(flow, size, now, carried, self._near_rate)
+        if bool(stretch) is not before:
+            self._hold_back(now)
+        if takes or not stretch:
+            return None
+        return min(
+            self._near,
+            key=lambda line: line.ready_at + (line.express_bytes + line.own.bytes) * SECOND // line.rate + line.delay,
+        )
+
+    def _hold_back(self, now: int) -> None:
+        lines = self._groups[0].lines
+        farthest = _set_holds(lines)
+        near = [line for line in lines if line.delay <= farthest]
+        self._near_rate = sum([line.rate for line in near])
+        far_rate = self._groups[0].rate - self._near_rate
+        self._near = near if far_rate and far_rate * WORTH >= self._near_rate else []
+        if self._near and self._stretch:
+            farthest = max([line.delay for line in lines])
+            self._queue.limit = max(self._queue.limit, self._rate * farthest // SECOND)
+            for line in lines:
+                line.hold = max(line.hold, min(farthest - line.delay, self._stretch.delay(now)))
 
     def _may_pass(self, flow: int, size: int, now: int) -> bool:
         """Whether a small packet goes first: its flow took no more than its share, and the line is not full of such."""
@@ -300,17 +346,20 @@ def _patience(group: _Group, late: int) -> int:
     return farthest + min(max((nearest + farthest) * WAIT_SHARE // 100, OVERFLOW), LONGEST_WAIT)
 
 
-def _set_holds(lines: Sequence[Line]) -> None:
+def _set_holds(lines: Sequence[Line]) -> int:
     """Holds packets for near lines as long as it takes a flow that keeps queues short to fill the far ones too.
 
     BBR has at most twice its rate times its least round trip under way (draft-ietf-ccwg-bbr). Delivery in order over
     a far line takes the far round trip times the rate. So the least round trip must be half of the far one and a
-    little more; acknowledgements come back by the nearest line.
+    little more; acknowledgements come back by the nearest line. The least round trip knows no queue, so for near lines
+    that counts which the line has without. Returns the delay of the farthest line that is not too far.
     """
-    nearest = min(line.delay for line in lines)
+    nearest = min(line.least_delay for line in lines)
     reachable = [line.delay for line in lines if _hold(nearest, nearest, line.delay) <= LONGEST_HOLD]
+    farthest = max(reachable, default=0)
     for line in lines:
-        line.hold = max(_hold(line.delay, nearest, max(reachable)), 0)
+        line.hold = max(_hold(line.least_delay, nearest, farthest), 0)
+    return farthest
 
 
 def _hold(delay: int, nearest: int, farthest: int) -> int:

@@ -155,6 +155,10 @@ class Path:
         """For that it carries only what overflows others."""
         self.distrusted = False
         """It is silent while others are not: it carries nothing until it is heard, or down."""
+        self.on_trial = False
+        """It has come up beside others that are well, and carries nothing until it seems to be so, too."""
+        self.probed_until = float("-inf")
+        """When it has been probed quickly for long enough after it came up."""
         self.judge_at = float("-inf")
         self.excluded_at = float("-inf")
         """When it was found to be lossy or slow."""

@@ -2,12 +2,13 @@
 
 A link is judged by what comes in, each tenth of a second in which something does. It leaves at the tolerance and
 comes back when it is clearly better than that, so that a line on the edge does not go to and fro. What has left is
-probed quickly, since nothing else shows that it is well again.
+probed quickly, since nothing else shows that it is well again. So is what has just come up; beside links that are known
+to be well it is on trial meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .constants import (
     ACTIVE,
@@ -16,6 +17,7 @@ from .constants import (
     OTHERS_HEARD,
     PROBE_INTERVAL,
     PROBE_TIME,
+    TRIAL_TIME,
 )
 from .loss import CHANCE, LEAST
 from .path import Path, PathInput, PathStatus
@@ -25,6 +27,14 @@ LEAST_JUDGED = 25
 """Packets of a new flow that the peer must have sent before its loss says anything."""
 LEAST_SLOW = 1.0
 """Seconds that a slow link stays out at least: one that is slow by its own traffic would come and go in no time."""
+TRIAL_SENT = 30
+"""Packets that the peer must have sent on a link on trial for that to end well: 0.6 s of probes, of which 20 % loss
+leaves all or all but one in a hundredth of all cases."""
+TRIAL_SPARSE = 5
+"""Packets in `TRIAL_SPARSE_TIME` than which a peer that probes, even over a satellite, has sent more."""
+TRIAL_SPARSE_TIME = 1.5
+"""Seconds after which it is a peer that does not, as C MLVPN, and not one that has no answer yet: nothing will be known
+before the link is used."""
 NEVER_LOSSY = 100
 """Percent, as tolerance."""
 NEVER_SLOW = 1000
@@ -72,7 +82,33 @@ def judge(path: Path, now: float) -> PathStatus:
     path.step(PathInput.LATENCY_HIGH if slow else PathInput.LATENCY_FINE)
     if before is PathStatus.AUTHOK and not path.healthy:
         path.excluded_at = now
+    path.on_trial = path.on_trial and path.healthy and not _is_tried(path, now)
     return before
+
+
+def begin_trial(path: Path, paths: Iterable[Path], now: float) -> None:
+    """A link has come up, and may lose too much: it is probed, and carries once that looks well.
+
+    It carries at once where no other has been well for longer than that takes: a tunnel does not start later for it.
+    """
+    if not 0 < path.parameters.loss_tolerance < NEVER_LOSSY:
+        return
+    path.probed_until = now + TRIAL_TIME
+    path.on_trial = any(
+        other.healthy and other.parameters.enabled and other.up_at <= now - TRIAL_TIME
+        for other in paths
+        if other is not path
+    )
+
+
+def _is_tried(path: Path, now: float) -> bool:
+    """Whether a healthy link has been on trial for long enough."""
+    if path.loss is None or now >= path.probed_until:
+        return True
+    sent = path.loss.sent
+    if sent < TRIAL_SPARSE:
+        return now >= path.probed_until - TRIAL_TIME + TRIAL_SPARSE_TIME
+    return sent >= TRIAL_SENT and not is_lossy(sent, path.loss.lost, path.parameters.loss_tolerance, was=True)
 
 
 class Activity:
@@ -93,13 +129,15 @@ class Activity:
         """When an up link wants a KEEPALIVE beside that of each second; infinity: never.
 
         A link that carries nothing because it is lossy or slow gets them quickly, if it would carry were it well, while
-        the tunnel is used or for `PROBE_TIME`. Paced links get one now and then while the tunnel carries data.
+        the tunnel is used or for `PROBE_TIME`. So does one that has come up, for `TRIAL_TIME`. Paced links get one now
+        and then while the tunnel carries data.
         """
-        if path.status is not PathStatus.AUTHOK:
-            at, limits = path.sent_at + EXCLUDED_PROBE_INTERVAL, path.parameters
-            wanted = limits.enabled and not (limits.fallback_only and tier is Tier.NORMAL)
-            if wanted and (at - self._last < ACTIVE or at - path.excluded_at < PROBE_TIME):
-                return at
+        at, limits = path.sent_at + EXCLUDED_PROBE_INTERVAL, path.parameters
+        quick = at < path.probed_until or (
+            path.status is not PathStatus.AUTHOK and (at - self._last < ACTIVE or at - path.excluded_at < PROBE_TIME)
+        )
+        if quick and limits.enabled and not (limits.fallback_only and tier is Tier.NORMAL):
+            return at
         at = path.sent_at + PROBE_INTERVAL
         return at if paced and at - self._last < ACTIVE else float("inf")
 

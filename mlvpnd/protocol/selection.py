@@ -28,11 +28,13 @@ def eligible(paths: Sequence[Path], carrying: Sequence[int] = ()) -> tuple[Tier,
 
     All healthy ones that are not fallback_only; else all healthy fallback links; else, rather than nothing,
     the best of those that are up at all: least loss, then least RTT; the one that carries stays until another is
-    clearly better. Links that are not enabled are left out, and distrusted ones as long as another is up.
+    clearly better. Links that are not enabled are left out, distrusted ones as long as another is up, and those on
+    trial as long as another is healthy.
     """
     paths = [path for path in paths if path.parameters.enabled]
     paths = [path for path in paths if not path.distrusted and path.up] or paths
     healthy = [path for path in paths if path.healthy]
+    healthy = [path for path in healthy if not path.on_trial] or healthy
     normal = [path for path in healthy if not path.parameters.fallback_only]
     if normal:
         return Tier.NORMAL, normal

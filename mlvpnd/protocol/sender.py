@@ -153,8 +153,10 @@ class Sender:
         if now >= self._refresh_at:
             self._refresh(now)
         paths, emit = self._paths, self._emit
-        layer2, note = self._layer2, self.retransmissions.sent if len(self._chosen) > 1 else None
-        for number, item in self._paced.take(int(now * SECOND)):
+        layer2, note, at = self._layer2, None, int(now * SECOND)
+        if len(self._chosen) > 1 and not self._paced.settles(at):
+            note = self.retransmissions.sent
+        for number, item in self._paced.take(at):
             if item.reorder and note is not None and (name := segment_name(item.packet, layer2=layer2)) is not None:
                 note(number, name, item.size)
             emit(paths[number], item.packet, item.reorder, item.data_seq)
@@ -246,8 +248,11 @@ class Sender:
         lines = {}
         for path in chosen:
             rtt, limits = path.rtt.srtt_ms if path.rtt.has_sample else unknown, path.parameters
+            least = path.rtt.min_rtt_ms
             path.retransmitted, path.spare = self.retransmissions.share(path.number), path.number in harmful
-            lines[path.number] = LineParameters(limits.bandwidth, int(rtt * 500_000), limits.priority, path.spare)
+            lines[path.number] = LineParameters(
+                limits.bandwidth, int(rtt * 500_000), limits.priority, path.spare, int(least * 500_000)
+            )
         self._paced.set_lines(lines, int(now * SECOND))
 
     def flush(self, now: float) -> None:

@@ -48,7 +48,7 @@ from .events import (
 )
 from .gate import Admitted, Gate, Stranger
 from .path import Address, Path, PathInput, PathParameters, PathStatus
-from .quality import Activity, judge
+from .quality import Activity, begin_trial, judge
 from .receiver import Receiver
 from .reorder import ReorderBuffer
 from .replay import ClearWindow, PeerFlow, ReplayWindow
@@ -476,10 +476,13 @@ class Session:
         path.heard_at = now
         path.unanswered_auths = path.unanswered_told = 0
         if was_up:
+            if path.on_trial:  # its peer has not heard that it is up
+                begin_trial(path, self._paths.values(), now)
             return
         path.up_at = path.judge_at = now
         if path.flow is not None:  # what an outage has lost says nothing of the line now
             path.loss = path.meters.loss(path.flow.window.newest)
+        begin_trial(path, self._paths.values(), now)
         path.heard_gap = KEEPALIVE_INTERVAL
         path.next_keepalive_at = now + KEEPALIVE_INTERVAL
         self._events.append(PathUp(path.number))
@@ -495,7 +498,7 @@ class Session:
             self._emit(path, PacketType.DISCONNECT, b"")
         path.step(PathInput.LOSE)
         path.displaced = None
-        path.distrusted = False
+        path.distrusted = path.on_trial = False
         path.disconnects += 1
         self._events.append(PathDown(path.number, reason))
         self._reschedule()
@@ -592,9 +595,12 @@ class Session:
     def _judge(self, path: Path) -> None:
         if not path.up:
             return
+        tried = path.on_trial
         before = judge(path, self._now)
         if path.status is not before:
             self._events.append(PathStatusChanged(path.number, before, path.status))
+            self._reschedule()
+        elif path.on_trial is not tried:
             self._reschedule()
         elif self._tier is Tier.LAST_RESORT and self._other_is_better():
             self._reschedule()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 
@@ -30,21 +31,27 @@ class World:
     """Nanoseconds from the interface to the peer."""
     bulk: list[int] = field(default_factory=list)
     """The same of what is not small."""
+    now: int = 0
+    chance: random.Random = field(default_factory=lambda: random.Random(1))
+    busy_until: dict[int, int] = field(init=False)
     modem: int = 0
     """Longest queue in any modem, nanoseconds."""
 
     def __post_init__(self) -> None:
         self.scheduler = PacedScheduler(0)
         self.scheduler.set_lines(self.lines, 0)
+        self.busy_until = dict.fromkeys(self.lines, 0)
 
     def run(self, seconds: float, offered: float) -> None:
         """`offered` bytes per second in one flow, and a small packet every 20 ms."""
-        chance = random.Random(1)
-        now = sent = pinged = 0
-        busy_until = dict.fromkeys(self.lines, 0)
-        while now < seconds * SECOND:
-            now += MS + chance.randrange(MS)
-            while sent < offered * now / SECOND:
+        begun = now = pinged = self.now
+        sent, refreshed, busy_until = 0, now, self.busy_until
+        while now < begun + seconds * SECOND:
+            now += MS + self.chance.randrange(MS)
+            if now >= refreshed + 100 * MS:
+                self.scheduler.set_lines(self.lines, now)
+                refreshed = now
+            while sent < offered * (now - begun) / SECOND:
                 self.scheduler.put(Kind.BULK, 1, now.to_bytes(8), SIZE, now)
                 sent += SIZE
             if now >= pinged:
@@ -61,6 +68,7 @@ class World:
                     self.bulk.append(arrival - int.from_bytes(item.packet))
                 else:
                     self.pings.append(arrival - int.from_bytes(item.packet))
+        self.now = now
 
     def lateness(self, after: int) -> int:
         """Nanoseconds that a packet arrived behind a later one at most, of those that arrived after so many."""
@@ -122,10 +130,69 @@ def test_bulk_is_held_for_a_near_line_until_half_of_the_far_round_trip(near: int
     assert world.lateness(after=0) == 0
 
 
+@pytest.mark.parametrize(("near", "far", "hold"), [(7, 40, 19.25), (9, 40, 19.25), (200, 200, 0)])
+def test_queues_of_near_lines_count_for_nothing_in_that(near: int, far: int, hold: float) -> None:
+    least = {0: 5 * MS, 1: 40 * MS}
+    lines = {0: mbit(20, near), 1: mbit(20, far)}
+    world = World({number: replace(line, least_delay=least[number]) for number, line in lines.items()})
+    world.run(0.3, 100_000)
+    assert near + hold <= min(world.bulk) / MS <= near + hold + 5
+
+
 def test_what_is_between_the_near_and_a_line_too_far_counts() -> None:
     world = World({0: mbit(20, 10), 1: mbit(20, 40), 2: mbit(20, 300)})
     world.run(1, 100_000)
     assert min(world.bulk) >= 22.5 * MS
+
+
+SATELLITE = [mbit(20, 15), mbit(50, 300)]
+
+
+def stretched(lines: list[LineParameters], seconds: float, offered: float) -> World:
+    """A world in which flow 1 is stretched from 8.6 s on."""
+    world = World(dict(enumerate(lines)))
+    world.run(8.6, lines[0].rate)
+    world.run(seconds, offered)
+    return world
+
+
+def test_a_flow_that_fills_near_lines_for_long_is_delivered_as_late_as_by_a_far_one_until_it_pauses() -> None:
+    world = stretched(SATELLITE, 1.5, 1_250_000)
+    by_number = sorted(zip(world.arrived, world.bulk, strict=True), key=lambda one: one[0][1])
+    assert all(after - before <= 40 * MS for (_, before), (_, after) in pairwise(by_number))
+    assert max(world.bulk) >= 300 * MS
+    world.bulk.clear()
+    world.run(2, 6_250_000)
+    assert world.lateness(after=0) <= 4 * MS
+    assert 300 * MS <= min(world.bulk) <= max(world.bulk) <= 305 * MS
+    assert max(world.pings) <= 27 * MS
+    assert min(world.carried.values()) >= SIZE
+    world.now += SECOND
+    world.run(0.2, 100_000)
+    world.bulk.clear()
+    world.run(1, 100_000)
+    assert max(world.bulk) <= 20 * MS
+
+
+def test_all_lines_are_full_then_and_other_flows_are_not_delayed() -> None:
+    world = stretched(SATELLITE, 4, 1.2 * 8_750_000)
+    before = dict(world.carried)
+    world.run(2, 1.2 * 8_750_000)
+    for number, line in world.lines.items():
+        assert world.carried[number] - before[number] >= 0.975 * 2 * line.rate
+    # What waits is enough for the round trip of such a flow.
+    assert 530 * MS <= max(world.bulk[-500:]) <= 610 * MS
+    world.scheduler.put(Kind.BULK, 7, b"", SIZE, world.now)
+    ((number, item),) = [taken for taken in world.scheduler.take(world.now + 2 * MS) if not taken[1].packet]
+    assert (number, item.reorder) == (0, False)
+
+
+@pytest.mark.parametrize("lines", [[mbit(20, 15), mbit(9, 300)], [mbit(20, 10), mbit(20, 40)], [mbit(20, 15)] * 2])
+def test_nothing_is_stretched_where_lines_are_reachable_or_the_far_one_is_not_worth_it(
+    lines: list[LineParameters],
+) -> None:
+    world = stretched(lines, 2, lines[0].rate)
+    assert max(world.bulk) <= 50 * MS
 
 
 def test_short_segments_go_first_if_their_flow_has_no_others() -> None:

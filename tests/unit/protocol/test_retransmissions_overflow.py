@@ -54,6 +54,15 @@ def test_many_flows_have_as_much_as_without_the_rule() -> None:
     assert goodput(blind=False) >= 0.93 * goodput(blind=True)
 
 
+def test_bbr_fills_a_satellite_beside_a_near_line_and_what_comes_late_is_not_held_against_either() -> None:
+    near, satellite = Uplink(3, 15), Uplink(7, 300)
+    tunnel, flow = Tunnel([near, satellite], 1), Bbr(1)
+    tunnel.run([flow], 10.0)
+    assert tunnel.goodput([flow], 20.0) >= 2 * near.rate
+    assert tunnel.goodput([flow], 3.0) >= 0.97 * (near.rate + satellite.rate)
+    assert not tunnel.sender.retransmissions.harmful
+
+
 def test_lines_that_are_alike_are_all_filled() -> None:
     tunnel, flow = Tunnel([GOOD, GOOD], 1), Cubic(1)
     tunnel.run([flow], 3.0)

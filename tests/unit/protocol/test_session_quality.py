@@ -143,6 +143,88 @@ def test_between_two_bad_lines_that_are_alike_the_traffic_stays_where_it_is() ->
     assert pair.client.session.carrying == (1 - carrying,)
 
 
+# Links that come up.
+
+
+def used(pair: SessionPair, seconds: float, rate: int = 400) -> float:
+    """Seconds of these, with traffic, in which either end lets link 1 carry."""
+    count = 0
+    for _ in range(int(seconds * 100)):
+        traffic(pair, 0.01, rate)
+        count += any(1 in end.session.carrying for end in (pair.client, pair.server))
+    return count / 100
+
+
+@schedules
+@pytest.mark.parametrize("seed", range(5))
+def test_a_bad_line_that_comes_up_beside_a_good_one_is_found_out_before_it_carries(seed: int, bandwidth: int) -> None:
+    pair = bad_pair(seed, bandwidth=bandwidth, timeout=2)
+    pair.lines[1].cut = True
+    traffic(pair, 4, rate=100)
+    pair.lines[1].cut, pair.lines[1].loss = False, 0.2
+    assert used(pair, 8, rate=100) == 0
+    assert 1 in pair.client.up
+    pair.lines[1].loss = 0.0
+    until(pair, (0, 1), 3.0, rate=100)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_line_that_was_dead_and_loses_little_carries_within_two_seconds_at_both_ends(seed: int) -> None:
+    pair = bad_pair(seed, timeout=2)
+    pair.lines[1].cut = True
+    traffic(pair, 5.3)
+    assert pair.client.up == pair.server.up == [0]
+    pair.lines[1].cut, pair.lines[1].loss = False, 0.003
+    until(pair, (0, 1), 1.8)
+    assert changes(pair.client, pair.server) == 0
+
+
+def test_a_link_on_trial_carries_when_the_good_one_is_gone() -> None:
+    pair = bad_pair(timeout=2)
+    pair.lines[1].cut = True
+    traffic(pair, 4)
+    pair.lines[1].cut, pair.lines[1].loss = False, 0.2
+    while pair.client.up == [0]:
+        traffic(pair, 0.01)
+    assert pair.client.session.carrying == (0,)
+    pair.client.session.path_unready(0, pair.now)
+    assert pair.client.session.carrying == (1,)
+    assert pair.client.session.tier is Tier.NORMAL
+
+
+def test_the_first_links_of_a_tunnel_carry_at_once_and_are_found_out_before_anybody_uses_them() -> None:
+    pair = SessionPair(bandwidths=[RATE] * 2, loss_tolerance=5)
+    pair.lines[1].loss = 0.2
+    while len(pair.client.up) < 2:
+        pair.run(0.01)
+    assert pair.client.session.carrying == (0, 1)
+    pair.run(2.5)
+    assert pair.client.session.carrying == pair.server.session.carrying == (0,)
+
+
+def test_links_that_come_up_are_probed_for_a_while_where_loss_counts() -> None:
+    for tolerance, most in ((5, 53), (100, 2.2)):
+        pair = SessionPair(bandwidths=[RATE] * 2, loss_tolerance=tolerance)
+        pair.run(0.3)
+        for rate in said(pair, 2):
+            assert 0.8 * most - 1 <= rate <= most
+        pair.run(1)
+        for rate in said(pair, 10):
+            assert rate <= 2.2
+
+
+def test_a_link_of_a_peer_that_does_not_probe_carries_before_long() -> None:
+    session, (_, peer) = several(*(PathParameters(f"l{n}", 100.0, 5, bandwidth=RATE) for n in range(2)))
+    hear(session, peer.disconnect(), 5.0, number=1)
+    assert session.carrying == (0,)
+    peer.flow_id += 1
+    hear(session, peer.auth(), 5.0, number=1)
+    assert (session.path(1).up, session.carrying) == (True, (0,))
+    for now in (5.5, 6.0, 6.5):
+        hear(session, peer.keepalive(), now, number=1)
+        assert session.carrying == ((0,) if now < 6.5 else (0, 1))
+
+
 # How much is said on an excluded link.
 
 
