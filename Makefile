@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 # Run-time packages first, then what the tests and the demo use.
 APT_PACKAGES := python3 python3-venv python3-nacl python3-pyroute2 python3-setproctitle python3-systemd python3-dbus-next python3-urwid libpcap0.8 \
-	iproute2 iputils-ping fping iperf3 ethtool procps sysvinit-utils gcc libc6-dev \
+	iproute2 iputils-ping fping iperf3 ethtool procps sysvinit-utils gcc libc6-dev libsodium-dev python3-dev zlib1g-dev \
 	dbus systemd nftables libxml2-utils scdoc \
 	systemd-container mmdebstrap
 
@@ -32,7 +32,7 @@ DEB_PACKAGES := build-essential debhelper dh-python fakeroot lintian pkgconf pyb
 DEB_DIR := build/deb
 
 # What the data plane is compared with, and what the cipher alone is measured by; `make bench` does without what cannot be had.
-BENCH_PACKAGES := openvpn openssl wireguard-go tinc libsodium-dev
+BENCH_PACKAGES := openvpn openssl wireguard-go tinc
 
 .PHONY: build packages check test test-system bench bench-bonding test-package demo deb deb-source install install-python install-system clean
 

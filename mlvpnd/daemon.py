@@ -27,7 +27,7 @@ from .config.problems import ConfigError
 from .control import ControlServer
 from .control_plane import ConfigUnreadable, Notice, Reloaded
 from .dataplane import choice
-from .dataplane.turns import TurnSelector
+from .dataplane.turns import TurnLoop
 from .errors import MlvpndError
 from .helper.address import Role
 from .helper.client import HelperClient
@@ -77,9 +77,8 @@ def run(options: Options, helper: HelperClient, service: Service | None = None) 
     handlers = logging.getLogger(log.ROOT).handlers
     syslog = next((handler for handler in handlers if isinstance(handler, log.SyslogHandler)), None)
     try:
-        selector = TurnSelector()
-        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-            return runner.run(Daemon(options, helper, syslog, service, selector).run())
+        with asyncio.Runner(loop_factory=TurnLoop) as runner:
+            return runner.run(Daemon(options, helper, syslog, service).run())
     except MlvpndError as error:
         _log.critical("%s", error)
         return 1
@@ -94,9 +93,7 @@ class Daemon:
         helper: HelperClient,
         syslog: log.SyslogHandler | None,
         service: Service | None = None,
-        selector: TurnSelector | None = None,
     ) -> None:
-        self._selector = selector or TurnSelector()
         self._options = options
         self._helper = helper
         self._syslog = syslog
@@ -156,7 +153,7 @@ class Daemon:
 
     async def _make_tunnel(self, config: Config) -> Tunnel:
         # Before anything is opened: what cannot be had is an error of the start.
-        plane = choice.make(choice.choose(config.data_plane), self._selector)
+        plane = choice.make(choice.choose(config.data_plane))
         _log.info("data plane: %s", plane.name.value)
         service = self._service
         if service is None:

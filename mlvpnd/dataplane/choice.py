@@ -10,7 +10,7 @@ from mlvpnd.errors import MlvpndError
 
 from .plane import Plane
 from .reference import ReferencePlane
-from .turns import TurnSelector
+from .turns import TurnLoop
 
 ENGINE = "Engine"
 """What the extension offers to a tunnel. One built from an older tree may lack it."""
@@ -51,7 +51,10 @@ def choose(wanted: DataPlane | None) -> DataPlane:
     return wanted
 
 
-def make(which: DataPlane, selector: TurnSelector) -> Plane:
-    """A plane that can run, for the running event loop, which waits by this selector."""
+def make(which: DataPlane) -> Plane:
+    """A plane that can run, for the running event loop, which must be a `TurnLoop`."""
     loop = asyncio.get_running_loop()
-    return NativePlane(loop, selector) if which is DataPlane.NATIVE else ReferencePlane(loop)
+    if which is DataPlane.REFERENCE:
+        return ReferencePlane(loop)
+    assert isinstance(loop, TurnLoop)  # noqa: S101  (else it would wait beside the native one)
+    return NativePlane(loop)

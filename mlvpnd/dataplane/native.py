@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, cast
@@ -16,10 +15,14 @@ from mlvpnd.protocol.session import Session
 from . import _native
 from .plane import Driver
 from .session import NativeSession
-from .turns import TurnSelector
+from .turns import TurnLoop
 
 HOUSEKEEPING = JUDGE_INTERVAL
 """Seconds between two looks at the links while packets pass: as often as the reference takes them."""
+
+SLOW_BURST = 64
+"""Packets that Python looks at before others have their turn."""
+_SLOW = _native.SLOW_DATAGRAM | _native.SLOW_PACKET
 
 
 class NativePlane:
@@ -28,9 +31,9 @@ class NativePlane:
     name: ClassVar[DataPlane] = DataPlane.NATIVE
     session_type: ClassVar[type[Session]] = NativeSession
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, selector: TurnSelector) -> None:
+    def __init__(self, loop: TurnLoop) -> None:
         self._loop = loop
-        self._selector = selector
+        self._selector = loop.turns
         self._sockets: dict[int, LinkSocket] = {}
 
     def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
@@ -45,6 +48,16 @@ class NativePlane:
             self._loop.call_soon(self._turn, reasons)
 
     def _turn(self, reasons: int) -> None:
+        for _ in range(SLOW_BURST):  # what comes in one burst is looked at before anything is made of it
+            self._deal_with(reasons)
+            if not reasons & _SLOW:
+                break
+            reasons = self._native.run(self._selector.fileno(), 0)
+        else:
+            self._loop.call_soon(self._turn, reasons)
+        self._driver.after()
+
+    def _deal_with(self, reasons: int) -> None:
         now = self._loop.time()
         if reasons & _native.SLOW_DATAGRAM:
             number, datagram, source = self._native.slow_datagram()
@@ -58,7 +71,6 @@ class NativePlane:
         if reasons & _native.TUN_LOST:
             error = self._native.tun_error
             self._on_lost(OSError(error, os.strerror(error)))
-        self._driver.after()
 
     def _keep_house(self, now: float) -> None:
         at, self._native.data_at = self._native.data_at, -1.0

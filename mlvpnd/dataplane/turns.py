@@ -1,7 +1,8 @@
-"""A selector that lets somebody else wait in its place."""
+"""An event loop that lets somebody else wait in the place of its selector."""
 
 from __future__ import annotations
 
+import asyncio
 import selectors
 from collections.abc import Callable
 
@@ -28,3 +29,11 @@ class TurnSelector(selectors.EpollSelector):
             return super().select(timeout)
         self._wait(None if timeout is None else max(timeout, 0.0))
         return super().select(0)
+
+
+class TurnLoop(asyncio.SelectorEventLoop):
+    """That of asyncio, on a `TurnSelector`."""
+
+    def __init__(self) -> None:
+        self.turns = TurnSelector()
+        super().__init__(self.turns)

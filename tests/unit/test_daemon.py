@@ -19,6 +19,7 @@ from mlvpnd.dataplane import choice
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperClient, TunDescriptor
 from mlvpnd.options import Options
+from tests.support import planes
 
 CONFIG = """
 [general]
@@ -101,7 +102,7 @@ def run(steps: Callable[[Daemon, Helper], Awaitable[None]], *, closed: str = "")
             running.cancel()
             helper.close()
 
-    return asyncio.run(main())
+    return planes.run(main())
 
 
 @pytest.fixture(autouse=True)
@@ -223,4 +224,4 @@ def test_a_start_with_a_data_plane_that_cannot_run_opens_nothing(monkeypatch: py
         helper.tun.close()
         helper.close()
 
-    asyncio.run(main())
+    planes.run(main())

@@ -30,6 +30,7 @@ from mlvpnd.options import Options
 from mlvpnd.scapy_layer import AUTH, DISCONNECT
 from mlvpnd.service import ServiceHelper, listen
 from mlvpnd.status import LinkState
+from tests.support import planes
 from tests.support.fd_store import Store
 from tests.support.peer import ScapyPeer, udp_socket
 from tests.support.session_pair import packet_of
@@ -162,7 +163,7 @@ def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def run(steps: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(steps)
+    planes.run(steps)
 
 
 def is_up(daemon: Daemon) -> bool:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "mlvpnd"
 MODULES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
 
+_PLANE = {"mlvpnd.dataplane", "mlvpnd.config", "mlvpnd.errors", "mlvpnd.net", "mlvpnd.protocol"}
 # What a part may import of mlvpnd, by the longest name that fits; anything below a name is meant too.
 MAY_IMPORT = {
     "mlvpnd.errors": set[str](),
@@ -32,6 +33,12 @@ MAY_IMPORT = {
     | {"mlvpnd.instance"},
     "mlvpnd.protocol": set[str](),
     "mlvpnd.dataplane": {"mlvpnd.errors"},
+    "mlvpnd.dataplane.session": {"mlvpnd.dataplane", "mlvpnd.protocol"},
+    "mlvpnd.dataplane.turns": set[str](),
+    "mlvpnd.dataplane.plane": _PLANE,
+    "mlvpnd.dataplane.reference": _PLANE,
+    "mlvpnd.dataplane.native": _PLANE,
+    "mlvpnd.dataplane.choice": _PLANE,
     "mlvpnd.net": {"mlvpnd.errors", "mlvpnd.dataplane"},
     "mlvpnd.scapy_layer": set[str](),
 }
@@ -48,6 +55,10 @@ MAY_NOT_IMPORT = {
 }
 # What is only honestly tested by real daemons on real sockets, or on a real bus.
 TESTED_ELSEWHERE = {
+    "dataplane/native.py": "unit/test_tunnel.py",
+    "dataplane/plane.py": "unit/test_tunnel.py",
+    "dataplane/reference.py": "unit/test_tunnel.py",
+    "dataplane/session.py": "property/test_twins_session.py",
     "continuity.py": "unit/test_daemon_service.py",
     "droplog.py": "netns/test_floods.py",
     "resolve.py": "netns/test_recovery.py",

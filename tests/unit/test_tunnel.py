@@ -25,9 +25,17 @@ from mlvpnd.protocol.box import derive_key
 from mlvpnd.protocol.events import DownReason
 from mlvpnd.protocol.rules import Action, Rule
 from mlvpnd.tunnel import Tunnel
+from tests.support import planes
 from tests.support.hand_peer import HandPeer
 
 LINKS = ("adsl1", "adsl2")
+
+
+@pytest.fixture(autouse=True, params=DataPlane, ids=lambda which: str(which.value))
+def data_plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DataPlane:
+    """The twin that a test runs on."""
+    monkeypatch.setattr(planes, "wanted", request.param)
+    return cast(DataPlane, request.param)
 
 
 class Helper:
@@ -76,7 +84,7 @@ async def running(config: Config, helper: Helper) -> AsyncIterator[Tunnel]:
     ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     with kernel:
         stub = cast(HelperClient, helper)
-        tunnel = Tunnel(config, stub, Interface(stub, TunDevice(ours.detach()), "mlvpn0", 1428))
+        tunnel = Tunnel(config, stub, Interface(stub, TunDevice(ours.detach()), "mlvpn0", 1428), plane=planes.plane())
         tunnel.start()
         await asyncio.sleep(0.02)
         try:
@@ -98,7 +106,7 @@ def run(steps: Callable[[Tunnel, Helper, list[Peer]], Awaitable[None]]) -> list[
                 peer.close()
         return helper.asked
 
-    return asyncio.run(main())
+    return planes.run(main())
 
 
 async def both_up(_tunnel: Tunnel, _helper: Helper, peers: list[Peer]) -> None:
@@ -148,7 +156,7 @@ def test_a_script_is_told_the_mtu_that_fits_an_ipv6_path() -> None:
                 await asyncio.sleep(0.02)
         return helper.asked
 
-    assert asyncio.run(main())[:3] == ["configure ipv6_path=True", "rtun_up adsl1", "tuntap_up"]
+    assert planes.run(main())[:3] == ["configure ipv6_path=True", "rtun_up adsl1", "tuntap_up"]
 
 
 def test_a_link_that_was_taken_out_of_the_file_comes_back_as_another() -> None:
@@ -180,7 +188,7 @@ def test_the_time_in_which_the_process_stood_still_is_not_the_peers_silence(monk
             for peer in peers:
                 peer.close()
 
-    asyncio.run(scenario())
+    planes.run(scenario())
 
 
 def test_a_link_whose_uplink_is_lost_goes_down_and_has_another_socket(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,15 +286,17 @@ def test_it_is_said_at_start_and_when_it_changes(caplog: pytest.LogCaptureFixtur
     run(steps)
 
 
-def test_another_data_plane_waits_for_the_next_start(caplog: pytest.LogCaptureFixture) -> None:
+def test_another_data_plane_waits_for_the_next_start(caplog: pytest.LogCaptureFixture, data_plane: DataPlane) -> None:
+    other = next(which for which in DataPlane if which is not data_plane)
+
     async def steps(tunnel: Tunnel, _helper: Helper, _peers: list[Peer]) -> None:
-        wanted = dataclasses.replace(tunnel.config, data_plane=DataPlane.NATIVE)
+        wanted = dataclasses.replace(tunnel.config, data_plane=other)
         for _ in range(2):
             caplog.clear()
             tunnel.apply(wanted)
             said = "data_plane has changed: the new value takes effect at the next start"
             assert said in [record.getMessage() for record in caplog.records]
-            assert tunnel.plane.name is DataPlane.REFERENCE
+            assert tunnel.plane.name is data_plane
 
     run(steps)
 
