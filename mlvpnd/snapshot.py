@@ -15,6 +15,7 @@ from .tunnel import LINK_STATES, Tunnel
 
 def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
     """The tunnel as it is now."""
+    tunnel.plane.sync()
     session, device = tunnel.session, tunnel.interface.device
     reorder = session.reorder
     order = {link.name: index for index, link in enumerate(tunnel.config.links)}
