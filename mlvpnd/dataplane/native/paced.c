@@ -294,6 +294,7 @@ static struct flow_queue *queue_for(struct paced *paced, uint32_t flow, uint32_t
         struct line *line = paced->ranked[i];
         if (line->delay > paced->near_delay)
             continue;
+        line_advance(line, now);
         int64_t at = line->ready_at + line_time(line->express_bytes + line->own.bytes, line->rate) + line->delay;
         if (!best || at < best_at) {
             best = line;

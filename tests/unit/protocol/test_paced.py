@@ -195,6 +195,18 @@ def test_nothing_is_stretched_where_lines_are_reachable_or_the_far_one_is_not_wo
     assert max(world.bulk) <= 50 * MS
 
 
+def test_a_near_line_that_was_idle_has_nothing_to_catch_up_with_other_flows() -> None:
+    world = stretched(SATELLITE, 0.5, 1_250_000)
+    scheduler, now = world.scheduler, world.now
+    while (due := scheduler.due()) is not None:
+        now = due
+        scheduler.take(now)
+    now += SECOND
+    for _ in range(20):
+        scheduler.put(Kind.BULK, 7, b"", SIZE, now)
+    assert [number for number, _ in scheduler.take(now)] == [0]
+
+
 def test_short_segments_go_first_if_their_flow_has_no_others() -> None:
     scheduler = PacedScheduler(0)
     scheduler.set_lines({0: mbit(20, 10), 1: mbit(20, 40)}, 0)
