@@ -384,8 +384,8 @@ def test_far_lines_are_filled_alike(delays: tuple[int, ...], *, knows_least: boo
                 if number or turn % 1100 != 1090
             }
             twins.step("lines", (now,))
-        if turn >= 1000 and turn % 150 == 0:  # some have been stretched: one pauses, or wants less, or another more
-            shares[chance.randrange(1, 5)] = chance.choice([0.0, 0.1, 0.5, 2.0])
+        if turn >= 1000 and turn % 90 == 0:  # some have been stretched: one pauses, or wants less, or another more
+            shares[chance.randrange(1, 5)] = chance.choice([0.0, 0.1, 0.5, 5.0])
         for flow, share in shares.items():
             waiting[flow] += share * near_rate / 100
             times, waiting[flow] = divmod(waiting[flow], 1514)

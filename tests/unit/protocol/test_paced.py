@@ -187,6 +187,14 @@ def test_all_lines_are_full_then_and_other_flows_are_not_delayed() -> None:
     assert (number, item.reorder) == (0, False)
 
 
+def test_what_may_wait_is_enough_from_the_first_packet_that_is_stretched() -> None:
+    world = stretched(SATELLITE, 0, 0)
+    for _ in range(1000):
+        world.scheduler.put(Kind.BULK, 1, b"", SIZE, world.now + 10 * MS)
+    assert world.scheduler.waiting_bytes >= 1000 * SIZE
+    assert world.scheduler.dropped == 0
+
+
 @pytest.mark.parametrize("lines", [[mbit(20, 15), mbit(9, 300)], [mbit(20, 10), mbit(20, 40)], [mbit(20, 15)] * 2])
 def test_nothing_is_stretched_where_lines_are_reachable_or_the_far_one_is_not_worth_it(
     lines: list[LineParameters],
