@@ -236,6 +236,8 @@ class PacedScheduler:
             self._hold_back(now)
         if takes or not stretch:
             return None
+        for line in self._near:
+            line.advance(now)
         return min(
             self._near,
             key=lambda line: line.ready_at + (line.express_bytes + line.own.bytes) * SECOND // line.rate + line.delay,

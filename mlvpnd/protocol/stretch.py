@@ -32,6 +32,8 @@ CHECK = 4_000_000_000
 """In which a stretched flow must carry a part of what it did before: else its window is bounded, or it wants less."""
 CONTENT = 3
 """Into which that is divided for the part."""
+MILLISECOND = 1_000_000
+"""The part is counted in these, so that its bytes times its time are small enough for the native twin."""
 REFRAIN = 60_000_000_000
 """For which it stays with the near lines then."""
 
@@ -92,7 +94,7 @@ class Stretch:
                 if not self._checks:
                     self._since = now
                 self._newest = now
-                self._checks[bucket] = now + CHECK, own, own * (CHECK // CONTENT) // age
+                self._checks[bucket] = now + CHECK, own, own * (CHECK // CONTENT // MILLISECOND) // (age // MILLISECOND)
                 return True
             self._begin(bucket, self._begun[bucket] + AGAIN, carried)
         return False

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlvpnd.dataplane import _native as native
-from mlvpnd.protocol import flow_queue, inner, paced, retransmissions, scheduler
+from mlvpnd.protocol import flow_queue, inner, paced, retransmissions, scheduler, stretch
 from mlvpnd.protocol.inner import Kind
 from mlvpnd.protocol.line import SECOND, Item
 from mlvpnd.protocol.paced import LineParameters
@@ -99,7 +100,10 @@ _rates = st.one_of(
     st.sampled_from([1_250_000, 2_500_000, 12_500_000, 125_000]), st.integers(1, 100_000), st.integers(1, (1 << 32) - 1)
 )
 _delays = st.one_of(st.sampled_from([5 * MS, 10 * MS, 15 * MS, 40 * MS]), st.integers(0, SECOND))
-_parameters = st.builds(LineParameters, _rates, _delays, st.sampled_from([0, 0, 0, 1, 7]), st.booleans())
+_least_delays = st.sampled_from([0, 0, 4 * MS, 12 * MS, SECOND])
+_parameters = st.builds(
+    LineParameters, _rates, _delays, st.sampled_from([0, 0, 0, 1, 7]), st.booleans(), least_delay=_least_delays
+)
 _lines = st.dictionaries(st.sampled_from([0, 1, 2, 5, 90]), _parameters, max_size=5)
 _some_lines = st.dictionaries(st.sampled_from([0, 1, 2, 5, 90]), _parameters, min_size=1, max_size=5)
 _numbers = st.sampled_from([0, 1, 2, 5, 90, 91])
@@ -148,6 +152,7 @@ class Twins:
         for name in ("next_data_seq", "dropped", "waiting_bytes"):
             assert getattr(self.twin, name) == getattr(self.reference, name)
         assert self.twin.due() == self.reference.due()
+        assert self.twin.settles(self.now) is self.reference.settles(self.now)
 
     def _packet(self) -> bytes:
         self._count += 1
@@ -208,11 +213,55 @@ def test_packets_are_paced_alike(
 def test_what_is_no_line_is_refused() -> None:
     scheduler = native.PacedScheduler(0)
     scheduler.set_lines({1: LineParameters(1000, 0)}, 0)
-    for lines in ({1: LineParameters(0, 0)}, {-1: LineParameters(1, 0)}, {1: LineParameters(1, -1)}):
+    for lines in (
+        {1: LineParameters(0, 0)},
+        {-1: LineParameters(1, 0)},
+        {1: LineParameters(1, -1)},
+        {1: LineParameters(1, 0, least_delay=-1)},
+    ):
         with pytest.raises(ValueError, match="a line's"):
             scheduler.set_lines(lines, 0)
     scheduler.put(Kind.SMALL, 1, b"x", 100, 0)
     assert [number for number, _ in scheduler.take(0)] == [1]
+
+
+# Flows that are stretched over far lines.
+
+_streams = st.tuples(
+    st.just("takes"),
+    st.one_of(st.integers(0, 3), _flows),
+    _sizes,
+    st.sampled_from([50 * MS, 300 * MS, 900 * MS, SECOND - 1, SECOND]),
+    st.integers(1, 40),
+    st.sampled_from([0, 740, 760, 1000, 3000]),
+)
+_pauses = st.tuples(st.just("forget"), st.sampled_from([0, 1, 500 * MS, SECOND, 61 * SECOND]))
+
+
+@given(st.lists(st.one_of(_streams, _streams, _streams, _pauses), max_size=30), st.integers(0, 2), _rates)
+def test_flows_are_stretched_alike(
+    steps: list[tuple[str, int, int, int, int, int] | tuple[str, int]], others: int, rate: int
+) -> None:
+    """`others` send a packet of 1000 bytes with each of a flow; the near lines carry thousandths of their rate."""
+    reference, twin = stretch.Stretch(), native.Stretch()
+    now = carried = 0
+    for step in steps:
+        if len(step) == 2:
+            now += step[1]
+            for one in (reference, twin):
+                one.forget(now)
+        else:
+            _, flow, size, distance, times, share = step
+            for _ in range(times):
+                now += distance
+                carried += rate * distance // SECOND * share // 1000
+                for number, length in [(flow, size), *((10 + other, 1000) for other in range(others))]:
+                    taken = [one.takes(number, length, now, carried, rate) for one in (reference, twin)]
+                    assert taken[0] is taken[1]
+        assert bool(twin) is bool(reference)
+        for later in (now, now + 3 * SECOND - 1):
+            assert twin.delay(later) == reference.delay(later)
+            assert twin.settles(later) is reference.settles(later)
 
 
 # The weighted schedule.
@@ -306,6 +355,46 @@ def test_busy_lines_are_paced_alike(seed: int) -> None:
         if lines and turn % 120 < 60:
             twins.step("put_on", (chance.choice(list(lines)), 0, chance.randrange(3), 1000, turn % 7 == 0, 3))
         twins.step("take", (chance.randrange(4 * MS),))
+    twins.step("drain", ())
+
+
+FAR = ((15, 250), (250, 20, 15), (15, 250, 400), (20, 15, 350, 10))
+"""One-way delays of lines; the fourth has a higher tier."""
+
+
+@pytest.mark.parametrize("knows_least", [False, True])
+@pytest.mark.parametrize("delays", FAR)
+def test_far_lines_are_filled_alike(delays: tuple[int, ...], *, knows_least: bool) -> None:
+    chance, twins = random.Random(len(delays)), Twins(0)
+    lines = {
+        number: LineParameters(chance.randrange(60_000, 100_000) * (1 + delay // 250), delay * MS, int(number == 3))
+        for number, delay in enumerate(delays)
+    }
+    near_rate = sum(line.rate for line in lines.values() if line.delay <= 20 * MS and not line.tier)
+    shares = {1: 0.6, 2: 0.6, 3: 0.05, 4: 0.0}
+    waiting, settling = dict.fromkeys(shares, 0.0), 0
+    for turn in range(3000):
+        twins.now += chance.randrange(20 * MS)
+        if turn % 10 == 0:
+            now = {
+                number: replace(
+                    line, delay=line.delay + chance.randrange(4 * MS), least_delay=line.delay if knows_least else 0
+                )
+                for number, line in lines.items()
+                if number or turn % 1100 != 1090
+            }
+            twins.step("lines", (now,))
+        if turn >= 1000 and turn % 90 == 0:  # some have been stretched: one pauses, or wants less, or another more
+            shares[chance.randrange(1, 5)] = chance.choice([0.0, 0.1, 0.5, 5.0])
+        for flow, share in shares.items():
+            waiting[flow] += share * near_rate / 100
+            times, waiting[flow] = divmod(waiting[flow], 1514)
+            twins.step("put", (Kind.BULK, flow, 1514, int(times)))
+        if turn % 3 == 0:
+            twins.step("put", (chance.choice([Kind.SMALL, Kind.ACK, Kind.SHORT]), 3, 100, 1))
+        twins.step("take", (0,))
+        settling += twins.twin.settles(twins.now)
+    assert settling
     twins.step("drain", ())
 
 

@@ -11,14 +11,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mlvpnd.dataplane.session import NativeSession
 from mlvpnd.protocol.rules import Action, Rule
 from mlvpnd.protocol.session import Session
-from tests.support.inner_packets import ipv4, tcp
+from tests.support.inner_packets import frame, ipv4, tcp
 from tests.support.session_pair import End, Line, SessionPair, frame_of, packet_of
 
 ATTACKER = ("203.0.113.66", 6666)
 TWINS = (Session, NativeSession)
 LINES = st.integers(0, 1)
 PROBABILITIES = st.sampled_from([0.0, 0.1, 0.5])
-PACED, WEIGHTS = (250_000, 60_000), (3, 1)
+PACED, WEIGHTS, SLOW = (250_000, 60_000), (3, 1), (60_000, 60_000)
 
 
 class FirstByte:
@@ -26,6 +26,12 @@ class FirstByte:
 
     def matches(self, packet: bytes) -> bool:
         return packet[-1] % 2 == 0
+
+
+def segment_of(number: int) -> bytes:
+    """Of one TCP flow."""
+    segment = tcp(payload=bytes(1000))
+    return ipv4(6, segment[:4] + number.to_bytes(4, "big") + segment[8:])
 
 
 def known(end: End) -> list[Any]:
@@ -60,7 +66,8 @@ class Lockstep(RuleBasedStateMachine):
     @initialize(
         seed=st.integers(0, 1 << 32),
         cleartext_data=st.booleans(),
-        bandwidths=st.sampled_from([PACED, WEIGHTS]),
+        bandwidths=st.sampled_from([PACED, WEIGHTS, SLOW]),
+        far=st.sampled_from([0.05, 0.3]),
         tolerance=st.sampled_from([5, 100]),
         reorder_size=st.sampled_from([0, 4, 64]),
         rules=st.booleans(),
@@ -70,13 +77,14 @@ class Lockstep(RuleBasedStateMachine):
         seed: int,
         cleartext_data: bool,
         bandwidths: tuple[int, ...],
+        far: float,
         tolerance: int,
         reorder_size: int,
         rules: bool,
     ) -> None:
         self.pairs = [
             SessionPair(
-                [Line(), Line(delay=0.05)],
+                [Line(), Line(delay=far)],
                 seed=seed,
                 timeout=4.0,
                 reorder_size=reorder_size,
@@ -110,6 +118,17 @@ class Lockstep(RuleBasedStateMachine):
         self.count += count
         for pair in self.pairs:
             (pair.server if is_server else pair.client).send(packets)
+
+    @rule(is_server=st.booleans(), seconds=st.sampled_from([1, 9]), again=st.booleans())
+    def stream(self, is_server: bool, seconds: int, again: bool) -> None:
+        """A TCP flow that all but fills a slow line; `again`: it sends each segment twice."""
+        for turn in range(seconds * 50):
+            segment = segment_of(self.count + (turn // 2 if again else turn))
+            packet = frame(0x0800, segment) if self.layer2 else segment
+            for pair in self.pairs:
+                (pair.server if is_server else pair.client).send([packet])
+                pair.run(0.02)
+        self.count += seconds * 50
 
     @rule(seconds=st.sampled_from([0.001, 0.01, 0.1, 0.3, 1.0, 3.0, 5.0]))
     def wait(self, seconds: float) -> None:
@@ -189,3 +208,15 @@ TestLockstep = Lockstep.TestCase
 TestLockstep.settings = _FEWER
 TestLockstepWithFrames = LockstepWithFrames.TestCase
 TestLockstepWithFrames.settings = _FEWER
+
+
+def test_what_tcp_sends_again_when_it_is_stretched_over_a_far_line_is_not_lost_alike() -> None:
+    lockstep = Lockstep()
+    lockstep.start(seed=0, cleartext_data=False, bandwidths=SLOW, far=0.3, tolerance=100, reorder_size=64, rules=False)
+    (near, _), sent_again = lockstep.pairs[1].client.session.paths, []
+    for seconds, again in ((9, False), (2, True), (2, True)):
+        lockstep.stream(is_server=False, seconds=seconds, again=again)
+        lockstep.both_are_the_same()
+        sent_again.append(near.retransmitted)
+    assert sent_again[:2] == [0, 0]
+    assert sent_again[2] > 0

@@ -90,10 +90,12 @@ void engine_pump(struct engine *engine, double now) {
         return;
     struct packet_list due = {0};
     struct packet *packet;
-    paced_take(engine->paced, engine_nanoseconds(now), &due);
+    int64_t at = engine_nanoseconds(now);
+    bool notes = engine->notes && !paced_settles(engine->paced, at);
+    paced_take(engine->paced, at, &due);
     while ((packet = packet_list_pop(&due))) {
         struct path_state *path = engine_path(engine, packet->link);
-        if (packet->reorder && engine->notes) {
+        if (packet->reorder && notes) {
             uint8_t name[INNER_LONGEST_NAME];
             size_t size = inner_segment(packet->data, packet->size, engine->layer2, name);
             if (size)

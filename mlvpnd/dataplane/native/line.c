@@ -12,7 +12,7 @@ struct line *line_new(int32_t number, int64_t rate, int64_t delay, int64_t now) 
         return NULL;
     line->number = number;
     line->rate = rate;
-    line->delay = delay;
+    line->delay = line->least_delay = delay;
     line->ready_at = now;
     line->own.limit = max(LINE_LEAST_LIMIT, rate / (LINE_SECOND / LINE_OWN_TIME));
     return line;
@@ -71,6 +71,7 @@ struct packet *line_take(struct line *line, int64_t now) {
     } else {
         return NULL;
     }
+    line->sent += packet->line_size;
     line->ready_at += line_time(packet->line_size, line->rate);
     return packet;
 }

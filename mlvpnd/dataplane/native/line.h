@@ -23,7 +23,9 @@ struct line {
     bool higher;            /* it carries only what overflows others */
     int64_t rate;
     int64_t delay;          /* from here to the peer */
+    int64_t least_delay;    /* the same without queues */
     int64_t hold;           /* what is committed waits so long at least */
+    int64_t sent;           /* bytes that have left */
     int64_t ready_at;       /* when the next packet may leave */
     struct packet_list express;
     int64_t express_bytes;
@@ -39,6 +41,12 @@ static inline int64_t line_time(int64_t bytes, int64_t rate) {
     if (bytes <= INT64_MAX / LINE_SECOND)
         return bytes * LINE_SECOND / rate;
     return bytes / rate * LINE_SECOND + bytes % rate * LINE_SECOND / rate;
+}
+
+/* Bytes that it carries in so many nanoseconds, rounded down; no product is larger than what comes out, or 10^18. */
+static inline int64_t line_bytes(int64_t time, int64_t rate) {
+    int64_t rest = rate % LINE_SECOND;
+    return rate / LINE_SECOND * time + time / LINE_SECOND * rest + time % LINE_SECOND * rest / LINE_SECOND;
 }
 
 static inline bool line_busy(const struct line *line) {

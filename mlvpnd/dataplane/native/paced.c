@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nanoseconds but for the shares, which are percents; see paced.py. */
+/* Nanoseconds but for the shares, which are percents, and what it is worth; see paced.py. */
 enum {
     SLACK = 4000000,
     QUEUE_TIME = 100000000,
@@ -11,6 +11,7 @@ enum {
     WAIT_SHARE = 50,
     ALIKE = 150,
     LONGEST_WAIT = 60000000,
+    WORTH = 2,
     SPARSE = 1000000000,
     HOLD_SHARE = 65,
     LONGEST_HOLD = 30000000,
@@ -39,6 +40,8 @@ void paced_begin(struct paced *paced, uint64_t next_data_seq) {
     paced->next_data_seq = next_data_seq;
     paced->queue.limit = LINE_LEAST_LIMIT;
     paced->express_line = -1;
+    paced->near_delay = -1;
+    stretch_begin(&paced->stretch);
     for (size_t i = 0; i < FLOW_QUEUE_BUCKETS; i++)
         paced->bulk_at[i] = -SPARSE;
 }
@@ -128,33 +131,43 @@ static int64_t hold_of(int64_t delay, int64_t nearest, int64_t farthest) {
     return (farthest + nearest) * HOLD_SHARE / 100 - nearest - delay;
 }
 
-/* Holds packets for near lines as long as it takes a flow that keeps queues short to fill the far ones too. */
-static void set_holds(struct paced *paced) {
-    const struct paced_group *lowest = &paced->groups[0];
-    int64_t nearest = lowest->nearest, farthest = nearest;
-    for (size_t i = 0; i < lowest->count; i++) {
+/* Holds packets for near lines as long as it takes a flow that keeps queues short to fill the far ones too. Returns the
+   delay of the farthest line that is not too far. */
+static int64_t set_holds(struct paced *paced) {
+    size_t count = paced->groups[0].count;
+    int64_t nearest = INT64_MAX, farthest = 0;
+    for (size_t i = 0; i < count; i++)
+        nearest = min(nearest, paced->ranked[i]->least_delay);
+    for (size_t i = 0; i < count; i++) {
         int64_t delay = paced->ranked[i]->delay;
-        if (delay > farthest && hold_of(nearest, nearest, delay) <= LONGEST_HOLD)
-            farthest = delay;
+        if (hold_of(nearest, nearest, delay) <= LONGEST_HOLD)
+            farthest = max(farthest, delay);
     }
-    for (size_t i = 0; i < lowest->count; i++)
-        paced->ranked[i]->hold = max(hold_of(paced->ranked[i]->delay, nearest, farthest), 0);
+    for (size_t i = 0; i < count; i++)
+        paced->ranked[i]->hold = max(hold_of(paced->ranked[i]->least_delay, nearest, farthest), 0);
+    return farthest;
 }
 
-/* Sorts by data_seq, alike ones stay in order. */
-static void sort(struct packet_list *list) {
-    if (list->count < 2)
+static void hold_back(struct paced *paced, int64_t now) {
+    const struct paced_group *lowest = &paced->groups[0];
+    int64_t reachable = set_holds(paced), farthest = 0;
+    paced->near_rate = 0;
+    for (size_t i = 0; i < lowest->count; i++) {
+        const struct line *line = paced->ranked[i];
+        farthest = max(farthest, line->delay);
+        if (line->delay <= reachable)
+            paced->near_rate += line->rate;
+    }
+    int64_t far_rate = lowest->rate - paced->near_rate;
+    bool worth = paced->near_rate && far_rate && far_rate * WORTH >= paced->near_rate;
+    paced->near_delay = worth ? reachable : -1;
+    if (!worth || !paced->stretch.count)
         return;
-    struct packet_list one = {0}, other = {0};
-    for (size_t half = list->count / 2; half; half--)
-        packet_list_push(&one, packet_list_pop(list));
-    packet_list_join(&other, list);
-    sort(&one);
-    sort(&other);
-    while (one.first && other.first)
-        packet_list_push(list, packet_list_pop(one.first->data_seq <= other.first->data_seq ? &one : &other));
-    packet_list_join(list, &one);
-    packet_list_join(list, &other);
+    paced->queue.limit = max(paced->queue.limit, line_bytes(farthest, paced->rate));
+    for (size_t i = 0; i < lowest->count; i++) {
+        struct line *line = paced->ranked[i];
+        line->hold = max(line->hold, min(farthest - line->delay, stretch_delay(&paced->stretch, now)));
+    }
 }
 
 /* What waited for lines that are gone goes first on the others; without any it is dropped, and all else. */
@@ -173,7 +186,7 @@ static void rescue(struct paced *paced, struct line **gone, size_t count, int64_
         paced->dropped += flow_queue_clear(&paced->queue);
         return;
     }
-    sort(&stranded);
+    packet_list_sort(&stranded);
     while ((packet = packet_list_pop(&stranded)))
         hurry(paced, packet, now);
     for (size_t i = 0; i < count; i++) {
@@ -222,6 +235,7 @@ bool paced_set_lines(struct paced *paced, const struct paced_line *given, size_t
         if (line && line != lines[i])
             gone[gone_count++] = line;
         lines[i]->delay = given[i].delay;
+        lines[i]->least_delay = given[i].least_delay ? given[i].least_delay : given[i].delay;
         lines[i]->hold = 0;
         lines[i]->tier = given[i].tier;
         lines[i]->spare = given[i].spare;
@@ -237,8 +251,9 @@ bool paced_set_lines(struct paced *paced, const struct paced_line *given, size_t
     paced->commits_later = false;
     paced->queue.limit = max(LINE_LEAST_LIMIT, paced->rate / (LINE_SECOND / QUEUE_TIME));
     group(paced);
+    stretch_forget(&paced->stretch, now);
     if (count)
-        set_holds(paced);
+        hold_back(paced, now);
     rescue(paced, gone, gone_count, now);
     for (size_t i = 0; i < gone_count; i++)
         line_free(gone[i]);
@@ -256,6 +271,37 @@ static bool is_bulk(struct paced *paced, enum inner_kind kind, uint32_t flow, in
         return true;
     }
     return kind == INNER_SHORT && now - *bulk_at < SPARSE;
+}
+
+/* The queue for a bulk packet: the common one, or that of a near line for a flow that others which are stretched must
+   not delay. */
+static struct flow_queue *queue_for(struct paced *paced, uint32_t flow, uint32_t size, int64_t now) {
+    if (paced->near_delay < 0)
+        return &paced->queue;
+    bool before = paced->stretch.count;
+    int64_t carried = 0, best_at = 0;
+    for (size_t i = 0; i < paced->groups[0].count; i++) {
+        if (paced->ranked[i]->delay <= paced->near_delay)
+            carried += paced->ranked[i]->sent;
+    }
+    bool takes = stretch_takes(&paced->stretch, flow, size, now, carried, paced->near_rate);
+    if ((bool)paced->stretch.count != before)
+        hold_back(paced, now);
+    if (takes || !paced->stretch.count)
+        return &paced->queue;
+    struct line *best = NULL;
+    for (size_t i = 0; i < paced->groups[0].count; i++) {
+        struct line *line = paced->ranked[i];
+        if (line->delay > paced->near_delay)
+            continue;
+        line_advance(line, now);
+        int64_t at = line->ready_at + line_time(line->express_bytes + line->own.bytes, line->rate) + line->delay;
+        if (!best || at < best_at) {
+            best = line;
+            best_at = at;
+        }
+    }
+    return &best->own;
 }
 
 /* Whether express has room on a line. */
@@ -288,7 +334,8 @@ void paced_put(struct paced *paced, enum inner_kind kind, uint32_t flow, struct 
     packet->after = 0;
     struct line *line = is_bulk(paced, kind, flow, now) ? NULL : may_pass(paced, flow, packet->line_size, now);
     if (!line) {
-        paced->dropped += flow_queue_push(&paced->queue, flow, packet);
+        struct flow_queue *queue = queue_for(paced, flow, packet->line_size, now);
+        paced->dropped += flow_queue_push(queue, flow, packet);
         return;
     }
     keep_and_hurry(paced, line, packet);
@@ -449,6 +496,10 @@ bool paced_due(const struct paced *paced, int64_t *due) {
             *due = min(*due, paced->ranked[i]->ready_at);
     }
     return true;
+}
+
+bool paced_settles(const struct paced *paced, int64_t now) {
+    return stretch_settles(&paced->stretch, now);
 }
 
 int64_t paced_waiting_bytes(const struct paced *paced) {

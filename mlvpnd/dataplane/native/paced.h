@@ -7,6 +7,7 @@
 
 #include "inner.h"
 #include "line.h"
+#include "stretch.h"
 
 /* What a line is made of. */
 struct paced_line {
@@ -14,6 +15,7 @@ struct paced_line {
     int32_t tier;
     int64_t rate;       /* bytes per second, 1 to LINE_MAX_RATE */
     int64_t delay;      /* nanoseconds */
+    int64_t least_delay; /* the same without queues; 0: not known, `delay` counts */
     bool spare;         /* it loses a little, and takes what overflows the other lines of its tier */
 };
 
@@ -28,7 +30,7 @@ struct paced_group {
     bool before_spare;  /* the lines that open next are spare ones */
 };
 
-/* All zero is a scheduler without lines, but for `bulk_at`. */
+/* All zero is a scheduler without lines, but for what `paced_begin` sets. */
 struct paced {
     uint64_t next_data_seq;     /* of the next packet of the common stream */
     uint64_t dropped;           /* packets that a full queue gave up; the caller may take them out */
@@ -39,15 +41,21 @@ struct paced {
     bool commits_later;         /* the next packet is for a line for which nothing waits, but */
     int64_t commit_at;          /* not before this time */
     int64_t rate;               /* of all lines */
+    int64_t near_delay;         /* of the lowest rank, lines up to that are near and others too far, where that is worth
+                                   it; else -1 */
+    int64_t near_rate;          /* of the near ones */
     int32_t express_line;       /* the number of the line that small packets took last */
     int64_t fair[FLOW_QUEUE_BUCKETS];       /* when each flow's share will have paid for what it sent ahead of others */
     int64_t bulk_at[FLOW_QUEUE_BUCKETS];    /* when each flow had something long last */
+    struct stretch stretch;
     struct flow_queue queue;
 };
 
 void paced_begin(struct paced *paced, uint64_t next_data_seq);
 /* Frees lines and packets; it is as if it had just begun. */
 void paced_end(struct paced *paced);
+/* Whether packets have become later just now, so that TCP may send again what is not lost. */
+bool paced_settles(const struct paced *paced, int64_t now);
 /* Schedules over these lines from now on, each number once; false: no memory, and nothing has changed. */
 bool paced_set_lines(struct paced *paced, const struct paced_line *given, size_t count, int64_t now);
 /* Takes a packet that any line may carry; it is the scheduler's from then on. */

@@ -80,3 +80,18 @@ void packet_list_free(struct packet_list *list) {
     while ((packet = packet_list_pop(list)))
         packet_free(packet);
 }
+
+void packet_list_sort(struct packet_list *list) {
+    if (list->count < 2)
+        return;
+    struct packet_list one = {0}, other = {0};
+    for (size_t half = list->count / 2; half; half--)
+        packet_list_push(&one, packet_list_pop(list));
+    packet_list_join(&other, list);
+    packet_list_sort(&one);
+    packet_list_sort(&other);
+    while (one.first && other.first)
+        packet_list_push(list, packet_list_pop(one.first->data_seq <= other.first->data_seq ? &one : &other));
+    packet_list_join(list, &one);
+    packet_list_join(list, &other);
+}

@@ -80,5 +80,7 @@ static inline void packet_list_join(struct packet_list *list, struct packet_list
 }
 
 void packet_list_free(struct packet_list *list);
+/* By data_seq; alike ones stay in order. */
+void packet_list_sort(struct packet_list *list);
 
 #endif

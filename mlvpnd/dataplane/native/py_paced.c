@@ -61,6 +61,7 @@ static int read_line(PyObject *number, PyObject *given, struct paced_line *line)
     if (line->number < 0 ||
         read_number(given, "rate", 1, LINE_MAX_RATE, &line->rate) < 0 ||
         read_number(given, "delay", 0, INT64_MAX / 1000, &line->delay) < 0 ||
+        read_number(given, "least_delay", 0, INT64_MAX / 1000, &line->least_delay) < 0 ||
         read_number(given, "tier", INT32_MIN, INT32_MAX, &tier) < 0)
         return -1;
     line->tier = (int32_t)tier;
@@ -96,6 +97,13 @@ static PyObject *set_lines(PyObject *self, PyObject *args) {
     PyMem_Free(lines);
     Py_DECREF(items);
     return done ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *settles(PyObject *self, PyObject *time) {
+    long long now = PyLong_AsLongLong(time);
+    if (now == -1 && PyErr_Occurred())
+        return NULL;
+    return PyBool_FromLong(paced_settles(paced_of(self), now));
 }
 
 static PyObject *put(PyObject *self, PyObject *args) {
@@ -237,6 +245,7 @@ static PyGetSetDef properties[] = {
 };
 
 static PyMethodDef methods[] = {
+    {"settles", settles, METH_O, NULL},
     {"set_lines", set_lines, METH_VARARGS, NULL},
     {"put", put, METH_VARARGS, NULL},
     {"put_on", (PyCFunction)(void (*)(void))put_on, METH_VARARGS | METH_KEYWORDS, NULL},

@@ -187,12 +187,32 @@ def test_all_lines_are_full_then_and_other_flows_are_not_delayed() -> None:
     assert (number, item.reorder) == (0, False)
 
 
+def test_what_may_wait_is_enough_from_the_first_packet_that_is_stretched() -> None:
+    world = stretched(SATELLITE, 0, 0)
+    for _ in range(1000):
+        world.scheduler.put(Kind.BULK, 1, b"", SIZE, world.now + 10 * MS)
+    assert world.scheduler.waiting_bytes >= 1000 * SIZE
+    assert world.scheduler.dropped == 0
+
+
 @pytest.mark.parametrize("lines", [[mbit(20, 15), mbit(9, 300)], [mbit(20, 10), mbit(20, 40)], [mbit(20, 15)] * 2])
 def test_nothing_is_stretched_where_lines_are_reachable_or_the_far_one_is_not_worth_it(
     lines: list[LineParameters],
 ) -> None:
     world = stretched(lines, 2, lines[0].rate)
     assert max(world.bulk) <= 50 * MS
+
+
+def test_a_near_line_that_was_idle_has_nothing_to_catch_up_with_other_flows() -> None:
+    world = stretched(SATELLITE, 0.5, 1_250_000)
+    scheduler, now = world.scheduler, world.now
+    while (due := scheduler.due()) is not None:
+        now = due
+        scheduler.take(now)
+    now += SECOND
+    for _ in range(20):
+        scheduler.put(Kind.BULK, 7, b"", SIZE, now)
+    assert [number for number, _ in scheduler.take(now)] == [0]
 
 
 def test_short_segments_go_first_if_their_flow_has_no_others() -> None:
