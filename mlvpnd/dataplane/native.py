@@ -20,10 +20,6 @@ from .turns import TurnLoop
 HOUSEKEEPING = JUDGE_INTERVAL
 """Seconds between two looks at the links while packets pass: as often as the reference takes them."""
 
-SLOW_BURST = 64
-"""Packets that Python looks at before others have their turn."""
-_SLOW = _native.SLOW_DATAGRAM | _native.SLOW_PACKET
-
 
 class NativePlane:
     """See `plane.Plane`."""
@@ -48,21 +44,11 @@ class NativePlane:
             self._loop.call_soon(self._turn, reasons)
 
     def _turn(self, reasons: int) -> None:
-        for _ in range(SLOW_BURST):  # what comes in one burst is looked at before anything is made of it
-            self._deal_with(reasons)
-            if not reasons & _SLOW:
-                break
-            reasons = self._native.run(self._selector.fileno(), 0)
-        else:
-            self._loop.call_soon(self._turn, reasons)
-        self._driver.after()
-
-    def _deal_with(self, reasons: int) -> None:
         now = self._loop.time()
         if reasons & _native.SLOW_DATAGRAM:
-            number, datagram, source = self._native.slow_datagram()
+            number, datagrams = self._native.slow_datagrams()
             if number in self._sockets:
-                self.deliver(self._session.receive(number, [(datagram, source)], now))
+                self.deliver(self._session.receive(number, datagrams, now))
                 self._driver.received(number)
         if reasons & _native.SLOW_PACKET:
             self._session.send([self._native.slow_packet()], now)
@@ -71,6 +57,7 @@ class NativePlane:
         if reasons & _native.TUN_LOST:
             error = self._native.tun_error
             self._on_lost(OSError(error, os.strerror(error)))
+        self._driver.after()
 
     def _keep_house(self, now: float) -> None:
         at, self._native.data_at = self._native.data_at, -1.0
