@@ -344,10 +344,9 @@ class Session:
         self.judge_in_time(path, now)
         return out
 
-    def _receive_one(self, path: Path, datagram: bytes, address: Address) -> Sequence[bytes]:
-        receiver, data, released = self._receiver, self._take(path, datagram, address), ()
-        if receiver.released:
-            released = receiver.take_released()
+    def _receive_one(self, path: Path, datagram: bytes, address: Address) -> list[bytes]:
+        receiver, data = self._receiver, self._take(path, datagram, address)
+        released = receiver.take_released() if receiver.released else []
         if isinstance(data, DropReason):
             path.drops[data] += 1
         elif data is not None:
