@@ -80,15 +80,21 @@ bench-bonding: build
 	$(BIN)/python -m tests.bench.bonding --matrix --resume --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
 	$(BIN)/python -m tests.bench.bonding --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 
-# Coverage-guided fuzzing of the native super-packets with clang's libFuzzer, whose options are in FUZZ.
-.PHONY: fuzz-offload
-fuzz-offload: FUZZ ?= -max_total_time=600
-fuzz-offload:
+# Coverage-guided fuzzing of the native twin with clang's libFuzzer, whose options are in FUZZ: its super-packets, and its
+# way in from the links to the interface. Inputs that were found to be of use are kept in build/fuzz.
+FUZZ ?= -max_total_time=600
+FUZZ_NATIVE := $(filter-out %/module.c %/loop.c %/tun.c %/udp.c, $(filter-out mlvpnd/dataplane/native/py_%, \
+	$(wildcard mlvpnd/dataplane/native/*.c)))
+
+.PHONY: fuzz-offload fuzz-receive
+fuzz-offload fuzz-receive: fuzz-%: build/fuzz/native_%
+	mkdir -p build/fuzz/corpus-$*
+	$< -max_len=4096 -artifact_prefix=build/fuzz/ $(FUZZ) build/fuzz/corpus-$*
+
+build/fuzz/native_%: tests/fuzz/native_%.c $(wildcard mlvpnd/dataplane/native/*.[ch])
 	mkdir -p build/fuzz
 	clang -std=c11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=undefined -o build/fuzz/native_offload tests/fuzz/native_offload.c \
-		$(addprefix mlvpnd/dataplane/native/,checksum.c coalesce.c packet.c segment.c)
-	build/fuzz/native_offload -max_len=4096 -artifact_prefix=build/fuzz/ $(FUZZ)
+		-fno-sanitize-recover=undefined -o $@ $< $(FUZZ_NATIVE) -lsodium -lz -lm
 
 # The Debian package on Debian 12 and 13, installed, upgraded and removed on booted systems.
 test-package: build
