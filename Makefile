@@ -56,6 +56,21 @@ check: build
 test: build check
 	$(BIN)/python -m pytest --ignore=tests/package
 
+# Unit and property tests with a native twin that ASan and UBSan watch, in a copy of the tree: the usual one stays as it is.
+# PyTest's options and paths are in TESTS.
+.PHONY: test-sanitize
+test-sanitize: TESTS ?= tests/unit tests/property
+test-sanitize: SANITIZED := build/sanitize
+test-sanitize: build
+	rm -rf $(SANITIZED)
+	mkdir -p $(SANITIZED)
+	tar -c --exclude=./build --exclude='./.[!.]*' --exclude='*.so' --exclude=__pycache__ . | tar -x -C $(SANITIZED)
+	cd $(SANITIZED) && MLVPND_SANITIZE=1 $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace
+	cd $(SANITIZED) && \
+		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		$(CURDIR)/$(BIN)/python -m pytest -p no:cacheprovider $(TESTS)
+
 # Those of `make test` that boot Debian 12 and 13 in containers; see tests/support/nodes.py.
 test-system: build
 	$(BIN)/python -m pytest tests/system
