@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 # Run-time packages first, then what the tests and the demo use.
 APT_PACKAGES := python3 python3-venv python3-nacl python3-pyroute2 python3-setproctitle python3-systemd python3-dbus-next python3-urwid libpcap0.8 \
-	iproute2 iputils-ping fping iperf3 ethtool procps sysvinit-utils gcc libc6-dev \
+	iproute2 iputils-ping fping iperf3 ethtool procps sysvinit-utils gcc libc6-dev python3-dev libsodium-dev zlib1g-dev \
 	dbus systemd nftables libxml2-utils scdoc \
 	systemd-container mmdebstrap
 
@@ -28,11 +28,11 @@ COMPLETION := debian/mlvpnctl.bash-completion
 
 # What the package is built with, beside APT_PACKAGES: Build-Depends of debian/control, and lintian.
 DEB_PACKAGES := build-essential debhelper dh-python fakeroot lintian pkgconf pybuild-plugin-pyproject \
-	python3-all-dev python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
+	libsodium-dev zlib1g-dev python3-all-dev python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
 DEB_DIR := build/deb
 
 # What the data plane is compared with, and what the cipher alone is measured by; `make bench` does without what cannot be had.
-BENCH_PACKAGES := openvpn openssl wireguard-go tinc libsodium-dev
+BENCH_PACKAGES := openvpn openssl wireguard-go tinc
 
 .PHONY: build packages check test test-system bench bench-bonding test-package demo deb deb-source install install-python install-system clean
 
