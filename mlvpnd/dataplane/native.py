@@ -47,9 +47,9 @@ class NativePlane:
     def _turn(self, reasons: int) -> None:
         now = self._loop.time()
         if reasons & _native.SLOW_DATAGRAM:
-            number, datagram, source = self._native.slow_datagram()
+            number, datagrams = self._native.slow_datagrams()
             if number in self._sockets:
-                self.deliver(self._session.receive(number, [(datagram, source)], now))
+                self.deliver(self._session.receive(number, datagrams, now))
                 self._driver.received(number)
         if reasons & _native.SLOW_PACKET:
             self._session.send([self._native.slow_packet()], now)

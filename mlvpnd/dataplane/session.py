@@ -174,7 +174,7 @@ class NativeSession(Session):
                 self._activity.note(now)
             if at == len(burst):
                 break
-            out += super().receive(number, burst[at : at + 1], now)
+            out += self._receive_one(path, *burst[at])
             at += 1
         self.judge_in_time(path, now)
         return out

@@ -337,19 +337,23 @@ class Session:
         """Takes a burst from one link's socket; returns packets for the interface, in order."""
         self._now = now
         path = self._paths[number]
-        receiver, out = self._receiver, list[bytes]()
-        receiver.refresh(now)
+        out = list[bytes]()
+        self._receiver.refresh(now)
         for datagram, address in datagrams:
-            data = self._take(path, datagram, address)
-            if receiver.released:
-                out += receiver.take_released()
-            if isinstance(data, DropReason):
-                path.drops[data] += 1
-            elif data is not None:
-                self._activity.note(now)
-                out += receiver.receive(path, data.header, data.packet, now)
+            out += self._receive_one(path, datagram, address)
         self.judge_in_time(path, now)
         return out
+
+    def _receive_one(self, path: Path, datagram: bytes, address: Address) -> Sequence[bytes]:
+        receiver, data, released = self._receiver, self._take(path, datagram, address), ()
+        if receiver.released:
+            released = receiver.take_released()
+        if isinstance(data, DropReason):
+            path.drops[data] += 1
+        elif data is not None:
+            self._activity.note(self._now)
+            return [*released, *receiver.receive(path, data.header, data.packet, self._now)]
+        return released
 
     def judge_in_time(self, path: Path, now: float) -> None:
         """Judges a link that has not been for a while; to be called when something has come by it."""

@@ -21,7 +21,7 @@ double loop_now(void) {
 }
 
 bool loop_begin(struct loop *loop, struct engine *engine, bool layer2) {
-    *loop = (struct loop){.engine = engine, .data_at = -1, .reading_link = -1, .slow_link = -1};
+    *loop = (struct loop){.engine = engine, .data_at = -1, .slow_link = -1};
     loop->tun = calloc(1, sizeof *loop->tun);
     loop->arena = malloc(UDP_ARENA);
     loop->views = malloc(MOST_VIEWS * sizeof *loop->views);
@@ -89,8 +89,8 @@ void loop_detach(struct loop *loop, int32_t number, double now) {
     struct path_state *path = engine_path(loop->engine, number);
     if (path)
         path_clear(path);
-    if (loop->reading_link == number)
-        loop->reading_link = -1;
+    if (loop->slow_link == number)
+        loop->slow_link = -1;
     *port = loop->ports[--loop->port_count];
 }
 
@@ -161,13 +161,15 @@ static void deliver(struct loop *loop, struct delivery *delivery) {
     delivery->views = 0;
 }
 
-/* Looks at what was read from a link; LOOP_SLOW_DATAGRAM: Python has to look before it goes on. */
+/* Looks at what was read from a link; LOOP_SLOW_DATAGRAM: Python has to look at the rest. */
 static unsigned take(struct loop *loop, struct path_state *path, struct delivery *delivery, double now) {
     const struct address *source;
     for (;;) {
         if (delivery->views == MOST_VIEWS)
             deliver(loop, delivery);
         struct packet *datagram = &loop->views[delivery->views];
+        unsigned at = loop->reading.at;
+        size_t offset = loop->reading.offset;
         if (!udp_next(&loop->reading, datagram, &source))
             return 0;
         enum engine_fate fate = engine_take(loop->engine, path, datagram, source, now, &delivery->packets);
@@ -175,9 +177,9 @@ static unsigned take(struct loop *loop, struct path_state *path, struct delivery
             delivery->views++;
             loop->data_at = now;
         } else if (fate == ENGINE_SLOW) {
-            loop->slow = *datagram;
-            loop->slow_source = *source;
-            loop->slow_link = loop->reading_link = path->number;
+            loop->reading.at = at;
+            loop->reading.offset = offset;
+            loop->slow_link = path->number;
             return LOOP_SLOW_DATAGRAM;
         }
     }
@@ -194,13 +196,6 @@ static unsigned read_link(struct loop *loop, struct loop_port *port, struct deli
     receiver_refresh(loop->engine->receiver, now);
     udp_read(&port->udp, &delivery->arena, loop->arena + UDP_ARENA, &loop->reading);
     return take(loop, path, delivery, now);
-}
-
-/* What a slow datagram had behind it. */
-static unsigned go_on(struct loop *loop, struct delivery *delivery, double now) {
-    struct path_state *path = engine_path(loop->engine, loop->reading_link);
-    loop->reading_link = -1;
-    return path ? take(loop, path, delivery, now) : 0;
 }
 
 /* Time. */
@@ -237,9 +232,8 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
     struct delivery delivery = {.arena = loop->arena};
     unsigned reasons = 0;
     double now = loop_now();
-    if (loop->reading_link >= 0) /* what is read is where it was until it has been looked at */
-        reasons |= go_on(loop, &delivery, now);
-    if (!reasons && loop->from_tun.count && !schedule(loop, now))
+    loop->slow_link = -1;
+    if (loop->from_tun.count && !schedule(loop, now))
         reasons |= LOOP_SLOW_PACKET;
     for (;;) {
         if (loop->engine->receiver->reorder)

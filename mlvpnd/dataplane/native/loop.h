@@ -10,8 +10,8 @@
 enum loop_reason {
     LOOP_WOKEN = 1,          /* the descriptor of others is readable, or their deadline has come */
     LOOP_HOUSEKEEPING = 2,   /* packets have passed, and `housekeeping_at` with them */
-    LOOP_SLOW_DATAGRAM = 4,  /* `slow` came in by `slow_link` */
-    LOOP_SLOW_PACKET = 8,    /* `slow` came from the interface */
+    LOOP_SLOW_DATAGRAM = 4,  /* the next of `reading` is for Python; those behind it go along */
+    LOOP_SLOW_PACKET = 8,    /* so is the first of `from_tun` */
     LOOP_TUN_LOST = 16,      /* `tun_error` */
 };
 
@@ -30,11 +30,8 @@ struct loop {
     double data_at;         /* when data came or went last; < 0: not since Python has looked */
     int tun_error;
     struct packet_list from_tun; /* packets that are not in the schedule yet */
-    struct packet slow;          /* borrowed */
-    struct address slow_source;
-    int32_t slow_link;
-    struct udp_reading reading;  /* what a slow datagram was in */
-    int32_t reading_link;        /* < 0: none */
+    struct udp_reading reading;  /* what was read from a link last */
+    int32_t slow_link;           /* whose datagrams they are, if Python has to look at them; < 0: it has not */
     uint8_t *arena;              /* UDP_ARENA bytes */
     struct packet *views;        /* packets that are borrowed from it */
 };

@@ -132,13 +132,26 @@ static PyObject *run(PyObject *self, PyObject *args) {
     return PyLong_FromUnsignedLong(reasons);
 }
 
-static PyObject *slow_datagram(PyObject *self, PyObject *nothing) {
+static PyObject *slow_datagrams(PyObject *self, PyObject *nothing) {
     (void)nothing;
-    PyObject *source = native_address_tuple(&SELF->loop.slow_source);
-    if (!source)
-        return NULL;
-    return Py_BuildValue("iy#N", (int)SELF->loop.slow_link, (const char *)SELF->loop.slow.data,
-                         (Py_ssize_t)SELF->loop.slow.size, source);
+    int32_t number = SELF->loop.slow_link;
+    PyObject *list = PyList_New(0), *address = NULL;
+    struct packet datagram;
+    const struct address *source, *known = NULL;
+    while (list && number >= 0 && udp_next(&SELF->loop.reading, &datagram, &source)) {
+        if (!known || !address_equal(known, source)) {
+            Py_XSETREF(address, native_address_tuple(source));
+            known = source;
+        }
+        PyObject *item = address ? Py_BuildValue("y#O", (const char *)datagram.data, (Py_ssize_t)datagram.size, address)
+                                 : NULL;
+        if (!item || PyList_Append(list, item) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(item);
+    }
+    Py_XDECREF(address);
+    SELF->loop.slow_link = -1;
+    return list ? Py_BuildValue("iN", (int)number, list) : NULL;
 }
 
 static PyObject *slow_packet(PyObject *self, PyObject *nothing) {
@@ -215,7 +228,7 @@ static PyMethodDef methods[] = {
     {"flush", flush, METH_NOARGS, NULL},
     {"deliver", deliver, METH_O, NULL},
     {"run", run, METH_VARARGS, NULL},
-    {"slow_datagram", slow_datagram, METH_NOARGS, NULL},
+    {"slow_datagrams", slow_datagrams, METH_NOARGS, NULL},
     {"slow_packet", slow_packet, METH_NOARGS, NULL},
     {"link_counts", link_counts, METH_O, NULL},
     {"tun_counts", tun_counts, METH_NOARGS, NULL},
