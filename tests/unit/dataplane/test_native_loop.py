@@ -110,10 +110,32 @@ def test_what_is_for_python_of_one_link_does_not_shut_others_out(world: World) -
     for _ in range(100):
         world.send(0, [strange] * 2)  # it never comes to an end
         assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
-        assert world.loop.slow_datagram()[:2] == (0, strange)
+        number, datagrams = world.loop.slow_datagrams()
+        assert (number, {datagram for datagram, _ in datagrams}) == (0, {strange})
         if world.came(world.kernel) == [packet]:
             return
     raise AssertionError("the other link was never read")
+
+
+def test_what_is_for_python_takes_along_what_came_behind_it(world: World) -> None:
+    """In its order; what came before it has passed."""
+    packets = [packet_of(1), packet_of(2)]
+    data = [world.datagram(0, PacketType.DATA, packet, 2 + number) for number, packet in enumerate(packets)]
+    hello = world.datagram(0, PacketType.KEEPALIVE, b"", 20)
+    world.send(0, [b"garbage", data[0], hello, data[1], b"garbage"])
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    source = world.peers[0].getsockname()
+    assert world.loop.slow_datagrams() == (0, [(hello, source), (data[1], source), (b"garbage", source)])
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.came(world.kernel) == packets[:1]
+
+
+def test_what_a_lost_socket_has_brought_is_forgotten(world: World) -> None:
+    world.send(0, [world.datagram(0, PacketType.KEEPALIVE, b"", number) for number in range(20, 23)])
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    world.loop.detach_link(0)
+    assert world.loop.slow_datagrams()[1] == []
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
 
 
 def test_what_waits_for_a_socket_that_takes_nothing_is_bounded(world: World) -> None:
