@@ -28,7 +28,7 @@ COMPLETION := debian/mlvpnctl.bash-completion
 
 # What the package is built with, beside APT_PACKAGES: Build-Depends of debian/control, and lintian.
 DEB_PACKAGES := build-essential debhelper dh-python fakeroot lintian pkgconf pybuild-plugin-pyproject \
-	python3-all-dev python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
+	libsodium-dev zlib1g-dev python3-all-dev python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
 DEB_DIR := build/deb
 
 # What the data plane is compared with, and what the cipher alone is measured by; `make bench` does without what cannot be had.
@@ -56,6 +56,21 @@ check: build
 test: build check
 	$(BIN)/python -m pytest --ignore=tests/package
 
+# Unit and property tests with a native twin that ASan and UBSan watch, in a copy of the tree: the usual one stays as it is.
+# PyTest's options and paths are in TESTS.
+.PHONY: test-sanitize
+test-sanitize: TESTS ?= tests/unit tests/property
+test-sanitize: SANITIZED := build/sanitize
+test-sanitize: build
+	rm -rf $(SANITIZED)
+	mkdir -p $(SANITIZED)
+	tar -c --exclude=./build --exclude='./.[!.]*' --exclude='*.so' --exclude=__pycache__ . | tar -x -C $(SANITIZED)
+	cd $(SANITIZED) && MLVPND_SANITIZE=1 $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace
+	cd $(SANITIZED) && \
+		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		$(CURDIR)/$(BIN)/python -m pytest -p no:cacheprovider $(TESTS)
+
 # Those of `make test` that boot Debian 12 and 13 in containers; see tests/support/nodes.py.
 test-system: build
 	$(BIN)/python -m pytest tests/system
@@ -80,15 +95,21 @@ bench-bonding: build
 	$(BIN)/python -m tests.bench.bonding --matrix --resume --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
 	$(BIN)/python -m tests.bench.bonding --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 
-# Coverage-guided fuzzing of the native super-packets with clang's libFuzzer, whose options are in FUZZ.
-.PHONY: fuzz-offload
-fuzz-offload: FUZZ ?= -max_total_time=600
-fuzz-offload:
+# Coverage-guided fuzzing of the native twin with clang's libFuzzer, whose options are in FUZZ: its super-packets, and its
+# way in from the links to the interface. Inputs that were found to be of use are kept in build/fuzz.
+FUZZ ?= -max_total_time=600
+FUZZ_NATIVE := $(filter-out %/module.c %/loop.c %/tun.c %/udp.c, $(filter-out mlvpnd/dataplane/native/py_%, \
+	$(wildcard mlvpnd/dataplane/native/*.c)))
+
+.PHONY: fuzz-offload fuzz-receive
+fuzz-offload fuzz-receive: fuzz-%: build/fuzz/native_%
+	mkdir -p build/fuzz/corpus-$*
+	$< -max_len=4096 -artifact_prefix=build/fuzz/ $(FUZZ) build/fuzz/corpus-$*
+
+build/fuzz/native_%: tests/fuzz/native_%.c $(wildcard mlvpnd/dataplane/native/*.[ch])
 	mkdir -p build/fuzz
 	clang -std=c11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=undefined -o build/fuzz/native_offload tests/fuzz/native_offload.c \
-		$(addprefix mlvpnd/dataplane/native/,checksum.c coalesce.c packet.c segment.c)
-	build/fuzz/native_offload -max_len=4096 -artifact_prefix=build/fuzz/ $(FUZZ)
+		-fno-sanitize-recover=undefined -o $@ $< $(FUZZ_NATIVE) -lsodium -lz -lm
 
 # The Debian package on Debian 12 and 13, installed, upgraded and removed on booted systems.
 test-package: build

@@ -9,15 +9,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mlvpnd.dataplane.session import NativeSession
-from mlvpnd.protocol.rules import Action, Rule
-from mlvpnd.protocol.session import Session, Transmit
+from mlvpnd.net import bpf
+from mlvpnd.net.bpf import LinkType
+from mlvpnd.protocol.box import derive_key
+from mlvpnd.protocol.path import PathParameters
+from mlvpnd.protocol.rules import Action, Matcher, Rule
+from mlvpnd.protocol.session import Session, SessionParameters, Transmit
 from tests.support.inner_packets import frame, ipv4, tcp
-from tests.support.session_pair import End, Line, SessionPair, frame_of, packet_of
+from tests.support.session_pair import KEY, End, Line, SessionPair, frame_of, packet_of
 
 ATTACKER = ("203.0.113.66", 6666)
 LINES = st.integers(0, 1)
 PROBABILITIES = st.sampled_from([0.0, 0.1, 0.5])
 PACED, WEIGHTS, SLOW = (250_000, 60_000), (3, 1), (60_000, 60_000)
+SIZES = st.sampled_from([0, 4, 64])
+KEYS = (KEY, derive_key(b"another"))
 
 
 class Reference(Session):
@@ -41,6 +47,15 @@ def segment_of(number: int) -> bytes:
     """Of one TCP flow."""
     segment = tcp(payload=bytes(1000))
     return ipv4(6, segment[:4] + number.to_bytes(4, "big") + segment[8:])
+
+
+def programs(layer2: bool) -> list[Matcher]:
+    """Compiled as the daemon does, and one that Python must be asked about."""
+    kind = LinkType.ETHERNET if layer2 else LinkType.RAW
+    # The number in a packet or frame of `session_pair`, or a port: some match, and some do not.
+    number = "ether[21] & 1 = 1" if layer2 else "ip proto 253 and ip[27] & 3 = 1"
+    expressions = [number, "tcp dst port 80 and tcp src port 1001", "greater 1000", "ip6"]
+    return [*(bpf.compile(expression, kind) for expression in expressions), FirstByte()]
 
 
 def known(end: End) -> list[Any]:
@@ -78,7 +93,7 @@ class Lockstep(RuleBasedStateMachine):
         bandwidths=st.sampled_from([PACED, WEIGHTS, SLOW]),
         far=st.sampled_from([0.05, 0.3]),
         tolerance=st.sampled_from([5, 100]),
-        reorder_size=st.sampled_from([0, 4, 64]),
+        reorder_size=SIZES,
         rules=st.booleans(),
     )
     def start(
@@ -106,6 +121,7 @@ class Lockstep(RuleBasedStateMachine):
             for twin in TWINS
         ]
         self.count = self.compared = 0
+        self.programs = programs(self.layer2)
         if rules:
             for pair in self.pairs:
                 pair.client.session.set_rules([Rule(FirstByte(), Action.PIN), Rule(FirstByte(), Action.DROP)])
@@ -156,6 +172,115 @@ class Lockstep(RuleBasedStateMachine):
         for pair in self.pairs:
             pair.lines[line].damage = damage
             pair.lines[line].reflect = reflect
+
+    # What a reload may change, and an operator ask for.
+
+    def _ends(self, is_server: bool) -> list[tuple[SessionPair, End]]:
+        return [(pair, pair.server if is_server else pair.client) for pair in self.pairs]
+
+    @rule(is_server=st.booleans(), data=st.data())
+    def match(self, is_server: bool, data: st.DataObject) -> None:
+        matchers = st.sampled_from(self.programs)
+        links = st.lists(LINES, max_size=2, unique=True).map(tuple)
+        filters = data.draw(st.lists(st.tuples(matchers, LINES), max_size=2))
+        rules = data.draw(st.lists(st.builds(Rule, matchers, st.sampled_from(Action), links), max_size=3))
+        for _, end in self._ends(is_server):
+            end.session.set_filters(filters)
+            end.session.set_rules(rules)
+
+    @rule(
+        is_server=st.booleans(),
+        key=st.sampled_from([0, 0, 0, 1]),
+        both=st.booleans(),
+        cleartext_data=st.booleans(),
+        reorder_size=SIZES,
+        pacing=st.booleans(),
+        peer_takes_first=st.booleans(),
+    )
+    def reconfigure(
+        self,
+        is_server: bool,
+        key: int,
+        both: bool,
+        cleartext_data: bool,
+        reorder_size: int,
+        pacing: bool,
+        peer_takes_first: bool,
+    ) -> None:
+        for server in (is_server, not is_server)[: 1 + both]:
+            parameters = SessionParameters(
+                KEYS[key],
+                is_server=server,
+                layer2=self.layer2,
+                cleartext_data=cleartext_data,
+                reorder_size=reorder_size,
+                pacing=pacing,
+                peer_takes_first=peer_takes_first,
+            )
+            for pair, end in self._ends(server):
+                end.delivered += end.session.reconfigure(parameters)
+                pair.drain(end)
+
+    @rule(
+        is_server=st.booleans(),
+        line=LINES,
+        bandwidth=st.sampled_from([0, 5, 50_000, 500_000]),
+        priority=st.integers(0, 2),
+        tolerance=st.sampled_from([5, 100]),
+        fallback_only=st.booleans(),
+        enabled=st.sampled_from([True, True, False]),
+    )
+    def set_parameters(
+        self,
+        is_server: bool,
+        line: int,
+        bandwidth: int,
+        priority: int,
+        tolerance: int,
+        fallback_only: bool,
+        enabled: bool,
+    ) -> None:
+        parameters = PathParameters(
+            f"link{line}",
+            4.0,
+            loss_tolerance=tolerance,
+            bandwidth=bandwidth,
+            priority=priority,
+            fallback_only=fallback_only,
+            enabled=enabled,
+        )
+        for pair, end in self._ends(is_server):
+            end.session.set_parameters(line, parameters)
+            pair.drain(end)
+
+    @rule(is_server=st.booleans(), line=LINES, seconds=st.sampled_from([0.0, 0.1, 2.0]))
+    def lose_socket(self, is_server: bool, line: int, seconds: float) -> None:
+        for pair, end in self._ends(is_server):
+            end.delivered += end.session.path_unready(line, pair.now)
+            pair.drain(end)
+            pair.run(seconds)
+            end.session.path_ready(line, None if is_server else pair.server_address(line), pair.now)
+            pair.drain(end)
+
+    @rule(is_server=st.booleans(), line=LINES)
+    def disconnect(self, is_server: bool, line: int) -> None:
+        for pair, end in self._ends(is_server):
+            end.delivered += end.session.disconnect(line, pair.now)
+            pair.drain(end)
+
+    @rule(is_server=st.booleans(), seconds=st.sampled_from([0.5, 1.5, 10.0]))
+    def stand_still(self, is_server: bool, seconds: float) -> None:
+        for pair, end in self._ends(is_server):
+            due = pair.now
+            pair.now += seconds
+            end.session.woken(due, pair.now)
+            pair.drain(end)
+
+    @rule(is_server=st.booleans())
+    def flush(self, is_server: bool) -> None:
+        for pair, end in self._ends(is_server):
+            end.session.flush(pair.now)
+            pair.drain(end)
 
     @rule(line=LINES, cut=st.booleans())
     def cut(self, line: int, cut: bool) -> None:

@@ -70,6 +70,17 @@ static void flush_port(struct loop *loop, struct loop_port *port, double now) {
         udp_flush(&port->udp, path, now);
 }
 
+/* The same, but for what waits already: the socket has said that it takes no more. */
+static void send_out(struct loop *loop, struct loop_port *port, double now) {
+    if (!port->udp.blocked) {
+        flush_port(loop, port, now);
+        return;
+    }
+    struct path_state *path = engine_path(loop->engine, port->number);
+    if (path)
+        udp_limit(&port->udp, path);
+}
+
 void loop_detach(struct loop *loop, int32_t number, double now) {
     struct loop_port *port = loop_port(loop, number);
     if (!port)
@@ -85,8 +96,7 @@ void loop_detach(struct loop *loop, int32_t number, double now) {
 
 void loop_flush(struct loop *loop, double now) {
     for (size_t index = 0; index < loop->port_count; index++)
-        if (!loop->ports[index].udp.blocked)
-            flush_port(loop, &loop->ports[index], now);
+        send_out(loop, &loop->ports[index], now);
     /* A link without a socket sends nothing, and keeps nothing. */
     for (size_t index = 0; index < loop->engine->table->count; index++) {
         struct path_state *path = loop->engine->table->paths[index];
@@ -243,18 +253,26 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
         double due = data_due(loop);
         if (deadline < due)
             due = deadline;
+        if (loop->data_at >= 0 && loop->housekeeping_at < due) /* the last data is to be known of as soon as all other */
+            due = loop->housekeeping_at;
         if (reasons)
             return reasons;
         wait(polled, count, due - now);
         now = loop_now();
         if (polled[0].revents || now >= deadline)
             reasons |= LOOP_WOKEN;
-        for (size_t index = 2; index < count; index++) {
-            struct loop_port *port = &loop->ports[index - 2];
-            if (polled[index].revents & POLLOUT)
+        size_t turn = loop->turn;
+        for (size_t step = 0; step < loop->port_count; step++) {
+            size_t index = (turn + step) % loop->port_count;
+            struct loop_port *port = &loop->ports[index];
+            short events = polled[2 + index].revents;
+            if (events & POLLOUT)
                 flush_port(loop, port, now);
-            if (polled[index].revents & ~POLLOUT && !(reasons & LOOP_SLOW_DATAGRAM))
+            if (events & ~POLLOUT && !(reasons & LOOP_SLOW_DATAGRAM)) {
                 reasons |= read_link(loop, port, &delivery, now);
+                if (reasons & LOOP_SLOW_DATAGRAM)
+                    loop->turn = index + 1;
+            }
         }
         if (polled[1].revents)
             reasons |= read_tun(loop, now);

@@ -25,6 +25,7 @@ struct loop {
     struct tun_port *tun;
     struct loop_port *ports;
     size_t port_count;
+    size_t turn;            /* the port that is read first: what is for Python ends a turn, and others come next */
     double housekeeping_at; /* seconds */
     double data_at;         /* when data came or went last; < 0: not since Python has looked */
     int tun_error;

@@ -54,7 +54,7 @@ static PyObject *attach_tun(PyObject *self, PyObject *args) {
         return NULL;
     struct tun_port *tun = SELF->loop.tun;
     tun->fd = fd;
-    tun->has_vnet = has_vnet;
+    tun->has_vnet = tun->joins = has_vnet;
     coalescer_begin(&tun->coalescer, uso, tun->layer2);
     Py_RETURN_NONE;
 }

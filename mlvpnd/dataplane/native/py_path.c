@@ -53,14 +53,8 @@ PyObject *native_address_tuple(const struct address *address) {
         inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof host);
         return Py_BuildValue("si", host, (int)ntohs(address->v4.sin_port));
     }
-    char scoped[INET6_ADDRSTRLEN + 12];
     inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof host);
-    /* As the socket module does: the scope also as a part of a link-local address. */
-    if (address->v6.sin6_scope_id && IN6_IS_ADDR_LINKLOCAL(&address->v6.sin6_addr))
-        snprintf(scoped, sizeof scoped, "%s%%%u", host, (unsigned)address->v6.sin6_scope_id);
-    else
-        snprintf(scoped, sizeof scoped, "%s", host);
-    return Py_BuildValue("siII", scoped, (int)ntohs(address->v6.sin6_port),
+    return Py_BuildValue("siII", host, (int)ntohs(address->v6.sin6_port),
                          (unsigned)ntohl(address->v6.sin6_flowinfo), (unsigned)address->v6.sin6_scope_id);
 }
 

@@ -54,14 +54,44 @@ static void count(struct tun_port *port, bool written, uint64_t packets, uint64_
     }
 }
 
+/* Writes packets as they are, and frees them. */
+static void write_each(struct tun_port *port, struct packet_list *packets) {
+    struct vnet plain = {0};
+    struct packet *packet;
+    while ((packet = packet_list_pop(packets))) {
+        struct iovec parts[] = {{&plain, VNET_SIZE}, {packet->data, packet->size}};
+        ssize_t size = port->has_vnet ? writev(port->fd, parts, 2) : write(port->fd, packet->data, packet->size);
+        count(port, size >= 0, 1, packet->size);
+        packet_free(packet);
+    }
+}
+
+/* Writes the packets of a super-packet that the kernel knows nothing of, and makes no more of the kind. */
+static void take_apart(struct tun_port *port, const struct iovec *parts, size_t number) {
+    struct packet_list packets = {0};
+    size_t size = 0;
+    for (size_t index = 0; index < number && parts[index].iov_len <= sizeof port->buffer - size; index++) {
+        memcpy(port->buffer + size, parts[index].iov_base, parts[index].iov_len);
+        size += parts[index].iov_len;
+    }
+    struct vnet vnet;
+    memcpy(&vnet, port->buffer, sizeof vnet);
+    if (vnet.kind == GSO_UDP)
+        port->coalescer.uso = false;
+    else
+        port->joins = false;
+    segment_frame(port->buffer, port->buffer + VNET_SIZE, size - VNET_SIZE, port->layer2, &packets);
+    write_each(port, &packets);
+}
+
 void tun_write(struct tun_port *port, struct packet_list *packets) {
-    if (port->fd < 0 || !port->has_vnet) {
-        struct packet *packet;
-        while ((packet = packet_list_pop(packets))) {
-            bool written = port->fd >= 0 && write(port->fd, packet->data, packet->size) >= 0;
-            count(port, written, 1, packet->size);
-            packet_free(packet);
-        }
+    if (port->fd < 0) { /* as if it were written to a deleted one */
+        port->refused += packets->count;
+        packet_list_free(packets);
+        return;
+    }
+    if (!port->joins) {
+        write_each(port, packets);
         return;
     }
     struct coalescer *coalescer = &port->coalescer;
@@ -75,6 +105,10 @@ void tun_write(struct tun_port *port, struct packet_list *packets) {
             for (const struct packet *packet = frame->first; packet; packet = packet->next)
                 bytes += packet->size;
             bool written = writev(port->fd, parts, (int)number) >= 0;
+            if (!written && errno == EINVAL && frame->count > 1) {
+                take_apart(port, parts, number);
+                continue;
+            }
             count(port, written, frame->count, bytes);
             if (written && frame->count > 1) {
                 port->coalesced_writes++;

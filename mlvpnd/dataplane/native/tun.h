@@ -11,6 +11,7 @@ struct tun_port {
     int fd;        /* -1: none */
     bool has_vnet; /* each packet has a vnet header in front */
     bool layer2;
+    bool joins;    /* packets are joined to super-packets */
     uint64_t packets_read, packets_written, bytes_read, bytes_written;
     uint64_t down, full, refused, malformed; /* packets lost here; the last were read */
     uint64_t tso_reads, tso_segments, coalesced_writes, coalesced_segments;

@@ -91,10 +91,13 @@ static void forget_first(struct burst *burst, unsigned count) {
         packet_free(packet_list_pop(&burst->datagrams));
 }
 
-/* Of what waits, only the first UDP_QUEUE_LIMIT. */
-static void limit(struct udp_port *port, struct path_state *path) {
+void udp_limit(struct udp_port *port, struct path_state *path) {
     size_t waiting = 0;
     for (struct burst *burst = path->bursts; burst; burst = burst->next) {
+        if (waiting + burst->datagrams.count <= UDP_QUEUE_LIMIT) {
+            waiting += burst->datagrams.count;
+            continue;
+        }
         struct packet_list kept = {0};
         while (waiting < UDP_QUEUE_LIMIT && burst->datagrams.count) {
             packet_list_push(&kept, packet_list_pop(&burst->datagrams));
@@ -133,7 +136,7 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
             continue;
         } else if (errno == EAGAIN) {
             port->blocked = true;
-            limit(port, path);
+            udp_limit(port, path);
             return;
         } else if (sends.datagrams[0] > 1 && is_of_gso(errno)) {
             port->gso = false; /* one by one from now on */
@@ -188,17 +191,19 @@ void udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
         struct udp_message *message = &reading->messages[index];
         struct msghdr *header = &messages[index].msg_hdr;
         message->size = messages[index].msg_len;
-        message->segment = message->size;
         message->source.size = header->msg_namelen;
+        int size = 0;
         struct cmsghdr *part = port->gro ? CMSG_FIRSTHDR(header) : NULL;
-        if (part && part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO) {
-            int size;
+        if (part && part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO)
             memcpy(&size, CMSG_DATA(part), sizeof size);
-            if (size > 0 && (size_t)size < message->size) {
-                message->segment = (size_t)size;
-                port->gro_receives++;
-                port->gro_segments += (message->size + message->segment - 1) / message->segment;
-            }
+        if (size > 0 && (size_t)size < message->size) {
+            message->segment = (size_t)size;
+            port->gro_receives++;
+            port->gro_segments += (message->size + message->segment - 1) / message->segment;
+        } else {
+            if (message->size > UDP_SLOT_SIZE) /* it is cut as where there is no GRO, and so refused for its length */
+                message->size = UDP_SLOT_SIZE;
+            message->segment = message->size;
         }
     }
     *arena += (size_t)count * slot;

@@ -25,6 +25,8 @@ struct udp_port {
 
 /* Sends all bursts of a link, or keeps up to UDP_QUEUE_LIMIT of their datagrams for later. */
 void udp_flush(struct udp_port *port, struct path_state *path, double now);
+/* Of what waits for a socket that is blocked, keeps only the first UDP_QUEUE_LIMIT. */
+void udp_limit(struct udp_port *port, struct path_state *path);
 
 /* What was read from one socket, and how far it has been looked at. */
 struct udp_reading {

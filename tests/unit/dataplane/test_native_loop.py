@@ -1,0 +1,208 @@
+"""The native loop between sockets that stand for an interface and for links."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from mlvpnd.dataplane import _native
+from mlvpnd.dataplane.session import NativeSession
+from mlvpnd.protocol.box import Box, derive_key
+from mlvpnd.protocol.constants import AUTH_OK_PLAINTEXT
+from mlvpnd.protocol.path import Address, PathParameters, PathStatus
+from mlvpnd.protocol.session import SessionParameters
+from mlvpnd.protocol.wire import Header, PacketType, pack
+from tests.support.session_pair import packet_of
+
+KEY = derive_key(b"pleasechangeme!")
+NOW = 1000.0
+QUEUE_LIMIT = 256
+REPORTS = _native.SLOW_DATAGRAM | _native.SLOW_PACKET | _native.TUN_LOST
+
+
+def udp_socket() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+class World:
+    """A client with two links that are up, and the peer's socket of each."""
+
+    def __init__(self) -> None:
+        self.session = NativeSession(SessionParameters(KEY, is_server=False), 1, iter(range(1, 9)).__next__)
+        self.tun, self.kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        self.wake, self.waker = os.pipe()
+        self.links = [udp_socket() for _ in range(2)]
+        self.peers = [udp_socket() for _ in range(2)]
+        self.box = Box(KEY)
+        self.loop: _native.Loop
+
+    def start(self) -> None:
+        for number, peer in enumerate(self.peers):
+            self.session.add_path(number, PathParameters(f"link{number}", 60.0), 1)
+            self.session.path_ready(number, peer.getsockname(), NOW)
+        self.session.handle_timer(NOW)
+        for number in range(2):
+            answer = self.datagram(number, PacketType.AUTH_OK, AUTH_OK_PLAINTEXT, 1)
+            self.session.receive(number, [(answer, self.peers[number].getsockname())], NOW)
+            assert self.session.path(number).status is PathStatus.AUTHOK
+        self.session.transmits()
+        self.loop = _native.Loop(self.session.engine)
+        self.loop.housekeeping_at = float("inf")
+        self.loop.attach_tun(self.tun.fileno(), False, False)
+        for number, link in enumerate(self.links):
+            self.loop.attach_link(number, link.fileno(), False, False)
+
+    def datagram(self, number: int, kind: PacketType, plaintext: bytes, seq: int, flow: int | None = None) -> bytes:
+        """One of the peer's."""
+        flow = 100 + number if flow is None else flow
+        payload = self.box.seal(plaintext, flow, seq)
+        return pack(Header(len(payload), kind, True, 0, 0xFFFF, flow, seq, seq)) + payload
+
+    def send(self, number: int, datagrams: list[bytes]) -> None:
+        """What the peer sends on a link."""
+        for datagram in datagrams:
+            self.peers[number].sendto(datagram, self.links[number].getsockname())
+
+    def came(self, sock: socket.socket) -> list[bytes]:
+        found = []
+        try:
+            while True:
+                found.append(sock.recv(1 << 16))
+        except BlockingIOError:
+            return found
+
+    def close(self) -> None:
+        for sock in (self.tun, self.kernel, *self.links, *self.peers):
+            sock.close()
+        os.close(self.wake)
+        os.close(self.waker)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    world.start()
+    yield world
+    world.close()
+
+
+def test_packets_pass_both_ways(world: World) -> None:
+    packets = [packet_of(number) for number in range(3)]
+    world.send(1, [world.datagram(1, PacketType.DATA, packet, 2 + n) for n, packet in enumerate(packets)])
+    assert world.loop.run(world.wake, 0.05) & ~_native.WOKEN == 0
+    assert world.came(world.kernel) == packets
+    for packet in packets:
+        world.kernel.send(packet)
+    world.loop.run(world.wake, 0.05)
+    assert sum(len(world.came(peer)) for peer in world.peers) == 3
+
+
+def test_what_is_for_python_of_one_link_does_not_shut_others_out(world: World) -> None:
+    """Anybody can send what only Python can refuse, and as much of it as there is."""
+    strange = world.datagram(0, PacketType.DATA, packet_of(1), 7, flow=999)
+    packet = packet_of(2)
+    world.send(1, [world.datagram(1, PacketType.DATA, packet, 2)])
+    for _ in range(100):
+        world.send(0, [strange] * 2)  # it never comes to an end
+        assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+        number, datagrams = world.loop.slow_datagrams()
+        assert (number, {datagram for datagram, _ in datagrams}) == (0, {strange})
+        if world.came(world.kernel) == [packet]:
+            return
+    raise AssertionError("the other link was never read")
+
+
+def test_what_is_for_python_takes_along_what_came_behind_it(world: World) -> None:
+    """In its order; what came before it has passed."""
+    packets = [packet_of(1), packet_of(2)]
+    data = [world.datagram(0, PacketType.DATA, packet, 2 + number) for number, packet in enumerate(packets)]
+    hello = world.datagram(0, PacketType.KEEPALIVE, b"", 20)
+    world.send(0, [b"garbage", data[0], hello, data[1], b"garbage"])
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    source = world.peers[0].getsockname()
+    assert world.loop.slow_datagrams() == (0, [(hello, source), (data[1], source), (b"garbage", source)])
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.came(world.kernel) == packets[:1]
+
+
+def test_what_a_lost_socket_has_brought_is_forgotten(world: World) -> None:
+    world.send(0, [world.datagram(0, PacketType.KEEPALIVE, b"", number) for number in range(20, 23)])
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    world.loop.detach_link(0)
+    assert world.loop.slow_datagrams()[1] == []
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+
+
+def test_what_waits_for_a_socket_that_takes_nothing_is_bounded(world: World) -> None:
+    """Not only when the socket says so: also while it has said so."""
+    # TCP that nobody reads stands for a full buffer: on the loopback interface UDP has none.
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sender:
+        sender.setblocking(False)
+        world.loop.attach_link(0, sender.fileno(), False, False)
+        world.session.disconnect(1, NOW)
+        world.session.transmits()
+        try:
+            while True:
+                sender.send(bytes(1 << 16))
+        except BlockingIOError:
+            pass
+        packets = [packet_of(number, 1400) for number in range(1000)]
+        for _ in range(5):
+            world.session.send(packets, NOW)
+            world.loop.flush()
+        counts, _, _ = world.loop.link_counts(0)
+        waiting = sum(len(transmit.datagrams) for transmit in world.session.transmits())
+        assert waiting == QUEUE_LIMIT
+        assert counts["overflows"] > 4 * len(packets)
+        assert counts["send_errors"] == 0
+
+
+def test_the_last_data_is_known_of_in_time(world: World) -> None:
+    """Nothing else has to come for that."""
+    now = world.loop.data_at
+    assert now < 0
+    world.send(0, [world.datagram(0, PacketType.DATA, packet_of(1), 2)])
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN  # the deadline
+    data_at = world.loop.data_at
+    assert data_at > 0
+    world.loop.housekeeping_at = data_at + 0.1
+    assert world.loop.run(world.wake, 30.0) == _native.HOUSEKEEPING
+
+
+def test_without_an_interface_what_comes_is_counted(world: World) -> None:
+    world.loop.detach_tun()
+    world.loop.deliver([packet_of(1), packet_of(2)])
+    assert world.loop.tun_counts()["refused"] == 2
+    assert world.loop.tun_counts()["packets_written"] == 0
+
+
+def test_an_interface_that_goes_is_told_of(world: World) -> None:
+    world.kernel.close()
+    pipe_out, pipe_in = os.pipe()
+    world.loop.attach_tun(pipe_in, False, False)  # cannot be read: EBADF, as an interface that was deleted says EBADFD
+    os.close(pipe_out)
+    assert world.loop.run(world.wake, 1.0) & _native.TUN_LOST
+    assert world.loop.tun_error
+    os.close(pipe_in)
+
+
+def test_a_scope_is_a_number_beside_an_address(world: World) -> None:
+    """As the socket module gives addresses: `address != path.peer` compares them."""
+    source: Address = ("fe80::5", 5080, 0, 3)
+    world.session.engine.emit(world.session.path(0), PacketType.KEEPALIVE, b"", True, 0, source, NOW)
+    assert [transmit.address for transmit in world.session.transmits()] == [source]
+
+
+def test_a_datagram_too_large_for_the_tunnel_is_cut_with_gro_as_without(world: World) -> None:
+    packet = packet_of(1, 20000)
+    world.links[0].setsockopt(socket.IPPROTO_UDP, 104, 1)  # UDP_GRO
+    world.loop.attach_link(0, world.links[0].fileno(), False, True)
+    world.send(0, [world.datagram(0, PacketType.DATA, packet, 2)])
+    world.loop.run(world.wake, 0.05)
+    assert world.came(world.kernel) == []
+    assert [(reason.name, count) for reason, count in world.session.path(0).drops.items()] == [("BAD_LENGTH", 1)]
