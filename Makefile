@@ -31,7 +31,8 @@ DEB_PACKAGES := build-essential debhelper dh-python fakeroot lintian pkgconf pyb
 	python3-all-dev python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
 DEB_DIR := build/deb
 
-.PHONY: build packages check test test-system bench-bonding test-package demo deb deb-source install install-python install-system clean
+.PHONY: build packages check test test-system bench-bonding test-package demo lab lab-down deb deb-source install install-python \
+	install-system clean
 
 build: $(VENV)/.built
 
@@ -82,6 +83,13 @@ deb-source: build
 
 demo: build
 	$(BIN)/python -m tests.support.demo
+
+# A server and a client to look around in, with the package of `make deb`, until `make lab-down`: tests/support/user_lab.py.
+lab: deb
+	$(BIN)/python -m tests.support.user_lab up $(DEB_DIR)/mlvpnd_*.deb
+
+lab-down:
+	$(BIN)/python -m tests.support.user_lab down
 
 install: install-python install-system
 
