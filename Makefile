@@ -52,7 +52,7 @@ check: build
 	$(BIN)/python -m pytest -q tests/unit/test_layout.py
 
 test: build check
-	$(BIN)/python -m pytest --ignore=tests/package
+	$(BIN)/python -m pytest
 
 # Those of `make test` that boot Debian 12 and 13 in containers; see tests/support/nodes.py.
 test-system: build
