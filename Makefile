@@ -34,7 +34,8 @@ DEB_DIR := build/deb
 # What the data plane is compared with, and what the cipher alone is measured by; `make bench` does without what cannot be had.
 BENCH_PACKAGES := openvpn openssl wireguard-go tinc
 
-.PHONY: build packages check test test-system bench bench-bonding test-package demo deb deb-source install install-python install-system clean
+.PHONY: build packages check test test-system bench bench-bonding test-package demo lab lab-down deb deb-source install install-python \
+	install-system clean
 
 build: $(VENV)/.built
 
@@ -54,7 +55,7 @@ check: build
 	$(BIN)/python -m pytest -q tests/unit/test_layout.py
 
 test: build check
-	$(BIN)/python -m pytest --ignore=tests/package
+	$(BIN)/python -m pytest
 
 # Unit and property tests with a native twin that ASan and UBSan watch, in a copy of the tree: the usual one stays as it is.
 # PyTest's options and paths are in TESTS.
@@ -126,6 +127,13 @@ deb-source: build
 
 demo: build
 	$(BIN)/python -m tests.support.demo
+
+# A server and a client to look around in, with the package of `make deb`, until `make lab-down`: tests/support/user_lab.py.
+lab: deb
+	$(BIN)/python -m tests.support.user_lab up $(DEB_DIR)/mlvpnd_*.deb
+
+lab-down:
+	$(BIN)/python -m tests.support.user_lab down
 
 install: install-python install-system
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 _TESTS = Path(__file__).parent
-IN_REAL_TIME = ("netns", "system", "bus", "unit/support")
+IN_REAL_TIME = ("netns", "system", "package", "bus", "unit/support")
 """Folders whose tests wait for processes, sockets and clocks."""
+NO_SYSTEM = "MLVPND_NO_SYSTEM"
+CONTAINER_PROGRAMS = ("ip", "gcc", "make", "mmdebstrap", "nsenter", "systemd-nspawn", "unshare")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -16,3 +20,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(_TESTS / folder) for folder in IN_REAL_TIME):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(scope="session")
+def containers() -> None:
+    """Tests that boot containers need this: says what is missing, if it is not said that they are to be skipped."""
+    if os.environ.get(NO_SYSTEM) == "1":
+        pytest.skip(f"{NO_SYSTEM}=1")
+    missing = [f"the program {program}" for program in CONTAINER_PROGRAMS if shutil.which(program) is None]
+    if os.geteuid():
+        missing.append("root")
+    if not any(line.split()[2] == "cgroup2" for line in Path("/proc/mounts").read_text().splitlines()):
+        missing.append("a mounted cgroup2")
+    if missing:
+        pytest.fail(f"these tests need {', '.join(missing)}; {NO_SYSTEM}=1 skips them", pytrace=False)

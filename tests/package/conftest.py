@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,13 @@ import pytest
 
 from tests.support import debs
 from tests.support.lab import Lab, Line
-from tests.support.nodes import Node, Nodes
-from tests.support.rootfs import PYTHONS, root_of
+from tests.support.nodes import Nodes
+from tests.support.rootfs import PYTHONS, host_release, root_of
 from tests.support.services import ServiceTunnel
 
-LIMIT = 600
-"""Seconds; the first test of a release may have to make two root directories."""
+LIMIT = 1200
+"""Seconds; the first test may have to make four root directories and two packages, which takes four minutes."""
 LINES = (Line(rate=20, delay=10), Line(rate=10, delay=15))
-APT_LIMIT = 120
-"""Seconds; some ten are usual."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,25 +37,36 @@ class Release:
     package: Path
     newer: Path
     upstreams: Path
-    source: Path
-    """The source package's directory."""
 
 
 @pytest.fixture(scope="session")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source package."""
-    directory = tmp_path_factory.mktemp("source")
-    debs.make_source(directory)
-    return directory
+def releases(
+    request: pytest.FixtureRequest, containers: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Release]]]:
+    """The releases that the tests to run ask for; all are made at once."""
+    calls = [item.callspec for item in request.session.items if hasattr(item, "callspec")]
+    suites = {call.params["release"] for call in calls if "release" in call.params}
+    source = tmp_path_factory.mktemp("source")
+    works = {suite: tmp_path_factory.mktemp(suite) for suite in sorted(suites)}
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(debs.make_source, source)
+        yield {suite: pool.submit(_make_release, suite, source, made, work) for suite, work in works.items()}
+
+
+def _make_release(suite: str, source: Path, made: Future[None], work: Path) -> Release:
+    """`made` is when there is a source package."""
+    building = root_of(suite, debs.build_system())
+    made.result()
+    # The tests of the package are those that `make test` runs, with the Python of this machine's release.
+    package = debs.build(building, source, work / "out", work / "scratch", checked=suite != host_release())
+    root = root_of(suite, debs.minimal_system())
+    return Release(root, package, debs.newer(package, work), debs.upstreams(work))
 
 
 @pytest.fixture(scope="session", params=sorted(PYTHONS))
-def release(request: pytest.FixtureRequest, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """The package, built for one release after the other."""
-    work = tmp_path_factory.mktemp(request.param)
-    package = debs.build(root_of(request.param, debs.build_system()), source, work / "out", work / "scratch")
-    root = root_of(request.param, debs.minimal_system())
-    return Release(root, package, debs.newer(package, work), debs.upstreams(work), source)
+def release(request: pytest.FixtureRequest, releases: dict[str, Future[Release]]) -> Release:
+    """The package, for one release after the other."""
+    return releases[request.param].result()
 
 
 @pytest.fixture
@@ -67,20 +76,8 @@ def tunnel(release: Release) -> Iterator[ServiceTunnel]:
         yield ServiceTunnel(lab, nodes)
 
 
-def apt(node: Node, *words: str) -> str:
-    """Runs apt-get as an administrator does who answers no question: one about a file would fail."""
-    return node.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet", *words, timeout=APT_LIMIT)
-
-
 def install_on_both(nodes: Nodes, package: Path) -> None:
-    """The same in both nodes at once."""
+    """Installs the package in both nodes at once."""
     with ThreadPoolExecutor() as pool:
-        for done in [pool.submit(install, node, package) for node in nodes]:
+        for done in [pool.submit(debs.install, node, package) for node in nodes]:
             done.result()
-
-
-def install(node: Node, package: Path) -> str:
-    """`apt install ./PACKAGE` in the node."""
-    inside = node.root / "root" / package.name
-    inside.write_bytes(package.read_bytes())
-    return apt(node, "install", f"/root/{package.name}")

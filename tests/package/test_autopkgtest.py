@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 
+from tests.support.debs import APT_LIMIT, apt
 from tests.support.linkemu import PROJECT
 from tests.support.services import ServiceTunnel
 
-from .conftest import APT_LIMIT, Release, apt
+from .conftest import Release
 
 IGNORED = "isolation-machine,breaks-testbed"
 """A node is as good as a machine here, and is thrown away."""

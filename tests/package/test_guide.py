@@ -53,7 +53,7 @@ KINDS = {"ifupdown": _ifupdown, "systemd-networkd": _networkd, "NetworkManager":
 
 
 @pytest.fixture(scope="module")
-def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def staged(containers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make install` puts into a system."""
     directory = tmp_path_factory.mktemp("installed")
     stage(directory)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+from tests.support.debs import apt, install, install_by_dpkg
 from tests.support.lab import wait_until
 from tests.support.nodes import Node
 from tests.support.services import CONFIG, INSTANCE, UNIT, Service, ServiceTunnel
 
-from .conftest import Release, apt, install, install_on_both
+from .conftest import Release, install_on_both
 
 UPGRADE_GAP = 2.0
 """Seconds without a byte while the package is upgraded, at most: a restart of the daemon."""
@@ -76,7 +78,11 @@ def _upgrade_under_traffic(tunnel: ServiceTunnel, release: Release) -> None:
     transfer = tunnel.download(25)
     for _ in transfer.watch(2):
         pass
-    install_on_both(tunnel.nodes, release.newer)
+    with ThreadPoolExecutor() as pool:  # both at once
+        by_apt = pool.submit(install, tunnel.server.node, release.newer)
+        by_dpkg = pool.submit(install_by_dpkg, tunnel.client.node, release.newer)
+    by_apt.result()
+    assert by_dpkg.result().returncode == 0, by_dpkg.result()
     result = transfer.wait()
     assert result.verified, result.error
     assert result.own_gap <= UPGRADE_GAP

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tests.support.debs import apt, install, install_by_dpkg
 from tests.support.lab import wait_until
+from tests.support.nodes import Node
 from tests.support.services import CONFIG, UP_LIMIT, Service, ServiceTunnel
 
-from .conftest import Release, apt, install
+from .conftest import Release
 
 DEFAULTS = "/etc/default/mlvpn"
 OTHER = "mlvpn@other.service"
@@ -25,6 +27,15 @@ def _run_upstreams(service: Service, config: str, release: Release) -> str:
     return defaults
 
 
+def _install_by_dpkg(node: Node, release: Release) -> None:
+    """dpkg by itself puts the package in the other's place, and leaves what it depends on to apt."""
+    done = install_by_dpkg(node, release.package)
+    assert done.returncode, done.stdout
+    assert "dependency problems" in done.stderr
+    assert node.run("dpkg-query", "--show", "--showformat", "${db:Status-Status}", "mlvpnd") == "unpacked"
+    apt(node, "--fix-broken", "install")
+
+
 def _check_taken_over(service: Service, defaults: str) -> None:
     node = service.node
     assert node.run("dpkg-query", "--show", "--showformat", "${db:Status-Status}", "mlvpn") == "config-files"
@@ -34,6 +45,7 @@ def _check_taken_over(service: Service, defaults: str) -> None:
     assert node.show(OTHER, "ActiveState") == "inactive"
     for file in ("usr/lib/systemd/system-generators/mlvpn-generator", "usr/lib/systemd/system/mlvpn@.service"):
         assert "mlvpnd" in node.read(file)
+    assert node.run("dpkg-divert", "--list", "*mlvpn*") == ""
 
 
 def _purge_upstreams(service: Service) -> None:
@@ -50,10 +62,12 @@ def _purge_upstreams(service: Service) -> None:
 
 
 def test_it_takes_over_from_upstreams_package(tunnel: ServiceTunnel, release: Release) -> None:
-    for end, service in (("server", tunnel.server), ("client", tunnel.client)):
-        defaults = _run_upstreams(service, tunnel.config(end), release)
-        install(service.node, release.package)
-        _check_taken_over(service, defaults)
+    defaults = _run_upstreams(tunnel.server, tunnel.config("server"), release)
+    install(tunnel.server.node, release.package)
+    _check_taken_over(tunnel.server, defaults)
+    defaults = _run_upstreams(tunnel.client, tunnel.config("client"), release)
+    _install_by_dpkg(tunnel.client.node, release)
+    _check_taken_over(tunnel.client, defaults)
     tunnel.wait_up()
     assert tunnel.ping() == 3
     for service in (tunnel.server, tunnel.client):

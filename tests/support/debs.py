@@ -11,15 +11,20 @@ import subprocess
 from pathlib import Path
 
 from .linkemu import PROJECT
+from .nodes import Node
 from .rootfs import Recipe
 
 CONTROL = PROJECT / "debian" / "control"
-BUILD_LIMIT = 400
-"""Seconds; half a minute is usual."""
+BUILD_LIMIT = 900
+"""Seconds; half a minute is usual, one and a half with its tests."""
+APT_LIMIT = 300
+"""Seconds; some ten are usual."""
 
 # The parts of a minimal system that a node needs, and what the tests type.
 _MINIMAL = ("systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps")
 _BUILD = ("build-essential", "fakeroot", "lintian")
+# It fetches dpkg-dev itself where its testbed has none, as Debian's have.
+_AUTOPKGTEST = ("autopkgtest", "dpkg-dev")
 _ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8")
 
 # With the root $1, sources $2, results $3 and scratch $4: everything is in this mount namespace, so nothing is left.
@@ -46,10 +51,10 @@ def _relations(control: str, field: str) -> tuple[str, ...]:
 
 
 def minimal_system() -> Recipe:
-    """A system without mlvpnd's dependencies, but with all of them at hand for apt-get, and autopkgtest's."""
+    """A system without mlvpnd's dependencies, but with all of them at hand for apt-get, and what autopkgtest needs."""
     control = CONTROL.read_text()
-    offered = ("python3", *_relations(control, "Depends"), *_relations(control, "Recommends"), "autopkgtest")
-    return Recipe(_MINIMAL, downloaded=offered)
+    offered = ("python3", *_relations(control, "Depends"), *_relations(control, "Recommends"))
+    return Recipe(_MINIMAL, downloaded=offered, downloaded_bare=_AUTOPKGTEST)
 
 
 def build_system() -> Recipe:
@@ -64,16 +69,17 @@ def make_source(directory: Path) -> None:
     subprocess.run(words, cwd=PROJECT, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
-def build(root: Path, source: Path, out: Path, scratch: Path) -> Path:
-    """Builds and lints the source package in a directory, and returns the package."""
+def build(root: Path, source: Path, out: Path, scratch: Path, *, checked: bool = True) -> Path:
+    """Builds and lints the source package in a directory, and returns the package; `checked`: it runs its own tests."""
     for directory in (out, scratch):
         directory.mkdir()
     (source / "build-package").write_bytes((PROJECT / "debian" / "build-package").read_bytes())
     (source / "build-package").chmod(0o755)
     enter = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation=private")
     chroot = ("sh", "-ec", _CHROOT, "sh", str(root), str(source), str(out), str(scratch))
+    options = f"DEB_BUILD_OPTIONS={'' if checked else 'nocheck'}"
     done = subprocess.run(
-        [*enter, *chroot, *_ENVIRONMENT, "/in/build-package", "/in", "/out"],
+        [*enter, *chroot, *_ENVIRONMENT, options, "/in/build-package", "/in", "/out"],
         capture_output=True,
         text=True,
         check=False,
@@ -82,6 +88,26 @@ def build(root: Path, source: Path, out: Path, scratch: Path) -> Path:
     assert done.returncode == 0, f"{done.stdout[-6000:]}{done.stderr[-2000:]}"
     (package,) = (path for path in out.glob("mlvpnd_*.deb"))
     return package
+
+
+def install(node: Node, package: Path) -> str:
+    """`apt install ./PACKAGE` in a node that is a minimal system, as one who answers no question: one would fail."""
+    return apt(node, "install", _put(node, package))
+
+
+def install_by_dpkg(node: Node, package: Path) -> subprocess.CompletedProcess[str]:
+    """`dpkg -i PACKAGE`, likewise; it fails where something is missing that the package depends on."""
+    return node.attempt("dpkg", "--install", _put(node, package), timeout=APT_LIMIT)
+
+
+def apt(node: Node, *words: str) -> str:
+    """`apt-get` in such a node."""
+    return node.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet", *words, timeout=APT_LIMIT)
+
+
+def _put(node: Node, package: Path) -> str:
+    (node.root / "root" / package.name).write_bytes(package.read_bytes())
+    return f"/root/{package.name}"
 
 
 def newer(package: Path, directory: Path) -> Path:

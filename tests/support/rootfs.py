@@ -64,6 +64,8 @@ class Recipe:
     """Whether python-pytun is there too, where `make install` puts it."""
     downloaded: tuple[str, ...] = ()
     """Not installed, but there for apt-get in a node, with what they depend on and recommend."""
+    downloaded_bare: tuple[str, ...] = ()
+    """The same for those that are installed with --no-install-recommends."""
     masked: tuple[str, ...] = ()
     """Units that do not start, beside those that only cost time."""
     build_depends: str = ""
@@ -84,11 +86,12 @@ def root_of(suite: str, recipe: Recipe = SYSTEM) -> Path:
     root = CACHE / f"{suite}-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
     if root.exists():
         return root
-    with _locked(CACHE / "lock"):
+    with _locked(f"{root.name}.lock"):  # several may be made at once
         if not root.exists():
-            for left in CACHE.glob("making-*"):  # of a run that was cut off: the lock is ours
+            making = f"making-{root.name}-"
+            for left in CACHE.glob(f"{making}*"):  # of a run that was cut off: the lock is ours
                 shutil.rmtree(left)
-            scratch = Path(tempfile.mkdtemp(prefix="making-", dir=CACHE))
+            scratch = Path(tempfile.mkdtemp(prefix=making, dir=CACHE))
             try:
                 _make(suite, recipe, scratch).rename(root)
             finally:
@@ -143,19 +146,23 @@ def _apt_hooks(recipe: Recipe, scratch: Path) -> Iterator[str]:
         # In the root: from outside, apt takes a source package's directory for one below the root.
         inside = "DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --no-install-recommends build-dep /tmp/source"
         yield f'--customize-hook=cp -R {directory.parent} "$1/tmp" && chroot "$1" env {inside} && rm -R "$1/tmp/source"'
-    if recipe.downloaded:
-        names = " ".join(recipe.downloaded)
+    kept = (("true", recipe.downloaded), ("false", recipe.downloaded_bare))
+    if any(names for _, names in kept):
         yield "--skip=cleanup/apt"
-        yield f"--customize-hook={apt} --download-only --option=APT::Install-Recommends=true install {names}"
+    for recommends, names in kept:
+        if names:
+            option = f"--option=APT::Install-Recommends={recommends}"
+            yield f"--customize-hook={apt} --download-only {option} install {' '.join(names)}"
 
 
 def _sources(suite: str) -> list[str]:
     """This machine's sources of Debian as lines of a sources.list, for that release."""
-    release = _host_release()
+    release = host_release()
     ask = ("apt-get", "indextargets", "--format", "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)")
     text = _run(*ask, "Created-By: Packages")
     if f"|{release}|" not in text:
-        _run("apt-get", "-q", "update")
+        with _locked("lock"):  # apt-get refuses to be run twice
+            _run("apt-get", "-q", "update")
         text = _run(*ask, "Created-By: Packages")
     option = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
     found = set()
@@ -168,7 +175,8 @@ def _sources(suite: str) -> list[str]:
     return sorted(found)
 
 
-def _host_release() -> str:
+def host_release() -> str:
+    """The code name of this machine's release of Debian."""
     for line in Path("/etc/os-release").read_text().splitlines():
         key, _, value = line.partition("=")
         if key == "VERSION_CODENAME":
@@ -184,9 +192,9 @@ def _apt_settings() -> list[str]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+def _locked(name: str) -> Iterator[None]:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / name).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

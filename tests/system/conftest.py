@@ -1,9 +1,7 @@
-"""These tests boot Debian systems in containers; what they need beside the other tests is said if it is not there."""
+"""These tests boot Debian systems in containers."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,20 +14,9 @@ from tests.support.nodes import Nodes, stage
 from tests.support.rootfs import PYTHONS, root_of
 from tests.support.services import Service, ServiceTunnel
 
-NO_SYSTEM = "MLVPND_NO_SYSTEM"
-PROGRAMS = ("ip", "gcc", "make", "mmdebstrap", "nsenter", "systemd-nspawn", "unshare")
 ROOT_LIMIT = 400
 """Seconds; half a minute is usual."""
 LINES = (Line(rate=20, delay=10), Line(rate=10, delay=15))
-
-
-def _missing() -> list[str]:
-    missing = [f"the program {program}" for program in PROGRAMS if shutil.which(program) is None]
-    if os.geteuid():
-        missing.append("root")
-    if not any(line.split()[2] == "cgroup2" for line in Path("/proc/mounts").read_text().splitlines()):
-        missing.append("a mounted cgroup2")
-    return missing
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,12 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(containers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make install` puts into a system."""
-    if os.environ.get(NO_SYSTEM) == "1":
-        pytest.skip(f"{NO_SYSTEM}=1")
-    if missing := _missing():
-        pytest.fail(f"these tests need {', '.join(missing)}; {NO_SYSTEM}=1 skips them", pytrace=False)
     directory = tmp_path_factory.mktemp("installed")
     stage(directory)
     return directory
