@@ -184,6 +184,11 @@ class LineEnd:
         """The address, or what it is when there is one."""
         return f"2001:db8:{self._line}::{self._number}"
 
+    @property
+    def cable(self) -> tuple[str, ...]:
+        """The words of a program that pulls the cable with `down` behind them, and plugs it with `up`."""
+        return ("ip", "-n", self._wire.name, "link", "set", self._wire_device)
+
     def attach(self) -> None:
         """Makes the interface, with its other end in the wire, up and with addresses."""
         self._wire.ip(

@@ -38,8 +38,8 @@ The lab is up. {PLACE}/client and {PLACE}/server run a command there; without on
   what is wrong  {PLACE}/client mlvpnctl doctor {INSTANCE}
   a ping         {PLACE}/client ping {SERVER_INNER_IPV4}
   how fast       {PLACE}/speed
-  cut a line     {PLACE}/client ip link set adsl1 down
-  mend it        {PLACE}/client ip link set adsl1 up
+  cut a line     {PLACE}/adsl1 down
+  mend it        {PLACE}/adsl1 up
   the journal    {PLACE}/server journalctl -x -u mlvpn@{INSTANCE}
   the file       {PLACE}/client cat {CONFIG}
   end            make lab-down
@@ -66,13 +66,13 @@ def up(package: Path) -> int:
         return 1
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir()
-    with (PLACE / "log").open("wb") as log:
+    with (PLACE / "log").open("wb") as output:
         keeper = subprocess.Popen(
             [sys.executable, "-m", _MODULE, "keep", str(package)],
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
     (PLACE / "pid").write_text(str(keeper.pid))
@@ -81,8 +81,9 @@ def up(package: Path) -> int:
     if not wait_until(lambda: ready.exists() or keeper.poll() is not None, UP_LIMIT) or not ready.exists():
         keeper.terminate()
         keeper.wait(DOWN_LIMIT)
-        print((PLACE / "log").read_text()[-4000:], file=sys.stderr)
-        shutil.rmtree(PLACE)
+        log = PLACE / "log"
+        print(log.read_text()[-4000:] if log.exists() else "the lab was ended", file=sys.stderr)
+        shutil.rmtree(PLACE, ignore_errors=True)
         return 1
     keeper.returncode = 0  # it goes on without us: else Python warns
     print(_TEXT, end="")
@@ -105,6 +106,8 @@ def keep(package: Path) -> int:
             # From the server to the client, as most traffic goes.
             words = [*lab.client.enter, "iperf3", "--client", SERVER_INNER_IPV4, "--reverse"]
             _write_program("speed", f'exec {shlex.join(words)} "$@"')
+            line = lab.line(1).client
+            _write_program(line.device, f'exec {shlex.join(line.cable)} "$@"')
             (PLACE / "ready").touch()
             while True:
                 signal.pause()
