@@ -170,7 +170,7 @@ def test_each_module_has_its_tests(path: Path) -> None:
 
 
 def test_the_mirror_shows_nothing_that_is_not_there() -> None:
-    """A test's name begins with that of its module; tests of the tree, of its build, of units, examples and vectors stand apart."""
+    """A test's name begins with that of its module; tests of the tree, units, examples, vectors, setup stand apart."""
     apart = {"test_layout.py", "test_units.py", "test_examples.py", "test_setup.py", "test_vectors_scapy.py"}
     unit = ROOT / "tests" / "unit"
     for test in unit.rglob("test_*.py"):
