@@ -254,6 +254,7 @@ class Sender:
                 limits.bandwidth, int(rtt * 500_000), limits.priority, path.spare, int(least * 500_000)
             )
         self._paced.set_lines(lines, int(now * SECOND))
+        self._note_full()  # what waited for lines that are gone is known of at once
 
     def flush(self, now: float) -> None:
         """Sends at once what is held back for its line: pacing ends, or the process."""

@@ -23,17 +23,24 @@ LINES = st.integers(0, 1)
 PROBABILITIES = st.sampled_from([0.0, 0.1, 0.5])
 PACED, WEIGHTS, SLOW = (250_000, 60_000), (3, 1), (60_000, 60_000)
 SIZES = st.sampled_from([0, 4, 64])
+MATCHERS = st.integers(0, 4)
+"""Of `programs`."""
+LINKS = st.sampled_from([(), (0,), (1,), (0, 1), (1, 0)])
 KEYS = (KEY, derive_key(b"another"))
 
 
-class Reference(Session):
-    """Gives what is sent at the same time by link, as the native twin does: on different lines it has no order."""
+class InOrder(Session):
+    """Which of several links sends first what they send at once is no decision: here it is that of the least number."""
 
     def transmits(self) -> list[Transmit]:
         return sorted(super().transmits(), key=lambda transmit: transmit.path)
 
 
-TWINS = (Reference, NativeSession)
+class NativeInOrder(InOrder, NativeSession):
+    """The same for the native twin."""
+
+
+TWINS = (InOrder, NativeInOrder)
 
 
 class FirstByte:
@@ -178,12 +185,19 @@ class Lockstep(RuleBasedStateMachine):
     def _ends(self, is_server: bool) -> list[tuple[SessionPair, End]]:
         return [(pair, pair.server if is_server else pair.client) for pair in self.pairs]
 
-    @rule(is_server=st.booleans(), data=st.data())
-    def match(self, is_server: bool, data: st.DataObject) -> None:
-        matchers = st.sampled_from(self.programs)
-        links = st.lists(LINES, max_size=2, unique=True).map(tuple)
-        filters = data.draw(st.lists(st.tuples(matchers, LINES), max_size=2))
-        rules = data.draw(st.lists(st.builds(Rule, matchers, st.sampled_from(Action), links), max_size=3))
+    @rule(
+        is_server=st.booleans(),
+        filtered=st.lists(st.tuples(MATCHERS, LINES), max_size=2),
+        ruled=st.lists(st.tuples(MATCHERS, st.sampled_from(Action), LINKS), max_size=3),
+    )
+    def match(
+        self,
+        is_server: bool,
+        filtered: list[tuple[int, int]],
+        ruled: list[tuple[int, Action, tuple[int, ...]]],
+    ) -> None:
+        filters = [(self.programs[which], line) for which, line in filtered]
+        rules = [Rule(self.programs[which], action, links) for which, action, links in ruled]
         for _, end in self._ends(is_server):
             end.session.set_filters(filters)
             end.session.set_rules(rules)
