@@ -66,6 +66,7 @@ test-sanitize: build
 	rm -rf $(SANITIZED)
 	mkdir -p $(SANITIZED)
 	tar -c --exclude=./build --exclude='./.[!.]*' --exclude='*.so' --exclude=__pycache__ . | tar -x -C $(SANITIZED)
+	ln -s $(CURDIR)/$(VENV) $(SANITIZED)/$(VENV)
 	cd $(SANITIZED) && MLVPND_SANITIZE=1 $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace
 	cd $(SANITIZED) && \
 		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlvpnd.protocol.inner import SMALL_SIZE, Kind, classify, segment_name
 from tests.support.inner_packets import ACK, frame, ipv4, ipv6, tcp, udp
 
+PSH = 0x08
 _words = st.integers(0, 10).map(lambda count: b"\x01" * 4 * count)
 _ports = st.tuples(st.integers(0, 65535), st.integers(0, 65535))
 
@@ -25,7 +26,7 @@ def test_any_bytes_have_a_kind_and_a_key(tail: bytes, start: bytes, layer2: bool
     assert kind in Kind
     assert 0 <= key < 1 << 32
     assert classify(start + tail, layer2=layer2) == (kind, key)
-    assert segment_name(start + tail, layer2=layer2) is None or kind is Kind.BULK
+    assert segment_name(start + tail, layer2=layer2) is None or kind in {Kind.BULK, Kind.SHORT}
 
 
 @given(
@@ -61,7 +62,11 @@ def test_the_fields_of_a_packet_decide(
         packet = ipv6(protocol, body, source=source, to=to)
     expected = Kind.SMALL if len(packet) <= SMALL_SIZE else Kind.BULK
     if protocol == 6:
-        expected = Kind.ACK if flags == ACK and not payload else Kind.BULK
+        if payload:
+            plain = flags & ~PSH == ACK
+            expected = Kind.SHORT if plain and len(packet) <= SMALL_SIZE else Kind.BULK
+        else:
+            expected = Kind.ACK if flags == ACK else Kind.BULK
     ends = ipaddress.ip_address(source).packed + ipaddress.ip_address(to).packed
     if protocol in (6, 17):
         ends += b"".join(port.to_bytes(2, "big") for port in ports)
