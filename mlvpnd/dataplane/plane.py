@@ -34,7 +34,7 @@ class Plane(Protocol):
         """Reads packets from now on; `on_lost` is told when the interface is gone."""
 
     def unwatch_device(self) -> None:
-        """Reads no more; what is written still goes out."""
+        """Reads no more. Whether what is written still goes out is the twin's own affair: the native one drops it."""
 
     def deliver(self, packets: Sequence[bytes]) -> None:
         """Packets for the interface."""
