@@ -12,13 +12,13 @@ import pytest
 from tests.support import cpu
 from tests.support.cpu import Account, Processes, account
 
-BURN = "import sys, time; time.process_time()\nwhile time.process_time() < 0.3: pass\nprint(); sys.stdin.read()"
+BURN = "import sys, time; time.process_time()\nwhile time.process_time() < 0.3: pass\nprint(flush=True); sys.stdin.read()"
 V1 = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup /sys/fs/cgroup/acct cgroup rw,relatime,cpuacct 0 0\n"
 V2 = "cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0\n"
 
 
 def burnt(counted: Account) -> float:
-    """What is counted of a process that uses 0.3 s."""
+    """What is counted of a process that uses 0.3 s, once it has started."""
     process = subprocess.Popen([sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with process:
         counted.add(process.pid)
@@ -30,7 +30,7 @@ def burnt(counted: Account) -> float:
 def test_the_time_of_a_process_is_counted() -> None:
     for counted in (account("mlvpnd-test"), Processes()):
         try:
-            assert burnt(counted) == pytest.approx(0.3, abs=0.1), counted.kind
+            assert 0.25 <= burnt(counted) < 0.8, counted.kind  # and what it costs to start
         finally:
             counted.close()
     assert not list(Path("/sys/fs/cgroup").glob(f"*/mlvpnd-test-{os.getpid()}"))
