@@ -12,7 +12,7 @@ import pytest
 from tests.support import cpu
 from tests.support.cpu import Account, Processes, account
 
-BURN = "import sys, time; time.process_time()\nwhile time.process_time() < 0.3: pass\nprint(flush=True); sys.stdin.read()"
+BURN = "import sys, time\nwhile time.process_time() < 0.3: pass\nprint(flush=True); sys.stdin.read()"
 V1 = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup /sys/fs/cgroup/acct cgroup rw,relatime,cpuacct 0 0\n"
 V2 = "cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0\n"
 
