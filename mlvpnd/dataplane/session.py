@@ -123,16 +123,15 @@ class NativeSession(Session):
         super().__init__(parameters, first_seq, random_u32)
         self._native_sender = cast(NativeSender, self._sender)
         self.engine = self._native_sender.begin(cast(Any, self._receiver), layer2=parameters.layer2)
-        self._set_box()
+        self._set_box(parameters)
 
-    def _set_box(self) -> None:
-        self.engine.set_key(self._parameters.key)
-        self.engine.cleartext_data = self._parameters.cleartext_data
+    def _set_box(self, parameters: SessionParameters) -> None:
+        self.engine.set_key(parameters.key)
+        self.engine.cleartext_data = parameters.cleartext_data
 
     def reconfigure(self, parameters: SessionParameters) -> list[bytes]:
-        held = super().reconfigure(parameters)
-        self._set_box()
-        return held
+        self._set_box(parameters)  # first: what waits may leave by this, as it does where pacing ends
+        return super().reconfigure(parameters)
 
     @property
     def drops(self) -> Counter[DropReason]:
@@ -153,9 +152,10 @@ class NativeSession(Session):
             self.engine.emit(path, packet_type, plaintext, reorder, data_seq, address, self._now)
 
     def keep_house(self, data_at: float, now: float) -> None:
-        """For some times a second while packets pass that Python does not see; data came or went at `data_at`."""
+        """For some times a second while packets pass that Python does not see; data did at `data_at`, < 0: none."""
         self._now = now
-        self._activity.note(data_at)
+        if data_at >= 0:
+            self._activity.note(data_at)
         for path in self._paths.values():
             self.judge_in_time(path, now)
         self._sender.pump(now)

@@ -176,7 +176,9 @@ static unsigned take(struct loop *loop, struct path_state *path, struct delivery
         if (fate == ENGINE_DATA) {
             delivery->views++;
             loop->data_at = now;
-        } else if (fate == ENGINE_SLOW) {
+        } else if (fate == ENGINE_DROPPED) {
+            loop->dropped = true;
+        } else {
             loop->reading.at = at;
             loop->reading.offset = offset;
             loop->slow_link = path->number;
@@ -241,8 +243,11 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
         deliver(loop, &delivery);
         delivery.arena = loop->arena;
         send_due(loop, now);
-        if (loop->data_at >= 0 && now >= loop->housekeeping_at)
+        bool is_news = loop->data_at >= 0 || loop->dropped;
+        if (is_news && now >= loop->housekeeping_at) {
             reasons |= LOOP_HOUSEKEEPING;
+            loop->dropped = false;
+        }
         size_t count = 0;
         polled[count++] = (struct pollfd){.fd = wake, .events = POLLIN};
         polled[count++] = (struct pollfd){.fd = loop->tun->fd, .events = POLLIN};
@@ -253,7 +258,7 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
         double due = data_due(loop);
         if (deadline < due)
             due = deadline;
-        if (loop->data_at >= 0 && loop->housekeeping_at < due) /* the last data is to be known of as soon as all other */
+        if (is_news && loop->housekeeping_at < due) /* the last data is to be known of as soon as all other */
             due = loop->housekeeping_at;
         if (reasons)
             return reasons;

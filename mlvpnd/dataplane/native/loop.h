@@ -27,6 +27,7 @@ struct loop {
     size_t port_count;
     size_t turn;            /* the port that is read first: what is for Python ends a turn, and others come next */
     double housekeeping_at; /* seconds */
+    bool dropped;           /* datagrams were dropped that Python has not been told of */
     double data_at;         /* when data came or went last; < 0: not since Python has looked */
     int tun_error;
     struct packet_list from_tun; /* packets that are not in the schedule yet */
