@@ -88,13 +88,14 @@ bench: build
 	$(BIN)/python -m tests.bench.dataplane --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 
 # How much of the lines a tunnel over several carries, for each profile of lines, and each line alone: bench/BONDING.md,
-# in four hours. RESUME=1 goes on where it was interrupted; QUICK=1 is a look, into build/quick, in 45 minutes; BENCH has more
-# options of `python -m tests.bench.bonding --help`, which runs parts of it.
+# in four hours, or by JOBS=2, two runs at a time, in half of that. RESUME=1 goes on where it was interrupted; QUICK=1 is a
+# look, into build/quick, in 45 minutes; BENCH has more options of `python -m tests.bench.bonding --help`, which runs parts.
 bench-bonding: BENCH_DIR := $(if $(QUICK),build/quick,bench)
 bench-bonding: BENCH_RESULTS := $(if $(QUICK),build/quick/bonding.jsonl,build/bonding.jsonl)
+bench-bonding: JOBS ?= 1
 bench-bonding: build
 	$(if $(RESUME),,[ ! -e $(BENCH_RESULTS) ] || mv $(BENCH_RESULTS) $(BENCH_RESULTS).before)
-	$(BIN)/python -m tests.bench.bonding --matrix --resume --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
+	$(BIN)/python -m tests.bench.bonding --matrix --resume --jobs $(JOBS) --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
 	$(BIN)/python -m tests.bench.bonding --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 
 # Coverage-guided fuzzing of the native twin with clang's libFuzzer, whose options are in FUZZ: its super-packets, and its

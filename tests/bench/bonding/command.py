@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,17 +24,36 @@ from .run import Bench, Setting
 
 RESULTS = PROJECT / "build" / "bonding.jsonl"
 REPORT = PROJECT / "bench"
+RATE_TOGETHER = 100.0
+"""Mbit/s of a profile that is run by itself in any case: two of those leave two processors no time."""
+
+Group = tuple[str, int, Sequence[Cell]]
+"""A profile, a seed, and what is run on the profile's lines then."""
 
 
-def execute(plan: Plan, setting: Setting, done: Callable[[Outcome], None], known: Collection[Cell] = ()) -> None:
-    """Runs it all but the known ones, one after the other."""
-    for profile, seed, cells in plan.groups():
-        missing = [cell for cell in cells if cell not in known]
-        if not missing:
-            continue
+def execute(
+    plan: Plan, setting: Setting, done: Callable[[Outcome], None], known: Collection[Cell] = (), jobs: int = 1
+) -> None:
+    """Runs it all but the known ones: so many at a time, but for those that need the machine for themselves."""
+
+    def run(group: Group) -> None:
+        profile, seed, cells = group
         with Bench(profile, seed, setting).up() as bench:
-            for cell in missing:
+            for cell in cells:
                 done(bench.run(cell))
+
+    groups = ((profile, seed, [cell for cell in cells if cell not in known]) for profile, seed, cells in plan.groups())
+    together: list[Group] = []
+    apart: list[Group] = []
+    for profile, seed, cells in groups:
+        if cells:
+            alone = jobs == 1 or PROFILES[profile].total_rate > RATE_TOGETHER
+            (apart if alone else together).append((profile, seed, cells))
+    for group in apart:
+        run(group)
+    with ThreadPoolExecutor(jobs) as pool:
+        for _ in pool.map(run, together):
+            pass  # what went wrong is raised here
 
 
 def _keys(words: Iterable[str]) -> dict[str, object]:
@@ -74,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     kinds.add_argument("--matrix", action="store_true", help="all that the report asks for")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="in [general] of both ends")
     parser.add_argument("--link", action="append", default=[], metavar="KEY=VALUE", help="in every link of both ends")
+    parser.add_argument(
+        "--tries", type=int, default=Setting().tries, help="of a run, until the machine is quiet; default: 3"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on lines of its own; default: 1")
     parser.add_argument("--log", action="store_true", help="show the daemons' logs after each run")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of JSON lines that outcomes are added to")
     parser.add_argument("--resume", action="store_true", help="leave out runs that are in that file")
@@ -109,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(write(Results.load(arguments.report), arguments.into))
         return 0
-    setting = Setting(_keys(arguments.set), _keys(arguments.link), keep_log=arguments.log)
+    setting = Setting(_keys(arguments.set), _keys(arguments.link), keep_log=arguments.log, tries=arguments.tries)
     known: set[Cell] = set()
     if arguments.resume and arguments.results.exists():
         known = {outcome.cell for outcome in Results.load(arguments.results).outcomes.values()}
@@ -119,5 +143,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(outcome, flush=True)
         recorder.add(outcome)
 
-    execute(_plan(arguments), setting, done, known)
+    execute(_plan(arguments), setting, done, known, arguments.jobs)
     return 0

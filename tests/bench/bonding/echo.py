@@ -24,6 +24,8 @@ class Answer:
     sent_at: float
     """Monotonic."""
     milliseconds: float
+    number: int
+    """Of the request, from 1."""
 
 
 class Pinger:
@@ -43,12 +45,14 @@ class Pinger:
         self._process.send_signal(signal.SIGINT)
         self._process.wait(timeout=10)
         found = _ANSWER.findall(self._log.read_text())
-        return [Answer(float(at) - self._ahead - float(rtt) / 1e3, float(rtt)) for at, _, rtt in found]
+        return [
+            Answer(float(at) - self._ahead - float(rtt) / 1e3, float(rtt), int(number)) for at, number, rtt in found
+        ]
 
 
-def within(answers: Sequence[Answer], begin: float, end: float) -> list[float]:
-    """Round trips in ms of the requests that were sent between two times."""
-    return [answer.milliseconds for answer in answers if begin <= answer.sent_at < end]
+def within(answers: Sequence[Answer], begin: float, end: float) -> list[Answer]:
+    """Those to the requests that were sent between two times."""
+    return [answer for answer in answers if begin <= answer.sent_at < end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Added:
     worst: float
     """ms."""
     lost: float
-    """Share that was not answered under the load."""
+    """Share of the requests between two answered ones under the load that was not answered itself."""
 
     @property
     def mean(self) -> float:
@@ -72,11 +76,12 @@ class Added:
     @classmethod
     def of(cls, answers: Sequence[Answer], idle: tuple[float, float], loaded: tuple[float, float]) -> Added:
         """From what was measured between the times of `idle` and those of `loaded`; inf: there was no answer."""
-        before, under = within(answers, *idle), within(answers, *loaded)
+        before, under = ([answer.milliseconds for answer in within(answers, *times)] for times in (idle, loaded))
         infinite = float("inf")
+        numbers = {answer.number for answer in within(answers, *loaded)}
         return cls(
             statistics.median(before) if before else infinite,
             statistics.fmean(under) if under else infinite,
             max(under, default=infinite),
-            max(0.0, 1 - len(under) * INTERVAL / (loaded[1] - loaded[0])),
+            1 - len(numbers) / (max(numbers) - min(numbers) + 1) if numbers else 1.0,
         )

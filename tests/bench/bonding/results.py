@@ -94,8 +94,9 @@ class Recorder:
         self._write(json.dumps({"machine": describe()}))
 
     def _write(self, line: str) -> None:
-        with self._path.open("a") as results:
-            results.write(line + "\n")
+        # In one piece: several runs may end at once.
+        with self._path.open("ab", buffering=0) as results:
+            results.write(line.encode() + b"\n")
 
     def add(self, outcome: Outcome) -> None:
         """At the end of the file."""
