@@ -75,7 +75,10 @@ class Plan:
                     yield self._cell(name, seed, congestion, flows, lines, MLVPND)
 
     def _raw(self) -> Iterator[tuple[str, int, list[Cell]]]:
-        """Each line once, though several profiles may have it; bbr, which fills one that loses too."""
+        """Each line once, though several profiles may have it; bbr, which fills one that loses too.
+
+        One flow besides, where much is asked of one: what it cannot do on a line itself no tunnel does for it.
+        """
         wanted = {line for name in self.profiles for line in PROFILES[name].lines}
         owners: dict[str, list[int]] = {}
         for line, (name, number) in distinct_lines().items():
@@ -83,7 +86,8 @@ class Plan:
                 owners.setdefault(name, []).append(number)
         seed = self.seeds[0]
         for name, numbers in owners.items():
-            yield name, seed, [self._cell(name, seed, BBR, RAW_FLOWS, (number,), RAW) for number in numbers]
+            counts = (1, RAW_FLOWS) if PROFILES[name].asks_much_of_one else (RAW_FLOWS,)
+            yield name, seed, [self._cell(name, seed, BBR, flows, (line,), RAW) for line in numbers for flows in counts]
 
     def _striped(self) -> Iterator[tuple[str, int, list[Cell]]]:
         """One flow over equal lines."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.bonding import plots
-from tests.bench.bonding.outcome import Outcome, Recovery
+from tests.bench.bonding.outcome import RAW, Outcome, Recovery
 from tests.bench.bonding.profiles import PROFILES, goodput_of
 from tests.bench.bonding.report import Report, line_text, lines_text, write
 from tests.bench.bonding.results import Recorder, Results
@@ -65,6 +65,15 @@ def test_the_outage_has_its_table() -> None:
     part = text.split("## A line that dies")[1].split("\n## ")[0]
     assert "| bbr | 2.31 ≤ 2.5: holds | 0.75 ≤ 2: holds |" in part
     assert "| cubic | not run (≤ 2.5) | not run (≤ 2) |" in part
+
+
+def test_what_one_flow_has_on_the_line_itself_stands_beside_it() -> None:
+    one = outcome("equal", 18.67, lines=(1,), peer=RAW)
+    text = Report(results(dataclasses.replace(one, share_of_sum=0.976))).text()
+    part = text.split("## Lines without a tunnel")[1].split("\n## ")[0]
+    assert "| 20 @ 15 ms | not run (≥ 0.98) | 0.976 |" in part
+    assert "| 50 @ 15 ms | not run (≥ 0.98) | not run |" in part
+    assert "| 20 @ 40 ms | not run (≥ 0.98) |  |" in part
 
 
 def test_lines_in_words() -> None:
