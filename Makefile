@@ -57,6 +57,12 @@ check: build
 test: build check
 	$(BIN)/python -m pytest
 
+# Real daemons on the reference twin of the data plane: the same tests as on the native one, which `make test` runs.
+.PHONY: test-reference
+test-reference: TESTS ?= tests/netns
+test-reference: build
+	MLVPND_TEST_DATA_PLANE=reference $(BIN)/python -m pytest $(TESTS)
+
 # Unit and property tests with a native twin that ASan and UBSan watch, in a copy of the tree: the usual one stays as it is.
 # PyTest's options and paths are in TESTS.
 .PHONY: test-sanitize

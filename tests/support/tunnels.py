@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +21,8 @@ FIRST_PORT = 5080
 PASSWORD = "pleasechangeme!"
 BYTES_PER_MBIT = 125_000
 STATUS_SCRIPT = PROJECT / "examples" / "mlvpn_updown.sh"
+DATA_PLANE = "MLVPND_TEST_DATA_PLANE"
+"""Environment variable: the twin that daemons run where a test does not say; else the one that they take themselves."""
 
 Keys = Mapping[str, object]
 
@@ -84,6 +87,7 @@ class Tunnel:
             "timeout": 2,
             "reorder_buffer_size": 512,
             "control_unix_path": self._lab.directory / f"{end}.control",
+            "data_plane": os.environ.get(DATA_PLANE),
         }
         if spec.scripted:
             keys["statuscommand"] = self._write_script(end)
