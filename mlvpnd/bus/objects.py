@@ -162,6 +162,8 @@ class Tree:
             "RemoteAddress": lambda: list(status.split_address(link.peer)),
             "Weight": lambda: round(link.share * 100, 2),
             "LossPercent": lambda: link.loss_percent,
+            "RetransmittedPercent": lambda: round(link.retransmitted * 100, 2),
+            "Spare": lambda: link.spare,
             "SmoothedRttUSec": lambda: _msec(link.srtt_ms, known=link.has_rtt),
             "RttVarianceUSec": lambda: _msec(link.rttvar_ms, known=link.has_rtt),
             "TxBytes": lambda: link.sent_bytes,

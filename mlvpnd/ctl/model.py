@@ -157,7 +157,7 @@ def from_control(status: Mapping[str, object]) -> TunnelView:
 
 
 def _link_from_control(link: Mapping[str, object], tunnel: str) -> LinkView:
-    share = link.get("share")
+    share, retransmitted = link.get("share"), link.get("retransmitted")
     properties = {
         "Name": link.get("name"),
         "Tunnel": names.tunnel_path(tunnel),
@@ -173,6 +173,8 @@ def _link_from_control(link: Mapping[str, object], tunnel: str) -> LinkView:
         "RemoteAddress": _endpoint(link.get("peer")),
         "Weight": share * 100 if isinstance(share, int | float) else None,
         "LossPercent": link.get("loss"),
+        "RetransmittedPercent": round(retransmitted * 100, 2) if isinstance(retransmitted, int | float) else None,
+        "Spare": link.get("spare"),
         "SmoothedRttUSec": _usec(link.get("srtt_ms") or 0, 1000),  # null: no sample yet, which the bus has as 0
         "RttVarianceUSec": _usec(link.get("rttvar_ms") or 0, 1000),
         "TxBytes": link.get("sentbytes"),

@@ -193,6 +193,8 @@ def test_every_property_has_its_value(bus: PrivateBus) -> None:
         "RemoteAddress": ["198.51.100.1", 5080],
         "Weight": 50.0,
         "LossPercent": 3,
+        "RetransmittedPercent": 0.57,
+        "Spare": True,
         "SmoothedRttUSec": 23500,
         "RttVarianceUSec": 2250,
         "TxBytes": 13,

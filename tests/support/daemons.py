@@ -37,11 +37,15 @@ def config_text(
     general: Mapping[str, object],
     links: Mapping[str, Mapping[str, object]],
     filters: Iterable[tuple[str, str]] = (),
+    rules: Iterable[tuple[str, str]] = (),
 ) -> str:
-    """A configuration file; `filters` are pairs of link and expression. None leaves a key out."""
+    """A configuration file; `filters` are pairs of link and expression, `rules` of action with links and expression.
+
+    None leaves a key out.
+    """
     sections: list[tuple[str, Iterable[tuple[str, object]]]] = [("general", general.items())]
     sections += [(name, keys.items()) for name, keys in links.items()]
-    sections.append(("filters", filters))
+    sections += [("filters", filters), ("rules", rules)]
     lines = []
     for name, entries in sections:
         written = [f'{key} = "{value}"' for key, value in entries if value is not None]
@@ -205,14 +209,18 @@ class Daemon:
         return int(children[0])
 
     def _wait(self, done: Callable[[], bool], timeout: float, what: str) -> None:
+        reached = ended = False
+
         def decided() -> bool:
             # In this order: what the daemon did last counts also when it has ended since.
+            nonlocal reached, ended
             ended = not self.running
-            return done() or ended
+            reached = done()
+            return reached or ended
 
-        in_time = wait_until(decided, timeout)
-        if not done():
-            raise self._error(f"{'it ended' if in_time else f'{timeout} s'} without {what}")
+        wait_until(decided, timeout)
+        if not reached:
+            raise self._error(f"{'it ended' if ended else f'{timeout} s'} without {what}")
 
     def _error(self, text: str) -> DaemonError:
         return DaemonError(f"{self.name}: {text}\n--- end of its log ---\n{self.log()[-_LOG_SHOWN:]}")

@@ -26,6 +26,8 @@ def link_status(name: str, **values: Any) -> LinkStatus:
         "srtt_ms": 23.5,
         "rttvar_ms": 2.25,
         "loss_percent": 3,
+        "retransmitted": 0.0057,
+        "spare": True,
         "disconnects": 4,
         "timeout": 30,
         "peer": "198.51.100.1:5080",

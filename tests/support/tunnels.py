@@ -42,6 +42,9 @@ class TunnelSpec:
     client_links: Mapping[str, Keys] = field(default_factory=dict)
     """More of the client's."""
     client_filters: Sequence[tuple[str, str]] = ()
+    """Pairs of a link and an expression."""
+    client_rules: Sequence[tuple[str, str]] = ()
+    """Pairs of an action with its links, and an expression."""
     lines: Sequence[int] | None = None
     """Numbers of the lines that have a link; None: all."""
     ipv6_outside: bool = False
@@ -106,7 +109,8 @@ class Tunnel:
             section |= spec.client_links.get(name, {}) if end == "client" else {}
             section |= (links or {}).get(name, {})
             sections[name] = section
-        return config_text(keys, sections, spec.client_filters if end == "client" else ())
+        directs = (spec.client_filters, spec.client_rules) if end == "client" else ()
+        return config_text(keys, sections, *directs)
 
     def _addresses(self, end: str, number: int) -> dict[str, object]:
         line = self._lab.line(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import json
 import logging
 import os
@@ -500,10 +501,17 @@ def test_clients_that_go_away_leave_nothing(tmp_path: Path, caplog: pytest.LogCa
 def test_answers_leave_the_process_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Greedy clients get turns in a tenth of the time; whatever else the process does has the rest."""
 
+    turns: list[tuple[float, float]] = []
+    enough = asyncio.Event()
+
     def slow_render(_: TunnelStatus) -> str:
-        end = asyncio.get_running_loop().time() + 0.005
-        while asyncio.get_running_loop().time() < end:
+        now = asyncio.get_running_loop().time
+        begin = now()
+        while now() < begin + 0.005:
             pass
+        turns.append((begin, now()))
+        if len(turns) == 10:
+            enough.set()
         return "x\n"
 
     monkeypatch.setitem(control._RENDERERS, "status", ("text/plain", slow_render))
@@ -518,11 +526,12 @@ def test_answers_leave_the_process_its_time(tmp_path: Path, monkeypatch: pytest.
             client.writer.transport.abort()
 
         greedy = [asyncio.create_task(be_greedy()) for _ in range(8)]
-        await asyncio.sleep(1)
+        await asyncio.wait_for(enough.wait(), 20)
         for task in greedy:
             task.cancel()
         await asyncio.gather(*greedy)
-        assert 5 < len(served.snapshots) <= 25
+        pauses = [begin - end for (_, end), (begin, _) in itertools.pairwise(turns)]
+        assert min(pauses) >= 0.9 * control.PAUSE_FACTOR * 0.005
 
     play(tmp_path, scene)
 

@@ -13,6 +13,7 @@ from mlvpnd.helper import script
 from mlvpnd.helper.files import UnsafeFile
 from mlvpnd.helper.requests import ScriptEvent
 from mlvpnd.helper.script import ScriptError, ScriptRun, ScriptRunner
+from tests.support.lab import wait_until
 
 
 def _script(directory: Path, body: str) -> str:
@@ -121,18 +122,19 @@ def test_a_script_that_ignores_sigterm_is_killed_with_its_children(trusted_direc
 def test_what_a_script_leaves_behind_delays_nothing(
     trusted_directory: Path, log_lines: pytest.LogCaptureFixture
 ) -> None:
-    path = _script(trusted_directory, "(sleep 0.3; echo late) & echo now")
+    go = trusted_directory / "go"
+    path = _script(trusted_directory, f"(until [ -e {go} ]; do sleep 0.05; done; echo late) & echo now")
 
-    async def scenario() -> float:
+    async def scenario() -> None:
         runner = ScriptRunner()
-        started = time.monotonic()
-        await runner.run(_run(path))
-        taken = time.monotonic() - started
-        await asyncio.sleep(0.5)
+        try:
+            await asyncio.wait_for(runner.run(_run(path)), 10)
+        finally:
+            go.touch()
+        await asyncio.to_thread(wait_until, lambda: f"{path}: late" in log_lines.messages, 10)
         await runner.close()
-        return taken
 
-    assert asyncio.run(scenario()) < 0.25
+    asyncio.run(scenario())
     assert log_lines.messages == [f"{path}: now", f"{path}: late"]
 
 

@@ -13,6 +13,7 @@ def test_config_text_is_a_file_as_the_parser_wants_it() -> None:
         {"mode": "client", "password": "x y", "timeout": 5, "mtu": None},
         {"a": {"remotehost": "192.0.2.1", "remoteport": 5080}},
         [("a", "udp port 53"), ("a", "icmp")],
+        [("prefer a", "udp port 5060"), ("drop", "udp port 1900")],
     )
     config = parse(text.encode(), "test.conf", strict=True).config
     assert config.password == b"x y"
@@ -20,10 +21,16 @@ def test_config_text_is_a_file_as_the_parser_wants_it() -> None:
     assert config.mtu is None
     assert [link.name for link in config.links] == ["a"]
     assert [(rule.link, rule.expression) for rule in config.filters] == [("a", "udp port 53"), ("a", "icmp")]
+    assert [(rule.action.value, rule.links, rule.expression) for rule in config.rules] == [
+        ("prefer", ("a",), "udp port 5060"),
+        ("drop", (), "udp port 1900"),
+    ]
 
 
-def test_config_text_without_filters_has_no_section_for_them() -> None:
-    assert "filters" not in config_text({"mode": "server"}, {})
+def test_config_text_without_filters_and_rules_has_no_section_for_them() -> None:
+    text = config_text({"mode": "server"}, {})
+    assert "filters" not in text
+    assert "rules" not in text
 
 
 def test_this_process() -> None:

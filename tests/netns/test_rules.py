@@ -1,0 +1,225 @@
+"""`[filters]` and `[rules]` between real daemons: which line what they are about goes by, and what arrives of it.
+
+What goes by a line is what its emulator counts, not what the daemons say of themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.lab import Direction, Host, Lab, Line, wait_until
+from tests.support.tunnels import CLIENT_INNER_IPV4, SERVER_INNER_IPV4, Tunnel, TunnelSpec
+
+pytestmark = pytest.mark.netns
+
+# Of the first two neither is nearer, so what is sent in bulk takes both, and what is sent by itself the first one. The
+# third would be the last choice; the fourth carries nothing while another does.
+LINES = [Line(rate=10, delay=5), Line(rate=9, delay=5), Line(rate=10, delay=40), Line(rate=10, delay=5)]
+PLAIN, PREFERRED, PINNED, PINNED_AMONG, DUPLICATED, DROPPED, FILTERED, ON_FALLBACK, FILTER_FIRST = range(6000, 6009)
+"""UDP ports of the server, each with a filter or a rule, but for the first."""
+SIZE = 1000
+"""Bytes of payload."""
+NOISE = 5000
+"""More bytes than the KEEPALIVEs of a second take on a line."""
+
+
+def about(port: int) -> str:
+    return f"udp dst port {port}"
+
+
+SPEC = TunnelSpec(
+    links={"link4": {"fallback_only": 1}},
+    client_filters=[
+        ("link3", about(FILTERED)),
+        ("link2", about(FILTERED)),
+        ("link4", about(ON_FALLBACK)),
+        ("link2", about(FILTER_FIRST)),
+    ],
+    client_rules=[
+        ("prefer link4 link3 link2", about(PREFERRED)),
+        ("pin", about(PINNED)),
+        ("pin link2 link3", about(PINNED_AMONG)),
+        ("duplicate link1 link2", about(DUPLICATED)),
+        ("drop", about(DROPPED)),
+        ("drop", about(FILTER_FIRST)),
+        ("prefer link3", about(DROPPED)),
+    ],
+)
+
+
+class World:
+    """A tunnel, and flows from its client to its server."""
+
+    def __init__(self, lab: Lab, tunnel: Tunnel) -> None:
+        self.lab = lab
+        self.tunnel = tunnel
+
+    def carried(self) -> dict[int, int]:
+        """Bytes of frames that each line has been given on the way to the server, by its number."""
+        return {line.number: line.stats()[Direction.TO_SERVER].rx_bytes for line in self.lab.lines}
+
+    def heal(self) -> None:
+        """Every line is as it was, up, and measured: the schedule goes by round trips."""
+        for line in self.lab.lines:
+            line.set(loss=0.0)
+            line.client.set_carrier(up=True)
+        # In this order: the server does not know at once that a line was cut, but has heard of one that is up again.
+        for daemon in (self.tunnel.client, self.tunnel.server):
+            daemon.wait_links("connected")
+        assert wait_until(self._is_known, 5)
+
+    def _is_known(self) -> bool:
+        links = self.tunnel.client.links().values()
+        return all(link["srtt_ms"] is not None for link in links)
+
+    def cut(self, number: int) -> None:
+        """A line dies, and the client knows: its cable is pulled."""
+        self.lab.line(number).client.set_carrier(up=False)
+        self.tunnel.client.wait_links("down", f"link{number}")
+
+
+@pytest.fixture(scope="module", params=["native", "reference"])
+def running(request: pytest.FixtureRequest) -> Iterator[World]:
+    general = {"peer": "mlvpnd", "data_plane": request.param}
+    with Lab(LINES) as lab:
+        spec = TunnelSpec(general, links=SPEC.links, client_filters=SPEC.client_filters, client_rules=SPEC.client_rules)
+        tunnel = Tunnel(lab, spec)
+        tunnel.start()
+        assert tunnel.client.status()["rules"] == len(SPEC.client_rules)
+        yield World(lab, tunnel)
+        tunnel.stop()
+
+
+@pytest.fixture
+def world(running: World) -> World:
+    running.heal()
+    return running
+
+
+def bound(host: Host, address: str, port: int = 0) -> socket.socket:
+    sock = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    sock.bind((address, port))
+    return sock
+
+
+class Flow:
+    """Numbered datagrams from a port of the client's to one of the server's."""
+
+    def __init__(self, world: World, port: int, sender: socket.socket, receiver: socket.socket) -> None:
+        self._world = world
+        self._port = port
+        self._sender = sender
+        self._receiver = receiver
+
+    def send(self, count: int, *, gap: float = 0.002, arrive: bool = True) -> tuple[list[int], set[int]]:
+        """Sends so many, `gap` seconds apart.
+
+        Returns the numbers that arrived, and the lines that carried more than their KEEPALIVEs. Waits for all to
+        arrive; those that shall not, for a time in which they would.
+        """
+        before = self._world.carried()
+        for number in range(count):
+            self._sender.sendto(number.to_bytes(4) + bytes(SIZE - 4), (SERVER_INNER_IPV4, self._port))
+            time.sleep(gap)
+        arrived: list[int] = []
+
+        def enough() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    arrived.append(int.from_bytes(self._receiver.recv(2 * SIZE, socket.MSG_DONTWAIT)[:4]))
+            return arrive and len(set(arrived)) == count
+
+        wait_until(enough, 2 if arrive else 0.5)
+        time.sleep(0.1)  # for one that comes twice
+        enough()
+        after = self._world.carried()
+        return sorted(arrived), {number for number in after if after[number] - before[number] > NOISE}
+
+
+@contextlib.contextmanager
+def flow(world: World, port: int) -> Iterator[Flow]:
+    server = bound(world.lab.server, SERVER_INNER_IPV4, port)
+    with server, bound(world.lab.client, CLIENT_INNER_IPV4) as client:
+        yield Flow(world, port, client, server)
+
+
+def lines_of(world: World, port: int, count: int = 50, gap: float = 0.002) -> set[int]:
+    """The lines that a new flow goes by; each packet of it arrives, once."""
+    with flow(world, port) as one:
+        arrived, lines = one.send(count, gap=gap)
+    assert arrived == list(range(count))
+    return lines
+
+
+def test_what_nothing_is_about_goes_by_the_schedule(world: World) -> None:
+    """What the tests below stand on: by itself the schedule would do none of what they ask for."""
+    assert 3 not in lines_of(world, PLAIN)
+    assert lines_of(world, PLAIN, gap=0) == {1, 2}
+
+
+def test_prefer_and_filters_name_lines_in_order(world: World) -> None:
+    ports = (PREFERRED, FILTERED)
+    # The first link that `prefer` names does not carry traffic, as a fallback; filters use it all the same.
+    assert [lines_of(world, port) for port in ports] == [{3}, {3}]
+    assert lines_of(world, ON_FALLBACK) == {4}
+    world.cut(3)
+    assert [lines_of(world, port) for port in ports] == [{2}, {2}]
+    world.cut(2)
+    # What carries traffic is not named: rather the fallback that is.
+    assert [lines_of(world, port) for port in ports] == [{4}, {1}]
+    world.cut(4)
+    # None of those named is left: any other.
+    assert [lines_of(world, port) for port in ports] == [{1}, {1}]
+    world.heal()
+    assert [lines_of(world, port) for port in ports] == [{3}, {3}]
+
+
+def test_a_pinned_flow_stays_on_one_line(world: World) -> None:
+    with flow(world, PINNED) as one, flow(world, PINNED_AMONG) as among:
+        # Bursts, for which the schedule takes both of the first lines.
+        for pinned, allowed in ((one, {1, 2, 3}), (among, {2, 3})):
+            arrived, first = pinned.send(40, gap=0)
+            assert arrived == list(range(40))
+            assert len(first) == 1
+            assert first <= allowed
+            assert [pinned.send(40, gap=0)[1] for _ in range(3)] == [first] * 3
+        # A line that dies gives its flows to another, and does not get them back.
+        (number,) = among.send(5)[1] or among.send(40)[1]
+        world.cut(number)
+        assert among.send(40, gap=0) == (list(range(40)), {5 - number})
+        world.heal()
+        assert among.send(40, gap=0)[1] == {5 - number}
+
+
+def test_what_is_duplicated_survives_either_line_and_comes_once(world: World) -> None:
+    with flow(world, DUPLICATED) as stream:
+        copies = sum(link["drops"].get("copy", 0) for link in world.tunnel.server.links().values())
+        assert stream.send(100) == (list(range(100)), {1, 2})
+        links = world.tunnel.server.links().values()
+        assert sum(link["drops"].get("copy", 0) for link in links) == copies + 100
+        for dead in (1, 2):
+            line = world.lab.line(dead)
+            lost = line.stats()[Direction.TO_SERVER].lost
+            line.set(Direction.TO_SERVER, loss=1.0)
+            assert stream.send(200) == (list(range(200)), {1, 2})
+            assert line.stats()[Direction.TO_SERVER].lost - lost >= 200
+            line.set(Direction.TO_SERVER, loss=0.0)
+
+
+def test_what_is_dropped_goes_nowhere_and_is_counted(world: World) -> None:
+    def dropped() -> int:
+        return int(world.tunnel.client.status()["drops"].get("rule", 0))
+
+    before = dropped()
+    with flow(world, DROPPED) as one:
+        assert one.send(50, arrive=False) == ([], set())
+    assert dropped() == before + 50
+    # Filters come before rules.
+    assert lines_of(world, FILTER_FIRST) == {2}
+    assert dropped() == before + 50
