@@ -19,6 +19,12 @@ def _failed_units(service: Service) -> str:
     return service.node.run("systemctl", "list-units", "--failed", "--no-legend", "--plain")
 
 
+def _listening_since(service: Service) -> list[str]:
+    """When the sockets of the helpers have become active, which is another time after a restart of them."""
+    sockets = (f"mlvpn-{kind}@{INSTANCE}.socket" for kind in ("helper", "script"))
+    return [service.node.show(unit, "ActiveEnterTimestampMonotonic") for unit in sockets]
+
+
 def _left_units(service: Service) -> str:
     return service.node.run("systemctl", "list-units", "--no-legend", "--plain", "mlvpn*@*.service", "mlvpn*@*.socket")
 
@@ -94,6 +100,7 @@ def test_all_tunnels_are_restarted_and_reloaded_by_one_unit(tunnel: ServiceTunne
     client = tunnel.client
     client.node.run("systemctl", "start", "mlvpn.service")
     before = client.pid
+    sockets = _listening_since(client)
     since = time.time()
     client.node.run("systemctl", "reload", "mlvpn.service")
     client.wait_entry("MLVPN_EVENT=reloaded", since=since)
@@ -101,3 +108,4 @@ def test_all_tunnels_are_restarted_and_reloaded_by_one_unit(tunnel: ServiceTunne
     client.node.run("systemctl", "restart", "mlvpn.service")
     assert wait_until(lambda: client.pid not in (0, before), 5)
     tunnel.wait_up()
+    assert _listening_since(client) == sockets, "the helpers are not restarted: the tunnels would wait for that"

@@ -18,8 +18,9 @@ from tests.support.session_pair import KEY, End, SessionPair
 from tests.support.twins import TWINS, native_session
 
 
+# Not called `twin`: of two automatic fixtures of one name, Debian 12's pytest parametrizes the inner one twice.
 @pytest.fixture(autouse=True, params=TWINS)
-def twin(request: pytest.FixtureRequest) -> Iterator[None]:
+def made_of(request: pytest.FixtureRequest) -> Iterator[None]:
     """Both ends are made of the parts of one twin."""
     with native_session() if request.param == "native" else nullcontext():
         yield
