@@ -158,6 +158,7 @@ class Tunnel:
             self.plane.detach_link(number)
             driver.stop()
         await self._scripts.drain(limit)
+        self.plane.end()
         self.interface.close()
 
     def _new_session(self) -> Session:

@@ -37,6 +37,9 @@ class NativePlane:
         self._native = _native.Loop(self._session.engine)
         self._selector.take_turns(self._wait)
 
+    def end(self) -> None:
+        self._selector.take_turns(None)  # the loop would go on to write what is held for a hole
+
     def _wait(self, timeout: float | None) -> None:
         """In the place of epoll_wait(2): returns when it has something to tell, or others have."""
         reasons = self._native.run(self._selector.fileno(), timeout)
@@ -70,10 +73,10 @@ class NativePlane:
 
     def watch_device(self, on_lost: Callable[[OSError], None]) -> None:
         self._on_lost = on_lost
-        self._native.attach_tun(self._device.fileno(), self._device.vnet_header, self._device.uso)
+        self._native.watch_tun(self._device.fileno(), self._device.vnet_header, self._device.uso)
 
     def unwatch_device(self) -> None:
-        self._native.detach_tun()
+        self._native.unwatch_tun()
 
     def deliver(self, packets: Sequence[bytes]) -> None:
         self._native.deliver(list(packets))

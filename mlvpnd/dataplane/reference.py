@@ -33,6 +33,9 @@ class ReferencePlane:
     def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
         self._session, self._device, self._driver = session, device, driver
 
+    def end(self) -> None:
+        """It does nothing by itself."""
+
     # The interface.
 
     def watch_device(self, on_lost: Callable[[OSError], None]) -> None:

@@ -27,6 +27,7 @@ from mlvpnd.protocol.rules import Action, Rule
 from mlvpnd.tunnel import Tunnel
 from tests.support import planes
 from tests.support.hand_peer import HandPeer
+from tests.support.session_pair import packet_of
 
 LINKS = ("adsl1", "adsl2")
 
@@ -309,5 +310,19 @@ def test_a_new_priority_is_told_and_leaves_the_link_up(caplog: pytest.LogCapture
         tunnel.apply(dataclasses.replace(tunnel.config, links=(first, dataclasses.replace(second, priority=1))))
         assert "adsl2 priority changed from 0 to 1" in [record.getMessage() for record in caplog.records]
         assert all(path.up for path in tunnel.session.paths)
+
+    run(steps)
+
+
+def test_what_comes_after_the_interface_is_read_no_more_still_goes_out() -> None:
+    async def steps(tunnel: Tunnel, helper: Helper, peers: list[Peer]) -> None:
+        await both_up(tunnel, helper, peers)
+        tunnel.interface.pause()
+        peers[0].send(peers[0].hand.data(packet_of(1)))
+        await asyncio.sleep(0.05)
+        tunnel.plane.deliver([packet_of(2)])
+        tunnel.plane.sync()
+        device = tunnel.interface.device
+        assert (device.packets_read, device.packets_written) == (0, 2)
 
     run(steps)

@@ -131,7 +131,7 @@ static unsigned read_tun(struct loop *loop, double now) {
         int more = tun_read(loop->tun, &loop->from_tun);
         if (more < 0) {
             loop->tun_error = errno;
-            loop->tun->fd = -1;
+            loop->tun->is_read = false;
             return LOOP_TUN_LOST;
         }
         if (!more)
@@ -250,7 +250,7 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
         }
         size_t count = 0;
         polled[count++] = (struct pollfd){.fd = wake, .events = POLLIN};
-        polled[count++] = (struct pollfd){.fd = loop->tun->fd, .events = POLLIN};
+        polled[count++] = (struct pollfd){.fd = loop->tun->is_read ? loop->tun->fd : -1, .events = POLLIN};
         for (size_t index = 0; index < loop->port_count; index++) {
             const struct udp_port *port = &loop->ports[index].udp;
             polled[count++] = (struct pollfd){.fd = port->fd, .events = (short)(POLLIN | (port->blocked ? POLLOUT : 0))};

@@ -48,20 +48,21 @@ static int enter(PyObject *self) {
     return native_engine_enter((struct engine_object *)SELF->engine);
 }
 
-static PyObject *attach_tun(PyObject *self, PyObject *args) {
+static PyObject *watch_tun(PyObject *self, PyObject *args) {
     int fd, has_vnet, uso;
     if (!PyArg_ParseTuple(args, "ipp", &fd, &has_vnet, &uso) || enter(self) < 0)
         return NULL;
     struct tun_port *tun = SELF->loop.tun;
     tun->fd = fd;
+    tun->is_read = true;
     tun->has_vnet = tun->joins = has_vnet;
     coalescer_begin(&tun->coalescer, uso, tun->layer2);
     Py_RETURN_NONE;
 }
 
-static PyObject *detach_tun(PyObject *self, PyObject *nothing) {
+static PyObject *unwatch_tun(PyObject *self, PyObject *nothing) {
     (void)nothing;
-    SELF->loop.tun->fd = -1;
+    SELF->loop.tun->is_read = false;
     Py_RETURN_NONE;
 }
 
@@ -221,8 +222,8 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyMethodDef methods[] = {
-    {"attach_tun", attach_tun, METH_VARARGS, NULL},
-    {"detach_tun", detach_tun, METH_NOARGS, NULL},
+    {"watch_tun", watch_tun, METH_VARARGS, NULL},
+    {"unwatch_tun", unwatch_tun, METH_NOARGS, NULL},
     {"attach_link", attach_link, METH_VARARGS, NULL},
     {"detach_link", detach_link, METH_O, NULL},
     {"flush", flush, METH_NOARGS, NULL},

@@ -53,7 +53,7 @@ class World:
         self.session.transmits()
         self.loop = _native.Loop(self.session.engine)
         self.loop.housekeeping_at = float("inf")
-        self.loop.attach_tun(self.tun.fileno(), False, False)
+        self.loop.watch_tun(self.tun.fileno(), False, False)
         for number, link in enumerate(self.links):
             self.loop.attach_link(number, link.fileno(), False, False)
 
@@ -175,16 +175,26 @@ def test_the_last_data_is_known_of_in_time(world: World) -> None:
 
 
 def test_without_an_interface_what_comes_is_counted(world: World) -> None:
-    world.loop.detach_tun()
-    world.loop.deliver([packet_of(1), packet_of(2)])
-    assert world.loop.tun_counts()["refused"] == 2
-    assert world.loop.tun_counts()["packets_written"] == 0
+    loop = _native.Loop(world.session.engine)
+    loop.deliver([packet_of(1), packet_of(2)])
+    assert loop.tun_counts()["refused"] == 2
+    assert loop.tun_counts()["packets_written"] == 0
+
+
+def test_an_interface_that_is_not_read_any_more_is_still_written_to(world: World) -> None:
+    world.loop.unwatch_tun()
+    world.kernel.send(packet_of(1))
+    world.send(0, [world.datagram(0, PacketType.DATA, packet_of(2), 2)])
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    world.loop.deliver([packet_of(3)])
+    assert world.came(world.kernel) == [packet_of(2), packet_of(3)]
+    assert world.loop.tun_counts()["packets_read"] == 0
 
 
 def test_an_interface_that_goes_is_told_of(world: World) -> None:
     world.kernel.close()
     pipe_out, pipe_in = os.pipe()
-    world.loop.attach_tun(pipe_in, False, False)  # cannot be read: EBADF, as an interface that was deleted says EBADFD
+    world.loop.watch_tun(pipe_in, False, False)  # cannot be read: EBADF, as an interface that was deleted says EBADFD
     os.close(pipe_out)
     assert world.loop.run(world.wake, 1.0) & _native.TUN_LOST
     assert world.loop.tun_error
