@@ -9,7 +9,7 @@
 
 enum {
     MOST_VIEWS = 2048,    /* datagrams looked at before what they brought is delivered */
-    TUN_READS = 64,       /* in a turn, before the links have theirs */
+    TUN_TURN = 64,        /* packets, and reads, before the links have their turn; the last may bring a super-packet */
     TUN_BURST = 32,       /* packets after which those that are due are sent */
     MOST_PORTS = 256,
 };
@@ -126,7 +126,8 @@ static void send_due(struct loop *loop, double now) {
 
 static unsigned read_tun(struct loop *loop, double now) {
     size_t since = 0;
-    for (int reads = 0; reads < TUN_READS; reads++) {
+    uint64_t end = loop->tun->packets_read + TUN_TURN;
+    for (int reads = 0; reads < TUN_TURN && loop->tun->packets_read < end; reads++) {
         size_t before = loop->from_tun.count;
         int more = tun_read(loop->tun, &loop->from_tun);
         if (more < 0) {

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from mlvpnd.dataplane import _native
+from mlvpnd.dataplane.coalesce import Coalescer
 from mlvpnd.dataplane.session import NativeSession
 from mlvpnd.protocol.box import Box, derive_key
 from mlvpnd.protocol.constants import AUTH_OK_PLAINTEXT
@@ -16,6 +17,7 @@ from mlvpnd.protocol.path import Address, PathParameters, PathStatus
 from mlvpnd.protocol.session import SessionParameters
 from mlvpnd.protocol.wire import Header, PacketType, pack
 from tests.support.session_pair import packet_of
+from tests.unit.net.test_tun import run_of
 
 KEY = derive_key(b"pleasechangeme!")
 NOW = 1000.0
@@ -189,6 +191,21 @@ def test_an_interface_that_is_not_read_any_more_is_still_written_to(world: World
     world.loop.deliver([packet_of(3)])
     assert world.came(world.kernel) == [packet_of(2), packet_of(3)]
     assert world.loop.tun_counts()["packets_read"] == 0
+
+
+def test_links_have_their_turn_after_so_many_packets_however_few_reads_bring_them(world: World) -> None:
+    """As on the reference twin: 64, and what the last read brings."""
+    frames = Coalescer(uso=False, layer2=False).coalesce([packet for _ in range(6) for packet in run_of(40)])
+    assert len(frames) == 6
+    for sock in (world.tun, world.kernel):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    world.loop.watch_tun(world.tun.fileno(), True, False)
+    for frame in frames:
+        world.kernel.send(frame)
+    os.write(world.waker, b"x")  # so that it comes back after each turn
+    for packets in (80, 160, 240, 240):
+        assert world.loop.run(world.wake, 1.0) == _native.WOKEN
+        assert world.loop.tun_counts()["packets_read"] == packets
 
 
 def test_an_interface_that_goes_is_told_of(world: World) -> None:
