@@ -48,6 +48,9 @@ class Plane(Protocol):
     def detach_link(self, number: int) -> None:
         """The link's socket is about to be closed: what waits for it is sent if it can be. None: nothing is done."""
 
+    def settle(self) -> None:
+        """Deals with what was read from the links already: one may be about to go, or the password to change."""
+
     def send(self) -> Iterable[int]:
         """Sends what the session has to send; the links that were used."""
 

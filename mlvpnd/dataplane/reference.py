@@ -64,8 +64,9 @@ class ReferencePlane:
         self._loop.add_reader(link_socket.fileno(), self._on_link, number)
 
     def detach_link(self, number: int) -> None:
-        link_socket = self._sockets.pop(number, None)
-        if link_socket is not None:
+        if number in self._sockets:
+            self.send()
+            link_socket = self._sockets.pop(number)
             self._loop.remove_reader(link_socket.fileno())
             self._loop.remove_writer(link_socket.fileno())
 
@@ -81,6 +82,9 @@ class ReferencePlane:
         link_socket.flush()
         if not link_socket.blocked:
             self._loop.remove_writer(link_socket.fileno())
+
+    def settle(self) -> None:
+        """Nothing is read before it can be dealt with."""
 
     def send(self) -> Iterable[int]:
         used = []

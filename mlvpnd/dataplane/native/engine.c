@@ -110,6 +110,12 @@ void engine_pump(struct engine *engine, double now) {
 
 /* In. */
 
+bool engine_is_usual(const struct path_state *path, const struct packet *datagram) {
+    struct wire_header header;
+    return wire_parse(datagram->data, datagram->size, &header) == DROP_REASONS && header.type == WIRE_DATA &&
+           path_up(path) && path->flow && path->flow_is_here && header.flow_id == path->flow->flow_id;
+}
+
 static enum engine_fate refuse(struct path_state *path, enum drop reason) {
     path->drops[reason]++;
     return ENGINE_DROPPED;

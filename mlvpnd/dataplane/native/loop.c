@@ -12,6 +12,7 @@ enum {
     TUN_TURN = 64,        /* packets, and reads, before the links have their turn; the last may bring a super-packet */
     TUN_BURST = 32,       /* packets after which those that are due are sent */
     MOST_PORTS = 256,
+    MOST_STOPS = 2,       /* in a reading, for single datagrams that are for Python */
 };
 
 double loop_now(void) {
@@ -162,7 +163,7 @@ static void deliver(struct loop *loop, struct delivery *delivery) {
     delivery->views = 0;
 }
 
-/* Looks at what was read from a link; LOOP_SLOW_DATAGRAM: Python has to look at the rest. */
+/* Looks at what was read from a link; LOOP_SLOW_DATAGRAM: Python has to look at the next. */
 static unsigned take(struct loop *loop, struct path_state *path, struct delivery *delivery, double now) {
     const struct address *source;
     for (;;) {
@@ -171,8 +172,10 @@ static unsigned take(struct loop *loop, struct path_state *path, struct delivery
         struct packet *datagram = &loop->views[delivery->views];
         unsigned at = loop->reading.at;
         size_t offset = loop->reading.offset;
-        if (!udp_next(&loop->reading, datagram, &source))
+        if (!udp_next(&loop->reading, datagram, &source)) {
+            loop->slow_link = -1;
             return 0;
+        }
         enum engine_fate fate = engine_take(loop->engine, path, datagram, source, now, &delivery->packets);
         if (fate == ENGINE_DATA) {
             delivery->views++;
@@ -183,9 +186,39 @@ static unsigned take(struct loop *loop, struct path_state *path, struct delivery
             loop->reading.at = at;
             loop->reading.offset = offset;
             loop->slow_link = path->number;
+            loop->stops++;
             return LOOP_SLOW_DATAGRAM;
         }
     }
+}
+
+/* What was behind a datagram that Python has dealt with. */
+static unsigned take_rest(struct loop *loop, struct delivery *delivery, double now) {
+    struct path_state *path = loop->slow_link < 0 ? NULL : engine_path(loop->engine, loop->slow_link);
+    if (path)
+        return take(loop, path, delivery, now);
+    loop->slow_link = -1;
+    return 0;
+}
+
+bool loop_next_slow(struct loop *loop, bool first, bool rest, struct packet *datagram, const struct address **source) {
+    struct udp_reading *reading = &loop->reading;
+    unsigned at = reading->at;
+    size_t offset = reading->offset;
+    if (loop->slow_link < 0)
+        return false;
+    if (!udp_next(reading, datagram, source)) {
+        loop->slow_link = -1;
+        return false;
+    }
+    if (first || rest || loop->stops > MOST_STOPS)
+        return true;
+    const struct path_state *path = engine_path(loop->engine, loop->slow_link);
+    if (!path || !engine_is_usual(path, datagram))
+        return true;
+    reading->at = at;
+    reading->offset = offset;
+    return false;
 }
 
 static unsigned read_link(struct loop *loop, struct loop_port *port, struct delivery *delivery, double now) {
@@ -198,6 +231,7 @@ static unsigned read_link(struct loop *loop, struct loop_port *port, struct deli
     }
     receiver_refresh(loop->engine->receiver, now);
     udp_read(&port->udp, &delivery->arena, loop->arena + UDP_ARENA, &loop->reading);
+    loop->stops = 0;
     return take(loop, path, delivery, now);
 }
 
@@ -235,7 +269,7 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
     struct delivery delivery = {.arena = loop->arena};
     unsigned reasons = 0;
     double now = loop_now();
-    loop->slow_link = -1;
+    reasons |= take_rest(loop, &delivery, now); /* first: it lies where the next are read into */
     if (loop->from_tun.count && !schedule(loop, now))
         reasons |= LOOP_SLOW_PACKET;
     for (;;) {

@@ -133,13 +133,15 @@ static PyObject *run(PyObject *self, PyObject *args) {
     return PyLong_FromUnsignedLong(reasons);
 }
 
-static PyObject *slow_datagrams(PyObject *self, PyObject *nothing) {
-    (void)nothing;
+static PyObject *slow_datagrams(PyObject *self, PyObject *everything) {
+    int rest = PyObject_IsTrue(everything);
+    if (rest < 0 || enter(self) < 0)
+        return NULL;
     int32_t number = SELF->loop.slow_link;
     PyObject *list = PyList_New(0), *address = NULL;
     struct packet datagram;
     const struct address *source, *known = NULL;
-    while (list && number >= 0 && udp_next(&SELF->loop.reading, &datagram, &source)) {
+    while (list && loop_next_slow(&SELF->loop, !PyList_GET_SIZE(list), rest, &datagram, &source)) {
         if (!known || !address_equal(known, source)) {
             Py_XSETREF(address, native_address_tuple(source));
             known = source;
@@ -151,7 +153,6 @@ static PyObject *slow_datagrams(PyObject *self, PyObject *nothing) {
         Py_XDECREF(item);
     }
     Py_XDECREF(address);
-    SELF->loop.slow_link = -1;
     return list ? Py_BuildValue("iN", (int)number, list) : NULL;
 }
 
@@ -229,7 +230,7 @@ static PyMethodDef methods[] = {
     {"flush", flush, METH_NOARGS, NULL},
     {"deliver", deliver, METH_O, NULL},
     {"run", run, METH_VARARGS, NULL},
-    {"slow_datagrams", slow_datagrams, METH_NOARGS, NULL},
+    {"slow_datagrams", slow_datagrams, METH_O, NULL},
     {"slow_packet", slow_packet, METH_NOARGS, NULL},
     {"link_counts", link_counts, METH_O, NULL},
     {"tun_counts", tun_counts, METH_NOARGS, NULL},

@@ -112,31 +112,62 @@ def test_what_is_for_python_of_one_link_does_not_shut_others_out(world: World) -
     for _ in range(100):
         world.send(0, [strange] * 2)  # it never comes to an end
         assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
-        number, datagrams = world.loop.slow_datagrams()
+        number, datagrams = world.loop.slow_datagrams(False)
         assert (number, {datagram for datagram, _ in datagrams}) == (0, {strange})
         if world.came(world.kernel) == [packet]:
             return
     raise AssertionError("the other link was never read")
 
 
-def test_what_is_for_python_takes_along_what_came_behind_it(world: World) -> None:
-    """In its order; what came before it has passed."""
+def test_of_a_burst_only_what_is_for_python_goes_there(world: World) -> None:
+    """In its order; what came before it has passed, and what came behind it passes afterwards."""
     packets = [packet_of(1), packet_of(2)]
     data = [world.datagram(0, PacketType.DATA, packet, 2 + number) for number, packet in enumerate(packets)]
     hello = world.datagram(0, PacketType.KEEPALIVE, b"", 20)
     world.send(0, [b"garbage", data[0], hello, data[1], b"garbage"])
     assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
-    source = world.peers[0].getsockname()
-    assert world.loop.slow_datagrams() == (0, [(hello, source), (data[1], source), (b"garbage", source)])
-    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.loop.slow_datagrams(False) == (0, [(hello, world.peers[0].getsockname())])
     assert world.came(world.kernel) == packets[:1]
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.came(world.kernel) == packets[1:]
+    assert [(reason.name, count) for reason, count in world.session.path(0).drops.items()] == [("SHORT", 2)]
+    assert world.loop.slow_datagrams(False) == (-1, [])
+
+
+def test_what_is_for_python_takes_along_what_most_likely_is_too(world: World) -> None:
+    """Strangers send what they like: not each datagram of theirs costs a turn of Python."""
+    source = world.peers[0].getsockname()
+    strange = world.datagram(0, PacketType.DATA, packet_of(9), 7, flow=999)
+    data = [world.datagram(0, PacketType.DATA, packet_of(number), 2 + number) for number in range(5)]
+    world.send(0, [strange, strange, b"garbage", data[0], strange, data[1], strange, data[2], strange, data[3]])
+    for expected, passed in (([strange, strange, b"garbage"], []), ([strange], [0])):
+        assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+        assert world.loop.slow_datagrams(False) == (0, [(datagram, source) for datagram in expected])
+        assert world.came(world.kernel) == [packet_of(number) for number in passed]
+    # It was stopped too often: all that is left goes along.
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    rest = [strange, data[2], strange, data[3]]
+    assert world.loop.slow_datagrams(False) == (0, [(datagram, source) for datagram in rest])
+    assert world.came(world.kernel) == [packet_of(1)]
+    world.send(0, [data[4], strange])
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    assert world.came(world.kernel) == [packet_of(4)]
+
+
+def test_all_that_was_read_can_be_asked_for(world: World) -> None:
+    hello, data = world.datagram(0, PacketType.KEEPALIVE, b"", 20), world.datagram(0, PacketType.DATA, packet_of(1), 2)
+    world.send(0, [hello, data])
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    source = world.peers[0].getsockname()
+    assert world.loop.slow_datagrams(True) == (0, [(hello, source), (data, source)])
 
 
 def test_what_a_lost_socket_has_brought_is_forgotten(world: World) -> None:
+    """Whoever wants it asks for it before."""
     world.send(0, [world.datagram(0, PacketType.KEEPALIVE, b"", number) for number in range(20, 23)])
     assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
     world.loop.detach_link(0)
-    assert world.loop.slow_datagrams()[1] == []
+    assert world.loop.slow_datagrams(True) == (-1, [])
     assert world.loop.run(world.wake, 0.05) == _native.WOKEN
 
 
