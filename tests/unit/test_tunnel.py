@@ -76,7 +76,7 @@ class Peer:
         for datagram in datagrams:
             self._socket.send(datagram)
 
-    def received(self) -> list[PacketType]:
+    def received(self) -> list[int]:
         """Types of the datagrams that have come."""
         types = []
         with contextlib.suppress(BlockingIOError):
