@@ -207,7 +207,7 @@ def run(plane: str, minutes: float, results: Path) -> list[Sample]:
             for sample in soak(tunnel, lab, minutes * 60):
                 samples.append(sample)
                 print(json.dumps(asdict(sample)), file=file, flush=True)
-        print(report(samples), flush=True)
+            print(report(samples), flush=True)  # before they stop, which may fail
     return samples
 
 
