@@ -98,6 +98,7 @@ async def running(config: Config, helper: Helper) -> AsyncIterator[Tunnel]:
         stub = cast(HelperClient, helper)
         tunnel = Tunnel(config, stub, Interface(stub, TunDevice(ours.detach()), "mlvpn0", 1428), plane=planes.plane())
         tunnel.start()
+        await tunnel.wait_tried()
         await asyncio.sleep(0.02)
         try:
             yield tunnel
