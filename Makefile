@@ -104,6 +104,12 @@ bench-bonding: build
 	$(BIN)/python -m tests.bench.bonding --matrix --resume --jobs $(JOBS) --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
 	$(BIN)/python -m tests.bench.bonding --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 
+# Whether two daemons keep their memory while they are overloaded, and what they drop: an hour over two lines of 20 Mbit/s.
+# Samples go into build/soak.jsonl. SOAK="--minutes 10 --data-plane reference" has it otherwise.
+.PHONY: soak
+soak: build
+	$(BIN)/python -m tests.bench.soak $(SOAK)
+
 # Coverage-guided fuzzing of the native twin with clang's libFuzzer, whose options are in FUZZ: its super-packets, and its
 # way in from the links to the interface. Inputs that were found to be of use are kept in build/fuzz.
 FUZZ ?= -max_total_time=600

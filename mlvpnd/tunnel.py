@@ -143,6 +143,7 @@ class Tunnel:
 
         Before a restart nobody is told and nothing is undone: the next process goes on with what is kept.
         """
+        self.plane.settle()
         self.interface.pause()
         self._stopping = True
         self._report_tunnel()
@@ -158,6 +159,7 @@ class Tunnel:
             self.plane.detach_link(number)
             driver.stop()
         await self._scripts.drain(limit)
+        self.plane.end()
         self.interface.close()
 
     def _new_session(self) -> Session:
@@ -174,6 +176,7 @@ class Tunnel:
 
     def apply(self, config: Config) -> None:
         """Takes a new configuration: what did not change is not touched."""
+        self.plane.settle()
         changes = compare(self.running, config)  # where an operator has set a weight, the file's counts again
         for key in changes.not_applied:
             _config_log.warning("%s has changed: the new value takes effect at the next start", key)

@@ -31,25 +31,29 @@ class NativePlane:
         self._loop = loop
         self._selector = loop.turns
         self._sockets: dict[int, LinkSocket] = {}
+        self._reasons = 0
+        """Why the native loop came back, as far as nobody has looked yet."""
 
     def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
         self._session, self._device, self._driver = cast(NativeSession, session), device, driver
         self._native = _native.Loop(self._session.engine)
         self._selector.take_turns(self._wait)
 
+    def end(self) -> None:
+        self._selector.take_turns(None)  # the loop would go on to write what is held for a hole
+
     def _wait(self, timeout: float | None) -> None:
         """In the place of epoll_wait(2): returns when it has something to tell, or others have."""
         reasons = self._native.run(self._selector.fileno(), timeout)
         if reasons & ~_native.WOKEN:
-            self._loop.call_soon(self._turn, reasons)
+            self._reasons |= reasons
+            self._loop.call_soon(self._turn)
 
-    def _turn(self, reasons: int) -> None:
+    def _turn(self) -> None:
+        reasons, self._reasons = self._reasons, 0
         now = self._loop.time()
         if reasons & _native.SLOW_DATAGRAM:
-            number, datagrams = self._native.slow_datagrams()
-            if number in self._sockets:
-                self.deliver(self._session.receive(number, datagrams, now))
-                self._driver.received(number)
+            self._receive_slow(now, rest=False)
         if reasons & _native.SLOW_PACKET:
             self._session.send([self._native.slow_packet()], now)
         if reasons & _native.HOUSEKEEPING:
@@ -58,6 +62,16 @@ class NativePlane:
             error = self._native.tun_error
             self._on_lost(OSError(error, os.strerror(error)))
         self._driver.after()
+
+    def settle(self) -> None:
+        self._receive_slow(self._loop.time(), rest=True)
+        self._driver.after()
+
+    def _receive_slow(self, now: float, *, rest: bool) -> None:
+        number, datagrams = self._native.slow_datagrams(rest)
+        if datagrams:
+            self.deliver(self._session.receive(number, datagrams, now))
+            self._driver.received(number)
 
     def _keep_house(self, now: float) -> None:
         at, self._native.data_at = self._native.data_at, -1.0
@@ -70,10 +84,10 @@ class NativePlane:
 
     def watch_device(self, on_lost: Callable[[OSError], None]) -> None:
         self._on_lost = on_lost
-        self._native.attach_tun(self._device.fileno(), self._device.vnet_header, self._device.uso)
+        self._native.watch_tun(self._device.fileno(), self._device.vnet_header, self._device.uso)
 
     def unwatch_device(self) -> None:
-        self._native.detach_tun()
+        self._native.unwatch_tun()
 
     def deliver(self, packets: Sequence[bytes]) -> None:
         self._native.deliver(list(packets))
@@ -85,8 +99,11 @@ class NativePlane:
         self._native.attach_link(number, link_socket.fileno(), link_socket.gso, link_socket.gro)
 
     def detach_link(self, number: int) -> None:
-        if self._sockets.pop(number, None) is not None:
+        link_socket = self._sockets.pop(number, None)
+        if link_socket is not None:
             self._native.detach_link(number)
+            for _, address, datagrams in self._session.last_transmits(number):
+                link_socket.send_batch(datagrams, address)
 
     def send(self) -> Iterable[int]:
         self._native.flush()

@@ -30,11 +30,14 @@ class Plane(Protocol):
     def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
         """To be called once, before all else."""
 
+    def end(self) -> None:
+        """To be called once, after all else: descriptors are about to be closed."""
+
     def watch_device(self, on_lost: Callable[[OSError], None]) -> None:
         """Reads packets from now on; `on_lost` is told when the interface is gone."""
 
     def unwatch_device(self) -> None:
-        """Reads no more. Whether what is written still goes out is the twin's own affair: the native one drops it."""
+        """Reads no more; what is written still goes out."""
 
     def deliver(self, packets: Sequence[bytes]) -> None:
         """Packets for the interface."""
@@ -44,6 +47,9 @@ class Plane(Protocol):
 
     def detach_link(self, number: int) -> None:
         """The link's socket is about to be closed: what waits for it is sent if it can be. None: nothing is done."""
+
+    def settle(self) -> None:
+        """Deals with what was read from the links already: one may be about to go, or the password to change."""
 
     def send(self) -> Iterable[int]:
         """Sends what the session has to send; the links that were used."""

@@ -33,6 +33,9 @@ class ReferencePlane:
     def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
         self._session, self._device, self._driver = session, device, driver
 
+    def end(self) -> None:
+        """It does nothing by itself."""
+
     # The interface.
 
     def watch_device(self, on_lost: Callable[[OSError], None]) -> None:
@@ -61,8 +64,9 @@ class ReferencePlane:
         self._loop.add_reader(link_socket.fileno(), self._on_link, number)
 
     def detach_link(self, number: int) -> None:
-        link_socket = self._sockets.pop(number, None)
-        if link_socket is not None:
+        if number in self._sockets:
+            self.send()
+            link_socket = self._sockets.pop(number)
             self._loop.remove_reader(link_socket.fileno())
             self._loop.remove_writer(link_socket.fileno())
 
@@ -78,6 +82,9 @@ class ReferencePlane:
         link_socket.flush()
         if not link_socket.blocked:
             self._loop.remove_writer(link_socket.fileno())
+
+    def settle(self) -> None:
+        """Nothing is read before it can be dealt with."""
 
     def send(self) -> Iterable[int]:
         used = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 from mlvpnd.protocol.drops import DropReason
@@ -121,6 +122,8 @@ class NativeSession(Session):
 
     def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:
         super().__init__(parameters, first_seq, random_u32)
+        self._last: dict[int, list[Transmit]] = {}
+        """By the number of a link that was removed."""
         self._native_sender = cast(NativeSender, self._sender)
         self.engine = self._native_sender.begin(cast(Any, self._receiver), layer2=parameters.layer2)
         self._set_box(parameters)
@@ -161,7 +164,19 @@ class NativeSession(Session):
         self._sender.pump(now)
 
     def transmits(self) -> list[Transmit]:
-        return [Transmit(*burst) for burst in self.engine.transmits()]
+        last, self._last = self._last, {}
+        return [*chain.from_iterable(last.values()), *(Transmit(*burst) for burst in self.engine.transmits())]
+
+    def last_transmits(self, number: int) -> list[Transmit]:
+        """Of these, takes those of a link that was removed: the engine knows it no more."""
+        return self._last.pop(number, [])
+
+    def remove_path(self, number: int, now: float) -> list[bytes]:
+        path = self._paths[number]
+        released = super().remove_path(number, now)
+        if last := self.engine.last_transmits(path):
+            self._last[number] = [Transmit(*burst) for burst in last]
+        return released
 
     def receive(self, number: int, datagrams: Sequence[tuple[bytes, Address]], now: float) -> list[bytes]:
         self._now = now

@@ -24,9 +24,11 @@ from mlvpnd.protocol import session as session_module
 from mlvpnd.protocol.box import derive_key
 from mlvpnd.protocol.events import DownReason
 from mlvpnd.protocol.rules import Action, Rule
+from mlvpnd.protocol.wire import Header, PacketType, parse
 from mlvpnd.tunnel import Tunnel
 from tests.support import planes
 from tests.support.hand_peer import HandPeer
+from tests.support.session_pair import packet_of
 
 LINKS = ("adsl1", "adsl2")
 
@@ -74,6 +76,16 @@ class Peer:
         for datagram in datagrams:
             self._socket.send(datagram)
 
+    def received(self) -> list[int]:
+        """Types of the datagrams that have come."""
+        types = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                header = parse(self._socket.recv(1 << 16, socket.MSG_DONTWAIT))
+                assert isinstance(header, Header)
+                types.append(header.type)
+        return types
+
     def close(self) -> None:
         self._socket.close()
 
@@ -86,6 +98,7 @@ async def running(config: Config, helper: Helper) -> AsyncIterator[Tunnel]:
         stub = cast(HelperClient, helper)
         tunnel = Tunnel(config, stub, Interface(stub, TunDevice(ours.detach()), "mlvpn0", 1428), plane=planes.plane())
         tunnel.start()
+        await tunnel.wait_tried()
         await asyncio.sleep(0.02)
         try:
             yield tunnel
@@ -309,5 +322,46 @@ def test_a_new_priority_is_told_and_leaves_the_link_up(caplog: pytest.LogCapture
         tunnel.apply(dataclasses.replace(tunnel.config, links=(first, dataclasses.replace(second, priority=1))))
         assert "adsl2 priority changed from 0 to 1" in [record.getMessage() for record in caplog.records]
         assert all(path.up for path in tunnel.session.paths)
+
+    run(steps)
+
+
+def test_what_was_read_from_a_link_is_delivered_before_it_goes(data_plane: DataPlane) -> None:
+    async def steps(tunnel: Tunnel, helper: Helper, peers: list[Peer]) -> None:
+        await both_up(tunnel, helper, peers)
+        hand = peers[0].hand
+        peers[0].send(hand.keepalive(), hand.data(packet_of(1)))
+        await asyncio.sleep(0)  # it is read, and the loop's turn is behind this
+        tunnel.apply(dataclasses.replace(tunnel.config, links=tunnel.config.links[1:]))
+        tunnel.plane.sync()
+        assert tunnel.interface.device.packets_written == (1 if data_plane is DataPlane.NATIVE else 0)
+
+    run(steps)
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_what_a_link_that_is_removed_has_not_sent_is_sent_before_its_socket_closes(
+    is_sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def steps(tunnel: Tunnel, helper: Helper, peers: list[Peer]) -> None:
+        await both_up(tunnel, helper, peers)
+        if not is_sent:
+            monkeypatch.setattr(tunnel, "after", lambda: None)
+        tunnel.apply(dataclasses.replace(tunnel.config, links=tunnel.config.links[1:]))
+        assert PacketType.DISCONNECT in peers[0].received()
+
+    run(steps)
+
+
+def test_what_comes_after_the_interface_is_read_no_more_still_goes_out() -> None:
+    async def steps(tunnel: Tunnel, helper: Helper, peers: list[Peer]) -> None:
+        await both_up(tunnel, helper, peers)
+        tunnel.interface.pause()
+        peers[0].send(peers[0].hand.data(packet_of(1)))
+        await asyncio.sleep(0.05)
+        tunnel.plane.deliver([packet_of(2)])
+        tunnel.plane.sync()
+        device = tunnel.interface.device
+        assert (device.packets_read, device.packets_written) == (0, 2)
 
     run(steps)

@@ -3,9 +3,13 @@
 #include <sodium.h>
 
 struct path_state *engine_path(const struct engine *engine, int32_t number) {
-    for (size_t index = 0; index < engine->table->count; index++)
-        if (engine->table->paths[index]->number == number)
-            return engine->table->paths[index];
+    const struct path_table *table = engine->table;
+    /* They are numbered from 0, until a reload takes one away. */
+    if (number >= 0 && (size_t)number < table->count && table->paths[number]->number == number)
+        return table->paths[number];
+    for (size_t index = 0; index < table->count; index++)
+        if (table->paths[index]->number == number)
+            return table->paths[index];
     return NULL;
 }
 
@@ -109,6 +113,12 @@ void engine_pump(struct engine *engine, double now) {
 }
 
 /* In. */
+
+bool engine_is_usual(const struct path_state *path, const struct packet *datagram) {
+    struct wire_header header;
+    return wire_parse(datagram->data, datagram->size, &header) == DROP_REASONS && header.type == WIRE_DATA &&
+           path_up(path) && path->flow && path->flow_is_here && header.flow_id == path->flow->flow_id;
+}
 
 static enum engine_fate refuse(struct path_state *path, enum drop reason) {
     path->drops[reason]++;

@@ -54,6 +54,9 @@ void engine_schedule(struct engine *engine, struct packet *packet, double now);
 /* Sends what is due. */
 void engine_pump(struct engine *engine, double now);
 
+/* Whether a datagram is DATA of the link's own flow, so that most likely engine_take takes it. */
+bool engine_is_usual(const struct path_state *path, const struct packet *datagram);
+
 /* One datagram of a link. ENGINE_DATA: it was taken over, and what is for the interface is behind `out`. ENGINE_DROPPED:
    it is counted, and still the caller's, as one that is ENGINE_SLOW. */
 enum engine_fate engine_take(struct engine *engine, struct path_state *path, struct packet *datagram,

@@ -9,9 +9,10 @@
 
 enum {
     MOST_VIEWS = 2048,    /* datagrams looked at before what they brought is delivered */
-    TUN_READS = 64,       /* in a turn, before the links have theirs */
+    TUN_TURN = 64,        /* packets, and reads, before the links have their turn; the last may bring a super-packet */
     TUN_BURST = 32,       /* packets after which those that are due are sent */
     MOST_PORTS = 256,
+    MOST_STOPS = 2,       /* in a reading, for single datagrams that are for Python */
 };
 
 double loop_now(void) {
@@ -126,12 +127,13 @@ static void send_due(struct loop *loop, double now) {
 
 static unsigned read_tun(struct loop *loop, double now) {
     size_t since = 0;
-    for (int reads = 0; reads < TUN_READS; reads++) {
+    uint64_t end = loop->tun->packets_read + TUN_TURN;
+    for (int reads = 0; reads < TUN_TURN && loop->tun->packets_read < end; reads++) {
         size_t before = loop->from_tun.count;
         int more = tun_read(loop->tun, &loop->from_tun);
         if (more < 0) {
             loop->tun_error = errno;
-            loop->tun->fd = -1;
+            loop->tun->is_read = false;
             return LOOP_TUN_LOST;
         }
         if (!more)
@@ -161,7 +163,7 @@ static void deliver(struct loop *loop, struct delivery *delivery) {
     delivery->views = 0;
 }
 
-/* Looks at what was read from a link; LOOP_SLOW_DATAGRAM: Python has to look at the rest. */
+/* Looks at what was read from a link; LOOP_SLOW_DATAGRAM: Python has to look at the next. */
 static unsigned take(struct loop *loop, struct path_state *path, struct delivery *delivery, double now) {
     const struct address *source;
     for (;;) {
@@ -170,8 +172,10 @@ static unsigned take(struct loop *loop, struct path_state *path, struct delivery
         struct packet *datagram = &loop->views[delivery->views];
         unsigned at = loop->reading.at;
         size_t offset = loop->reading.offset;
-        if (!udp_next(&loop->reading, datagram, &source))
+        if (!udp_next(&loop->reading, datagram, &source)) {
+            loop->slow_link = -1;
             return 0;
+        }
         enum engine_fate fate = engine_take(loop->engine, path, datagram, source, now, &delivery->packets);
         if (fate == ENGINE_DATA) {
             delivery->views++;
@@ -182,9 +186,39 @@ static unsigned take(struct loop *loop, struct path_state *path, struct delivery
             loop->reading.at = at;
             loop->reading.offset = offset;
             loop->slow_link = path->number;
+            loop->stops++;
             return LOOP_SLOW_DATAGRAM;
         }
     }
+}
+
+/* What was behind a datagram that Python has dealt with. */
+static unsigned take_rest(struct loop *loop, struct delivery *delivery, double now) {
+    struct path_state *path = loop->slow_link < 0 ? NULL : engine_path(loop->engine, loop->slow_link);
+    if (path)
+        return take(loop, path, delivery, now);
+    loop->slow_link = -1;
+    return 0;
+}
+
+bool loop_next_slow(struct loop *loop, bool first, bool rest, struct packet *datagram, const struct address **source) {
+    struct udp_reading *reading = &loop->reading;
+    unsigned at = reading->at;
+    size_t offset = reading->offset;
+    if (loop->slow_link < 0)
+        return false;
+    if (!udp_next(reading, datagram, source)) {
+        loop->slow_link = -1;
+        return false;
+    }
+    if (first || rest || loop->stops > MOST_STOPS)
+        return true;
+    const struct path_state *path = engine_path(loop->engine, loop->slow_link);
+    if (!path || !engine_is_usual(path, datagram))
+        return true;
+    reading->at = at;
+    reading->offset = offset;
+    return false;
 }
 
 static unsigned read_link(struct loop *loop, struct loop_port *port, struct delivery *delivery, double now) {
@@ -197,6 +231,7 @@ static unsigned read_link(struct loop *loop, struct loop_port *port, struct deli
     }
     receiver_refresh(loop->engine->receiver, now);
     udp_read(&port->udp, &delivery->arena, loop->arena + UDP_ARENA, &loop->reading);
+    loop->stops = 0;
     return take(loop, path, delivery, now);
 }
 
@@ -234,7 +269,7 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
     struct delivery delivery = {.arena = loop->arena};
     unsigned reasons = 0;
     double now = loop_now();
-    loop->slow_link = -1;
+    reasons |= take_rest(loop, &delivery, now); /* first: it lies where the next are read into */
     if (loop->from_tun.count && !schedule(loop, now))
         reasons |= LOOP_SLOW_PACKET;
     for (;;) {
@@ -250,7 +285,7 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
         }
         size_t count = 0;
         polled[count++] = (struct pollfd){.fd = wake, .events = POLLIN};
-        polled[count++] = (struct pollfd){.fd = loop->tun->fd, .events = POLLIN};
+        polled[count++] = (struct pollfd){.fd = loop->tun->is_read ? loop->tun->fd : -1, .events = POLLIN};
         for (size_t index = 0; index < loop->port_count; index++) {
             const struct udp_port *port = &loop->ports[index].udp;
             polled[count++] = (struct pollfd){.fd = port->fd, .events = (short)(POLLIN | (port->blocked ? POLLOUT : 0))};

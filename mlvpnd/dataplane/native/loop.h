@@ -10,7 +10,7 @@
 enum loop_reason {
     LOOP_WOKEN = 1,          /* the descriptor of others is readable, or their deadline has come */
     LOOP_HOUSEKEEPING = 2,   /* packets have passed, and `housekeeping_at` with them */
-    LOOP_SLOW_DATAGRAM = 4,  /* the next of `reading` is for Python; those behind it go along */
+    LOOP_SLOW_DATAGRAM = 4,  /* the next of `reading` is for Python: see loop_next_slow */
     LOOP_SLOW_PACKET = 8,    /* so is the first of `from_tun` */
     LOOP_TUN_LOST = 16,      /* `tun_error` */
 };
@@ -32,7 +32,8 @@ struct loop {
     int tun_error;
     struct packet_list from_tun; /* packets that are not in the schedule yet */
     struct udp_reading reading;  /* what was read from a link last */
-    int32_t slow_link;           /* whose datagrams they are, if Python has to look at them; < 0: it has not */
+    int32_t slow_link;           /* whose datagrams they are, if some are left that Python has to look at; < 0: none */
+    unsigned stops;              /* how often Python had to look at one of this reading */
     uint8_t *arena;              /* UDP_ARENA bytes */
     struct packet *views;        /* packets that are borrowed from it */
 };
@@ -46,6 +47,10 @@ struct loop_port *loop_attach(struct loop *loop, int32_t number, int fd);
 void loop_detach(struct loop *loop, int32_t number, double now);
 /* Sends all bursts. */
 void loop_flush(struct loop *loop, double now);
+/* The next datagram for Python, borrowed; false: there is none. `first`: the first that Python is asked for now; those go
+   along behind it that are most likely for Python too. Those behind an unusual one are all for it if it comes too often, so
+   that strangers, who can send such at will, cost a turn of Python for many of theirs, and not for each; and with `rest`. */
+bool loop_next_slow(struct loop *loop, bool first, bool rest, struct packet *datagram, const struct address **source);
 /* Passes packets until there is a reason to stop. `wake`: a descriptor; `deadline`: seconds of the monotonic clock. */
 unsigned loop_run(struct loop *loop, int wake, double deadline);
 double loop_now(void);

@@ -203,6 +203,18 @@ static PyObject *transmits(PyObject *self, PyObject *nothing) {
     return out;
 }
 
+static PyObject *last_transmits(PyObject *self, PyObject *link) {
+    (void)self;
+    if (!PyObject_TypeCheck(link, native_PathState_type)) {
+        PyErr_SetString(PyExc_TypeError, "a native PathState");
+        return NULL;
+    }
+    PyObject *out = PyList_New(0);
+    if (out && take_bursts((struct path_object *)link, out) < 0)
+        Py_CLEAR(out);
+    return out;
+}
+
 static PyObject *take_drops(PyObject *self, PyObject *nothing) {
     (void)nothing;
     PyObject *out = PyTuple_New(DROP_REASONS);
@@ -268,6 +280,7 @@ static PyMethodDef methods[] = {
     {"schedule", schedule, METH_VARARGS, NULL},
     {"pump", pump, METH_O, NULL},
     {"transmits", transmits, METH_NOARGS, NULL},
+    {"last_transmits", last_transmits, METH_O, NULL},
     {"take_drops", take_drops, METH_NOARGS, NULL},
     {"receive", receive, METH_VARARGS, NULL},
     {NULL},

@@ -48,20 +48,21 @@ static int enter(PyObject *self) {
     return native_engine_enter((struct engine_object *)SELF->engine);
 }
 
-static PyObject *attach_tun(PyObject *self, PyObject *args) {
+static PyObject *watch_tun(PyObject *self, PyObject *args) {
     int fd, has_vnet, uso;
     if (!PyArg_ParseTuple(args, "ipp", &fd, &has_vnet, &uso) || enter(self) < 0)
         return NULL;
     struct tun_port *tun = SELF->loop.tun;
     tun->fd = fd;
+    tun->is_read = true;
     tun->has_vnet = tun->joins = has_vnet;
     coalescer_begin(&tun->coalescer, uso, tun->layer2);
     Py_RETURN_NONE;
 }
 
-static PyObject *detach_tun(PyObject *self, PyObject *nothing) {
+static PyObject *unwatch_tun(PyObject *self, PyObject *nothing) {
     (void)nothing;
-    SELF->loop.tun->fd = -1;
+    SELF->loop.tun->is_read = false;
     Py_RETURN_NONE;
 }
 
@@ -132,13 +133,15 @@ static PyObject *run(PyObject *self, PyObject *args) {
     return PyLong_FromUnsignedLong(reasons);
 }
 
-static PyObject *slow_datagrams(PyObject *self, PyObject *nothing) {
-    (void)nothing;
+static PyObject *slow_datagrams(PyObject *self, PyObject *everything) {
+    int rest = PyObject_IsTrue(everything);
+    if (rest < 0 || enter(self) < 0)
+        return NULL;
     int32_t number = SELF->loop.slow_link;
     PyObject *list = PyList_New(0), *address = NULL;
     struct packet datagram;
     const struct address *source, *known = NULL;
-    while (list && number >= 0 && udp_next(&SELF->loop.reading, &datagram, &source)) {
+    while (list && loop_next_slow(&SELF->loop, !PyList_GET_SIZE(list), rest, &datagram, &source)) {
         if (!known || !address_equal(known, source)) {
             Py_XSETREF(address, native_address_tuple(source));
             known = source;
@@ -150,7 +153,6 @@ static PyObject *slow_datagrams(PyObject *self, PyObject *nothing) {
         Py_XDECREF(item);
     }
     Py_XDECREF(address);
-    SELF->loop.slow_link = -1;
     return list ? Py_BuildValue("iN", (int)number, list) : NULL;
 }
 
@@ -221,14 +223,14 @@ static PyGetSetDef attributes[] = {
 };
 
 static PyMethodDef methods[] = {
-    {"attach_tun", attach_tun, METH_VARARGS, NULL},
-    {"detach_tun", detach_tun, METH_NOARGS, NULL},
+    {"watch_tun", watch_tun, METH_VARARGS, NULL},
+    {"unwatch_tun", unwatch_tun, METH_NOARGS, NULL},
     {"attach_link", attach_link, METH_VARARGS, NULL},
     {"detach_link", detach_link, METH_O, NULL},
     {"flush", flush, METH_NOARGS, NULL},
     {"deliver", deliver, METH_O, NULL},
     {"run", run, METH_VARARGS, NULL},
-    {"slow_datagrams", slow_datagrams, METH_NOARGS, NULL},
+    {"slow_datagrams", slow_datagrams, METH_O, NULL},
     {"slow_packet", slow_packet, METH_NOARGS, NULL},
     {"link_counts", link_counts, METH_O, NULL},
     {"tun_counts", tun_counts, METH_NOARGS, NULL},

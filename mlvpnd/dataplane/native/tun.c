@@ -85,7 +85,7 @@ static void take_apart(struct tun_port *port, const struct iovec *parts, size_t 
 }
 
 void tun_write(struct tun_port *port, struct packet_list *packets) {
-    if (port->fd < 0) { /* as if it were written to a deleted one */
+    if (port->fd < 0) { /* as if it were written to one that was deleted */
         port->refused += packets->count;
         packet_list_free(packets);
         return;

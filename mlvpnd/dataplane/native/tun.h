@@ -8,7 +8,8 @@
 enum { TUN_READ_SIZE = 10 + 14 + 4 + 65535 }; /* bytes: vnet header, Ethernet header with a tag, packet */
 
 struct tun_port {
-    int fd;        /* -1: none */
+    int fd;        /* -1: none yet */
+    bool is_read;  /* what is written goes out in any case */
     bool has_vnet; /* each packet has a vnet header in front */
     bool layer2;
     bool joins;    /* packets are joined to super-packets */

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from mlvpnd.dataplane import _native
+from mlvpnd.dataplane.coalesce import Coalescer
 from mlvpnd.dataplane.session import NativeSession
 from mlvpnd.protocol.box import Box, derive_key
 from mlvpnd.protocol.constants import AUTH_OK_PLAINTEXT
@@ -16,6 +17,7 @@ from mlvpnd.protocol.path import Address, PathParameters, PathStatus
 from mlvpnd.protocol.session import SessionParameters
 from mlvpnd.protocol.wire import Header, PacketType, pack
 from tests.support.session_pair import packet_of
+from tests.unit.net.test_tun import run_of
 
 KEY = derive_key(b"pleasechangeme!")
 NOW = 1000.0
@@ -53,7 +55,7 @@ class World:
         self.session.transmits()
         self.loop = _native.Loop(self.session.engine)
         self.loop.housekeeping_at = float("inf")
-        self.loop.attach_tun(self.tun.fileno(), False, False)
+        self.loop.watch_tun(self.tun.fileno(), False, False)
         for number, link in enumerate(self.links):
             self.loop.attach_link(number, link.fileno(), False, False)
 
@@ -110,31 +112,62 @@ def test_what_is_for_python_of_one_link_does_not_shut_others_out(world: World) -
     for _ in range(100):
         world.send(0, [strange] * 2)  # it never comes to an end
         assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
-        number, datagrams = world.loop.slow_datagrams()
+        number, datagrams = world.loop.slow_datagrams(False)
         assert (number, {datagram for datagram, _ in datagrams}) == (0, {strange})
         if world.came(world.kernel) == [packet]:
             return
     raise AssertionError("the other link was never read")
 
 
-def test_what_is_for_python_takes_along_what_came_behind_it(world: World) -> None:
-    """In its order; what came before it has passed."""
+def test_of_a_burst_only_what_is_for_python_goes_there(world: World) -> None:
+    """In its order; what came before it has passed, and what came behind it passes afterwards."""
     packets = [packet_of(1), packet_of(2)]
     data = [world.datagram(0, PacketType.DATA, packet, 2 + number) for number, packet in enumerate(packets)]
     hello = world.datagram(0, PacketType.KEEPALIVE, b"", 20)
     world.send(0, [b"garbage", data[0], hello, data[1], b"garbage"])
     assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
-    source = world.peers[0].getsockname()
-    assert world.loop.slow_datagrams() == (0, [(hello, source), (data[1], source), (b"garbage", source)])
-    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.loop.slow_datagrams(False) == (0, [(hello, world.peers[0].getsockname())])
     assert world.came(world.kernel) == packets[:1]
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.came(world.kernel) == packets[1:]
+    assert [(reason.name, count) for reason, count in world.session.path(0).drops.items()] == [("SHORT", 2)]
+    assert world.loop.slow_datagrams(False) == (-1, [])
+
+
+def test_what_is_for_python_takes_along_what_most_likely_is_too(world: World) -> None:
+    """Strangers send what they like: not each datagram of theirs costs a turn of Python."""
+    source = world.peers[0].getsockname()
+    strange = world.datagram(0, PacketType.DATA, packet_of(9), 7, flow=999)
+    data = [world.datagram(0, PacketType.DATA, packet_of(number), 2 + number) for number in range(5)]
+    world.send(0, [strange, strange, b"garbage", data[0], strange, data[1], strange, data[2], strange, data[3]])
+    for expected, passed in (([strange, strange, b"garbage"], []), ([strange], [0])):
+        assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+        assert world.loop.slow_datagrams(False) == (0, [(datagram, source) for datagram in expected])
+        assert world.came(world.kernel) == [packet_of(number) for number in passed]
+    # It was stopped too often: all that is left goes along.
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    rest = [strange, data[2], strange, data[3]]
+    assert world.loop.slow_datagrams(False) == (0, [(datagram, source) for datagram in rest])
+    assert world.came(world.kernel) == [packet_of(1)]
+    world.send(0, [data[4], strange])
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    assert world.came(world.kernel) == [packet_of(4)]
+
+
+def test_all_that_was_read_can_be_asked_for(world: World) -> None:
+    hello, data = world.datagram(0, PacketType.KEEPALIVE, b"", 20), world.datagram(0, PacketType.DATA, packet_of(1), 2)
+    world.send(0, [hello, data])
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    source = world.peers[0].getsockname()
+    assert world.loop.slow_datagrams(True) == (0, [(hello, source), (data, source)])
 
 
 def test_what_a_lost_socket_has_brought_is_forgotten(world: World) -> None:
+    """Whoever wants it asks for it before."""
     world.send(0, [world.datagram(0, PacketType.KEEPALIVE, b"", number) for number in range(20, 23)])
     assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
     world.loop.detach_link(0)
-    assert world.loop.slow_datagrams()[1] == []
+    assert world.loop.slow_datagrams(True) == (-1, [])
     assert world.loop.run(world.wake, 0.05) == _native.WOKEN
 
 
@@ -175,16 +208,41 @@ def test_the_last_data_is_known_of_in_time(world: World) -> None:
 
 
 def test_without_an_interface_what_comes_is_counted(world: World) -> None:
-    world.loop.detach_tun()
-    world.loop.deliver([packet_of(1), packet_of(2)])
-    assert world.loop.tun_counts()["refused"] == 2
-    assert world.loop.tun_counts()["packets_written"] == 0
+    loop = _native.Loop(world.session.engine)
+    loop.deliver([packet_of(1), packet_of(2)])
+    assert loop.tun_counts()["refused"] == 2
+    assert loop.tun_counts()["packets_written"] == 0
+
+
+def test_an_interface_that_is_not_read_any_more_is_still_written_to(world: World) -> None:
+    world.loop.unwatch_tun()
+    world.kernel.send(packet_of(1))
+    world.send(0, [world.datagram(0, PacketType.DATA, packet_of(2), 2)])
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    world.loop.deliver([packet_of(3)])
+    assert world.came(world.kernel) == [packet_of(2), packet_of(3)]
+    assert world.loop.tun_counts()["packets_read"] == 0
+
+
+def test_links_have_their_turn_after_so_many_packets_however_few_reads_bring_them(world: World) -> None:
+    """As on the reference twin: 64, and what the last read brings."""
+    frames = Coalescer(uso=False, layer2=False).coalesce([packet for _ in range(6) for packet in run_of(40)])
+    assert len(frames) == 6
+    for sock in (world.tun, world.kernel):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    world.loop.watch_tun(world.tun.fileno(), True, False)
+    for frame in frames:
+        world.kernel.send(frame)
+    os.write(world.waker, b"x")  # so that it comes back after each turn
+    for packets in (80, 160, 240, 240):
+        assert world.loop.run(world.wake, 1.0) == _native.WOKEN
+        assert world.loop.tun_counts()["packets_read"] == packets
 
 
 def test_an_interface_that_goes_is_told_of(world: World) -> None:
     world.kernel.close()
     pipe_out, pipe_in = os.pipe()
-    world.loop.attach_tun(pipe_in, False, False)  # cannot be read: EBADF, as an interface that was deleted says EBADFD
+    world.loop.watch_tun(pipe_in, False, False)  # cannot be read: EBADF, as an interface that was deleted says EBADFD
     os.close(pipe_out)
     assert world.loop.run(world.wake, 1.0) & _native.TUN_LOST
     assert world.loop.tun_error

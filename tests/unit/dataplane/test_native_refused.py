@@ -45,7 +45,7 @@ def refuse_super_packets() -> None:
 def deliver(batches: list[list[bytes]], tun: socket.socket) -> dict[str, int]:
     session = NativeSession(SessionParameters(bytes(32), is_server=True), 1, lambda: 1)
     loop = _native.Loop(session.engine)
-    loop.attach_tun(tun.fileno(), True, True)
+    loop.watch_tun(tun.fileno(), True, True)
     for batch in batches:
         loop.deliver(batch)
     return loop.tun_counts()

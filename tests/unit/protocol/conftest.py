@@ -11,11 +11,11 @@ __all__ = ["twin"]
 REACHED = {
     "test_retransmissions_overflow": ("mlvpnd.protocol.sender",),
     "test_sender": ("mlvpnd.protocol.sender",),
-    "test_session": ("tests.support.session_pair",),
-    "test_session_attacks": ("tests.support.session_pair",),
-    "test_session_links": ("tests.support.session_pair",),
-    "test_session_pair": ("tests.support.session_pair",),
-    "test_session_quality": ("tests.support.session_pair",),
+    "test_session": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_attacks": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_links": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_pair": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_quality": ("tests.support.session_pair", "tests.support.hand_peer"),
 }
 """Modules that reach what has a twin by the names that others have imported, and those others."""
 REFERENCE_ONLY = frozenset({"test_line", "test_path", "test_quality", "test_selection", "test_gate", "test_resume"})
