@@ -45,9 +45,11 @@ IP_LIMIT = 65535
 """Bytes of an IP packet."""
 
 _ALONE = bytes(VNET_SIZE)
-_IPV4_NUMBERS = Struct("!2xHH18xI")
-_IPV6_NUMBERS = Struct("!4xH38xI")
-"""Length, identification, and TCP's sequence number, from the IP header on."""
+_IPV4_NUMBERS = Struct("!2xHH4xH12xI8xH")
+_IPV6_NUMBERS = Struct("!4xH38xI8xH")
+"""Length, identification and checksum of IPv4, TCP's sequence number and checksum, from the IP header on."""
+_MODULUS = _NEVER_SENT = 0xFFFF
+"""Of sums; and the checksum in whose place a sender writes 0."""
 _IPV6_EXTENSIONS = frozenset({0, 43, 44, 51, 60})
 """Hop-by-hop options, routing, fragment, authentication, destination options: TCP or UDP may follow."""
 _NO_FLOW, _ANY_FLOW = b"", b"?"
@@ -96,8 +98,8 @@ class _Run:
     """A super-packet that grows."""
 
     __slots__ = (
-        "alike", "first", "is_right", "key", "length", "mask", "may_keep_ident", "packets", "payload", "segment_size",
-        "start", "step",
+        "alike", "base", "first", "ip_base", "is_right", "key", "length", "mask", "may_keep_ident", "packets",
+        "payload", "segment_size", "start", "step",
     )  # fmt: skip
 
     def __init__(self, first: _Segment, key: bytes) -> None:
@@ -113,6 +115,9 @@ class _Run:
         self.segment_size = len(packet) - first.payload
         self.length = len(packet) - first.start
         """Bytes as an IP packet."""
+        self.base = self.ip_base = 0
+        """What is to be added to the sum of a packet, with IPv4 and its length, and to what differs in the header of
+        IPv4: both are 0 then, if its checksums are right. Known when `is_right` is."""
         self.step = 1
         """By how much IP's identification grows."""
         # Don't Fragment: the number says nothing (RFC 6864). IPv6 has none.
@@ -131,46 +136,82 @@ class _Run:
 
     def follow(self, packet: bytes) -> bool:
         """The same for any packet at all, quickly; what `add` would take may be refused."""
-        first, start, payload = self.first, self.start, self.payload
+        first, payload = self.first, self.payload
+        size = len(packet) - payload
+        if first.protocol != TCP or size <= 0:
+            return False
         # With TCP's the same bits as in the first packet tell that it brings data and nothing else, if it is complete.
-        if (
-            first.protocol != TCP
-            or int.from_bytes(packet[:payload], "big") & self.mask != self.alike
-            or len(packet) <= payload
-        ):
+        if int.from_bytes(packet[:payload], "big") & self.mask != self.alike:
             return False
         if first.is_ipv4:
-            length, ident, seq = _IPV4_NUMBERS.unpack_from(packet, start)
+            length, ident, ip_sum, seq, tcp_sum = _IPV4_NUMBERS.unpack_from(packet, self.start)
         else:
-            length, seq = _IPV6_NUMBERS.unpack_from(packet, start)
-            length += IPV6_HEADER
-            ident = 0
-        return length == len(packet) - start and self._grow(packet, ident, seq)
+            length, seq, tcp_sum = _IPV6_NUMBERS.unpack_from(packet, self.start)
+            length, ident, ip_sum = length + IPV6_HEADER, 0, 0
+        if length != len(packet) - self.start or (step := self._next_step(size, ident, seq)) is None:
+            return False
+        # The same as `_has_right_checksums`, by what the first packet has told of all.
+        if ip_sum == _NEVER_SENT or tcp_sum == _NEVER_SENT:
+            return False
+        rest = self.base + ones_sum(packet)
+        if first.is_ipv4:
+            if (self.ip_base + length + ident + ip_sum) % _MODULUS:
+                return False
+            rest += length
+        if rest % _MODULUS:
+            return False
+        self.step = step
+        self.length += size
+        self.packets.append(packet)
+        return True
 
     def _grow(self, packet: bytes, ident: int, seq: int) -> bool:
         """Appends a packet with the same headers if it is the next one, fits, and all checksums are right."""
-        first, count = self.first, len(self.packets)
         size = len(packet) - self.payload
+        step = self._next_step(size, ident, seq)
+        if step is None or not self._has_right_checksums(packet):
+            return False
+        self.step = step
+        self.length += size
+        self.packets.append(packet)
+        return True
+
+    def _next_step(self, size: int, ident: int, seq: int) -> int | None:
+        """What `step` is with a packet with the same headers behind the others; None if it does not belong there.
+
+        It does if it is next and fits, and the first one has the right checksums.
+        """
+        first, count = self.first, len(self.packets)
         if (
             size > self.segment_size
             or count >= SEGMENTS_LIMIT
             or self.length + size > IP_LIMIT
             or (first.protocol == TCP and seq != (first.seq + count * self.segment_size) & 0xFFFFFFFF)
         ):
-            return False
+            return None
         step = self.step
         if count == 1 and self.may_keep_ident and ident == first.ident:
             step = 0
         if ident != (first.ident + count * step) & 0xFFFF:
-            return False
+            return None
         if self.is_right is None:
             self.is_right = self._has_right_checksums(first.packet)
-        if not self.is_right or not self._has_right_checksums(packet):
-            return False
-        self.step = step
-        self.length += size
-        self.packets.append(packet)
-        return True
+            self._learn_sums()
+        return step if self.is_right else None
+
+    def _learn_sums(self) -> None:
+        """Finds what the sums of all TCP segments in this super-packet have in common.
+
+        That of a packet is the sum of the headers before IP's, of IP's, and of TCP's with its payload. The last and the
+        pseudo header are together 0 if TCP's checksum is right, and IPv4's header is by itself. IPv6's has its length
+        in it, which is that in the pseudo header.
+        """
+        start, transport = self.start, self.first.transport
+        headers = self.alike.to_bytes(self.payload, "big")  # zeros where packets differ
+        self.ip_base = ones_sum(headers[start:transport])
+        addresses = headers[start + (12 if self.first.is_ipv4 else 8) : transport]
+        self.base = ones_sum(addresses) + TCP - ones_sum(headers[:start])
+        self.base -= IPV4_HEADER if self.first.is_ipv4 else self.ip_base
 
     def _has_right_checksums(self, packet: bytes) -> bool:
         """Whether IP's and TCP's or UDP's checksums are those that a sender writes.

@@ -6,7 +6,7 @@ for it. Here is none: each packet leaves with all its checksums right.
 
 from __future__ import annotations
 
-from struct import pack_into
+from struct import Struct
 
 from .checksum import ipv4_checksum, ones_sum, pseudo_sum
 from .vnet import (
@@ -40,6 +40,14 @@ SEGMENTS_LIMIT = 8192
 """Of one super-packet: 64 KiB in segments of 8 bytes, the least that Linux leaves beside TCP's options."""
 
 _MODULUS = 0xFFFF
+_IPV4_CHANGES = Struct("!HH4sH")
+"""From IPv4's length to its checksum: length, identification, what does not change, checksum."""
+_IPV6_CHANGES = Struct("!H")
+"""IPv6's length."""
+_TCP_CHANGES = Struct("!I5sB2sH")
+"""From TCP's sequence number to its checksum: that, what does not change, flags, window, checksum."""
+_UDP_CHANGES = Struct("!HH")
+"""UDP's length and checksum."""
 _KINDS = {
     GSO_TCPV4: (4, TCP),
     GSO_TCPV4 | GSO_ECN: (4, TCP),
@@ -147,10 +155,12 @@ def _split(packet: bytes, start: int, transport: int, payload: int, gso_size: in
     header = bytearray(packet[:payload])
     is_ipv4 = header[start] >> 4 == 4
     ident = ip_sum = 0
+    ip_same = ack = window = b""
     if is_ipv4:
         addresses = packet[start + 12 : start + 20]
         ident = header[start + 4] << 8 | header[start + 5]
         header[start + 2 : start + 6] = bytes(4)
+        ip_same = packet[start + 6 : start + 10]
         ip_sum = _MODULUS - ipv4_checksum(header[start:transport])
     else:
         addresses = packet[start + 8 : start + 40]
@@ -159,6 +169,7 @@ def _split(packet: bytes, start: int, transport: int, payload: int, gso_size: in
     if is_tcp:
         seq = int.from_bytes(header[transport + 4 : transport + 8], "big")
         flags = header[transport + 13]
+        ack, window = packet[transport + 8 : transport + 13], packet[transport + 14 : transport + 16]
         header[transport + 4 : transport + 8] = bytes(4)
         header[transport + 13] = 0
         header[transport + TCP_CHECKSUM : transport + TCP_CHECKSUM + 2] = bytes(2)
@@ -174,23 +185,20 @@ def _split(packet: bytes, start: int, transport: int, payload: int, gso_size: in
         if is_ipv4:
             total = transport - start + length
             rest = (ip_sum + total + ident) % _MODULUS
-            pack_into("!HH", header, start + 2, total, ident)
-            pack_into("!H", header, start + 10, _MODULUS - rest if rest else 0)
+            _IPV4_CHANGES.pack_into(header, start + 2, total, ident, ip_same, _MODULUS - rest if rest else 0)
             ident = ident + 1 & 0xFFFF
         else:
-            pack_into("!H", header, start + 4, transport - start - IPV6_HEADER + length)
+            _IPV6_CHANGES.pack_into(header, start + 4, transport - start - IPV6_HEADER + length)
         rest = base + length + ones_sum(data)
         if is_tcp:
             # PSH and FIN are of the last segment, CWR of the first (RFC 3168 §6.1.2).
             shown = flags & ~CWR if number else flags
             if begin + gso_size < size:
                 shown &= ~(PSH | FIN)
-            rest = (rest + (seq >> 16) + (seq & 0xFFFF) + shown) % _MODULUS
-            pack_into("!I", header, transport + 4, seq)
-            header[transport + 13] = shown
-            pack_into("!H", header, transport + TCP_CHECKSUM, _MODULUS - rest if rest else 0)
+            rest = (rest + seq + shown) % _MODULUS  # both halves of the number: 65536 is 1 here
+            _TCP_CHANGES.pack_into(header, transport + 4, seq, ack, shown, window, _MODULUS - rest if rest else 0)
             seq = seq + gso_size & 0xFFFFFFFF
         else:
-            pack_into("!HH", header, transport + 4, length, _MODULUS - (rest + length) % _MODULUS)
+            _UDP_CHANGES.pack_into(header, transport + 4, length, _MODULUS - (rest + length) % _MODULUS)
         segments.append(bytes(header) + data)
     return segments

@@ -31,11 +31,15 @@ ROUNDING = 1000
 """Nanoseconds: more than seconds lose as a floating-point number, so that what is due then is due in integers too."""
 REFRESH_INTERVAL = 0.1
 """Seconds between looks at the links' round trips."""
+_LONGEST = MAX_DATAGRAM_SIZE - HEADER_SIZE - MAC_SIZE
+"""Bytes of a packet that fits into a datagram."""
 _MODULUS = 1 << 64
 _FIRST = frozenset({Kind.SMALL, Kind.ACK})
 
 Emit = Callable[[Path, bytes, bool, int], None]
 """Sends DATA on a link: the packet, its reorder bit, its `data_seq`."""
+EmitRun = Callable[[Path, Sequence[tuple[int, bytes]]], None]
+"""Sends DATA that takes part in reordering on a link, each with its `data_seq` before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,13 @@ class Sender:
         *,
         layer2: bool,
         parts: SendingParts | None = None,
+        emit_run: EmitRun | None = None,
     ) -> None:
+        """Without `emit_run` all goes by `emit`."""
         self.drops: Counter[DropReason] = Counter()
         """Packets that no link took."""
         self._paths = paths
-        self._emit = emit
+        self._emit, self._emit_run = emit, emit_run or self._emit_each
         self._layer2 = layer2
         parts = parts or REFERENCE
         self._weighted = parts.weighted()
@@ -130,20 +136,20 @@ class Sender:
     def send(self, packets: Sequence[bytes], now: float) -> None:
         """Takes packets from the interface."""
         layer2, directs = self._layer2, bool(self._filters or self._rules.rules)
+        if max(map(len, packets), default=0) > _LONGEST:
+            self.drops[DropReason.TOO_LONG] += sum(len(packet) > _LONGEST for packet in packets)
+            packets = [packet for packet in packets if len(packet) <= _LONGEST]
+        if not self.paced and not directs and packets:
+            self._send_weighted(packets)
+            return
         for packet in packets:
-            if HEADER_SIZE + len(packet) + MAC_SIZE > MAX_DATAGRAM_SIZE:
-                self.drops[DropReason.TOO_LONG] += 1
-                continue
-            if not self.paced and not directs:
-                self._send_weighted(packet)
-                continue
             kind, flow = classify(packet, layer2=layer2)
             if directs and self._direct(packet, kind, flow, now):
                 continue
             if self.paced:
                 self._paced.put(kind, flow, packet, self._size(packet), int(now * SECOND))
             else:
-                self._send_weighted(packet)
+                self._send_weighted([packet])
         self.pump(now)
 
     def pump(self, now: float) -> None:
@@ -178,14 +184,28 @@ class Sender:
         """Bytes on the line."""
         return self._outer + HEADER_SIZE + len(packet) + MAC_SIZE
 
-    def _send_weighted(self, packet: bytes) -> None:
-        number = self._weighted.pick(HEADER_SIZE + len(packet) + MAC_SIZE)
-        if number is None:
-            self.drops[DropReason.NO_LINK] += 1
+    def _send_weighted(self, packets: Sequence[bytes]) -> None:
+        sizes = [HEADER_SIZE + len(packet) + MAC_SIZE for packet in packets]
+        numbers, pick = self._weighted.links, self._weighted.pick
+        if not numbers:
+            self.drops[DropReason.NO_LINK] += len(packets)
             return
-        data_seq = self.next_data_seq
-        self.next_data_seq = data_seq + 1
-        self._emit(self._paths[number], packet, True, data_seq)  # noqa: FBT003 - the hottest call of all
+        if len(numbers) == 1:
+            pick(sum(sizes))  # its place in the round is as after each of them
+            numbers *= len(packets)
+        else:
+            numbers = tuple(number for number in map(pick, sizes) if number is not None)
+        first = self.next_data_seq
+        runs: dict[int, list[tuple[int, bytes]]] = {}
+        for data_seq, (number, packet) in enumerate(zip(numbers, packets, strict=True), first):
+            runs.setdefault(number, []).append((data_seq & _MODULUS - 1, packet))
+        self.next_data_seq = first + len(numbers)
+        for number, run in runs.items():
+            self._emit_run(self._paths[number], run)
+
+    def _emit_each(self, path: Path, run: Sequence[tuple[int, bytes]]) -> None:
+        for data_seq, packet in run:
+            self._emit(path, packet, True, data_seq)  # noqa: FBT003
 
     # Filters and rules.
 

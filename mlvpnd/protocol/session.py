@@ -10,7 +10,8 @@ The driver feeds it and empties it, in this order after every input:
 
 Life of a packet out (`send`): the sender finds its link and its time (`sender.py`); `seq`; seal; into the link's burst.
 Life of a datagram in (`receive`): the gate admits it (`gate.py`); its flow is the link's, or becomes it; RTT, loss,
-address; by type; DATA goes to the receiver, which puts it in order (`receiver.py`); out.
+address; by type; DATA goes to the receiver, which puts it in order (`receiver.py`); out. Where nothing is to be decided
+for each of them, whole runs go that way.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .constants import (
     DISCONNECT_INTERVAL,
     HEADER_SIZE,
     KEEPALIVE_INTERVAL,
+    NO_TIMESTAMP,
     RECLAIM_GRACE,
     SILENCE,
     STANDSTILL,
@@ -46,7 +48,7 @@ from .events import (
     PeerRestarted,
     TierChanged,
 )
-from .gate import Admitted, Gate, Stranger
+from .gate import Admitted, Gate, Run, Stranger
 from .path import Address, Path, PathInput, PathParameters, PathStatus
 from .quality import Activity, begin_trial, judge
 from .receiver import Receiver
@@ -116,7 +118,12 @@ class Session:
         self._paths: dict[int, Path] = {}
         self._activity = Activity(self._paths)
         self._sender = self.parts.sender(
-            self._paths, first_seq, self._emit_data, layer2=parameters.layer2, parts=self.parts.sending
+            self._paths,
+            first_seq,
+            self._emit_data,
+            layer2=parameters.layer2,
+            parts=self.parts.sending,
+            emit_run=self._emit_run,
         )
         self._sender.pacing = parameters.pacing
         self._sender.duplicates = parameters.peer_takes_first
@@ -289,6 +296,34 @@ class Session:
     def _emit_data(self, path: Path, packet: bytes, reorder: bool, data_seq: int) -> None:  # noqa: FBT001
         self._emit(path, PacketType.DATA, packet, reorder=reorder, data_seq=data_seq)
 
+    def _emit_run(self, path: Path, run: Sequence[tuple[int, bytes]]) -> None:
+        """What `_emit_data` does with each of them, which are numbered data."""
+        to, now, flow_id, seq = path.peer, self._now, path.flow_id, path.next_seq
+        if to is None:
+            return
+        seal = None if self.gate.cleartext_data else self.gate.box.seal
+        stamp_now, echo, size = stamp(now), path.echo.take(now), 0
+        datagrams = self._burst(path, to)
+        for data_seq, packet in run:
+            payload = seal(packet, flow_id, seq) if seal is not None else packet
+            length = len(payload)
+            size += length
+            fields = length, wire.NUMBERED_DATA, stamp_now, echo, flow_id, seq, data_seq
+            datagrams.append(wire.pack_fields(*fields) + payload)
+            echo = NO_TIMESTAMP  # the first has taken it
+            seq += 1
+        path.next_seq = seq
+        path.sent_at = now
+        path.packets_sent += len(run)
+        path.bytes_sent += len(run) * HEADER_SIZE + size
+
+    def _burst(self, path: Path, to: Address) -> list[bytes]:
+        """Where datagrams for that address gather."""
+        bursts = self._bursts.setdefault(path.number, [])
+        if not bursts or bursts[-1][0] != to:
+            bursts.append((to, []))
+        return bursts[-1][1]
+
     def _emit(
         self,
         path: Path,
@@ -313,10 +348,7 @@ class Session:
         header = wire.pack(
             Header(len(payload), packet_type, reorder, stamp(now), path.echo.take(now), path.flow_id, seq, data_seq)
         )
-        bursts = self._bursts.setdefault(path.number, [])
-        if not bursts or bursts[-1][0] != to:
-            bursts.append((to, []))
-        bursts[-1][1].append(header + payload)
+        self._burst(path, to).append(header + payload)
         path.sent_at = now
         path.packets_sent += 1
         path.bytes_sent += HEADER_SIZE + len(payload)
@@ -337,12 +369,31 @@ class Session:
         """Takes a burst from one link's socket; returns packets for the interface, in order."""
         self._now = now
         path = self._paths[number]
-        out = list[bytes]()
+        out, at = list[bytes](), 0
         self._receiver.refresh(now)
-        for datagram, address in datagrams:
-            out += self._receive_one(path, datagram, address)
+        while at < len(datagrams):
+            run = self.gate.admit_run(path, datagrams, at) if path.up and not path.distrusted else None
+            if run is None:
+                out += self._receive_one(path, *datagrams[at])
+                at += 1
+            else:
+                out += self._receive_run(path, run)
+                at += len(run.packets) + (run.refused is not None)
         self.judge_in_time(path, now)
         return out
+
+    def _receive_run(self, path: Path, run: Run) -> list[bytes]:
+        """What `_receive_one` does with each, and with the one behind them that is refused."""
+        if run.refused is not None:
+            path.drops[run.refused] += 1
+        count = len(run.packets)
+        if not count:
+            return []
+        path.packets_received += count
+        path.bytes_received += run.size
+        path.hear_run(count, self._now)
+        self._activity.note(self._now)
+        return self._receiver.receive_run(path, run, self._now)
 
     def _receive_one(self, path: Path, datagram: bytes, address: Address) -> list[bytes]:
         receiver, data = self._receiver, self._take(path, datagram, address)

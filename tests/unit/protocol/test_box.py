@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from mlvpnd.protocol.box import KEY_SIZE, Box, derive_key
@@ -10,6 +12,14 @@ from tests.support.vectors import KEYS, PASSWORD, VECTORS, Vector
 
 BOXED = [vector for vector in VECTORS if not vector.cleartext]
 each_box = pytest.mark.parametrize("vector", BOXED, ids=lambda vector: vector.name)
+
+
+@pytest.fixture(autouse=True, params=["kept buffers", "PyNaCl's own"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of calling libsodium: the second is for a PyNaCl in which what the first calls is not found."""
+    assert find_spec("nacl._sodium"), "it is found in what Debian has"
+    if request.param != "kept buffers":
+        monkeypatch.setattr("mlvpnd.protocol.box.lib", None)
 
 
 @pytest.mark.parametrize("password", KEYS)
@@ -57,3 +67,15 @@ def test_less_than_a_mac(size: int) -> None:
 def test_a_key_has_its_size(size: int) -> None:
     with pytest.raises(ValueError, match="a key has 32 bytes"):
         Box(bytes(size))
+
+
+def test_one_packet_leaves_nothing_in_the_next() -> None:
+    """The buffers are kept: a short packet after a long one, and sealing after opening."""
+    box, long, short = Box(derive_key(PASSWORD)), bytes(range(256)) * 255, b"short"
+    sealed = {plaintext: Box(derive_key(PASSWORD)).seal(plaintext, 1, 2) for plaintext in (long, short)}
+    for plaintext in (long, short, b"", long, short):
+        if plaintext in sealed:
+            assert box.open(sealed[plaintext], 1, 2) == plaintext
+            assert box.seal(plaintext, 1, 2) == sealed[plaintext]
+        assert box.open(bytes(40), 1, 2) is None
+        assert len(box.seal(plaintext, 3, 4)) == len(plaintext) + MAC_SIZE
