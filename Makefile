@@ -24,10 +24,9 @@ INSTALL_PROGRAM := install -D --mode=755
 # Debian has no python-pytun. Looked for when it is installed: `make build install` makes it first.
 PYTUN := $(VENV)/lib/python3*/site-packages/pytun*.so
 MAN_SOURCES := $(wildcard man/*.scd)
-COMPLETION := debian/mlvpnctl.bash-completion
 
 # What the package is built with, beside APT_PACKAGES: Build-Depends of debian/control, and lintian.
-DEB_PACKAGES := build-essential debhelper dh-python fakeroot lintian pkgconf pybuild-plugin-pyproject \
+DEB_PACKAGES := build-essential bash-completion debhelper dh-python fakeroot lintian pkgconf pybuild-plugin-pyproject \
 	libsodium-dev zlib1g-dev python3-all-dev python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
 DEB_DIR := build/deb
 
@@ -35,7 +34,7 @@ DEB_DIR := build/deb
 BENCH_PACKAGES := openvpn openssl wireguard-go tinc
 
 .PHONY: build packages check test test-system bench bench-bonding test-package demo lab lab-down deb deb-source install install-python \
-	install-system clean
+	install-system install-completion clean
 
 build: $(VENV)/.built
 
@@ -149,7 +148,7 @@ lab: deb
 lab-down:
 	$(BIN)/python -m tests.support.user_lab down
 
-install: install-python install-system
+install: install-python install-system install-completion
 
 install-python:
 	set -e; for file in $$(find -L mlvpnd -type f ! -path '*/__pycache__/*'); do \
@@ -159,7 +158,7 @@ install-python:
 		[ ! -e "$$module" ] || $(INSTALL) "$$module" "$(PRIVATE_DIR)/$$(basename "$$module")"; \
 	done
 
-# All but Python modules, which the package gets from its build of the wheel.
+# All but Python modules and the completion, which the package gets from its build of the wheel and from debhelper.
 install-system:
 	$(INSTALL_PROGRAM) bin/mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpnd
 	ln -sf mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpn
@@ -176,7 +175,6 @@ install-system:
 	set -e; for file in $$(find examples -type f); do \
 		$(INSTALL) "$$file" "$(SHARE_DIR)/doc/mlvpnd/$$file"; \
 	done
-	$(INSTALL) $(COMPLETION) $(SHARE_DIR)/bash-completion/completions/mlvpnctl
 	# The first line has man(1) run tbl(1), which scdoc's tables need.
 	set -e; for source in $(MAN_SOURCES); do \
 		page=$$(basename "$$source" .scd); directory=$(SHARE_DIR)/man/man$${page##*.}; \
@@ -185,6 +183,9 @@ install-system:
 	done
 	install -d $(SHARE_DIR)/man/man1
 	ln -sf ../man8/mlvpnd.8 $(SHARE_DIR)/man/man1/mlvpn.1
+
+install-completion:
+	$(INSTALL) debian/mlvpnctl.bash-completion $(SHARE_DIR)/bash-completion/completions/mlvpnctl
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.debs import apt, install, install_by_dpkg
 from tests.support.lab import wait_until
+from tests.support.linkemu import PROJECT
 from tests.support.nodes import Node
 from tests.support.services import CONFIG, INSTANCE, UNIT, Service, ServiceTunnel
 
@@ -18,6 +19,7 @@ UPGRADE_GAP = 2.0
 STOP_LIMIT = 10.0
 """Seconds until all has ended after the package is gone: systemd waits for the one unit that it was told to stop."""
 DEFAULTS = "/etc/default/mlvpn"
+COMPLETION = "usr/share/bash-completion/completions/mlvpnctl"
 
 
 def _version(node: Node) -> str:
@@ -43,6 +45,7 @@ def test_from_nothing_to_traffic_and_back_to_nothing(tunnel: ServiceTunnel, rele
         for program in ("mlvpn", "mlvpnd"):
             assert node.run(program, "--version").startswith("mlvpn version ")
         assert node.attempt("systemd-analyze", "verify", "--man=no", UNIT).stderr == ""
+        assert (node.root / COMPLETION).read_bytes() == (PROJECT / "debian/mlvpnctl.bash-completion").read_bytes()
     _start(tunnel)
     assert tunnel.ping() == 3
     _ask(tunnel.client.node)
