@@ -64,14 +64,17 @@ class NativePlane:
         self._driver.after()
 
     def settle(self) -> None:
-        self._receive_slow(self._loop.time(), rest=True)
+        now = self._loop.time()
+        while self._receive_slow(now, rest=True):
+            pass
         self._driver.after()
 
-    def _receive_slow(self, now: float, *, rest: bool) -> None:
+    def _receive_slow(self, now: float, *, rest: bool) -> bool:
         number, datagrams = self._native.slow_datagrams(rest)
         if datagrams:
             self.deliver(self._session.receive(number, datagrams, now))
             self._driver.received(number)
+        return bool(datagrams)
 
     def _keep_house(self, now: float) -> None:
         at, self._native.data_at = self._native.data_at, -1.0

@@ -137,7 +137,7 @@ static PyObject *slow_datagrams(PyObject *self, PyObject *everything) {
     int rest = PyObject_IsTrue(everything);
     if (rest < 0 || enter(self) < 0)
         return NULL;
-    int32_t number = SELF->loop.slow_link;
+    int32_t number = loop_slow_link(&SELF->loop, rest);
     PyObject *list = PyList_New(0), *address = NULL;
     struct packet datagram;
     const struct address *source, *known = NULL;

@@ -152,7 +152,7 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
 
 /* In. */
 
-void udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct udp_reading *reading) {
+bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct udp_reading *reading) {
     struct mmsghdr messages[UDP_MOST_MESSAGES];
     struct iovec iov[UDP_MOST_MESSAGES];
     union {
@@ -164,7 +164,10 @@ void udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
     unsigned most = port->gro ? UDP_MOST_MESSAGES / 4 : UDP_MOST_MESSAGES;
     if (room > most)
         room = most;
-    *reading = (struct udp_reading){0};
+    reading->count = reading->at = 0;
+    reading->offset = 0;
+    if (!room)
+        return false;
     for (unsigned index = 0; index < room; index++) {
         struct udp_message *message = &reading->messages[index];
         message->data = *arena + index * slot;
@@ -178,13 +181,13 @@ void udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
             .msg_controllen = port->gro ? sizeof control[index].bytes : 0,
         };
     }
-    int count = room ? recvmmsg(port->fd, messages, room, MSG_DONTWAIT, NULL) : 0;
+    int count = recvmmsg(port->fd, messages, room, MSG_DONTWAIT, NULL);
     if (count < 0) {
         if (errno != EAGAIN && errno != EINTR) { /* what ICMP has brought for something that was sent */
             port->send_errors++;
             port->last_error = errno;
         }
-        return;
+        return true;
     }
     reading->count = (unsigned)count;
     for (int index = 0; index < count; index++) {
@@ -207,14 +210,24 @@ void udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
         }
     }
     *arena += (size_t)count * slot;
+    return true;
+}
+
+static size_t next_size(const struct udp_reading *reading) {
+    const struct udp_message *message = &reading->messages[reading->at];
+    size_t left = message->size - reading->offset;
+    return left < message->segment ? left : message->segment;
+}
+
+uint64_t udp_next_number(const struct udp_reading *reading) {
+    return wire_claimed_number(reading->messages[reading->at].data + reading->offset, next_size(reading));
 }
 
 bool udp_next(struct udp_reading *reading, struct packet *datagram, const struct address **source) {
     if (reading->at >= reading->count)
         return false;
     struct udp_message *message = &reading->messages[reading->at];
-    size_t left = message->size - reading->offset;
-    size_t size = left < message->segment ? left : message->segment;
+    size_t size = next_size(reading);
     *datagram = (struct packet){.data = message->data + reading->offset, .size = (uint32_t)size};
     *source = &message->source;
     reading->offset += size;

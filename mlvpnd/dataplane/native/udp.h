@@ -7,7 +7,7 @@
 enum {
     UDP_QUEUE_LIMIT = 256,   /* datagrams that wait for a socket whose buffer is full */
     UDP_MOST_SEGMENTS = 64,  /* of one send: what the kernels before 6.9 take */
-    UDP_ARENA = 2 << 20,     /* bytes that are read into before all is delivered */
+    UDP_ARENA = 4 << 20,     /* bytes that all links are read into before what they brought is taken */
     UDP_MOST_MESSAGES = 32,  /* of one read */
     UDP_SLOT_SIZE = 9216,    /* bytes for a datagram where the kernel joins none */
     UDP_SLOT_SIZE_GRO = 1 << 16,
@@ -39,8 +39,11 @@ struct udp_reading {
     } messages[UDP_MOST_MESSAGES];
 };
 
-/* Reads what waits, into [*arena, end), and moves `*arena` behind it. */
-void udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct udp_reading *reading);
+/* Reads what waits, into [*arena, end), and moves `*arena` behind it; false: there is no room for a datagram. */
+bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct udp_reading *reading);
+/* The number that the next datagram of a reading claims to have among all that the peer sent; 0: it has none, so nothing
+   goes before it. There is a next one. */
+uint64_t udp_next_number(const struct udp_reading *reading);
 /* The next datagram of a reading, borrowed; false: there is none left. */
 bool udp_next(struct udp_reading *reading, struct packet *datagram, const struct address **source);
 

@@ -105,6 +105,11 @@ static inline enum drop wire_parse(const uint8_t *datagram, size_t size, struct 
     return DROP_REASONS;
 }
 
+/* The data_seq of a datagram that nothing is known of; 0: it has none. */
+static inline uint64_t wire_claimed_number(const uint8_t *datagram, size_t size) {
+    return size >= WIRE_HEADER_SIZE && datagram[3] & 1 << 2 ? wire_get64(datagram + 20) : 0;
+}
+
 /* seq and flow_id little-endian, the rest zero. */
 static inline void wire_nonce(uint32_t flow_id, uint64_t seq, uint8_t nonce[WIRE_NONCE_SIZE]) {
     for (int octet = 0; octet < 8; octet++)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,7 @@ from tests.unit.net.test_tun import run_of
 KEY = derive_key(b"pleasechangeme!")
 NOW = 1000.0
 QUEUE_LIMIT = 256
+UDP_SEGMENT, UDP_GRO = 103, 104
 REPORTS = _native.SLOW_DATAGRAM | _native.SLOW_PACKET | _native.TUN_LOST
 
 
@@ -34,8 +36,9 @@ def udp_socket() -> socket.socket:
 class World:
     """A client with two links that are up, and the peer's socket of each."""
 
-    def __init__(self) -> None:
-        self.session = NativeSession(SessionParameters(KEY, is_server=False), 1, iter(range(1, 9)).__next__)
+    def __init__(self, reorder_size: int = 0) -> None:
+        parameters = SessionParameters(KEY, is_server=False, reorder_size=reorder_size)
+        self.session = NativeSession(parameters, 1, iter(range(1, 9)).__next__)
         self.tun, self.kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         self.wake, self.waker = os.pipe()
         self.links = [udp_socket() for _ in range(2)]
@@ -70,6 +73,13 @@ class World:
         for datagram in datagrams:
             self.peers[number].sendto(datagram, self.links[number].getsockname())
 
+    def send_joined(self, number: int, datagrams: list[bytes]) -> None:
+        """The same in one piece, of datagrams of one size, for a link that has UDP_GRO."""
+        self.links[number].setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+        self.loop.attach_link(number, self.links[number].fileno(), False, True)
+        size = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", len(datagrams[0])))]
+        self.peers[number].sendmsg(datagrams, size, 0, self.links[number].getsockname())
+
     def came(self, sock: socket.socket) -> list[bytes]:
         found = []
         try:
@@ -102,6 +112,52 @@ def test_packets_pass_both_ways(world: World) -> None:
         world.kernel.send(packet)
     world.loop.run(world.wake, 0.05)
     assert sum(len(world.came(peer)) for peer in world.peers) == 3
+
+
+def test_what_links_bring_is_taken_in_the_order_it_was_sent_in() -> None:
+    """One read brings more of a link than the reorder buffer holds, whose holes the next link's would have filled."""
+    world = World(reorder_size=64)
+    world.start()
+    for sock in (world.tun, world.kernel):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    packets = [packet_of(number) for number in range(240)]
+    data = [world.datagram(number % 2, PacketType.DATA, packet, 2 + number) for number, packet in enumerate(packets)]
+    for start in range(0, 240, 80):
+        for number in range(2):
+            world.send_joined(number, data[start + number : start + 80 : 2])
+    passed: list[bytes] = []
+    for _ in range(3):
+        assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+        passed += world.came(world.kernel)
+    assert passed == packets
+    reorder = world.session.reorder
+    assert reorder is not None
+    assert reorder.late == 0
+    world.close()
+
+
+def test_a_lie_about_the_order_holds_up_the_liars_link_only(world: World) -> None:
+    """And that no longer than what others have brought; who has no place in the order is taken first."""
+    packets = [packet_of(number) for number in range(4)]
+    lie = world.datagram(0, PacketType.DATA, packet_of(9), (1 << 64) - 1, flow=100)[:-1] + b"x"
+    data = [world.datagram(0, PacketType.DATA, packets[0], 9), world.datagram(1, PacketType.DATA, packets[1], 10)]
+    small = world.datagram(1, PacketType.DATA, packets[2], 11)
+    small = pack(Header(len(packets[2]) + 16, PacketType.DATA, False, 0, 0xFFFF, 101, 11, 0)) + small[28:]
+    world.send(0, [lie, data[0]])
+    world.send(1, [small, data[1]])
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.came(world.kernel) == [packets[2], packets[1], packets[0]]
+
+
+def test_all_that_several_links_have_brought_can_be_asked_for(world: World) -> None:
+    """As before one of them goes."""
+    hello = [world.datagram(number, PacketType.KEEPALIVE, b"", 20) for number in range(2)]
+    for number in range(2):
+        world.send(number, [hello[number]])
+    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    found = dict([world.loop.slow_datagrams(True), world.loop.slow_datagrams(True)])
+    assert {number: [datagram for datagram, _ in found[number]] for number in found} == {0: hello[:1], 1: hello[1:]}
+    assert world.loop.slow_datagrams(True) == (-1, [])
 
 
 def test_what_is_for_python_of_one_link_does_not_shut_others_out(world: World) -> None:
@@ -258,7 +314,7 @@ def test_a_scope_is_a_number_beside_an_address(world: World) -> None:
 
 def test_a_datagram_too_large_for_the_tunnel_is_cut_with_gro_as_without(world: World) -> None:
     packet = packet_of(1, 20000)
-    world.links[0].setsockopt(socket.IPPROTO_UDP, 104, 1)  # UDP_GRO
+    world.links[0].setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
     world.loop.attach_link(0, world.links[0].fileno(), False, True)
     world.send(0, [world.datagram(0, PacketType.DATA, packet, 2)])
     world.loop.run(world.wake, 0.05)
