@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 from mlvpnd.protocol.drops import DropReason
 from mlvpnd.protocol.inner import classify
+from mlvpnd.protocol.outbox import Transmit
 from mlvpnd.protocol.path import Address, Meters, Path
 from mlvpnd.protocol.rules import Matcher, Rule
 from mlvpnd.protocol.sender import Sender, SendingParts
-from mlvpnd.protocol.session import Parts, Session, SessionParameters, Transmit
+from mlvpnd.protocol.session import Parts, Session, SessionParameters
 from mlvpnd.protocol.wire import PacketType
 
 from . import _native

@@ -8,10 +8,10 @@ The driver feeds it and empties it, in this order after every input:
     session.transmits()                                         datagrams to send, a burst for each link
     session.events()                                            what happened
 
-Life of a packet out (`send`): the sender finds its link and its time (`sender.py`); `seq`; seal; into the link's burst.
-Life of a datagram in (`receive`): the gate admits it (`gate.py`); its flow is the link's, or becomes it; RTT, loss,
-address; by type; DATA goes to the receiver, which puts it in order (`receiver.py`); out. Where nothing is to be decided
-for each of them, whole runs go that way.
+Life of a packet out (`send`): the sender finds its link and its time (`sender.py`); `seq`; seal; into the link's burst
+(`outbox.py`). Life of a datagram in (`receive`): the gate admits it (`gate.py`); its flow is the link's, or becomes it
+(`handshake.py`); RTT, loss, address; by type; DATA goes to the receiver, which puts it in order (`receiver.py`); out.
+Where nothing is to be decided for each of them, whole runs go that way.
 """
 
 from __future__ import annotations
@@ -19,54 +19,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from . import wire
-from .constants import (
-    AUTH_INTERVAL,
-    AUTH_OK_PLAINTEXT,
-    AUTH_PLAINTEXT,
-    DISCONNECT_INTERVAL,
-    HEADER_SIZE,
-    KEEPALIVE_INTERVAL,
-    NO_TIMESTAMP,
-    RECLAIM_GRACE,
-    SILENCE,
-    STANDSTILL,
-    UNANSWERED_AUTHS,
-)
+from .constants import HEADER_SIZE, KEEPALIVE_INTERVAL, STANDSTILL
 from .drops import DropReason
-from .events import (
-    DownReason,
-    Event,
-    PathCalling,
-    PathDown,
-    PathStatusChanged,
-    PathUnanswered,
-    PathUp,
-    PeerMoved,
-    PeerRestarted,
-    TierChanged,
-)
+from .events import DownReason, Event, PathStatusChanged, PeerMoved, TierChanged
 from .gate import Admitted, Gate, Run, Stranger
-from .path import Address, Path, PathInput, PathParameters, PathStatus
-from .quality import Activity, begin_trial, judge
+from .handshake import Handshake
+from .outbox import Outbox, Transmit
+from .path import Address, Path, PathParameters
+from .quality import Activity, judge
 from .receiver import Receiver
 from .reorder import ReorderBuffer
 from .replay import ClearWindow, PeerFlow, ReplayWindow
-from .rtt import stamp
 from .rules import Matcher, Rule
 from .selection import Tier, eligible
 from .sender import REFERENCE, Sender, SendingParts
-from .wire import Header, PacketType
-
-
-class Transmit(NamedTuple):
-    """A burst for one link: send each datagram to `address`."""
-
-    path: int
-    address: Address
-    datagrams: list[bytes]
+from .wire import PacketType
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +100,16 @@ class Session:
             self._paths, parameters.reorder_size, takes_first=parameters.peer_takes_first
         )
         self._tier = Tier.NORMAL
-        self._bursts: dict[int, list[tuple[Address, list[bytes]]]] = {}
+        self._outbox = Outbox(self.gate)
         self._events: list[Event] = []
+        self._handshake = Handshake(
+            self._paths,
+            self.gate,
+            self._receiver,
+            say=self._emit,
+            tell=self._events.append,
+            changed=self._reschedule,
+        )
         self._now = 0.0
 
     # What the driver may read.
@@ -191,13 +168,13 @@ class Session:
     def disconnect_path(self, number: int, now: float) -> list[bytes]:
         """Says DISCONNECT on a link that is about to be removed, which can still be asked for while that is told."""
         self._now = now
-        self._go_down(self._paths[number], DownReason.CLOSED, say_so=True)
+        self._handshake.go_down(self._paths[number], DownReason.CLOSED, now, say_so=True)
         return self._receiver.take_released()
 
     def remove_path(self, number: int, now: float) -> list[bytes]:
         """Says DISCONNECT and forgets the link. Its last burst is still in `transmits`."""
         self._now = now
-        self._go_down(self._paths[number], DownReason.CLOSED, say_so=True)
+        self._handshake.go_down(self._paths[number], DownReason.CLOSED, now, say_so=True)
         del self._paths[number]
         self._reschedule()
         return self._receiver.take_released()
@@ -239,7 +216,7 @@ class Session:
         path.ready = True
         if peer is not None:
             path.peer = peer
-        path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
+        self._handshake.ask_again(path, now)
         self._now = now
         self._announce(path)
 
@@ -252,7 +229,7 @@ class Session:
         """The link has lost its socket, or what that needs to be of use."""
         self._now = now
         path = self._paths[number]
-        self._go_down(path, reason, say_so=False)
+        self._handshake.go_down(path, reason, now, say_so=False)
         path.ready = False
         return self._receiver.take_released()
 
@@ -270,8 +247,8 @@ class Session:
         """Says DISCONNECT on one link; a client asks for the peer again."""
         self._now = now
         path = self._paths[number]
-        self._go_down(path, DownReason.CLOSED, say_so=True)
-        path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
+        self._handshake.go_down(path, DownReason.CLOSED, now, say_so=True)
+        self._handshake.ask_again(path, now)
         return self._receiver.take_released()
 
     def flush(self, now: float) -> None:
@@ -283,7 +260,7 @@ class Session:
         """Says DISCONNECT on every up link; the session ends."""
         self._now = now
         for path in self._paths.values():
-            self._go_down(path, DownReason.CLOSED, say_so=True)
+            self._handshake.go_down(path, DownReason.CLOSED, now, say_so=True)
 
     # Out.
 
@@ -297,32 +274,7 @@ class Session:
         self._emit(path, PacketType.DATA, packet, reorder=reorder, data_seq=data_seq)
 
     def _emit_run(self, path: Path, run: Sequence[tuple[int, bytes]]) -> None:
-        """What `_emit_data` does with each of them, which are numbered data."""
-        to, now, flow_id, seq = path.peer, self._now, path.flow_id, path.next_seq
-        if to is None:
-            return
-        seal = None if self.gate.cleartext_data else self.gate.box.seal
-        stamp_now, echo, size = stamp(now), path.echo.take(now), 0
-        datagrams = self._burst(path, to)
-        for data_seq, packet in run:
-            payload = seal(packet, flow_id, seq) if seal is not None else packet
-            length = len(payload)
-            size += length
-            fields = length, wire.NUMBERED_DATA, stamp_now, echo, flow_id, seq, data_seq
-            datagrams.append(wire.pack_fields(*fields) + payload)
-            echo = NO_TIMESTAMP  # the first has taken it
-            seq += 1
-        path.next_seq = seq
-        path.sent_at = now
-        path.packets_sent += len(run)
-        path.bytes_sent += len(run) * HEADER_SIZE + size
-
-    def _burst(self, path: Path, to: Address) -> list[bytes]:
-        """Where datagrams for that address gather."""
-        bursts = self._bursts.setdefault(path.number, [])
-        if not bursts or bursts[-1][0] != to:
-            bursts.append((to, []))
-        return bursts[-1][1]
+        self._outbox.put_run(path, run, self._now)
 
     def _emit(
         self,
@@ -334,33 +286,19 @@ class Session:
         data_seq: int = 0,
         address: Address | None = None,
     ) -> None:
-        """Numbers, seals and queues one datagram for the link's peer, or for `address`."""
+        """Sends one datagram to the link's peer, or to `address`."""
         to = address or path.peer
-        if to is None:
-            return
-        seq = path.next_seq
-        path.next_seq = seq + 1
-        if packet_type is PacketType.DATA and self.gate.cleartext_data:
-            payload = plaintext
-        else:
-            payload = self.gate.box.seal(plaintext, path.flow_id, seq)
-        now = self._now
-        header = wire.pack(
-            Header(len(payload), packet_type, reorder, stamp(now), path.echo.take(now), path.flow_id, seq, data_seq)
-        )
-        self._burst(path, to).append(header + payload)
-        path.sent_at = now
-        path.packets_sent += 1
-        path.bytes_sent += HEADER_SIZE + len(payload)
+        if to is not None:
+            self._outbox.put(path, packet_type, plaintext, reorder, data_seq, to, self._now)
 
     def transmits(self) -> list[Transmit]:
         """Takes the datagrams to send."""
-        bursts, self._bursts = self._bursts, {}
-        return [Transmit(path, to, datagrams) for path, list_ in bursts.items() for to, datagrams in list_]
+        return self._outbox.take()
 
     def events(self) -> list[Event]:
         """Takes what happened since the last call."""
-        events, self._events = self._events, []
+        events = self._events.copy()
+        self._events.clear()
         return events
 
     # In.
@@ -416,12 +354,12 @@ class Session:
         if isinstance(datagram, DropReason):
             return datagram
         if isinstance(datagram, Stranger):
-            self._answer_stranger(path, datagram.header, address, counted=False)
+            self._handshake.answer_stranger(path, datagram.header, address, self._now, counted=False)
             return DropReason.UNKNOWN_FLOW
         header, _, flow, newest, authentic = datagram
         if authentic:
-            if flow is not path.flow and not self._adopts(path, datagram):
-                self._answer_stranger(path, header, address, counted=True)
+            if flow is not path.flow and not self._handshake.adopts(path, datagram, self._now):
+                self._handshake.answer_stranger(path, header, address, self._now, counted=True)
                 return DropReason.UNKNOWN_FLOW
             if newest and address != path.peer:
                 path.peer = address
@@ -431,7 +369,7 @@ class Session:
         path.bytes_received += HEADER_SIZE + header.length
         if header.type == PacketType.DATA or header.type == PacketType.KEEPALIVE:
             if not path.up:
-                self._answer_stranger(path, header, address, counted=True)
+                self._handshake.answer_stranger(path, header, address, self._now, counted=True)
                 return DropReason.NOT_UP
             if authentic:
                 self._hear(path)
@@ -441,7 +379,7 @@ class Session:
             return None
         if not newest:
             return DropReason.STALE_CONTROL
-        return self._control(path, header)
+        return self._handshake.take(path, header, self._now)
 
     def _hear(self, path: Path) -> None:
         path.hear(self._now)
@@ -449,114 +387,9 @@ class Session:
             path.distrusted = False
             self._reschedule()
 
-    def _adopts(self, path: Path, datagram: Admitted) -> bool:
-        """Whether a flow that is not the link's becomes it: the peer begins anew, or takes back what is its own.
-
-        Two flows that both speak are a peer and a recording, and either may have come first: none is shut out for
-        ever. Speaking takes a link back from a newcomer, but not from a flow that was ousted and has asked again.
-        """
-        header, _, flow, newest, _ = datagram
-        now, current = self._now, path.flow
-        if not newest:
-            return False
-        if self.gate.introduces(path, header.type):
-            flow.insistent = flow.ousted
-            if current is not None and path.up:
-                # What has said nothing since it came displaces nobody else: whom it displaced may be alive.
-                if path.displaced in (None, flow) or path.heard_at > path.displaced_at:
-                    path.displaced, path.displaced_at = current, now
-                self._events.append(PeerRestarted(path.number))
-        elif (
-            flow is path.displaced and now >= path.displaced_at + RECLAIM_GRACE and not (current and current.insistent)
-        ):
-            # It is alive, so what displaced it was a replay of an older session.
-            path.displaced = None
-        else:
-            return False
-        if current is not None:
-            self.gate.flows.touch(current)  # as recent as what ousts it
-            current.ousted = True
-        path.begin_flow(flow, header.seq)
-        self._receiver.begin_flow(path, now)
-        return True
-
     def _answer_keepalive(self, path: Path) -> None:
         if path.answers.answers(self._now, path.sent_at):
             self._emit(path, PacketType.KEEPALIVE, b"")
-
-    def _control(self, path: Path, header: Header) -> DropReason | None:
-        """AUTH, AUTH_OK or DISCONNECT, the newest packet of the link's flow."""
-        if header.type == PacketType.DISCONNECT:
-            if not path.up:
-                return DropReason.NOT_UP
-            self._go_down(path, DownReason.DISCONNECTED, say_so=False)
-            path.next_auth_at = max(self._now, path.last_auth_at + AUTH_INTERVAL)
-            return None
-        if not self.gate.introduces(path, header.type):
-            return DropReason.STALE_CONTROL
-        if self._parameters.is_server:
-            self._emit(path, PacketType.AUTH_OK, AUTH_OK_PLAINTEXT)
-        self._go_up(path)
-        return None
-
-    def _answer_stranger(self, path: Path, header: Header, address: Address, *, counted: bool) -> None:
-        """An authentic packet of a session that the link does not have: helps a peer that lives to begin anew.
-
-        A server says DISCONNECT, or the client would wait out its timeout; but not while the link lives, since
-        a recorded packet would buy its sender a valid DISCONNECT of ours. A client takes a foreign packet for
-        a hint that the server has restarted and asks where the server was: a replay gets nothing by that, and
-        an AUTH_OK that was lost is asked for again. It asks where the packet came from, too, but not while the link
-        lives and the packet is not `counted` (its flow has no window, it could come again and again): who is given
-        a fresh AUTH can pass it on to the server from his own address, and is taken for the client that has moved.
-        """
-        now = self._now
-        silent = not path.up or now >= path.heard_at + SILENCE
-        if self._parameters.is_server:
-            is_traffic = header.type == PacketType.KEEPALIVE or header.type == PacketType.DATA
-            if is_traffic and silent and path.ready and now >= path.last_disconnect_at + DISCONNECT_INTERVAL:
-                path.last_disconnect_at = now
-                self._emit(path, PacketType.DISCONNECT, b"", address=address)
-        elif path.up and now >= path.last_auth_at + AUTH_INTERVAL:
-            self._send_auth(path)
-            if address != path.peer and (counted or silent):
-                self._emit(path, PacketType.AUTH, AUTH_PLAINTEXT, address=address)
-
-    # Up and down.
-
-    def _go_up(self, path: Path) -> None:
-        now = self._now
-        was_up = path.up
-        path.step(PathInput.AUTHENTICATE)
-        path.heard_at = now
-        path.unanswered_auths = path.unanswered_told = 0
-        if was_up:
-            if path.on_trial:  # its peer has not heard that it is up
-                begin_trial(path, self._paths.values(), now)
-            return
-        path.up_at = path.judge_at = now
-        if path.flow is not None:  # what an outage has lost says nothing of the line now
-            path.loss = path.meters.loss(path.flow.window.newest)
-        begin_trial(path, self._paths.values(), now)
-        path.heard_gap = KEEPALIVE_INTERVAL
-        path.next_keepalive_at = now + KEEPALIVE_INTERVAL
-        self._events.append(PathUp(path.number))
-        self._reschedule()
-        self._receiver.update(now)
-
-    def _go_down(self, path: Path, reason: DownReason, *, say_so: bool) -> None:
-        if not path.up:
-            if path.status:
-                path.step(PathInput.LOSE)
-            return
-        if say_so:
-            self._emit(path, PacketType.DISCONNECT, b"")
-        path.step(PathInput.LOSE)
-        path.displaced = None
-        path.distrusted = path.on_trial = False
-        path.disconnects += 1
-        self._events.append(PathDown(path.number, reason))
-        self._reschedule()
-        self._receiver.lose(self._now)
 
     def _reschedule(self) -> None:
         """Chooses anew which links carry traffic."""
@@ -609,8 +442,8 @@ class Session:
         out: list[bytes] = []
         for path in self._paths.values():
             if path.up and path.heard_at + path.parameters.timeout <= now:
-                self._go_down(path, DownReason.TIMEOUT, say_so=False)
-                path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
+                self._handshake.go_down(path, DownReason.TIMEOUT, now, say_so=False)
+                self._handshake.ask_again(path, now)
                 out += self._receiver.take_released()
                 # AUTH is for the next turn: the driver may open another socket first, where the answer will go.
             elif path.up:
@@ -619,13 +452,7 @@ class Session:
                 elif self._probe_at(path) <= now:
                     self._emit(path, PacketType.KEEPALIVE, b"")
             elif path.ready and not self._parameters.is_server and path.peer is not None and path.next_auth_at <= now:
-                if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
-                    self._events.append(PathCalling(path.number))
-                if path.unanswered_auths - path.unanswered_told < UNANSWERED_AUTHS:
-                    self._send_auth(path)
-                else:  # here too the AUTH is for the next turn
-                    path.unanswered_told = path.unanswered_auths
-                    self._events.append(PathUnanswered(path.number))
+                self._handshake.call(path, now)
         out += self._receiver.expire(now)
         if self._activity.find_silent(now, paced=self._sender.paced):
             self._reschedule()
@@ -643,7 +470,7 @@ class Session:
             path.next_keepalive_at = now + KEEPALIVE_INTERVAL
         self._emit(path, PacketType.KEEPALIVE, b"")
         if path.unanswered_auths and not self._parameters.is_server:  # it was given a hint and asks until answered
-            self._send_auth(path)
+            self._handshake.ask(path, now)
         self._judge(path)
 
     def _judge(self, path: Path) -> None:
@@ -662,14 +489,3 @@ class Session:
     def _other_is_better(self) -> bool:
         _, chosen = eligible(self.paths, self.carrying)
         return tuple(path.number for path in chosen) != self.carrying
-
-    def _send_auth(self, path: Path) -> None:
-        now = self._now
-        if not path.greeted:
-            # An upstream server that was up with our last process is reset by this; one that is down ignores it.
-            path.greeted = True
-            self._emit(path, PacketType.DISCONNECT, b"")
-        path.last_auth_at = now
-        path.next_auth_at = now + AUTH_INTERVAL
-        path.unanswered_auths += 1
-        self._emit(path, PacketType.AUTH, AUTH_PLAINTEXT)

@@ -12,9 +12,10 @@ from mlvpnd.dataplane.session import NativeSession
 from mlvpnd.net import bpf
 from mlvpnd.net.bpf import LinkType
 from mlvpnd.protocol.box import derive_key
+from mlvpnd.protocol.outbox import Transmit
 from mlvpnd.protocol.path import PathParameters
 from mlvpnd.protocol.rules import Action, Matcher, Rule
-from mlvpnd.protocol.session import Session, SessionParameters, Transmit
+from mlvpnd.protocol.session import Session, SessionParameters
 from tests.support.inner_packets import frame, ipv4, tcp
 from tests.support.session_pair import KEY, End, Line, SessionPair, frame_of, packet_of
 

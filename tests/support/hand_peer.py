@@ -12,6 +12,7 @@ from mlvpnd.protocol import wire
 from mlvpnd.protocol.box import Box
 from mlvpnd.protocol.constants import HEADER_SIZE, NO_TIMESTAMP
 from mlvpnd.protocol.drops import DropReason
+from mlvpnd.protocol.events import Event, TierChanged
 from mlvpnd.protocol.path import Address, PathParameters
 from mlvpnd.protocol.session import Session, SessionParameters
 from mlvpnd.protocol.wire import Header, PacketType
@@ -175,3 +176,19 @@ def several(*links: PathParameters, reorder_size: int = 0) -> tuple[Session, lis
     session.transmits()
     session.events()
     return session, peers
+
+
+def run_timers(session: Session, start: float, end: float, step: float = 0.05) -> list[tuple[float, PacketType]]:
+    """Fires the timer whenever it is due; what is sent, and when."""
+    sent = []
+    for tick in range(round((end - start) / step) + 1):
+        now = round(start + tick * step, 3)
+        while (due := session.get_timer()) is not None and due <= now:
+            session.handle_timer(now)
+        sent += [(now, packet_type) for packet_type in types(session)]
+    return sent
+
+
+def link_events(session: Session) -> list[Event]:
+    """Takes what happened to links."""
+    return [event for event in session.events() if not isinstance(event, TierChanged)]

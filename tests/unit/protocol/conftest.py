@@ -9,6 +9,7 @@ from tests.support.twins import on_both, twin
 __all__ = ["twin"]
 
 REACHED = {
+    "test_handshake": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_retransmissions_overflow": ("mlvpnd.protocol.sender",),
     "test_sender": ("mlvpnd.protocol.sender",),
     "test_session": ("tests.support.session_pair", "tests.support.hand_peer"),
@@ -18,7 +19,9 @@ REACHED = {
     "test_session_quality": ("tests.support.session_pair", "tests.support.hand_peer"),
 }
 """Modules that reach what has a twin by the names that others have imported, and those others."""
-REFERENCE_ONLY = frozenset({"test_line", "test_path", "test_quality", "test_selection", "test_gate", "test_resume"})
+REFERENCE_ONLY = frozenset(
+    {"test_line", "test_outbox", "test_path", "test_quality", "test_selection", "test_gate", "test_resume"}
+)
 """Modules that look into what a twin keeps for itself, or at what has none."""
 
 
