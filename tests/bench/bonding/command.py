@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on lines of its own; default: 1")
     parser.add_argument("--log", action="store_true", help="show the daemons' logs after each run")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of JSON lines that outcomes are added to")
-    parser.add_argument("--resume", action="store_true", help="leave out runs that are in that file")
+    parser.add_argument("--resume", action="store_true", help="leave out runs that are in that file and were quiet")
     parser.add_argument("--report", type=Path, metavar="RESULTS", help="run nothing: write the report of that file")
     parser.add_argument("--into", type=Path, default=REPORT, help="directory of the report; default: bench")
     return parser
@@ -136,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     setting = Setting(_keys(arguments.set), _keys(arguments.link), keep_log=arguments.log, tries=arguments.tries)
     known: set[Cell] = set()
     if arguments.resume and arguments.results.exists():
-        known = {outcome.cell for outcome in Results.load(arguments.results).outcomes.values()}
+        known = {one.cell for one in Results.load(arguments.results).outcomes.values() if one.quiet}
     recorder = Recorder(arguments.results)
 
     def done(outcome: Outcome) -> None:

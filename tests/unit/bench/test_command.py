@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.bench.bonding import command
 from tests.bench.bonding.outcome import Cell, Outcome
 from tests.bench.bonding.plan import Plan
+from tests.bench.bonding.results import Recorder, Results
 from tests.bench.bonding.run import Setting
 
 from .outcomes import outcome
@@ -62,3 +64,22 @@ def test_an_error_of_a_run_is_one_of_all(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(command, "Bench", Broken)
     with pytest.raises(ConnectionError, match="no line"):
         command.execute(Plan(("equal", "rates"), (1,), ("bbr",), (8,)), Setting(), print, jobs=2)
+
+
+def test_what_was_quiet_is_not_run_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ran: list[Cell] = []
+
+    class Noting(Lines):
+        def run(self, cell: Cell) -> Outcome:
+            ran.append(cell)
+            return outcome(cell.profile, 1.0, congestion=cell.congestion, flows=cell.flows, lines=cell.lines)
+
+    results = tmp_path / "results"
+    recorder = Recorder(results)
+    recorder.add(outcome("equal", 30.0, flows=8))
+    recorder.add(outcome("rates", 30.0, flows=8, late=9000))
+    monkeypatch.setattr(command, "Bench", Noting)
+    words = "--profile equal,rates --seeds 1 --flows 8 --cc bbr --together-only --resume --results"
+    assert command.main([*words.split(), str(results)]) == 0
+    assert [cell.profile for cell in ran] == ["rates"]
+    assert all(one.quiet for one in Results.load(results).outcomes.values())
