@@ -103,6 +103,8 @@ class PacedScheduler:
         """When the next packet of the common queue can be given to its line, if nothing waits for that line."""
         self._rate = 0
         self._stretch = Stretch()
+        self._reachable = 0
+        """The delay of the farthest line of the lowest rank that is not too far."""
         self._near: list[Line] = []
         """Those of the lowest rank that are not too far, where some are, and worth it."""
         self._near_rate = 0
@@ -245,8 +247,8 @@ class PacedScheduler:
 
     def _hold_back(self, now: int) -> None:
         lines = self._groups[0].lines
-        farthest = _set_holds(lines)
-        near = [line for line in lines if line.delay <= farthest]
+        self._reachable = _set_holds(lines)
+        near = [line for line in lines if line.delay <= self._reachable]
         self._near_rate = sum([line.rate for line in near])
         far_rate = self._groups[0].rate - self._near_rate
         self._near = near if far_rate and far_rate * WORTH >= self._near_rate else []
@@ -320,7 +322,7 @@ class PacedScheduler:
                 break
             arrival = min([line.free_at + line.delay for line in group.lines])
             late = arrival - now + self._queue.bytes * SECOND // group.rate
-            if group.before_spare and late < _patience(group, late):
+            if group.before_spare and late < _patience(group, late, self._reachable):
                 break
             earliest = min([max(line.free_at - now, 0) + line.delay for line in higher])
             if late < earliest + (0 if group.before_spare else OVERFLOW):
@@ -333,19 +335,22 @@ class PacedScheduler:
             self.dropped += 1
 
 
-def _patience(group: _Group, late: int) -> int:
+def _patience(group: _Group, late: int, reachable: int) -> int:
     """How late a packet must be by its lines for a spare one to take it, when it would be so late.
 
     A flow whose window is cut to 0.7 by a loss (CUBIC, RFC 9438) keeps these lines full if packets waited for 0.43 of
     its round trip, without queues, when the loss came. That is there by the farthest line in use, and back by the
-    nearest. Lines that are much farther do not count: a flow whose window fits the near ones (BBR) never comes so far.
+    nearest; what is held for a line is under way. Lines that are much farther do not count: a flow whose window fits
+    the near ones (BBR) never comes so far. But those that packets are held for, up to the `reachable` one, take some
+    first.
     """
-    nearest = farthest = group.nearest
+    nearest = farthest = min([line.delay + line.hold for line in group.lines])
     alike = min(late, nearest * ALIKE // 100)
     for line in group.lines:
-        if farthest < line.delay <= alike:
-            farthest = line.delay
-    return farthest + min(max((nearest + farthest) * WAIT_SHARE // 100, OVERFLOW), LONGEST_WAIT)
+        if farthest < line.delay + line.hold <= alike:
+            farthest = line.delay + line.hold
+    wait = min(max((group.nearest + farthest) * WAIT_SHARE // 100, OVERFLOW), LONGEST_WAIT)
+    return max(farthest + wait, reachable + SLACK)
 
 
 def _set_holds(lines: Sequence[Line]) -> int:

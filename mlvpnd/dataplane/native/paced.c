@@ -40,7 +40,6 @@ void paced_begin(struct paced *paced, uint64_t next_data_seq) {
     paced->next_data_seq = next_data_seq;
     paced->queue.limit = LINE_LEAST_LIMIT;
     paced->express_line = -1;
-    paced->near_delay = -1;
     stretch_begin(&paced->stretch);
     for (size_t i = 0; i < FLOW_QUEUE_BUCKETS; i++)
         paced->bulk_at[i] = -SPARSE;
@@ -150,18 +149,18 @@ static int64_t set_holds(struct paced *paced) {
 
 static void hold_back(struct paced *paced, int64_t now) {
     const struct paced_group *lowest = &paced->groups[0];
-    int64_t reachable = set_holds(paced), farthest = 0;
+    int64_t farthest = 0;
+    paced->reachable = set_holds(paced);
     paced->near_rate = 0;
     for (size_t i = 0; i < lowest->count; i++) {
         const struct line *line = paced->ranked[i];
         farthest = max(farthest, line->delay);
-        if (line->delay <= reachable)
+        if (line->delay <= paced->reachable)
             paced->near_rate += line->rate;
     }
     int64_t far_rate = lowest->rate - paced->near_rate;
-    bool worth = paced->near_rate && far_rate && far_rate * WORTH >= paced->near_rate;
-    paced->near_delay = worth ? reachable : -1;
-    if (!worth || !paced->stretch.count)
+    paced->has_near = paced->near_rate && far_rate && far_rate * WORTH >= paced->near_rate;
+    if (!paced->has_near || !paced->stretch.count)
         return;
     paced->queue.limit = max(paced->queue.limit, line_bytes(farthest, paced->rate));
     for (size_t i = 0; i < lowest->count; i++) {
@@ -276,12 +275,12 @@ static bool is_bulk(struct paced *paced, enum inner_kind kind, uint32_t flow, in
 /* The queue for a bulk packet: the common one, or that of a near line for a flow that others which are stretched must
    not delay. */
 static struct flow_queue *queue_for(struct paced *paced, uint32_t flow, uint32_t size, int64_t now) {
-    if (paced->near_delay < 0)
+    if (!paced->has_near)
         return &paced->queue;
     bool before = paced->stretch.count;
     int64_t carried = 0, best_at = 0;
     for (size_t i = 0; i < paced->groups[0].count; i++) {
-        if (paced->ranked[i]->delay <= paced->near_delay)
+        if (paced->ranked[i]->delay <= paced->reachable)
             carried += paced->ranked[i]->sent;
     }
     bool takes = stretch_takes(&paced->stretch, flow, size, now, carried, paced->near_rate);
@@ -292,7 +291,7 @@ static struct flow_queue *queue_for(struct paced *paced, uint32_t flow, uint32_t
     struct line *best = NULL;
     for (size_t i = 0; i < paced->groups[0].count; i++) {
         struct line *line = paced->ranked[i];
-        if (line->delay > paced->near_delay)
+        if (line->delay > paced->reachable)
             continue;
         line_advance(line, now);
         int64_t at = line->ready_at + line_time(line->express_bytes + line->own.bytes, line->rate) + line->delay;
@@ -366,14 +365,17 @@ static int64_t earliest_arrival(struct line *const *lines, size_t count) {
 
 /* How late a packet must be by its lines for a spare one to take it, when it would be so late. */
 static int64_t patience(const struct paced *paced, const struct paced_group *group, int64_t late) {
-    int64_t nearest = group->nearest, farthest = nearest;
-    int64_t alike = min(late, nearest * ALIKE / 100);
+    int64_t nearest = INT64_MAX;
+    for (size_t i = 0; i < group->count; i++)
+        nearest = min(nearest, paced->ranked[i]->delay + paced->ranked[i]->hold);
+    int64_t farthest = nearest, alike = min(late, nearest * ALIKE / 100);
     for (size_t i = 0; i < group->count; i++) {
-        int64_t delay = paced->ranked[i]->delay;
+        int64_t delay = paced->ranked[i]->delay + paced->ranked[i]->hold;
         if (farthest < delay && delay <= alike)
             farthest = delay;
     }
-    return farthest + min(max((nearest + farthest) * WAIT_SHARE / 100, OVERFLOW), LONGEST_WAIT);
+    int64_t wait = min(max((group->nearest + farthest) * WAIT_SHARE / 100, OVERFLOW), LONGEST_WAIT);
+    return max(farthest + wait, paced->reachable + SLACK);
 }
 
 /* The lines that take packets of the common stream now. */

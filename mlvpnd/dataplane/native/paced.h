@@ -41,8 +41,8 @@ struct paced {
     bool commits_later;         /* the next packet is for a line for which nothing waits, but */
     int64_t commit_at;          /* not before this time */
     int64_t rate;               /* of all lines */
-    int64_t near_delay;         /* of the lowest rank, lines up to that are near and others too far, where that is worth
-                                   it; else -1 */
+    int64_t reachable;          /* the delay of the farthest line of the lowest rank that is not too far */
+    bool has_near;              /* others are, and those up to it are near: it is worth it */
     int64_t near_rate;          /* of the near ones */
     int32_t express_line;       /* the number of the line that small packets took last */
     int64_t fair[FLOW_QUEUE_BUCKETS];       /* when each flow's share will have paid for what it sent ahead of others */

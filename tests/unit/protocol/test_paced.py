@@ -256,6 +256,16 @@ def test_a_spare_line_takes_what_has_waited_for_half_a_round_trip_in_order(delay
     assert max(world.pings) <= min(good.delay, spare.delay + 15 * MS) + 12 * MS
 
 
+def test_what_is_held_for_a_near_line_does_not_wait_for_a_spare_one() -> None:
+    """Before that the far line takes what overflows, for whose sake it is held; it loses nothing."""
+    lines = {0: mbit(40, 9), 1: mbit(25, 39), 2: mbit(15, 20, spare=True)}
+    for load, used in ((0.9, {0}), (1.4, {0, 1}), (2.2, {0, 1, 2})):
+        world = World(lines)
+        world.run(2, load * lines[0].rate)
+        assert {number for number, carried in world.carried.items() if carried} == used
+        assert world.lateness(after=SECOND) <= 4 * MS
+
+
 @pytest.mark.parametrize(("good", "spare"), [((50, 5), (5, 40)), ((5, 40), (50, 5)), ((20, 15), (20, 15))])
 def test_a_spare_line_is_full_when_there_is_enough(good: tuple[float, float], spare: tuple[float, float]) -> None:
     world = World({0: mbit(*good), 1: mbit(*spare, spare=True)})
