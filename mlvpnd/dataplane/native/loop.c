@@ -173,8 +173,10 @@ static void read_links(struct loop *loop, const struct pollfd *polled) {
         struct loop_port *port = &loop->ports[index];
         if (!(polled[index].revents & ~POLLOUT))
             continue;
-        const uint8_t *end = arena + (size_t)(loop->arena + UDP_ARENA - arena) / left--;
-        if (!udp_read(&port->udp, &arena, end, &port->reading)) {
+        size_t room = (size_t)(loop->arena + UDP_ARENA - arena), share = room / left--;
+        if (share < UDP_SLOT_SIZE_GRO)
+            share = room < UDP_SLOT_SIZE_GRO ? room : UDP_SLOT_SIZE_GRO;
+        if (!udp_read(&port->udp, &arena, arena + share, &port->reading)) {
             loop->turn = index;
             return;
         }

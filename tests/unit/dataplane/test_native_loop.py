@@ -34,15 +34,15 @@ def udp_socket() -> socket.socket:
 
 
 class World:
-    """A client with two links that are up, and the peer's socket of each."""
+    """A client with links that are up, and the peer's socket of each."""
 
-    def __init__(self, reorder_size: int = 0) -> None:
+    def __init__(self, reorder_size: int = 0, links: int = 2) -> None:
         parameters = SessionParameters(KEY, is_server=False, reorder_size=reorder_size)
-        self.session = NativeSession(parameters, 1, iter(range(1, 9)).__next__)
+        self.session = NativeSession(parameters, 1, iter(range(1, links + 1)).__next__)
         self.tun, self.kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         self.wake, self.waker = os.pipe()
-        self.links = [udp_socket() for _ in range(2)]
-        self.peers = [udp_socket() for _ in range(2)]
+        self.links = [udp_socket() for _ in range(links)]
+        self.peers = [udp_socket() for _ in range(links)]
         self.box = Box(KEY)
         self.loop: _native.Loop
 
@@ -51,7 +51,7 @@ class World:
             self.session.add_path(number, PathParameters(f"link{number}", 60.0), 1)
             self.session.path_ready(number, peer.getsockname(), NOW)
         self.session.handle_timer(NOW)
-        for number in range(2):
+        for number in range(len(self.links)):
             answer = self.datagram(number, PacketType.AUTH_OK, AUTH_OK_PLAINTEXT, 1)
             self.session.receive(number, [(answer, self.peers[number].getsockname())], NOW)
             assert self.session.path(number).status is PathStatus.AUTHOK
@@ -133,6 +133,21 @@ def test_what_links_bring_is_taken_in_the_order_it_was_sent_in() -> None:
     reorder = world.session.reorder
     assert reorder is not None
     assert reorder.late == 0
+    world.close()
+
+
+def test_more_links_than_there_is_room_for_at_once_have_their_turn() -> None:
+    """Each needs the room of a super-packet, whatever comes."""
+    count = 80
+    world = World(links=count)
+    world.start()
+    for number in range(count):
+        world.send_joined(number, [world.datagram(number, PacketType.DATA, packet_of(number), 2 + number)])
+    came: list[bytes] = []
+    for _ in range(2):
+        assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+        came += world.came(world.kernel)
+    assert sorted(came) == sorted(packet_of(number) for number in range(count))
     world.close()
 
 
