@@ -8,6 +8,15 @@ from mlvpnd.protocol.line import Item
 from mlvpnd.protocol.paced import LineParameters
 from mlvpnd.protocol.path import Address, Path
 
+# box.c
+
+class Box:
+    def __init__(self, key: bytes) -> None: ...
+    @property
+    def key(self) -> bytes: ...
+    def seal(self, plaintext: bytes, flow_id: int, seq: int) -> bytes: ...
+    def open(self, box: bytes, flow_id: int, seq: int) -> bytes | None: ...
+
 # replay.c
 
 class ReplayWindow:

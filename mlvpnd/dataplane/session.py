@@ -112,6 +112,7 @@ class NativeSession(Session):
     """What `Session` does, byte for byte."""
 
     parts: ClassVar[Parts] = cast(Any, Parts)(
+        box=_native.Box,
         path=NativePath,
         peer_flow=_native.PeerFlow,
         replay_window=_native.ReplayWindow,

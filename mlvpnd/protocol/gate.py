@@ -78,10 +78,12 @@ class Gate:
         is_server: bool,
         layer2: bool,
         cleartext_data: bool,
+        box_type: type[Box] = Box,
         flow_type: type[PeerFlow] = PeerFlow,
         clear_type: type[ClearWindow] = ClearWindow,
     ) -> None:
-        self.box = Box(key)
+        self._box_type = box_type
+        self.box = box_type(key)
         self.is_server = is_server
         self._layer2 = layer2
         self.cleartext_data = cleartext_data
@@ -101,7 +103,7 @@ class Gate:
 
     def reconfigure(self, key: bytes, *, is_server: bool, cleartext_data: bool) -> None:
         """Another password, role or mode of DATA; what is known of flows stays."""
-        self.box = Box(key)
+        self.box = self._box_type(key)
         self.is_server = is_server
         self.cleartext_data = cleartext_data
 

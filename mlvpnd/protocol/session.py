@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .constants import HEADER_SIZE, KEEPALIVE_INTERVAL, STANDSTILL
+from .box import Box
 from .drops import DropReason
 from .events import DownReason, Event, PathStatusChanged, PeerMoved, TierChanged
 from .gate import Admitted, Gate, Run, Stranger
@@ -59,6 +60,7 @@ class SessionParameters:
 class Parts:
     """The types that a session is made of, where the native twin has its own."""
 
+    box: type[Box] = Box
     path: type[Path] = Path
     peer_flow: type[PeerFlow] = PeerFlow
     replay_window: type[ReplayWindow] = ReplayWindow
@@ -80,6 +82,7 @@ class Session:
             is_server=parameters.is_server,
             layer2=parameters.layer2,
             cleartext_data=parameters.cleartext_data,
+            box_type=self.parts.box,
             flow_type=self.parts.peer_flow,
             clear_type=self.parts.clear_window,
         )

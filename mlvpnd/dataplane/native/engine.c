@@ -1,6 +1,6 @@
 #include "engine.h"
 
-#include <sodium.h>
+#include "box.h"
 
 struct path_state *engine_path(const struct engine *engine, int32_t number) {
     const struct path_table *table = engine->table;
@@ -21,8 +21,7 @@ void engine_emit(struct engine *engine, struct path_state *path, const struct ad
     if (type != WIRE_DATA || !engine->cleartext_data) {
         uint8_t nonce[WIRE_NONCE_SIZE];
         wire_nonce(path->flow_id, seq, nonce);
-        crypto_secretbox_detached(packet->data, packet->data - WIRE_MAC_SIZE, packet->data, packet->size, nonce,
-                                  engine->key);
+        box_seal(packet->data, packet->size, nonce, engine->key);
         packet->data -= WIRE_MAC_SIZE;
         packet->size += WIRE_MAC_SIZE;
     }
@@ -157,12 +156,11 @@ enum engine_fate engine_take(struct engine *engine, struct path_state *path, str
         uint8_t nonce[WIRE_NONCE_SIZE];
         wire_nonce(header.flow_id, header.seq, nonce);
         uint8_t *plaintext = payload + WIRE_MAC_SIZE;
-        /* Without a place to put the plaintext it is verified and no more. */
-        if (crypto_secretbox_open_detached(slow ? NULL : plaintext, plaintext, payload, size - WIRE_MAC_SIZE, nonce,
-                                           engine->key) != 0)
-            return refuse(path, DROP_NOT_AUTHENTIC);
         if (slow)
-            return ENGINE_SLOW;
+            return box_verify(plaintext, size - WIRE_MAC_SIZE, nonce, engine->key) ? ENGINE_SLOW
+                                                                                  : refuse(path, DROP_NOT_AUTHENTIC);
+        if (!box_open(plaintext, size - WIRE_MAC_SIZE, nonce, engine->key))
+            return refuse(path, DROP_NOT_AUTHENTIC);
         payload = plaintext;
         size = inner_packet_from(payload, size - WIRE_MAC_SIZE, engine->layer2);
         if (!size)

@@ -57,6 +57,7 @@ PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec) {
 
 /* Those that others need come first. */
 static int (*const parts[])(PyObject *) = {
+    native_add_box,
     native_add_replay,
     native_add_transit,
     native_add_loss,

@@ -10,6 +10,7 @@
 #include "packet.h"
 
 /* Each adds the types of its file to the module; -1 with an exception set. */
+int native_add_box(PyObject *module);
 int native_add_replay(PyObject *module);
 int native_add_path(PyObject *module);
 int native_add_receiver(PyObject *module);

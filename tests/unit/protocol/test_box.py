@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from importlib.util import find_spec
 
 import pytest
+from nacl.bindings import crypto_secretbox
 
 from mlvpnd.protocol.box import KEY_SIZE, Box, derive_key
 from mlvpnd.protocol.constants import HEADER_SIZE, MAC_SIZE
@@ -56,6 +58,17 @@ def test_no_bit_may_change(vector: Vector) -> None:
         changed = bytearray(payload)
         changed[place] ^= 1
         assert box.open(bytes(changed), vector.flow_id, vector.seq) is None
+
+
+def test_each_size_as_libsodium() -> None:
+    """The native twin composes the box of libsodium's parts, in pieces."""
+    box = Box(derive_key(PASSWORD))
+    for size in (*range(1600), *range(2000, 2100), 4096, 9000, 65000):
+        plaintext = bytes(octet % 251 for octet in range(size))
+        sealed = crypto_secretbox(plaintext, struct.pack("<QI12x", 7, 9), box.key)
+        assert box.seal(plaintext, 9, 7) == sealed
+        assert box.open(sealed, 9, 7) == plaintext
+        assert box.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), 9, 7) is None
 
 
 @pytest.mark.parametrize("size", [0, 1, MAC_SIZE - 1])
