@@ -359,13 +359,14 @@ def _set_holds(lines: Sequence[Line]) -> int:
     BBR has at most twice its rate times its least round trip under way (draft-ietf-ccwg-bbr). Delivery in order over
     a far line takes the far round trip times the rate. So the least round trip must be half of the far one and a
     little more; acknowledgements come back by the nearest line. The least round trip knows no queue, so for near lines
-    that counts which the line has without. Returns the delay of the farthest line that is not too far.
+    that counts which the line has without. But no packet is held so long that it comes later than over the farthest
+    line: where queues make all lines far, none would leave. Returns the delay of the farthest line that is not too far.
     """
     nearest = min(line.least_delay for line in lines)
     reachable = [line.delay for line in lines if _hold(nearest, nearest, line.delay) <= LONGEST_HOLD]
     farthest = max(reachable, default=0)
     for line in lines:
-        line.hold = max(_hold(line.least_delay, nearest, farthest), 0)
+        line.hold = max(min(_hold(line.least_delay, nearest, farthest), farthest - line.delay), 0)
     return farthest
 
 

@@ -142,8 +142,10 @@ static int64_t set_holds(struct paced *paced) {
         if (hold_of(nearest, nearest, delay) <= LONGEST_HOLD)
             farthest = max(farthest, delay);
     }
-    for (size_t i = 0; i < count; i++)
-        paced->ranked[i]->hold = max(hold_of(paced->ranked[i]->least_delay, nearest, farthest), 0);
+    for (size_t i = 0; i < count; i++) {
+        struct line *line = paced->ranked[i];
+        line->hold = max(min(hold_of(line->least_delay, nearest, farthest), farthest - line->delay), 0);
+    }
     return farthest;
 }
 

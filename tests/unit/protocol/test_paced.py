@@ -139,6 +139,23 @@ def test_queues_of_near_lines_count_for_nothing_in_that(near: int, far: int, hol
     assert near + hold <= min(world.bulk) / MS <= near + hold + 5
 
 
+@pytest.mark.parametrize(("delay", "least"), [(40, 4), (40, 12), (30, 4), (100, 10), (300, 20)])
+def test_nothing_is_held_where_queues_make_all_lines_far(delay: int, least: int) -> None:
+    """Such queues stand where `bandwidth_upload` is more than the line has."""
+    lines = {number: replace(mbit(20, delay), least_delay=least * MS) for number in (0, 1)}
+    world = World(lines)
+    world.run(0.3, 1_000_000)
+    assert max(world.bulk) / MS <= delay + 5
+
+
+def test_what_waits_behind_queues_is_given_out_at_the_end() -> None:
+    scheduler = PacedScheduler(0)
+    scheduler.set_lines({number: replace(mbit(20, 40), least_delay=4 * MS) for number in (0, 1)}, 0)
+    for number in range(60):
+        scheduler.put(Kind.BULK, 1, bytes([number]), 1500, 0)
+    assert len(scheduler.drain(0)) == 60
+
+
 def test_what_is_between_the_near_and_a_line_too_far_counts() -> None:
     world = World({0: mbit(20, 10), 1: mbit(20, 40), 2: mbit(20, 300)})
     world.run(1, 100_000)
