@@ -10,8 +10,9 @@ from tests.support.lab import Line
 
 NATIVE, REFERENCE = "native", "reference"
 OPENVPN, WIREGUARD, TINC = "openvpn", "wireguard-go", "tinc"
-RAW, SECRETBOX = "raw", "secretbox"
-"""No tunnel; the cipher and nothing else."""
+RAW, SECRETBOX, BOX = "raw", "secretbox", "native box"
+"""No tunnel; the cipher and nothing else, by libsodium and by the native twin."""
+CIPHERS = (SECRETBOX, BOX)
 TWINS = (NATIVE, REFERENCE)
 OTHERS = (OPENVPN, WIREGUARD, TINC)
 EVERY = (*TWINS, *OTHERS)
@@ -59,7 +60,7 @@ class Case:
 
 
 CASES: Mapping[str, Case] = {
-    "tcp": Case("TCP, 1 stream, 1 link", Load.TCP, (SECRETBOX, *EVERY)),
+    "tcp": Case("TCP, 1 stream, 1 link", Load.TCP, (*CIPHERS, *EVERY)),
     "tcp-8": Case("TCP, 1 stream, 8 links", Load.TCP, TWINS, links=8),
     "tcp-2": Case("TCP, 1 stream, 2 links", Load.TCP, (SECRETBOX, *TWINS), links=2),
     "tcp-2-plain": Case(

@@ -19,7 +19,7 @@ from tests.support.linkemu import PROJECT
 from tests.support.vpn_peers import PEERS
 
 from . import report, secretbox
-from .cases import CASES, EVERY, RAW, SECRETBOX
+from .cases import CASES, CIPHERS, EVERY, RAW
 from .outcome import Cell, Outcome, Recorder, Results
 from .run import run
 
@@ -34,7 +34,7 @@ def cells(cases: Collection[str], peers: Collection[str], rounds: int, seconds: 
         for name, case in CASES.items():
             for peer in case.peers:
                 # What others are compared with comes along.
-                if name in cases and (peer in peers or peer in (RAW, SECRETBOX)):
+                if name in cases and (peer in peers or peer in (RAW, *CIPHERS)):
                     yield Cell(name, peer, number, seconds)
 
 

@@ -1,4 +1,4 @@
-"""The cipher alone: what no data plane on this wire format can go below."""
+"""The cipher alone: what a data plane on this wire format costs at least, by libsodium's own box and by the native twin's."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.support.linkemu import BUILD_DIR
 
 SOURCE = Path(__file__).with_name("secretbox.c")
+NATIVE = Path(__file__).parents[3] / "mlvpnd/dataplane/native"
 PAYLOAD = 1348
 """Bytes of TCP in a full packet of MTU 1400; so many are sealed at a time."""
 
@@ -30,7 +31,20 @@ def program() -> Path:
     BUILD_DIR.mkdir(exist_ok=True)
     binary = BUILD_DIR / SOURCE.stem
     done = subprocess.run(
-        ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(binary), str(SOURCE), "-lsodium"],
+        [
+            "gcc",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-I",
+            str(NATIVE),
+            "-o",
+            str(binary),
+            str(SOURCE),
+            str(NATIVE / "box.c"),
+            "-lsodium",
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -40,9 +54,10 @@ def program() -> Path:
     return binary
 
 
-def measure(seconds: float) -> Cost:
+def measure(seconds: float, *, native: bool = False) -> Cost:
     """Seals and opens for so many CPU seconds."""
-    done = subprocess.run([str(program()), str(PAYLOAD), str(seconds)], capture_output=True, text=True, check=True)
+    way = "native" if native else "libsodium"
+    done = subprocess.run([str(program()), way, str(PAYLOAD), str(seconds)], capture_output=True, text=True, check=True)
     seal, opened, version = done.stdout.split()
     packets = 1e9 / PAYLOAD
     return Cost(float(seal) * packets, float(opened) * packets, version)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.bench.dataplane.cases import (
+    BOX,
     CASES,
     EVERY,
     LIMITS,
@@ -50,9 +51,9 @@ def verdict(found: Results, row: str, against: str = "") -> Verdict:
 
 def test_rounds_are_outermost_and_what_is_compared_with_comes_along() -> None:
     found = list(cells(("tcp", "idle"), (REFERENCE, OPENVPN), 2, 3.0))
-    first = [("tcp", SECRETBOX), ("tcp", REFERENCE), ("tcp", OPENVPN), ("idle", RAW), ("idle", REFERENCE)]
+    first = [("tcp", SECRETBOX), ("tcp", BOX), ("tcp", REFERENCE), ("tcp", OPENVPN), ("idle", RAW), ("idle", REFERENCE)]
     assert [(cell.case, cell.peer) for cell in found] == [*first, ("idle", OPENVPN)] * 2
-    assert [cell.round for cell in found] == [1] * 6 + [2] * 6
+    assert [cell.round for cell in found] == [1] * 7 + [2] * 7
     assert {cell.seconds for cell in found} == {3.0}
 
 
