@@ -82,6 +82,7 @@ class NativeSender(Sender):
 
     def send(self, packets: Sequence[bytes], now: float) -> None:
         at, engine, burst = 0, self.engine, list(packets)
+        self._weighted.begin_burst(len(burst))
         while (at := engine.send(burst, at, now)) < len(burst):
             self.direct(burst[at], now)
             at += 1

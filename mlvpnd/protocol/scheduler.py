@@ -3,22 +3,31 @@
 Each link has a virtual clock that advances by size / weight with every packet it is given; the link whose
 clock would be least after this packet takes it. Over time the bytes follow the weights exactly, whatever the
 sizes, and packets alternate as finely as the weights allow (start-time fair queueing, Goyal et al. 1996, with
-links in the place of flows). Integers only: a native twin makes the same choices.
+links in the place of flows). Where `LARGE_BURST` packets come at once, as they do at hundreds of megabits per
+second, they go over some of the links only, if all have one weight, and the next over others: a send to a link costs as
+much as sealing several packets, however few it takes along. Integers only: a native twin makes the same choices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+LARGE_BURST = 32
+"""Packets. A TCP that sends slower makes no super-packets of so many segments; theirs alternate over all links."""
+BURST_LINKS = 2
+"""Large bursts go over so many, or over one link in `BURST_SHARE` if that is more."""
+BURST_SHARE = 4
 _SCALE = 1 << 20
 
 
 class WeightedScheduler:
     """Spreads packets over links by weight; links are known by a number."""
 
-    __slots__ = ("_clock", "_cost", "_virtual_time", "_weights")
+    __slots__ = ("_burst", "_clock", "_cost", "_virtual_time", "_weights")
 
     def __init__(self) -> None:
+        self._burst: tuple[int, ...] = ()
+        """The links that share what is picked for, in the order of the round; none: the next pick names them."""
         self._clock: dict[int, int] = {}
         self._cost: dict[int, int] = {}
         self._weights: dict[int, int] = {}
@@ -43,18 +52,31 @@ class WeightedScheduler:
         # Virtual time per byte, at least 1 so that a link a million times slower still advances.
         self._cost = {link: max(1, _SCALE * heaviest // weight) for link, weight in weights.items()}
         self._weights = dict(weights)
+        self._burst = tuple(self._clock)
+
+    def begin_burst(self, packets: int) -> None:
+        """So many packets have come at once: those that are picked for from now on, until the next call."""
+        fewer = packets >= LARGE_BURST and len(self._clock) > BURST_LINKS and len({*self._weights.values()}) == 1
+        self._burst = () if fewer else tuple(self._clock)
 
     def pick(self, size: int) -> int | None:
         """The link that takes a packet of `size` bytes, or None if there is none."""
+        if not self._burst and self._clock:
+            self._burst = self._burst_links(size)
         best: tuple[int, int] | None = None  # virtual time after this packet, link
-        for link, clock in self._clock.items():
-            after = clock + size * self._cost[link]
+        for link in self._burst:
+            after = self._clock[link] + size * self._cost[link]
             if best is None or after < best[0]:
                 best = after, link
         if best is None:
             return None
         self._clock[best[1]] = self._virtual_time = best[0]
         return best[1]
+
+    def _burst_links(self, size: int) -> tuple[int, ...]:
+        turn = sorted(self._clock, key=lambda link: self._clock[link] + size * self._cost[link])
+        chosen = turn[: max(BURST_LINKS, -(-len(turn) // BURST_SHARE))]
+        return tuple(link for link in self._clock if link in chosen)
 
     @property
     def links(self) -> tuple[int, ...]:

@@ -139,9 +139,11 @@ class Sender:
         if max(map(len, packets), default=0) > _LONGEST:
             self.drops[DropReason.TOO_LONG] += sum(len(packet) > _LONGEST for packet in packets)
             packets = [packet for packet in packets if len(packet) <= _LONGEST]
-        if not self.paced and not directs and packets:
-            self._send_weighted(packets)
-            return
+        if not self.paced:
+            self._weighted.begin_burst(len(packets))
+            if not directs and packets:
+                self._send_weighted(packets)
+                return
         for packet in packets:
             kind, flow = classify(packet, layer2=layer2)
             if directs and self._direct(packet, kind, flow, now):

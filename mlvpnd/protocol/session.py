@@ -21,8 +21,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .constants import HEADER_SIZE, KEEPALIVE_INTERVAL, STANDSTILL
 from .box import Box
+from .constants import HEADER_SIZE, KEEPALIVE_INTERVAL, STANDSTILL
 from .drops import DropReason
 from .events import DownReason, Event, PathStatusChanged, PeerMoved, TierChanged
 from .gate import Admitted, Gate, Run, Stranger

@@ -34,6 +34,25 @@ def test_bytes_follow_weights(weights: list[int], sizes: list[int]) -> None:
             assert carried[link] - share <= biggest * len(weights) + total * 1e-3
 
 
+@given(WEIGHTS, st.lists(st.lists(PACKET, min_size=1, max_size=48), min_size=1, max_size=10))
+def test_bytes_follow_weights_over_bursts(weights: list[int], bursts: list[list[int]]) -> None:
+    """Within what comes at once, and a packet."""
+    scheduler = WeightedScheduler()
+    scheduler.set_links(dict(enumerate(weights)))
+    carried: Counter[int | None] = Counter()
+    biggest = max(map(sum, bursts)) + max(map(max, bursts))
+    for turn in range(100):
+        burst = bursts[turn % len(bursts)]
+        scheduler.begin_burst(len(burst))
+        for size in burst:
+            carried[scheduler.pick(size)] += size
+        total = sum(carried.values())
+        for link, weight in enumerate(weights):
+            share = total * weight / sum(weights)
+            assert share - carried[link] <= biggest * (1 + len(weights) * weight / sum(weights)) + total * 1e-3
+            assert carried[link] - share <= biggest * len(weights) + total * 1e-3
+
+
 ROUNDS = st.lists(
     st.tuples(st.dictionaries(st.integers(0, 5), st.integers(1, 1 << 32)), st.lists(PACKET, max_size=20)), max_size=20
 )

@@ -139,6 +139,8 @@ static unsigned read_tun(struct loop *loop, double now) {
         if (!more)
             break;
         loop->data_at = now;
+        if (!since)
+            weighted_begin_burst(loop->engine->weighted, loop->from_tun.count - before);
         since += loop->from_tun.count - before;
         if (!schedule(loop, now))
             return LOOP_SLOW_PACKET;

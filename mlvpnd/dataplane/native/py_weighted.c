@@ -50,6 +50,14 @@ static PyObject *set_links(PyObject *self, PyObject *mapping) {
     return done ? Py_NewRef(Py_None) : NULL;
 }
 
+static PyObject *begin_burst(PyObject *self, PyObject *number) {
+    size_t packets = PyLong_AsSize_t(number);
+    if (packets == (size_t)-1 && PyErr_Occurred())
+        return NULL;
+    weighted_begin_burst(weighted_of(self), packets);
+    Py_RETURN_NONE;
+}
+
 static PyObject *pick(PyObject *self, PyObject *number) {
     long size = PyLong_AsLong(number);
     if (size == -1 && PyErr_Occurred())
@@ -83,6 +91,7 @@ static PyGetSetDef properties[] = {
 
 static PyMethodDef methods[] = {
     {"set_links", set_links, METH_O, NULL},
+    {"begin_burst", begin_burst, METH_O, NULL},
     {"pick", pick, METH_O, NULL},
     {NULL},
 };

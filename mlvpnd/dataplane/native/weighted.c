@@ -54,29 +54,57 @@ bool weighted_set_links(struct weighted *weighted, const struct weighted_link *g
             .weight = given[i].weight,
             .cost = cost > 1 ? cost : 1,
             .clock = scaled(clock - start, heaviest, unit),
+            .in_burst = true,
         };
     }
     weighted->virtual_time = scaled(weighted->virtual_time - start, heaviest, unit);
     free(weighted->links);
     weighted->links = links;
     weighted->count = count;
+    weighted->burst_begins = false;
     return true;
 }
 
-int32_t weighted_pick(struct weighted *weighted, uint32_t size) {
+void weighted_begin_burst(struct weighted *weighted, size_t packets) {
+    bool fewer = packets >= WEIGHTED_LARGE_BURST && weighted->count > WEIGHTED_BURST_LINKS;
+    for (size_t i = 1; fewer && i < weighted->count; i++)
+        fewer = weighted->links[i].weight == weighted->links[0].weight;
+    for (size_t i = 0; i < weighted->count; i++)
+        weighted->links[i].in_burst = !fewer;
+    weighted->burst_begins = fewer;
+}
+
+static weighted_time after(const struct weighted_link *link, uint32_t size) {
+    return link->clock + (weighted_time)size * link->cost;
+}
+
+/* Of the links that are in the burst, or are not, the one whose clock would be least after a packet. */
+static struct weighted_link *earliest(const struct weighted *weighted, bool in_burst, uint32_t size) {
     struct weighted_link *best = NULL;
-    weighted_time best_after = 0;
     for (size_t i = 0; i < weighted->count; i++) {
         struct weighted_link *link = &weighted->links[i];
-        weighted_time after = link->clock + (weighted_time)size * link->cost;
-        if (!best || after < best_after) {
+        if (link->in_burst == in_burst && (!best || after(link, size) < after(best, size)))
             best = link;
-            best_after = after;
-        }
     }
+    return best;
+}
+
+static void name_burst_links(struct weighted *weighted, uint32_t size) {
+    size_t links = (weighted->count + WEIGHTED_BURST_SHARE - 1) / WEIGHTED_BURST_SHARE;
+    if (links < WEIGHTED_BURST_LINKS)
+        links = WEIGHTED_BURST_LINKS;
+    while (links--)
+        earliest(weighted, false, size)->in_burst = true;
+    weighted->burst_begins = false;
+}
+
+int32_t weighted_pick(struct weighted *weighted, uint32_t size) {
+    if (weighted->burst_begins)
+        name_burst_links(weighted, size);
+    struct weighted_link *best = earliest(weighted, true, size);
     if (!best)
         return -1;
-    best->clock = weighted->virtual_time = best_after;
+    best->clock = weighted->virtual_time = after(best, size);
     return best->number;
 }
 

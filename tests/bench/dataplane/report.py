@@ -25,8 +25,8 @@ time is what can be trusted, and ratios within a round, not rates.
 
 - *GB*: 1e9 bytes of TCP payload that arrived. *Sender*, *receiver*: the ends at which the load enters and leaves.
 - CPU time is that of all processes and threads of a tunnel's end, user and system.
-- *secretbox*: `crypto_secretbox_easy` and its opening of 1348-byte packets and nothing else, in C, in the same round; *native box*: the same by the
-  native twin, which composes it of libsodium's parts.
+- *secretbox*: `crypto_secretbox_easy` and its opening of 1348-byte packets and nothing else, in C, in the same round;
+  *native box*: the same by the native twin, which composes it of libsodium's parts.
 - OpenVPN: AES-256-GCM, TLS, UDP, in user space. wireguard-go uses all processors, the others one.
 - *2 x 50 Mbit/s*: emulated lines of 10 ms, without the first seconds of the stream; the sum is computed, 1348 bytes of
   TCP in each 1486-byte frame.

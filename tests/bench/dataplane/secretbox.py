@@ -1,4 +1,4 @@
-"""The cipher alone: what a data plane on this wire format costs at least, by libsodium's own box and by the native twin's."""
+"""The cipher alone: what a data plane on this wire format costs at least, by libsodium's box and the native twin's."""
 
 from __future__ import annotations
 

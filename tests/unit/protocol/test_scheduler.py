@@ -57,6 +57,46 @@ def test_bytes_count_not_packets() -> None:
     assert abs(carried[1] - carried[2]) <= 1400
 
 
+def burst(scheduler: WeightedScheduler, count: int) -> list[int | None]:
+    scheduler.begin_burst(count)
+    return picks(scheduler, count)
+
+
+def test_a_large_burst_goes_over_two_links_and_the_next_over_others() -> None:
+    scheduler = scheduler_of(dict.fromkeys(range(1, 9), 1))
+    bursts = [burst(scheduler, 44) for _ in range(8)]
+    assert bursts == [[first, first + 1] * 22 for first in (1, 3, 5, 7)] * 2
+
+
+def test_a_large_burst_goes_over_both_of_two_links() -> None:
+    scheduler = scheduler_of({1: 1, 2: 1})
+    assert burst(scheduler, 44) == burst(scheduler, 44) == [1, 2] * 22
+
+
+@pytest.mark.parametrize("count", [1, 6, 30])
+def test_what_is_no_large_burst_alternates_over_all_links(count: int) -> None:
+    scheduler = scheduler_of(dict.fromkeys(range(1, 7), 1))
+    turns = [link for _ in range(60 // count) for link in burst(scheduler, count)]
+    assert turns == [1, 2, 3, 4, 5, 6] * 10
+
+
+def test_a_large_burst_alternates_over_links_of_unlike_weights() -> None:
+    """A slow line must not get a burst of a fast one's."""
+    weights = {1: 1, 2: 1, 3: 10, 4: 1, 5: 1}
+    assert burst(scheduler_of(weights), 44) == picks(scheduler_of(weights), 44)
+
+
+def test_more_links_share_a_large_burst_where_there_are_many() -> None:
+    assert set(burst(scheduler_of(dict.fromkeys(range(16), 1)), 44)) == {0, 1, 2, 3}
+
+
+def test_a_burst_ends_where_links_change() -> None:
+    scheduler = scheduler_of(dict.fromkeys(range(1, 7), 1))
+    burst(scheduler, 40)
+    scheduler.set_links(dict.fromkeys(range(1, 8), 1))
+    assert set(picks(scheduler, 140)) == set(range(1, 8))
+
+
 def test_a_link_that_stays_keeps_its_place() -> None:
     scheduler = scheduler_of({1: 1, 2: 1})
     assert picks(scheduler, 1) == [1]
