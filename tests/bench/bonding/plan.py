@@ -11,8 +11,6 @@ from .profiles import BBR, CUBIC, PROFILES, STRIPED_PROFILE, distinct_lines
 QUICK_SECONDS, QUICK_WARMUP = 8.0, 4.0
 SHORTEST_OUTAGE = 15.0
 """Seconds of a measurement with one: a third of them is longer than the time in which the line is found dead."""
-RAW_FLOWS = 8
-"""What one flow cannot do on a line that loses, several can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +73,7 @@ class Plan:
                     yield self._cell(name, seed, congestion, flows, lines, MLVPND)
 
     def _raw(self) -> Iterator[tuple[str, int, list[Cell]]]:
-        """Each line once, though several profiles may have it; bbr, which fills one that loses too.
-
-        One flow besides, where much is asked of one: what it cannot do on a line itself no tunnel does for it.
-        """
+        """Each line once, though several profiles may have it: what a load cannot do there no tunnel does for it."""
         wanted = {line for name in self.profiles for line in PROFILES[name].lines}
         owners: dict[str, list[int]] = {}
         for line, (name, number) in distinct_lines().items():
@@ -86,8 +81,8 @@ class Plan:
                 owners.setdefault(name, []).append(number)
         seed = self.seeds[0]
         for name, numbers in owners.items():
-            counts = (1, RAW_FLOWS) if PROFILES[name].asks_much_of_one else (RAW_FLOWS,)
-            yield name, seed, [self._cell(name, seed, BBR, flows, (line,), RAW) for line in numbers for flows in counts]
+            loads = [(congestion, flows) for congestion in self.congestions for flows in self.flows]
+            yield name, seed, [self._cell(name, seed, *load, (line,), RAW) for line in numbers for load in loads]
 
     def _striped(self) -> Iterator[tuple[str, int, list[Cell]]]:
         """One flow over equal lines."""

@@ -104,12 +104,6 @@ class Profile:
         """Whether frames are lost that no queue dropped."""
         return any(line.loss or line.burst_in for line in self.lines)
 
-    @property
-    def asks_much_of_one(self) -> bool:
-        """Whether one flow is to carry more of the sum than a line alone need."""
-        limit = self.limits.get(1)
-        return limit is not None and limit.base is Base.SUM and limit.share > ALONE_SHARE
-
     def limit(self, congestion: str, flows: int) -> Limit:
         """What is asked of so many flows under that congestion control."""
         if congestion == CUBIC and self.loses_at_random:

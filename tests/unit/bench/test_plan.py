@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.bench.bonding.outcome import MLVPND, RAW, STRIPER, Cell
-from tests.bench.bonding.plan import QUICK_SECONDS, RAW_FLOWS, SHORTEST_OUTAGE, Plan
+from tests.bench.bonding.plan import QUICK_SECONDS, SHORTEST_OUTAGE, Plan
 from tests.bench.bonding.profiles import PROFILES, distinct_lines
 
 
@@ -27,25 +27,19 @@ def test_the_matrix_is_each_profile_together_and_each_line_alone() -> None:
     assert {cell.seconds for cell in found if cell.profile == "dsl+sat"} == {30.0}
 
 
-def test_each_different_line_is_run_once_without_a_tunnel() -> None:
+def test_each_different_line_is_run_once_without_a_tunnel_by_each_load() -> None:
     raw = [cell for cell in cells(Plan()) if cell.peer == RAW]
-    found = [cell for cell in raw if cell.flows == RAW_FLOWS]
-    lines = [PROFILES[cell.profile].lines[cell.lines[0] - 1] for cell in found]
-    assert len(lines) == len(set(lines)) == len(distinct_lines())
-    assert {cell.seed for cell in found} == {1}
-    # Whoever runs one profile's gets them under the name by which they are judged.
-    some = cells(Plan(profiles=("lossy",), peers=(RAW,)))
-    assert [(cell.profile, cell.lines, cell.flows) for cell in some] == [
-        ("equal", (1,), 1),
-        ("equal", (1,), 8),
-        ("lossy", (2,), 8),
-    ]
-    # One flow where it is to have more of all lines than is asked on one.
-    assert {(cell.profile, cell.lines) for cell in raw if cell.flows == 1} == {
-        ("equal", (1,)),
-        ("rates", (1,)),
-        ("rates", (2,)),
+    assert {cell.seed for cell in raw} == {1}
+    assert Counter((cell.congestion, cell.flows) for cell in raw) == {
+        (congestion, flows): len(distinct_lines()) for congestion in ("bbr", "cubic") for flows in (1, 8)
     }
+    found = [
+        PROFILES[cell.profile].lines[cell.lines[0] - 1] for cell in raw if (cell.congestion, cell.flows) == ("bbr", 8)
+    ]
+    assert len(found) == len(set(found))
+    # Whoever runs one profile's gets them under the name by which they are judged.
+    some = cells(Plan(profiles=("lossy",), flows=(8,), congestions=("bbr",), peers=(RAW,)))
+    assert [(cell.profile, cell.lines) for cell in some] == [("equal", (1,)), ("lossy", (2,))]
 
 
 def test_the_striping_server_has_one_flow_over_equal_lines() -> None:

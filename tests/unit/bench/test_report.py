@@ -67,13 +67,11 @@ def test_the_outage_has_its_table() -> None:
     assert "| cubic | not run (≤ 2.5) | not run (≤ 2) |" in part
 
 
-def test_what_one_flow_has_on_the_line_itself_stands_beside_it() -> None:
+def test_what_each_load_has_on_the_line_itself() -> None:
     one = outcome("equal", 18.67, lines=(1,), peer=RAW)
     text = Report(results(dataclasses.replace(one, share_of_sum=0.976))).text()
     part = text.split("## Lines without a tunnel")[1].split("\n## ")[0]
-    assert "| 20 @ 15 ms | not run (≥ 0.98) | 0.976 |" in part
-    assert "| 50 @ 15 ms | not run (≥ 0.98) | not run |" in part
-    assert "| 20 @ 40 ms | not run (≥ 0.98) |  |" in part
+    assert "| 20 @ 15 ms | 0.976 | not run (≥ 0.98) | not run | not run |" in part
 
 
 def test_lines_in_words() -> None:
