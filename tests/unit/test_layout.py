@@ -67,7 +67,7 @@ TESTED_ELSEWHERE = {
     "bus/dispatch.py": "bus/test_service.py",
     "bus/objects.py": "bus/test_service.py",
     "bus/service.py": "bus/test_service.py",
-    "bus/signals.py": "bus/test_service.py",
+    "bus/signals.py": "bus/test_signals.py",
 }
 STANDARD_LIBRARY_ONLY = (
     "mlvpnd.config",
