@@ -46,6 +46,7 @@ MAY_IMPORT = {
 MAY_NOT_IMPORT = {
     "mlvpnd": {"mlvpnd.daemon", "mlvpnd.cli", "mlvpnd.scapy_layer"},
     "mlvpnd.status": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.daemon", "mlvpnd.cli"},
+    "mlvpnd.metrics": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.daemon", "mlvpnd.cli"},
     "mlvpnd.control": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.daemon", "mlvpnd.cli"},
     "mlvpnd.daemon": {"mlvpnd.cli", "mlvpnd.scapy_layer"},
     "mlvpnd.bus": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.daemon", "mlvpnd.cli", "mlvpnd.scapy_layer"},
