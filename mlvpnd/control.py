@@ -30,7 +30,8 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from . import log
-from .status import TunnelStatus, format_address, to_json, to_metrics
+from .metrics import to_metrics
+from .status import TunnelStatus, format_address, to_json
 
 IDLE_LIMIT = 5.0
 """Seconds without a byte from a client, or with a piece of an answer not taken."""

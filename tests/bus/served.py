@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+
+import pytest
 
 from mlvpnd.bus import lib, names
 from mlvpnd.bus.connection import Connection
@@ -16,6 +18,8 @@ from mlvpnd.control_plane import Operator
 from tests.support.private_bus import PrivateBus
 
 TUNNEL = "/org/mlvpn1/tunnel/mlvpn0"
+ADSL, WIFI = f"{TUNNEL}/link/adsl_2d2", f"{TUNNEL}/link/wifi"
+"""The objects of its links `adsl-2` and `wifi`."""
 DESTINATION = "org.mlvpn1.Tunnel.mlvpn0"
 LIMIT = 10.0
 """Seconds for anything to happen."""
@@ -125,3 +129,10 @@ async def served(bus: PrivateBus, operator: Operator) -> AsyncIterator[Caller]:
     async with running(bus, operator), caller(bus) as one:
         await owned(one)
         yield one
+
+
+async def refused(awaitable: Awaitable[object]) -> str:
+    """The name of the error that a call ends with."""
+    with pytest.raises(BusError) as caught:
+        await awaitable
+    return caught.value.name

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -13,37 +12,18 @@ from typing import Any
 import pytest
 
 from mlvpnd import __version__, control_plane
-from mlvpnd.bus import connection, errors, names
-from mlvpnd.bus.connection import Connection
+from mlvpnd.bus import errors, names
 from mlvpnd.bus.errors import BusError
 from mlvpnd.bus.introspection import INTERFACES
-from mlvpnd.bus.message import Kind, Message
-from mlvpnd.bus.service import BusService
 from mlvpnd.config import ConfigError, Problem
-from mlvpnd.control_plane import (
-    ConfigUnreadable,
-    LinkChanged,
-    LinksChanged,
-    Reloaded,
-    TunnelChanged,
-)
+from mlvpnd.control_plane import ConfigUnreadable
 from mlvpnd.errors import MlvpndError
-from mlvpnd.status import LinkState
 from tests.support.fake_operator import FakeOperator, link_status
 from tests.support.private_bus import PrivateBus
 
-from .served import LIMIT, TUNNEL, caller, left, owned, running, served, until
+from .served import ADSL, LIMIT, TUNNEL, WIFI, caller, owned, refused, running, served, until
 
-ADSL = f"{TUNNEL}/link/adsl_2d2"
-WIFI = f"{TUNNEL}/link/wifi"
 DBUS = Path(__file__).resolve().parents[2] / "dbus"
-
-
-async def refused(awaitable: Any) -> str:
-    """The name of the error that a call ends with."""
-    with pytest.raises(BusError) as caught:
-        await awaitable
-    return caught.value.name
 
 
 # Names.
@@ -435,229 +415,3 @@ def test_log_control(bus: PrivateBus) -> None:
         asyncio.run(scenario())
     finally:
         control_plane.set_log_level(level)
-
-
-def test_signals(bus: PrivateBus) -> None:
-    operator = FakeOperator("adsl-2", "wifi")
-
-    def changed(name: str, before: LinkState, after: LinkState, reason: str = "") -> None:
-        operator.change_link(name, status=after)
-        operator.notify(LinkChanged(name, before, after, reason))
-
-    async def scenario() -> list[tuple[str, str, Any]]:
-        async with served(bus, operator) as one:
-            await one.listen()
-            changed("wifi", LinkState.CONNECTED, LinkState.LOSSY)
-            await until(lambda: len(one.signals) >= 3)
-            changed("wifi", LinkState.LOSSY, LinkState.DISCONNECTED, "timeout")
-            changed("adsl-2", LinkState.CONNECTED, LinkState.SLOW)
-            operator.change(state="fallback")
-            operator.notify(TunnelChanged("up", "fallback", "links"))
-            await until(lambda: len(one.signals) >= 9)
-            changed("wifi", LinkState.DISCONNECTED, LinkState.WAITING)
-            changed("wifi", LinkState.WAITING, LinkState.CONNECTED)
-            operator.notify(Reloaded(ok=False, message="f:1: wrong"))
-            await until(lambda: len(one.signals) >= 13)
-            return one.told()
-
-    told = asyncio.run(scenario())
-    tunnel, link = "org.mlvpn1.Tunnel", "org.mlvpn1.Link"
-    assert told == [
-        (TUNNEL, "PropertiesChanged", [tunnel, {"StatusText": "~wifi @adsl-2"}, []]),
-        (WIFI, "PropertiesChanged", [link, {"State": "lossy"}, []]),
-        (TUNNEL, "LinkLossy", ["wifi", WIFI, 3]),
-        (TUNNEL, "PropertiesChanged", [tunnel, {"State": "fallback", "StatusText": "!wifi ~adsl-2"}, []]),
-        (ADSL, "PropertiesChanged", [link, {"State": "slow"}, []]),
-        (WIFI, "PropertiesChanged", [link, {"State": "down"}, []]),
-        (TUNNEL, "LinkDown", ["wifi", WIFI, "timeout"]),
-        (TUNNEL, "LinkSlow", ["adsl-2", ADSL, 23500]),
-        (TUNNEL, "StateChanged", ["fallback", "up", "links"]),
-        (TUNNEL, "PropertiesChanged", [tunnel, {"StatusText": "@wifi ~adsl-2"}, []]),
-        (WIFI, "PropertiesChanged", [link, {"State": "up"}, []]),
-        (TUNNEL, "LinkUp", ["wifi", WIFI]),
-        (TUNNEL, "Reloaded", [False, "f:1: wrong"]),
-    ]
-
-
-def test_links_come_and_go(bus: PrivateBus) -> None:
-    operator = FakeOperator("adsl-2", "wifi")
-
-    async def scenario() -> list[tuple[str, str, Any]]:
-        async with served(bus, operator) as one:
-            await one.listen()
-            operator.change(links=(link_status("3g", status=LinkState.WAITING), operator.status.links[0]))
-            operator.notify(LinkChanged("wifi", LinkState.CONNECTED, LinkState.DISCONNECTED, "config"))
-            operator.notify(LinksChanged(("3g",), ("wifi",)))
-            operator.change_link("3g", enabled=False)
-            await until(lambda: len(one.signals) >= 4)
-            operator.change_link("3g", enabled=True)
-            operator.notify(LinkChanged("3g", LinkState.WAITING, LinkState.WAITING))
-            await until(lambda: len(one.signals) >= 5)
-            assert await refused(one.get(WIFI, "", "Name")) == errors.UNKNOWN_OBJECT
-            assert await one.get(f"{TUNNEL}/link/_33g", "", "Name") == "3g"
-            return one.told()
-
-    told = asyncio.run(scenario())
-    added = f"{TUNNEL}/link/_33g"
-    assert [(path, member, values[0]) for path, member, values in told] == [
-        ("/org/mlvpn1", "InterfacesAdded", added),
-        (TUNNEL, "PropertiesChanged", "org.mlvpn1.Tunnel"),
-        (TUNNEL, "LinkDown", "wifi"),
-        ("/org/mlvpn1", "InterfacesRemoved", WIFI),
-        (added, "PropertiesChanged", "org.mlvpn1.Link"),
-    ]
-    properties = told[0][2][1]["org.mlvpn1.Link"]
-    assert properties.keys() == INTERFACES["org.mlvpn1.Link"].properties.keys()
-    assert told[1][2][1] == {"StatusText": "@adsl-2 !3g", "Links": [added, ADSL]}
-    assert told[3][2] == [WIFI, ["org.mlvpn1.Link"]]
-    assert told[4][2][1] == {"Enabled": True}
-
-
-def test_counters_alone_tell_nothing(bus: PrivateBus) -> None:
-    operator = FakeOperator("wifi")
-
-    async def scenario() -> None:
-        async with served(bus, operator) as one:
-            await one.listen()
-            operator.change(tun_packets_read=99, tun_bytes_written=99)
-            operator.change_link("wifi", sent_bytes=99, srtt_ms=9.0, loss_percent=9, share=0.9)
-            operator.notify(LinkChanged("wifi", LinkState.CONNECTED, LinkState.CONNECTED))
-            await asyncio.sleep(0.1)
-            assert one.told() == []
-
-    asyncio.run(scenario())
-
-
-# The bus goes and comes.
-
-
-def test_a_bus_that_was_killed_is_found_again(bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    operator = FakeOperator("wifi")
-
-    async def scenario() -> None:
-        async with running(bus, operator):
-            async with caller(bus) as one:
-                await owned(one)
-            bus.kill()
-            operator.change_link("wifi", status=LinkState.LOSSY)
-            operator.notify(LinkChanged("wifi", LinkState.CONNECTED, LinkState.LOSSY))
-            await asyncio.sleep(0.3)
-            bus.start()
-            async with caller(bus) as one:
-                await owned(one)
-                assert await one.get(f"{TUNNEL}/link/wifi", "", "State") == "lossy"
-        assert operator.listeners == 0
-
-    monkeypatch.setattr("mlvpnd.bus.service.MIN_RETRY", 0.05)
-    asyncio.run(scenario())
-
-
-def test_no_bus_is_no_trouble(
-    bus: PrivateBus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def scenario() -> None:
-        bus.kill()
-        async with running(bus, FakeOperator("wifi")):
-            await asyncio.sleep(0.5)
-            bus.start()
-            async with caller(bus) as one:
-                await owned(one)
-
-    monkeypatch.setattr("mlvpnd.bus.service.MIN_RETRY", 0.05)
-    logging.getLogger("mlvpnd").propagate = True
-    asyncio.run(scenario())
-    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
-        "no service on the bus: Connection refused"
-    ]
-
-
-def test_cancellation_ends_it(bus: PrivateBus) -> None:
-    operator = FakeOperator("wifi")
-
-    async def scenario() -> None:
-        task = asyncio.create_task(BusService(operator, "mlvpn0", bus.address).run())
-        async with caller(bus) as one:
-            await owned(one)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            await left(one)
-        assert operator.listeners == 0
-
-    asyncio.run(scenario())
-
-
-def test_what_is_told_last_arrives(bus: PrivateBus) -> None:
-    operator = FakeOperator("wifi")
-
-    async def scenario() -> None:
-        async with caller(bus) as one:
-            async with running(bus, operator):
-                await owned(one)
-                await one.listen()
-                operator.change(state="stopping")
-                operator.notify(TunnelChanged("up", "stopping"))
-            await until(lambda: any(message.member == "StateChanged" for message in one.signals))
-            assert one.told() == [
-                (TUNNEL, "PropertiesChanged", ["org.mlvpn1.Tunnel", {"State": "stopping"}, []]),
-                (TUNNEL, "StateChanged", ["stopping", "up", ""]),
-            ]
-
-    asyncio.run(scenario())
-
-
-def test_a_tunnel_that_cannot_be_shown_any_more_is_no_trouble(bus: PrivateBus) -> None:
-    operator = FakeOperator("wifi")
-
-    async def scenario() -> None:
-        async with served(bus, operator):
-            operator.snapshot_error = ZeroDivisionError("gone")
-
-    asyncio.run(scenario())
-    assert operator.listeners == 0
-
-
-def test_a_bus_that_stands_still_costs_bounded_memory(bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    operator = FakeOperator("wifi")
-    states = LinkState.CONNECTED, LinkState.LOSSY
-
-    async def scenario() -> None:
-        async with served(bus, operator) as one:
-            await one.listen()
-            bus.signal(signal.SIGSTOP)
-            for turn in range(12000):
-                before, after = states[turn % 2], states[(turn + 1) % 2]
-                operator.change_link("wifi", status=after)
-                operator.notify(LinkChanged("wifi", before, after))
-                if turn % 20 == 0:
-                    await asyncio.sleep(0)
-            bus.signal(signal.SIGCONT)
-            assert await one.get(f"{TUNNEL}/link/wifi", "", "State") == "up"
-            changes: list[Any] = []
-
-            def settled() -> bool:
-                changes.extend(told for told in one.told() if told[1] == "PropertiesChanged" and told[0] != TUNNEL)
-                return bool(changes) and changes[-1][2][1] == {"State": "up"}
-
-            await until(settled)
-            assert len(changes) < 1200
-
-    monkeypatch.setattr(connection, "CONGESTED_SIZE", 16384)
-    asyncio.run(scenario())
-
-
-def test_a_bus_that_reads_nothing_is_given_up(bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        opened = await Connection.open(bus.address)
-        bus.signal(signal.SIGSTOP)
-        message = Message(kind=Kind.SIGNAL, path="/", interface="a.b", member="C", signature="s", body=["x" * 1000])
-        sent = 0
-        while opened.send(message):
-            sent += 1
-        assert 0 < sent < 2000
-        assert await opened.wait_closed() == "the bus does not read what is sent to it"
-        with pytest.raises(errors.BusUnavailable):
-            await opened.call_bus("ListNames")
-
-    monkeypatch.setattr(connection, "MAX_WRITE_SIZE", 100_000)
-    asyncio.run(scenario())

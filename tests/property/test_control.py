@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mlvpnd import status
 from mlvpnd.control import ControlServer
+from mlvpnd.metrics import to_metrics
 from mlvpnd.status import LinkState, LinkStatus, TunnelStatus
 
 TIME_SLIP = 10.0
@@ -171,7 +172,7 @@ def test_any_names_come_back_from_json_and_metrics(links: list[tuple[str, str]],
     )
     expected = [one for one, _ in reversed(links)]
     assert [one["name"] for one in json.loads(status.to_json(rendered))["tunnels"]] == expected
-    families = {family.name: family for family in text_string_to_metric_families(status.to_metrics(rendered))}
+    families = {family.name: family for family in text_string_to_metric_families(to_metrics(rendered))}
     assert [sample.labels["tunnel"] for sample in families["lossy"].samples] == expected
     assert [(sample.labels["link"], sample.labels["peer"]) for sample in families["mlvpn_link_info"].samples] == links[
         ::-1

@@ -46,6 +46,7 @@ MAY_IMPORT = {
 MAY_NOT_IMPORT = {
     "mlvpnd": {"mlvpnd.daemon", "mlvpnd.cli", "mlvpnd.scapy_layer"},
     "mlvpnd.status": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.daemon", "mlvpnd.cli"},
+    "mlvpnd.metrics": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.daemon", "mlvpnd.cli"},
     "mlvpnd.control": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.daemon", "mlvpnd.cli"},
     "mlvpnd.daemon": {"mlvpnd.cli", "mlvpnd.scapy_layer"},
     "mlvpnd.bus": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.daemon", "mlvpnd.cli", "mlvpnd.scapy_layer"},
@@ -67,7 +68,7 @@ TESTED_ELSEWHERE = {
     "bus/dispatch.py": "bus/test_service.py",
     "bus/objects.py": "bus/test_service.py",
     "bus/service.py": "bus/test_service.py",
-    "bus/signals.py": "bus/test_service.py",
+    "bus/signals.py": "bus/test_signals.py",
 }
 STANDARD_LIBRARY_ONLY = (
     "mlvpnd.config",
