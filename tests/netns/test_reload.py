@@ -203,9 +203,10 @@ def test_a_wrong_file_changes_nothing() -> None:
 
 def test_what_needs_a_restart_says_so() -> None:
     with Lab(LINES) as lab, running_tunnel(lab) as tunnel:
+        other = "native" if tunnel.client.status()["data_plane"] == "reference" else "reference"
         said = reload_with(
             tunnel.client,
-            tunnel.config("client", general={"interface_name": "other0", "tuntap": "tap", "data_plane": "reference"}),
+            tunnel.config("client", general={"interface_name": "other0", "tuntap": "tap", "data_plane": other}),
         )
         for key in ("interface_name", "tuntap", "data_plane"):
             assert f"{key} has changed: the new value takes effect at the next start" in said
