@@ -15,6 +15,7 @@ from .profiles import ALONE_SHARE, PROFILES, RAW_SHARE, TCP_PAYLOAD, Base, Profi
 from .results import Results, several
 
 NAME = "BONDING.md"
+OUTCOMES = "bonding.jsonl.xz"
 NOT_RUN = "not run"
 NOISY = "†"
 """Marks what was measured on a machine that was not quiet."""
@@ -254,9 +255,10 @@ def _is_short(outcome: Outcome) -> bool:
 
 
 def write(results: Results, directory: Path) -> Path:
-    """The report and its plots into a directory; returns the report's path."""
+    """The report, its plots and the outcomes that they show into a directory; returns the report's path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / NAME
     path.write_text(Report(results).text())
     plots.draw(results, directory)
+    results.save(directory / OUTCOMES)
     return path

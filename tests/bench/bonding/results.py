@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -41,28 +42,38 @@ class Results:
     """What was measured; of a run that was made again the later one counts."""
 
     outcomes: dict[tuple[object, ...], Outcome] = field(default_factory=dict)
-    machines: list[str] = field(default_factory=list)
-    """Those that the outcomes are from, as `machine.describe` says."""
+    _made_on: dict[tuple[object, ...], str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Results:
-        """From a file that `Recorder` wrote."""
+        """From a file that `Recorder` or `save` wrote."""
         results = cls()
         machine = ""
-        made_on: dict[tuple[object, ...], str] = {}
-        for line in path.read_text().splitlines():
-            if line.startswith('{"machine"'):
+        text = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
+        for line in text.decode().splitlines():
+            if line.startswith(_MACHINE):
                 machine = json.loads(line)["machine"]
-                continue
-            outcome = Outcome.from_json(line)
-            results.add(outcome)
-            made_on[_key(outcome.cell)] = machine
-        results.machines = list(dict.fromkeys(filter(None, made_on.values())))
+            else:
+                results.add(Outcome.from_json(line), machine)
         return results
 
-    def add(self, outcome: Outcome) -> None:
+    def save(self, path: Path) -> None:
+        """All of it as xz, and nothing that other runs have taken the place of."""
+        lines: list[str] = []
+        for machine in dict.fromkeys(self._made_on.values()):
+            lines += [_machine_line(machine)] if machine else []
+            lines += [self.outcomes[key].to_json() for key, other in self._made_on.items() if other == machine]
+        path.write_bytes(lzma.compress("".join(f"{line}\n" for line in lines).encode(), preset=9 | lzma.PRESET_EXTREME))
+
+    @property
+    def machines(self) -> list[str]:
+        """Those that the outcomes are from, as `machine.describe` says."""
+        return list(dict.fromkeys(filter(None, self._made_on.values())))
+
+    def add(self, outcome: Outcome, machine: str = "") -> None:
         """In place of one of the same cell."""
         self.outcomes[_key(outcome.cell)] = outcome
+        self._made_on[_key(outcome.cell)] = machine
 
     def find(self, profile: str, congestion: str, flows: int, lines: Sequence[int], peer: str) -> list[Outcome]:
         """The outcomes with all seeds."""
@@ -81,6 +92,14 @@ def several(outcomes: Iterable[Outcome], figure: Figure) -> Several | None:
     return Several(values) if values else None
 
 
+_MACHINE = '{"machine"'
+"""What such a line begins with, and no outcome's does."""
+
+
+def _machine_line(machine: str) -> str:
+    return json.dumps({"machine": machine})
+
+
 def _key(cell: Cell) -> tuple[object, ...]:
     return cell.seed, cell.profile, cell.congestion, cell.flows, cell.lines, cell.peer
 
@@ -91,7 +110,7 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._write(json.dumps({"machine": describe()}))
+        self._write(_machine_line(describe()))
 
     def _write(self, line: str) -> None:
         # In one piece: several runs may end at once.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
 from tests.bench.bonding import plots
 from tests.bench.bonding.outcome import RAW, Outcome, Recovery
 from tests.bench.bonding.profiles import PROFILES, goodput_of
-from tests.bench.bonding.report import Report, line_text, lines_text, write
+from tests.bench.bonding.report import OUTCOMES, Report, line_text, lines_text, write
 from tests.bench.bonding.results import Recorder, Results
 
 from .outcomes import outcome
@@ -95,6 +94,10 @@ def test_results_are_kept_in_a_file_and_later_ones_count(tmp_path_factory: pytes
     assert dataclasses.replace(kept, series={}) == dataclasses.replace(outcome("equal", 20.0), series={})
     (dead,) = found.find("blackhole", "bbr", 1, (1, 2), "mlvpnd")
     assert dead.outage == outage
+    found.save(path.with_suffix(".jsonl.xz"))
+    again = Results.load(path.with_suffix(".jsonl.xz"))
+    assert again == found
+    assert again.machines == found.machines
 
 
 def test_what_a_line_carries_is_drawn_in_half_seconds() -> None:
@@ -113,4 +116,5 @@ def test_report_and_pictures_are_written(tmp_path_factory: pytest.TempPathFactor
     for name in plots.TITLES:
         assert f"]({name})" in path.read_text()
         assert (directory / name).read_bytes().startswith(b"\x89PNG")
-    assert sorted(directory.iterdir()) == sorted([path, *(Path(directory, name) for name in plots.TITLES)])
+    assert sorted(one.name for one in directory.iterdir()) == sorted([path.name, OUTCOMES, *plots.TITLES])
+    assert len(Results.load(directory / OUTCOMES).outcomes) == 2
