@@ -1,0 +1,133 @@
+"""A host on which daemons run as services, without systemd and without privilege."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from mlvpnd.daemon import Daemon
+from mlvpnd.helper.client import HelperError, TunDescriptor
+from mlvpnd.options import Options
+from mlvpnd.service import ServiceHelper
+from mlvpnd.status import LinkState
+from tests.support import planes
+from tests.support.fd_store import Store
+from tests.support.peer import ScapyPeer, udp_socket
+
+LIMIT = 5.0
+"""Seconds for anything to happen."""
+CONFIG = """[general]
+mode = "client"
+interface_name = "{interface}"
+{more}
+[adsl1]
+bindhost = "{bindhost}"
+remotehost = "127.0.0.1"
+remoteport = {port}
+bandwidth_upload = 1000
+"""
+
+
+class Helper(ServiceHelper):
+    """The helper, but for the interface, which is a socket, and the file, which is the test's."""
+
+    def __init__(self, port: int, tun: socket.socket) -> None:
+        super().__init__("test")
+        self.port = port
+        self.interface = "mlvpn0"
+        self.more = ""
+        self.bindhost = "127.0.0.1"
+        self.broken: HelperError | None = None
+        self.asked: list[str] = []
+        self._tun_end = tun
+
+    async def open_config(self) -> bytes:
+        if self.broken:
+            raise self.broken
+        keys = {"interface": self.interface, "more": self.more, "port": self.port, "bindhost": self.bindhost}
+        return CONFIG.format(**keys).encode()
+
+    async def open_tun(self) -> TunDescriptor:
+        self.asked.append("open_tun")
+        return TunDescriptor(os.dup(self._tun_end.fileno()), self.interface, 1428)
+
+    async def configure_tun(self, *, ipv6_path: bool) -> int:
+        if self.broken:
+            raise self.broken
+        return 1428
+
+    async def tune_socket(self, link: str, sock: socket.socket) -> None:
+        pass
+
+    async def run_script(self, event: str, link: str | None) -> int:
+        self.asked.append(event)
+        return 0
+
+
+class Host:
+    """A host on which daemons run one after the other, with systemd's store, an interface and a peer."""
+
+    def __init__(self, directory: Path) -> None:
+        self.runtime = directory / "test"
+        self.runtime.mkdir()
+        self.store = Store()
+        self.peer = ScapyPeer(udp_socket(("127.0.0.1", 0)), b"x", server=True)
+        self.tun, self.kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.restarting = False
+        self.helper = self.new_helper()
+
+    def new_helper(self) -> Helper:
+        self.helper = Helper(self.peer.address[1], self.tun)
+        return self.helper
+
+    @contextlib.asynccontextmanager
+    async def running(self, *, password: bytes | None = b"x", **descriptors: int) -> AsyncIterator[Daemon]:
+        """A daemon that has started; it is stopped by SIGTERM."""
+        service = self.store.service(password=password)
+        service.descriptors |= {name: [number] for name, number in descriptors.items()}
+        self.helper.service = service
+        daemon = Daemon(Options(config_path="f"), self.helper, None, service)
+        running = asyncio.create_task(daemon.run())
+        try:
+            await until(lambda: any(text.startswith("READY=1") for text in self.store.said) or running.done())
+            yield daemon
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert await asyncio.wait_for(running, LIMIT) == 0
+        finally:
+            running.cancel()
+
+    async def is_restarting(self, instance: str) -> bool:
+        assert instance == "test"
+        return self.restarting
+
+    def words(self) -> list[str]:
+        """What was said beside what concerns the store; it is forgotten."""
+        found = [text for text in self.store.said if not text.startswith("FDSTORE")]
+        self.store.said.clear()
+        return found
+
+    def close(self) -> None:
+        self.peer.close()
+        self.tun.close()
+        self.kernel.close()
+        self.store.__exit__(None, None, None)
+
+
+async def until(happened: Callable[[], object]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not happened():  # noqa: ASYNC110  (there is nothing to wait for)
+            await asyncio.sleep(0.005)
+
+
+def run(steps: Coroutine[Any, Any, None]) -> None:
+    planes.run(steps)
+
+
+def is_up(daemon: Daemon) -> bool:
+    return daemon.snapshot().links[0].status is LinkState.CONNECTED
