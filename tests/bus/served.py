@@ -7,8 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import pytest
-
 from mlvpnd.bus import lib, names
 from mlvpnd.bus.connection import Connection
 from mlvpnd.bus.errors import BusError
@@ -133,6 +131,8 @@ async def served(bus: PrivateBus, operator: Operator) -> AsyncIterator[Caller]:
 
 async def refused(awaitable: Awaitable[object]) -> str:
     """The name of the error that a call ends with."""
-    with pytest.raises(BusError) as caught:
+    try:
         await awaitable
-    return caught.value.name
+    except BusError as error:
+        return error.name
+    raise AssertionError("the call was not refused")

@@ -7,10 +7,15 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from mlvpnd import continuity, proctitle
+from mlvpnd import daemon as daemon_module
+from mlvpnd.bus import manager
 from mlvpnd.daemon import Daemon
 from mlvpnd.helper.client import HelperError, TunDescriptor
 from mlvpnd.options import Options
@@ -131,3 +136,21 @@ def run(steps: Coroutine[Any, Any, None]) -> None:
 
 def is_up(daemon: Daemon) -> bool:
     return daemon.snapshot().links[0].status is LinkState.CONNECTED
+
+
+@contextlib.contextmanager
+def service_host(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """A host whose daemons meet nothing of the machine's own; that lasts as long as the monkeypatch."""
+    monkeypatch.setattr(daemon_module, "RELOAD_DELAY", 0.01)
+    monkeypatch.setattr(continuity, "SAVE_INTERVAL", 0.02)
+    monkeypatch.setattr(daemon_module, "RUNTIME_DIRECTORY", str(directory))
+    monkeypatch.setattr(proctitle, "set_title", lambda *_, **__: None)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")
+    host = Host(directory)
+    monkeypatch.setattr(manager, "is_restarting", host.is_restarting)
+    monkeypatch.setattr(daemon_module, "interface_of", lambda _descriptor: ("mlvpn0", False))
+    monkeypatch.setattr(daemon_module, "mtu_of", lambda _name: 1234)
+    try:
+        yield host
+    finally:
+        host.close()

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,14 @@ from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperError
 from mlvpnd.options import Options
 from mlvpnd.service import listen
-from tests.support.service_host import LIMIT, Host, is_up, run, until
+from tests.support.service_host import LIMIT, Host, is_up, run, service_host, until
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    with service_host(tmp_path, monkeypatch) as host:
+        yield host
+
 
 # The sockets for questions.
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +20,22 @@ from mlvpnd.helper.client import HelperError
 from mlvpnd.keeper import Keeper
 from mlvpnd.options import Options
 from mlvpnd.scapy_layer import AUTH, DISCONNECT
-from tests.support.service_host import LIMIT, Host, is_up, run, until
+from tests.support.service_host import LIMIT, Host, is_up, run, service_host, until
 from tests.support.session_pair import packet_of
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    with service_host(tmp_path, monkeypatch) as host:
+        yield host
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    caplog.set_level(logging.INFO, "mlvpnd")
+    return caplog
+
 
 # What systemd is told.
 
