@@ -92,6 +92,15 @@ bench: build
 	$(BIN)/python -m tests.bench.dataplane --resume --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
 	$(BIN)/python -m tests.bench.dataplane --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 
+# What a change has cost: this build against that of revision OLD, in turns. BENCH="--case tcp,steady --rounds 5" runs a part.
+.PHONY: bench-against
+bench-against: OLD ?= HEAD
+bench-against: OLD_TREE = build/against/$(shell git rev-parse --short=12 $(OLD))
+bench-against: build
+	[ -d $(OLD_TREE) ] || git worktree add --detach $(OLD_TREE) $(OLD)
+	$(MAKE) -C $(OLD_TREE) build
+	$(BIN)/python -m tests.bench.dataplane.against $(OLD_TREE) $(BENCH)
+
 # How much of the lines a tunnel over several carries, for each profile of lines, and each line alone: bench/BONDING.md,
 # in four hours, or by JOBS=2, two runs at a time, in half of that. RESUME=1 goes on where it was interrupted; QUICK=1 is a
 # look, into build/quick, in 45 minutes; BENCH has more options of `python -m tests.bench.bonding --help`, which runs parts.

@@ -23,6 +23,10 @@ FLOOD_SIZE = 64
 """Bytes of UDP payload of a small packet."""
 STEADY_RATE = 15_000
 """Small packets a second."""
+STRANGERS_RATE = 80_000
+"""Datagrams a second under a wrong key."""
+STRANGERS_SHARE = 0.25
+"""Part of a core that these may cost the daemon."""
 LARGE_SIZE = 1300
 LARGE_RATE = 100
 """Bytes of UDP payload, and Mbit/s of it."""
@@ -41,6 +45,7 @@ class Load(enum.Enum):
     STEADY = "64-byte UDP, 15 000 a second"
     LARGE = "1300-byte UDP, 100 Mbit/s"
     IDLE = "echo requests, 5 ms apart"
+    STRANGERS = "datagrams under a wrong key, 80 000 a second, to the receiver's link"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ CASES: Mapping[str, Case] = {
     "udp": Case("UDP 1300 B at 100 Mbit/s", Load.LARGE, EVERY),
     "shaped": Case("TCP, 1 stream, 2 x 50 Mbit/s", Load.TCP, TWINS, links=2, shaped=True, length=2.5),
     "idle": Case("round trip, idle", Load.IDLE, (RAW, *EVERY)),
+    "strangers": Case("80 000 datagrams a second under a wrong key", Load.STRANGERS, TWINS),
 }
 
 
@@ -182,6 +188,12 @@ LIMITS: Sequence[Limit] = (
         Figure("idle", OPENVPN, "rtt_least"),
         Figure("idle", RAW, "rtt_least"),
         against="OpenVPN",
+    ),
+    Limit(
+        "CPU of the receiver per datagram under a wrong key, 80 000 a second: a quarter of a core",
+        Figure("strangers", NATIVE, "packet_receiver"),
+        STRANGERS_SHARE / STRANGERS_RATE * 1e6,
+        against="µs",
     ),
     Limit("resident memory, 8 links up", Figure("tcp-8", NATIVE, "memory"), 40.0, against="MB"),
     *_sides(f"8 links: {_CPU}", ("tcp-8", NATIVE), (1.2, 1.2), ("tcp", NATIVE), "1 link"),

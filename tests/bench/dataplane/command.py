@@ -67,7 +67,9 @@ def _iperf3() -> str:
     return " ".join(said.split()[:2])
 
 
-def _among(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+def among(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+    """What argparse reads names with commas between by, or `all`."""
+
     def names(text: str) -> tuple[str, ...]:
         found = tuple(known) if text == "all" else tuple(text.split(","))
         if unknown := [name for name in found if name not in known]:
@@ -81,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.dataplane", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     words = "names with commas between, or all"
-    parser.add_argument("--case", type=_among(CASES), default=tuple(CASES), help=f"{words}: {', '.join(CASES)}")
-    parser.add_argument("--peer", type=_among(EVERY), default=EVERY, help=f"{words}: {', '.join(EVERY)}")
+    parser.add_argument("--case", type=among(CASES), default=tuple(CASES), help=f"{words}: {', '.join(CASES)}")
+    parser.add_argument("--peer", type=among(EVERY), default=EVERY, help=f"{words}: {', '.join(EVERY)}")
     parser.add_argument("--rounds", type=int, help=f"default: {report.ROUNDS}, with --quick 1")
     parser.add_argument("--seconds", type=float, help=f"of a run; default: {SECONDS:g}, with --quick {QUICK_SECONDS:g}")
     parser.add_argument("--quick", action="store_true", help="one round of short runs: a look, no result")

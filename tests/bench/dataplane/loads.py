@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.support.flood import Flooded, flood, wrong_key
 from tests.support.lab import Host, LabError
+from tests.support.peer import udp_socket
 from tests.support.traffic import ping
 
-from .cases import FLOOD_SIZE, LARGE_RATE, LARGE_SIZE, STEADY_RATE, Load
+from .cases import FLOOD_SIZE, LARGE_RATE, LARGE_SIZE, STEADY_RATE, STRANGERS_RATE, Load
 
 PING_INTERVAL = 0.005
 _PATIENCE = 20.0
 """Seconds that iperf3 may take beside its work: in a flood its own connection is slow."""
+_DIFFERENT = 500
+"""Datagrams that a flood repeats: each has to be sealed before it begins."""
 _UDP: Mapping[Load, tuple[int, int]] = {
     Load.FLOOD: (FLOOD_SIZE, 0),
     Load.STEADY: (FLOOD_SIZE, FLOOD_SIZE * 8 * STEADY_RATE),
@@ -72,6 +76,13 @@ def carried(load: Load, report: Mapping[str, Any]) -> Carried:
     size, _ = _UDP[load]
     arrived = one["packets"] - one["lost_packets"]
     return Carried(one["seconds"], arrived * size, one["packets"], arrived)
+
+
+def strangers(sender: Host, target: tuple[str, int], seconds: float) -> Flooded:
+    """Datagrams of every type under a wrong key, from a socket of the sender's host to a link of the receiver."""
+    with udp_socket(("0.0.0.0", 0), host=sender) as sock:
+        count = int(STRANGERS_RATE * seconds)
+        return flood(sock, target, wrong_key(_DIFFERENT), count=count, rate=STRANGERS_RATE, seconds=seconds)
 
 
 def round_trips(sender: Host, address: str, seconds: float) -> tuple[float, float]:

@@ -40,6 +40,8 @@ class Cell:
     round: int
     """From 1."""
     seconds: float
+    program: str = ""
+    """Path of the `mlvpn` that is measured; empty: the one beside the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)

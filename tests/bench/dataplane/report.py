@@ -34,7 +34,8 @@ time is what can be trusted, and ratios within a round, not rates.
 """
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(row) + " |\n" for row in lines)
 
@@ -109,8 +110,8 @@ def _verdict(results: Results) -> str:
     counts = Counter(one.state for one in found)
     summary = f"{counts[State.HOLDS]} hold, {counts[State.FAILS]} do not hold, {counts[State.NOT_RUN]} were not run"
     rows = [[one.limit.row, limit_text(one), measured_text(one), _state_text(one.state)] for one in found]
-    table = _table(["case", "asked", "measured", ""], rows)
-    return f"## Verdict\n\nOf {len(found)} demands: {summary}.\n\n{table}"
+    shown = table(["case", "asked", "measured", ""], rows)
+    return f"## Verdict\n\nOf {len(found)} demands: {summary}.\n\n{shown}"
 
 
 def _state_text(state: State) -> str:
@@ -127,7 +128,7 @@ def _case(results: Results, name: str) -> str:
             rows.append([peer, *("" if median is None else number_text(median) for median in medians)])
         else:
             rows.append([peer, *([NOT_RUN] if shown else []), *("" for _ in shown[1:])])
-    return f"### {case.title}\n\n{_table(['', *(VALUES[value] for value in shown)], rows)}"
+    return f"### {case.title}\n\n{table(['', *(VALUES[value] for value in shown)], rows)}"
 
 
 def write(results: Results, directory: Path) -> Path:

@@ -30,7 +30,7 @@ def run(cell: Cell) -> Outcome:
         if cell.peer in CIPHERS:
             cost = secretbox.measure(cell.seconds, native=cell.peer == BOX)
             return Outcome(cell, {"cpu_sender": cost.seal, "cpu_receiver": cost.open})
-        with way(cell.peer, CASES[cell.case]) as up:
+        with way(cell.peer, CASES[cell.case], cell.program) as up:
             quiet = Processors.now()
             time.sleep(up.settle)
             busy = 1 - Processors.now().idle_share(quiet)
@@ -46,6 +46,10 @@ def _values(case: Case, usual: float, up: Way) -> dict[str, float]:
     if case.load is Load.IDLE:
         least, mean = loads.round_trips(up.sender, up.address, seconds)
         values = {"rtt_least": least, "rtt_mean": mean}
+    elif case.load is Load.STRANGERS:
+        before = up.cpu()
+        flooded = loads.strangers(up.sender, up.link, seconds)
+        values = of_strangers(flooded.sent, flooded.seconds, _since(before, up.cpu()))
     elif case.shaped:
         values = _shaped(up, seconds)
     else:
@@ -95,3 +99,8 @@ def of_udp(carried: Carried, used: Mapping[str, float], taken: int) -> dict[str,
         "packet_sender": used[SENDER] / max(taken, 1) * 1e6,
         "packet_receiver": used[RECEIVER] / max(carried.received_packets, 1) * 1e6,
     }
+
+
+def of_strangers(sent: int, seconds: float, used: Mapping[str, float]) -> dict[str, float]:
+    """What so many datagrams cost the end that they were sent to."""
+    return {"packet_receiver": used[RECEIVER] / max(sent, 1) * 1e6, "share": 100 * used[RECEIVER] / seconds}

@@ -46,6 +46,8 @@ class Way:
     """The sender's interface; empty: no tunnel."""
     settle: float = 0.5
     """Seconds until it is at its best."""
+    link: tuple[str, int] = ("", 0)
+    """Address and port of the receiver's first link."""
 
     def cpu(self) -> dict[str, float]:
         """Seconds so far, by end."""
@@ -61,8 +63,11 @@ class Way:
 
 
 @contextlib.contextmanager
-def way(peer: str, case: Case) -> Iterator[Way]:
-    """What that peer makes of the case's links, up; PeerError if it cannot be had here."""
+def way(peer: str, case: Case, program: str = "") -> Iterator[Way]:
+    """What that peer makes of the case's links, up; PeerError if it cannot be had here.
+
+    `program` is the `mlvpn` that a twin of ours is; empty: the one beside the interpreter.
+    """
     with contextlib.ExitStack() as stack:
         accounts: dict[str, Account] = {}
         if peer != RAW:
@@ -70,34 +75,35 @@ def way(peer: str, case: Case) -> Iterator[Way]:
                 accounts[end] = account(f"mlvpnd-bench-{end}")
                 stack.callback(accounts[end].close)
         if case.shaped:
-            yield stack.enter_context(_shaped(peer, accounts))
+            yield stack.enter_context(_shaped(peer, accounts, program))
             return
         cables = stack.enter_context(Cables(case.links, offloads=case.offloads))
         if peer == RAW:
             yield Way(cables.client, cables.server, cables.server_address(1), {}, {})
         elif peer in TWINS:
-            yield stack.enter_context(_twin(peer, cables, accounts))
+            yield stack.enter_context(_twin(peer, cables, accounts, program))
         else:
             yield stack.enter_context(_other(_BY_NAME[peer](cables), accounts))
 
 
 @contextlib.contextmanager
-def _shaped(twin: str, accounts: Mapping[str, Account]) -> Iterator[Way]:
+def _shaped(twin: str, accounts: Mapping[str, Account], program: str) -> Iterator[Way]:
     with Lab(SHAPED_LINES, seed=1) as lab:
         general = {"mtu": MTU, "reorder_buffer_size": REORDER_BUFFER, "data_plane": twin}
         tunnel = Tunnel(lab, TunnelSpec(general=general))
-        yield from _daemons(twin, {SENDER: tunnel.client, RECEIVER: tunnel.server}, accounts)
+        yield from _daemons(twin, {SENDER: tunnel.client, RECEIVER: tunnel.server}, accounts, program)
 
 
 @contextlib.contextmanager
-def _twin(twin: str, cables: Cables, accounts: Mapping[str, Account]) -> Iterator[Way]:
+def _twin(twin: str, cables: Cables, accounts: Mapping[str, Account], program: str) -> Iterator[Way]:
     daemons = {
         end: Daemon(
             host, cables.directory, end, twin_config(end, twin, cables), control=cables.directory / f"{end}.sock"
         )
         for end, host in (("server", cables.server), ("client", cables.client))
     }
-    yield from _daemons(twin, daemons, accounts)
+    link = (cables.server_address(1), FIRST_PORT + 1)
+    yield from _daemons(twin, daemons, accounts, program, link)
 
 
 def twin_config(end: str, twin: str, cables: Cables) -> str:
@@ -126,10 +132,17 @@ def twin_config(end: str, twin: str, cables: Cables) -> str:
     return config_text(general, links)
 
 
-def _daemons(twin: str, daemons: Mapping[str, Daemon], accounts: Mapping[str, Account]) -> Iterator[Way]:
+def _daemons(
+    twin: str,
+    daemons: Mapping[str, Daemon],
+    accounts: Mapping[str, Account],
+    program: str,
+    link: tuple[str, int] = ("", 0),
+) -> Iterator[Way]:
     """Starts them and waits until all links are up; PeerError if it is not the twin that was asked for."""
     try:
         for end, daemon in daemons.items():
+            daemon.program = (program,) if program else daemon.program
             daemon.start()
             accounts[end].add(daemon.pid)  # before it has forked
         for daemon in daemons.values():
@@ -145,7 +158,7 @@ def _daemons(twin: str, daemons: Mapping[str, Daemon], accounts: Mapping[str, Ac
         daemon.host.ip(f"link set {DEVICE} txqueuelen {QUEUE}")
     hosts = daemons[SENDER].host, daemons[RECEIVER].host
     pids = {end: daemon.child_pid for end, daemon in daemons.items()}
-    yield Way(*hosts, SERVER_INNER_IPV4, accounts, pids, DEVICE)
+    yield Way(*hosts, SERVER_INNER_IPV4, accounts, pids, DEVICE, link=link)
     for end in ("client", "server"):
         daemons[end].stop()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from tests.bench.dataplane import against
 from tests.bench.dataplane.cases import (
     BOX,
     CASES,
@@ -26,7 +28,7 @@ from tests.bench.dataplane.judge import State, Verdict, verdicts
 from tests.bench.dataplane.loads import Carried, carried
 from tests.bench.dataplane.outcome import VALUES, Cell, Outcome, Recorder, Results
 from tests.bench.dataplane.report import ROUNDS, limit_text, measured_text, number_text, text, write
-from tests.bench.dataplane.run import of_tcp, of_udp
+from tests.bench.dataplane.run import of_strangers, of_tcp, of_udp
 from tests.support.lab import LabError
 
 
@@ -220,3 +222,35 @@ def test_numbers_in_words() -> None:
     assert limit_text(Verdict(memory, ())) == "≤ 40 MB"
     assert measured_text(Verdict(throughput, (5.0, 7.0, 6.5))) == "6.5 (5-7)"
     assert measured_text(Verdict(throughput, ())) == "not run"
+
+
+# Two builds
+
+
+def test_two_builds_take_turns_and_each_begins() -> None:
+    found = list(against.cells(("tcp", "idle"), NATIVE, 2, 1.0, Path("/old/mlvpn")))
+    assert [(cell.case, cell.program) for cell in found] == [
+        *(("tcp", "/old/mlvpn"), ("tcp", ""), ("idle", "/old/mlvpn"), ("idle", "")),
+        *(("tcp", ""), ("tcp", "/old/mlvpn"), ("idle", ""), ("idle", "/old/mlvpn")),
+    ]
+
+
+def test_two_builds_are_compared_by_their_medians() -> None:
+    found = [
+        Outcome(Cell("tcp", NATIVE, number, 1.0, program), {"cpu_sender": cost, "mbit": 1.0})
+        for program, costs in (("/old/mlvpn", (2.0, 9.0, 4.0)), ("", (3.0, 1.0, 5.0)))
+        for number, cost in enumerate(costs, start=1)
+    ]
+    assert list(against.rows(found)) == [("tcp", "cpu_sender", 4.0, 3.0)]
+    assert "| 4 | 3 | 0.750 |" in against.text(found)
+
+
+def test_a_checkout_without_a_build_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        against.main([str(tmp_path)])
+    assert refused.value.code == 2
+    assert "build that checkout first" in capsys.readouterr().err
+
+
+def test_the_cost_of_strangers_is_the_receivers() -> None:
+    assert of_strangers(100_000, 2.0, {"client": 9.0, "server": 0.5}) == {"packet_receiver": 5.0, "share": 25.0}
