@@ -72,9 +72,14 @@ def describe() -> str:
         platform.machine(),
     )
     return (
-        f"{os.cpu_count()} processors ({model}), Linux {platform.release()}, Python {platform.python_version()}, "
+        f"{os.cpu_count()} processors ({model}), Linux {kernel()}, Python {platform.python_version()}, "
         f"PyNaCl {nacl.__version__}, mlvpnd {mlvpnd.__version__}{_commit()}"
     )
+
+
+def kernel() -> str:
+    """Its version as `major.minor`: what comes after that names a build of one machine."""
+    return ".".join(platform.release().split(".")[:2])
 
 
 def _commit() -> str:

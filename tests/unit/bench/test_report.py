@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -90,6 +91,7 @@ def test_results_are_kept_in_a_file_and_later_ones_count(tmp_path_factory: pytes
     assert len(found.outcomes) == 2
     assert len(found.machines) == 1
     assert "processors" in found.machines[0]
+    assert re.search(r"Linux \d+\.\d+, ", found.machines[0]), "a build suffix says nothing to others"
     (kept,) = found.find("equal", "bbr", 1, (1, 2), "mlvpnd")
     assert dataclasses.replace(kept, series={}) == dataclasses.replace(outcome("equal", 20.0), series={})
     (dead,) = found.find("blackhole", "bbr", 1, (1, 2), "mlvpnd")
