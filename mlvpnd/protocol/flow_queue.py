@@ -3,6 +3,8 @@
 Deficit round robin (Shreedhar and Varghese 1995): the flow at the front may send while its deficit covers its
 next packet, then it gets a quantum and goes to the end. A full queue drops from the front of the flow that has most
 in it: whoever fills the queue pays, and hears of it soonest. Two flows with the same bucket share one share.
+
+What was given to a line that is gone is put back before younger packets of its flow, and keeps its number.
 """
 
 from __future__ import annotations
@@ -13,6 +15,12 @@ QUANTUM = 1514
 """Bytes that a flow may send in a turn: its largest packet, as a rule, so that each turn sends one."""
 BUCKETS = 1024
 """Flows told apart."""
+UNNUMBERED = -1
+"""Instead of the number of a packet that has none yet."""
+
+Waiting = tuple[bytes, int, int, int]
+"""A packet that waits, its size, its number or `UNNUMBERED`, and the bucket of its flow. Not a named tuple, which
+takes ten times as long to make: there is one for each packet."""
 
 
 class _Flow:
@@ -20,7 +28,7 @@ class _Flow:
 
     def __init__(self, bucket: int) -> None:
         self.bucket = bucket
-        self.packets: deque[tuple[bytes, int]] = deque()
+        self.packets: deque[Waiting] = deque()
         self.bytes = 0
         self.deficit = QUANTUM
 
@@ -48,13 +56,51 @@ class FlowQueue:
         if waiting is None:
             waiting = self._flows[bucket] = _Flow(bucket)
             self._turn.append(waiting)
-        waiting.packets.append((packet, size))
+        waiting.packets.append((packet, size, UNNUMBERED, bucket))
         waiting.bytes += size
         self.bytes += size
+        return self._drop_from_fattest() if self.bytes > self.limit else 0
+
+    def put_back(self, flow: int, packet: bytes, size: int, number: int) -> None:
+        """Takes a packet that is older than all others of its flow. What is too many then goes by `trim`."""
+        bucket = flow % BUCKETS
+        waiting = self._flows.get(bucket)
+        if waiting is None:
+            waiting = self._flows[bucket] = _Flow(bucket)
+            self._turn.appendleft(waiting)
+        waiting.packets.appendleft((packet, size, number, bucket))
+        waiting.bytes += size
+        self.bytes += size
+
+    def trim(self) -> int:
+        """Drops what is more than the limit; returns how many packets that were.
+
+        The flows with most in the queue are cut to what they may have alike, but for a packet, and from there on as
+        by `push`. Packet by packet that would take too long where much is too many, and many flows have something.
+        """
+        if self.bytes <= self.limit:
+            return 0
+        dropped, level = 0, self._level()
+        for flow in list(self._flows.values()) if level else []:
+            while flow.bytes - flow.packets[0][1] >= level:
+                self._take(flow)
+                dropped += 1
+        return dropped + self._drop_from_fattest()
+
+    def _level(self) -> int:
+        """Bytes that each flow may have so that all have no more than the limit; more are waiting than that."""
+        left, count = self.limit, len(self._flows)
+        for size in sorted([flow.bytes for flow in self._flows.values()]):
+            if size > left // count:
+                break
+            left -= size
+            count -= 1
+        return left // count
+
+    def _drop_from_fattest(self) -> int:
         dropped = 0
         while self.bytes > self.limit:
-            fattest = max(self._flows.values(), key=lambda flow: flow.bytes)
-            self._take(fattest)
+            self._take(max(self._flows.values(), key=lambda flow: flow.bytes))
             dropped += 1
         return dropped
 
@@ -70,13 +116,18 @@ class FlowQueue:
 
     def pop(self) -> bytes:
         """Takes the packet whose turn it is; the queue must not be empty."""
+        return self.take()[0]
+
+    def take(self) -> Waiting:
+        """The same, with all that is known of it."""
         size = self.next_size()
         flow = self._turn[0]
         flow.deficit -= size
         return self._take(flow)
 
-    def _take(self, flow: _Flow) -> bytes:
-        packet, size = flow.packets.popleft()
+    def _take(self, flow: _Flow) -> Waiting:
+        waiting = flow.packets.popleft()
+        size = waiting[1]
         flow.bytes -= size
         self.bytes -= size
         if not flow.packets:
@@ -85,4 +136,4 @@ class FlowQueue:
             else:
                 self._turn.remove(flow)
             del self._flows[flow.bucket]
-        return packet
+        return waiting

@@ -34,6 +34,8 @@ class Item(NamedTuple):
     reorder: bool
     after: int = 0
     """When it may leave at the earliest, if it is `committed`: others that come before it take longer."""
+    flow: int = 0
+    """The bucket of its flow, for a line that goes before it."""
 
 
 class Line:
@@ -128,8 +130,8 @@ class Line:
             item = self.express.popleft()
             self.express_bytes -= item.size
         elif self.own.bytes and (not self.committed or self.turn > 0 or self.committed[0].after > now):
-            size = self.own.next_size()
-            item = Item(self.own.pop(), size, 0, reorder=False)
+            packet, size, _, flow = self.own.take()
+            item = Item(packet, size, 0, reorder=False, flow=flow)
             self.turn = self.turn - size if self.committed else 0
         elif self.committed and self.committed[0].after <= now:
             item = self.committed.popleft()

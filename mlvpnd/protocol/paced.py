@@ -13,7 +13,10 @@ lines differ, and all the rest waits in one queue where flows share fairly and s
 - Lines of a higher tier take what overflows: the tier opens when what waits for the tiers below is so much that a
   packet would arrive `OVERFLOW` later than by the higher one. Within a tier, spare lines take what overflows the
   others, when enough waits that a loss leaves those full.
-- What was committed to a line that leaves goes first on the others, with its numbers.
+- What was given to a line that leaves is put back into the common queue, before younger packets of its flow, and keeps
+  the number that it has. As much of it stays as may wait for the lines that are left. Small things go first again, as
+  far as they leave room for those that come.
+- What is committed ahead is bounded, whatever round trips the peer makes us believe.
 
 Integers throughout, times are arguments: a native twin makes the same decisions, packet for packet.
 """
@@ -24,7 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .flow_queue import BUCKETS, FlowQueue
+from .flow_queue import BUCKETS, UNNUMBERED, FlowQueue, Waiting
 from .inner import Kind
 from .line import EXPRESS_LIMIT, LEAST_LIMIT, SECOND, Item, Line
 from .stretch import Stretch
@@ -55,6 +58,15 @@ STICKY = 2_000_000
 """Nanoseconds by which another line must be earlier for small packets to change to it: fewer overtake each other."""
 FAIR_BURST = 20_000_000
 """Nanoseconds of its fair share that a flow may take at once and still go first."""
+RESCUED_TIME = 10_000_000
+"""Nanoseconds of a line's time that may go first on it of what went first on one that is gone. Half of `EXPRESS_LIMIT`:
+a small packet that comes then finds room, and leaves within 25 ms or two packets' time."""
+LONGEST_DELAY = 500_000_000
+"""Nanoseconds that count as a line's delay at most. The receiver waits no longer for a line (`receiver.py`, MAX_WAIT), and
+what is committed to the others grows with it."""
+MOST_AHEAD = 32_000_000
+"""Bytes that are committed to all lines together at most, and that wait in the common queue at most for the sake of
+flows that are stretched: what 100 MB/s take for the difference between a satellite and a near line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +145,8 @@ class PacedScheduler:
                 if line is not None:
                     gone.append(line)
                 line = fresh
-            line.delay, line.hold = given.delay, 0
-            line.least_delay = given.least_delay or given.delay
+            line.delay, line.hold = min(given.delay, LONGEST_DELAY), 0
+            line.least_delay = min(given.least_delay or given.delay, LONGEST_DELAY)
             kept[number] = line
         self._lines = kept
         self._commit_at = None
@@ -144,19 +156,34 @@ class PacedScheduler:
         self._stretch.forget(now)
         if kept:
             self._hold_back(now)
+            self._rescue(gone, now)
+            self.dropped += self._queue.trim()
         else:
             for line in gone:
                 self.dropped += len(line.express) + len(line.committed)
                 self._drop_queue(line.own)
             self._drop_queue(self._queue)
-            return
-        stranded = [item for line in gone for item in (*line.express, *line.committed)]
-        for item in sorted(stranded, key=lambda item: item.data_seq):
-            self._hurry(item, now)
+
+    def _rescue(self, gone: Iterable[Line], now: int) -> None:
+        """What waited for lines that are gone goes by the others."""
+        committed: list[Waiting] = []
+        own: list[Waiting] = []
+        small: list[Waiting] = []
         for line in gone:
+            committed += [(item.packet, item.size, item.data_seq, item.flow) for item in line.committed]
             while line.own.bytes:  # it was meant for that line, but a packet late is better than none
-                size = line.own.next_size()
-                self._hurry(Item(line.own.pop(), size, 0, reorder=False), now)
+                own.append(line.own.take())
+            for item in line.express:
+                first = self._lines[self._first_line(now)]
+                if (first.express_bytes + item.size) * SECOND // first.rate <= RESCUED_TIME:
+                    first.hurry(item)
+                elif item.data_seq:  # a copy: it goes first or not at all, for another does
+                    self.dropped += 1
+                else:
+                    small.append((item.packet, item.size, UNNUMBERED, item.flow))
+        committed.sort(key=lambda waiting: waiting[2])
+        for packet, size, number, flow in reversed(committed + own + small):
+            self._queue.put_back(flow, packet, size, number)
 
     def put(self, kind: Kind, flow: int, packet: bytes, size: int, now: int) -> None:
         """Takes a packet that any line may carry."""
@@ -166,7 +193,7 @@ class PacedScheduler:
             line = self._near_line(flow, size, now) if self._near else None
             self.dropped += (self._queue if line is None else line.own).push(flow, packet, size)
         else:
-            self._hurry(Item(packet, size, 0, reorder=False), now)
+            self._lines[self._first_line(now)].hurry(Item(packet, size, 0, reorder=False, flow=flow % BUCKETS))
 
     def put_on(self, number: int, item: Item, flow: int, now: int, *, first: bool) -> None:
         """Takes a packet for one line: before all others, or in a queue of its own."""
@@ -174,11 +201,11 @@ class PacedScheduler:
         line.advance(now)
         if item.data_seq:  # a copy: it goes first or not at all, for another does
             if line.express_bytes * SECOND // line.rate < EXPRESS_LIMIT:
-                line.hurry(item)
+                line.hurry(item._replace(flow=flow % BUCKETS))
             else:
                 self.dropped += 1
         elif first and line.express_bytes * SECOND // line.rate < EXPRESS_LIMIT:
-            line.hurry(item)
+            line.hurry(item._replace(flow=flow % BUCKETS))
         else:
             self.dropped += line.own.push(flow, item.packet, item.size)
 
@@ -254,7 +281,7 @@ class PacedScheduler:
         self._near = near if far_rate and far_rate * WORTH >= self._near_rate else []
         if self._near and self._stretch:
             farthest = max([line.delay for line in lines])
-            self._queue.limit = max(self._queue.limit, self._rate * farthest // SECOND)
+            self._queue.limit = max(self._queue.limit, min(self._rate * farthest // SECOND, MOST_AHEAD))
             for line in lines:
                 line.hold = max(line.hold, min(farthest - line.delay, self._stretch.delay(now)))
 
@@ -284,12 +311,12 @@ class PacedScheduler:
         self._express_line = best
         return best
 
-    def _hurry(self, item: Item, now: int) -> None:
-        self._lines[self._first_line(now)].hurry(item)
-
     def _commit(self, now: int) -> None:
         queue = self._queue
         self._commit_at = None
+        if not queue.bytes:
+            return
+        room = MOST_AHEAD - sum([line.committed_bytes for line in self._lines.values()])
         while queue.bytes:
             group = self._open(now)
             horizon = now + group.horizon
@@ -301,7 +328,7 @@ class PacedScheduler:
                 at = begins + size * SECOND // line.rate
                 if best is None or at < best_at:
                     best, best_at, start = line, at, begins
-            if best is None:
+            if best is None or size > room:
                 return
             if start > horizon:
                 if not best.busy:
@@ -311,8 +338,12 @@ class PacedScheduler:
             if best.higher:  # it may have been idle: what the lowest have been given arrives first
                 before = min([line.free_at + line.delay for line in self._groups[0].lines])
                 after = max(after, best.free_at + max(before - best_at, 0))
-            best.commit(Item(queue.pop(), size, self.next_data_seq, reorder=True, after=after))
-            self.next_data_seq = (self.next_data_seq + 1) & 0xFFFF_FFFF_FFFF_FFFF
+            packet, _, number, flow = queue.take()
+            if number == UNNUMBERED:
+                number = self.next_data_seq
+                self.next_data_seq = (number + 1) & 0xFFFF_FFFF_FFFF_FFFF
+            best.commit(Item(packet, size, number, reorder=True, after=after, flow=flow))
+            room -= size
 
     def _open(self, now: int) -> _Group:
         """The lines that take packets of the common stream now."""

@@ -72,10 +72,11 @@ def test_packets_are_looked_at_alike(packet: bytes, layer2: bool) -> None:
 _sizes = st.one_of(st.integers(1, 1600), st.sampled_from([44, 126, 1514, 65600]))
 _flows = st.one_of(st.integers(0, 3), st.integers(0, (1 << 32) - 1))
 _pushes = st.tuples(st.just("push"), _flows, _sizes, st.integers(1, 20))
-_pops = st.tuples(st.sampled_from(["pop", "next_size"]), st.just(0), st.just(0), st.integers(1, 30))
+_backs = st.tuples(st.just("put_back"), _flows, _sizes, st.integers(1, 20))
+_pops = st.tuples(st.sampled_from(["pop", "next_size", "trim"]), st.just(0), st.just(0), st.integers(1, 30))
 
 
-@given(st.lists(st.one_of(_pushes, _pushes, _pops)), st.integers(0, 50_000), st.integers(0, 50_000))
+@given(st.lists(st.one_of(_pushes, _pushes, _backs, _pops)), st.integers(0, 50_000), st.integers(0, 50_000))
 def test_flows_share_alike(steps: list[tuple[str, int, int, int]], limit: int, later: int) -> None:
     reference, twin = flow_queue.FlowQueue(limit), native.FlowQueue(limit)
     count = 0
@@ -87,6 +88,12 @@ def test_flows_share_alike(steps: list[tuple[str, int, int, int]], limit: int, l
                 count += 1
                 packet = count.to_bytes(4)
                 assert twin.push(flow, packet, size) == reference.push(flow, packet, size)
+            elif name == "put_back":
+                count += 1
+                for one in (reference, twin):
+                    one.put_back(flow, count.to_bytes(4), size, count)
+            elif name == "trim":
+                assert twin.trim() == reference.trim()
             elif name == "pop":
                 assert outcome(twin.pop) == outcome(reference.pop)
             else:

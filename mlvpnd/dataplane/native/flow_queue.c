@@ -1,5 +1,6 @@
 #include "flow_queue.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void append(struct flow_queue *queue, enum flow_order order, struct flow *flow) {
@@ -10,6 +11,16 @@ static void append(struct flow_queue *queue, enum flow_order order, struct flow 
     else
         queue->order[order].first = flow;
     queue->order[order].last = flow;
+}
+
+static void prepend(struct flow_queue *queue, enum flow_order order, struct flow *flow) {
+    flow->place[order].before = NULL;
+    flow->place[order].behind = queue->order[order].first;
+    if (flow->place[order].behind)
+        flow->place[order].behind->place[order].before = flow;
+    else
+        queue->order[order].last = flow;
+    queue->order[order].first = flow;
 }
 
 static void take_out(struct flow_queue *queue, enum flow_order order, struct flow *flow) {
@@ -50,27 +61,76 @@ void flow_queue_begin(struct flow_queue *queue, int64_t limit) {
     queue->limit = limit;
 }
 
-size_t flow_queue_push(struct flow_queue *queue, uint32_t flow, struct packet *packet) {
-    struct packet *kept = packet_keep(packet);
-    if (!kept)
-        return 1;
-    struct flow *waiting = &queue->all[flow % FLOW_QUEUE_BUCKETS];
-    if (!waiting->packets.first) {
-        waiting->bytes = 0;
-        waiting->deficit = FLOW_QUEUE_QUANTUM;
-        append(queue, FLOW_AGE, waiting);
-        append(queue, FLOW_TURN, waiting);
-        queue->flows++;
-    }
-    packet_list_push(&waiting->packets, kept);
-    waiting->bytes += kept->line_size;
-    queue->bytes += kept->line_size;
+/* A flow that has nothing yet has its packets from now on. */
+static void begin(struct flow_queue *queue, struct flow *flow, void (*place)(struct flow_queue *, enum flow_order, struct flow *)) {
+    flow->bytes = 0;
+    flow->deficit = FLOW_QUEUE_QUANTUM;
+    append(queue, FLOW_AGE, flow);
+    place(queue, FLOW_TURN, flow);
+    queue->flows++;
+}
+
+static size_t drop_from_fattest(struct flow_queue *queue) {
     size_t dropped = 0;
     while (queue->bytes > queue->limit && queue->flows) {
         packet_free(take(queue, fattest(queue)));
         dropped++;
     }
     return dropped;
+}
+
+size_t flow_queue_push(struct flow_queue *queue, uint32_t flow, struct packet *packet) {
+    struct packet *kept = packet_keep(packet);
+    if (!kept)
+        return 1;
+    kept->flow = flow % FLOW_QUEUE_BUCKETS;
+    struct flow *waiting = &queue->all[kept->flow];
+    if (!waiting->packets.first)
+        begin(queue, waiting, append);
+    packet_list_push(&waiting->packets, kept);
+    waiting->bytes += kept->line_size;
+    queue->bytes += kept->line_size;
+    return drop_from_fattest(queue);
+}
+
+void flow_queue_put_back(struct flow_queue *queue, struct packet *packet) {
+    struct flow *waiting = &queue->all[packet->flow % FLOW_QUEUE_BUCKETS];
+    if (!waiting->packets.first)
+        begin(queue, waiting, prepend);
+    packet_list_push_front(&waiting->packets, packet);
+    waiting->bytes += packet->line_size;
+    queue->bytes += packet->line_size;
+}
+
+static int by_size(const void *one, const void *other) {
+    int64_t first = *(const int64_t *)one, second = *(const int64_t *)other;
+    return (first > second) - (first < second);
+}
+
+/* Bytes that each flow may have so that all have no more than the limit; more are waiting than that. */
+static int64_t level(const struct flow_queue *queue) {
+    int64_t sizes[FLOW_QUEUE_BUCKETS], left = queue->limit;
+    size_t count = 0;
+    for (const struct flow *flow = queue->order[FLOW_AGE].first; flow; flow = flow->place[FLOW_AGE].behind)
+        sizes[count++] = flow->bytes;
+    qsort(sizes, count, sizeof *sizes, by_size);
+    for (size_t i = 0; count > 1 && sizes[i] <= left / (int64_t)count; i++)
+        left -= sizes[i], count--;
+    return count ? left / (int64_t)count : 0;
+}
+
+size_t flow_queue_trim(struct flow_queue *queue) {
+    if (queue->bytes <= queue->limit)
+        return 0;
+    size_t dropped = 0;
+    int64_t most = level(queue);
+    for (struct flow *flow = queue->order[FLOW_AGE].first; most > 0 && flow; flow = flow->place[FLOW_AGE].behind) {
+        while (flow->bytes - flow->packets.first->line_size >= most) {
+            packet_free(take(queue, flow));
+            dropped++;
+        }
+    }
+    return dropped + drop_from_fattest(queue);
 }
 
 uint32_t flow_queue_next_size(struct flow_queue *queue) {

@@ -37,8 +37,13 @@ struct flow_queue {
 };
 
 void flow_queue_begin(struct flow_queue *queue, int64_t limit);
-/* Takes a packet of a flow; returns how many had to go for it, of any flow. One that cannot be kept is gone itself. */
+/* Takes a packet of a flow, whose bucket it notes in it; returns how many had to go for it, of any flow. One that
+   cannot be kept is gone itself. */
 size_t flow_queue_push(struct flow_queue *queue, uint32_t flow, struct packet *packet);
+/* Takes an owned packet that is older than all others of its flow. What is too many then goes by `flow_queue_trim`. */
+void flow_queue_put_back(struct flow_queue *queue, struct packet *packet);
+/* Drops what is more than the limit; returns how many packets that were. */
+size_t flow_queue_trim(struct flow_queue *queue);
 /* The line_size of the packet whose turn it is; the queue must not be empty. */
 uint32_t flow_queue_next_size(struct flow_queue *queue);
 /* Takes the packet whose turn it is; the queue must not be empty. */

@@ -1,39 +1,7 @@
-#include "paced.h"
+#include "paced_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* Nanoseconds but for the shares, which are percents, and what it is worth; see paced.py. */
-enum {
-    SLACK = 4000000,
-    QUEUE_TIME = 100000000,
-    OVERFLOW = 15000000,
-    WAIT_SHARE = 50,
-    ALIKE = 150,
-    LONGEST_WAIT = 60000000,
-    WORTH = 2,
-    SPARSE = 1000000000,
-    HOLD_SHARE = 65,
-    LONGEST_HOLD = 30000000,
-    STICKY = 2000000,
-    FAIR_BURST = 20000000,
-};
-
-static inline int64_t max(int64_t one, int64_t other) {
-    return one > other ? one : other;
-}
-
-static inline int64_t min(int64_t one, int64_t other) {
-    return one < other ? one : other;
-}
-
-static struct line *line_of(const struct paced *paced, int32_t number) {
-    for (size_t i = 0; i < paced->line_count; i++) {
-        if (paced->lines[i]->number == number)
-            return paced->lines[i];
-    }
-    return NULL;
-}
 
 void paced_begin(struct paced *paced, uint64_t next_data_seq) {
     memset(paced, 0, sizeof *paced);
@@ -55,8 +23,7 @@ void paced_end(struct paced *paced) {
     paced_begin(paced, paced->next_data_seq);
 }
 
-/* The line that delivers a packet first that goes first on it; there must be one. */
-static struct line *first_line(struct paced *paced, int64_t now) {
+struct line *paced_first_line(struct paced *paced, int64_t now) {
     struct line *best = NULL;
     int64_t best_at = 0;
     for (size_t i = 0; i < paced->line_count; i++) {
@@ -74,10 +41,6 @@ static struct line *first_line(struct paced *paced, int64_t now) {
     return best;
 }
 
-static void hurry(struct paced *paced, struct packet *packet, int64_t now) {
-    line_hurry(first_line(paced, now), packet);
-}
-
 static void drop(struct paced *paced, struct packet *packet) {
     packet_free(packet);
     paced->dropped++;
@@ -90,176 +53,6 @@ static void keep_and_hurry(struct paced *paced, struct line *line, struct packet
         line_hurry(line, kept);
     else
         paced->dropped++;
-}
-
-/* Lines. */
-
-static bool ranks_before(const struct line *one, const struct line *other) {
-    return one->tier != other->tier ? one->tier < other->tier : one->spare < other->spare;
-}
-
-/* Which lines open after which. */
-static void group(struct paced *paced) {
-    for (size_t i = 0; i < paced->line_count; i++) {
-        size_t place = i;
-        for (; place && ranks_before(paced->lines[i], paced->ranked[place - 1]); place--)
-            paced->ranked[place] = paced->ranked[place - 1];
-        paced->ranked[place] = paced->lines[i];
-    }
-    struct paced_group *last = NULL, together = {0};
-    paced->group_count = 0;
-    for (size_t i = 0; i < paced->line_count; i++) {
-        struct line *line = paced->ranked[i];
-        if (!last || ranks_before(paced->ranked[i - 1], line)) {
-            if (last)
-                last->before_spare = line->spare;
-            last = &paced->groups[paced->group_count++];
-        }
-        line->higher = paced->group_count > 1;
-        if (paced->group_count > 1)
-            paced->groups[paced->group_count - 2].higher++;
-        together.count++;
-        together.rate += line->rate;
-        together.nearest = i ? min(together.nearest, line->delay) : line->delay;
-        together.horizon = i ? max(together.horizon, line->delay + SLACK) : line->delay + SLACK;
-        *last = together;
-    }
-}
-
-static int64_t hold_of(int64_t delay, int64_t nearest, int64_t farthest) {
-    return (farthest + nearest) * HOLD_SHARE / 100 - nearest - delay;
-}
-
-/* Holds packets for near lines as long as it takes a flow that keeps queues short to fill the far ones too. Returns the
-   delay of the farthest line that is not too far. */
-static int64_t set_holds(struct paced *paced) {
-    size_t count = paced->groups[0].count;
-    int64_t nearest = INT64_MAX, farthest = 0;
-    for (size_t i = 0; i < count; i++)
-        nearest = min(nearest, paced->ranked[i]->least_delay);
-    for (size_t i = 0; i < count; i++) {
-        int64_t delay = paced->ranked[i]->delay;
-        if (hold_of(nearest, nearest, delay) <= LONGEST_HOLD)
-            farthest = max(farthest, delay);
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct line *line = paced->ranked[i];
-        line->hold = max(min(hold_of(line->least_delay, nearest, farthest), farthest - line->delay), 0);
-    }
-    return farthest;
-}
-
-static void hold_back(struct paced *paced, int64_t now) {
-    const struct paced_group *lowest = &paced->groups[0];
-    int64_t farthest = 0;
-    paced->reachable = set_holds(paced);
-    paced->near_rate = 0;
-    for (size_t i = 0; i < lowest->count; i++) {
-        const struct line *line = paced->ranked[i];
-        farthest = max(farthest, line->delay);
-        if (line->delay <= paced->reachable)
-            paced->near_rate += line->rate;
-    }
-    int64_t far_rate = lowest->rate - paced->near_rate;
-    paced->has_near = paced->near_rate && far_rate && far_rate * WORTH >= paced->near_rate;
-    if (!paced->has_near || !paced->stretch.count)
-        return;
-    paced->queue.limit = max(paced->queue.limit, line_bytes(farthest, paced->rate));
-    for (size_t i = 0; i < lowest->count; i++) {
-        struct line *line = paced->ranked[i];
-        line->hold = max(line->hold, min(farthest - line->delay, stretch_delay(&paced->stretch, now)));
-    }
-}
-
-/* What waited for lines that are gone goes first on the others; without any it is dropped, and all else. */
-static void rescue(struct paced *paced, struct line **gone, size_t count, int64_t now) {
-    struct packet_list stranded = {0};
-    struct packet *packet;
-    for (size_t i = 0; i < count; i++) {
-        packet_list_join(&stranded, &gone[i]->express);
-        packet_list_join(&stranded, &gone[i]->committed);
-    }
-    if (!paced->line_count) {
-        paced->dropped += stranded.count;
-        packet_list_free(&stranded);
-        for (size_t i = 0; i < count; i++)
-            paced->dropped += flow_queue_clear(&gone[i]->own);
-        paced->dropped += flow_queue_clear(&paced->queue);
-        return;
-    }
-    packet_list_sort(&stranded);
-    while ((packet = packet_list_pop(&stranded)))
-        hurry(paced, packet, now);
-    for (size_t i = 0; i < count; i++) {
-        while (gone[i]->own.bytes) { /* it was meant for that line, but a packet late is better than none */
-            packet = flow_queue_pop(&gone[i]->own);
-            packet->data_seq = 0;
-            packet->reorder = false;
-            hurry(paced, packet, now);
-        }
-    }
-}
-
-bool paced_set_lines(struct paced *paced, const struct paced_line *given, size_t count, int64_t now) {
-    size_t before = paced->line_count, gone_count = 0;
-    struct line **lines = calloc(count + 1, sizeof *lines), **ranked = calloc(count + 1, sizeof *ranked);
-    struct line **gone = calloc(before + 1, sizeof *gone);
-    struct paced_group *groups = calloc(count + 1, sizeof *groups);
-    bool whole = lines && ranked && gone && groups;
-    for (size_t i = 0; whole && i < count; i++) {
-        lines[i] = line_of(paced, given[i].number);
-        if (!lines[i] || lines[i]->rate != given[i].rate)
-            lines[i] = line_new(given[i].number, given[i].rate, given[i].delay, now);
-        whole = lines[i];
-    }
-    if (!whole) {
-        for (size_t i = 0; lines && i < count && lines[i]; i++) {
-            if (lines[i] != line_of(paced, given[i].number))
-                line_free(lines[i]);
-        }
-        free(lines);
-        free(ranked);
-        free(gone);
-        free(groups);
-        return false;
-    }
-    for (size_t i = 0; i < before; i++) {
-        size_t place = 0;
-        while (place < count && given[place].number != paced->lines[i]->number)
-            place++;
-        if (place == count)
-            gone[gone_count++] = paced->lines[i];
-    }
-    paced->rate = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct line *line = line_of(paced, given[i].number);
-        if (line && line != lines[i])
-            gone[gone_count++] = line;
-        lines[i]->delay = given[i].delay;
-        lines[i]->least_delay = given[i].least_delay ? given[i].least_delay : given[i].delay;
-        lines[i]->hold = 0;
-        lines[i]->tier = given[i].tier;
-        lines[i]->spare = given[i].spare;
-        paced->rate += lines[i]->rate;
-    }
-    free(paced->lines);
-    free(paced->ranked);
-    free(paced->groups);
-    paced->lines = lines;
-    paced->ranked = ranked;
-    paced->groups = groups;
-    paced->line_count = count;
-    paced->commits_later = false;
-    paced->queue.limit = max(LINE_LEAST_LIMIT, paced->rate / (LINE_SECOND / QUEUE_TIME));
-    group(paced);
-    stretch_forget(&paced->stretch, now);
-    if (count)
-        hold_back(paced, now);
-    rescue(paced, gone, gone_count, now);
-    for (size_t i = 0; i < gone_count; i++)
-        line_free(gone[i]);
-    free(gone);
-    return true;
 }
 
 /* Packets in. */
@@ -287,7 +80,7 @@ static struct flow_queue *queue_for(struct paced *paced, uint32_t flow, uint32_t
     }
     bool takes = stretch_takes(&paced->stretch, flow, size, now, carried, paced->near_rate);
     if ((bool)paced->stretch.count != before)
-        hold_back(paced, now);
+        paced_hold_back(paced, now);
     if (takes || !paced->stretch.count)
         return &paced->queue;
     struct line *best = NULL;
@@ -318,7 +111,7 @@ static struct line *may_pass(struct paced *paced, uint32_t flow, uint32_t size, 
     int64_t paid = max(*fair, now) + cost;
     if (paid - now > FAIR_BURST + cost)
         return NULL;
-    struct line *line = first_line(paced, now);
+    struct line *line = paced_first_line(paced, now);
     if (!has_room(line))
         return NULL;
     *fair = paid;
@@ -333,6 +126,7 @@ void paced_put(struct paced *paced, enum inner_kind kind, uint32_t flow, struct 
     packet->data_seq = 0;
     packet->reorder = false;
     packet->after = 0;
+    packet->flow = flow % FLOW_QUEUE_BUCKETS;
     struct line *line = is_bulk(paced, kind, flow, now) ? NULL : may_pass(paced, flow, packet->line_size, now);
     if (!line) {
         struct flow_queue *queue = queue_for(paced, flow, packet->line_size, now);
@@ -343,10 +137,11 @@ void paced_put(struct paced *paced, enum inner_kind kind, uint32_t flow, struct 
 }
 
 bool paced_put_on(struct paced *paced, int32_t number, struct packet *packet, uint32_t flow, int64_t now, bool first) {
-    struct line *line = line_of(paced, number);
+    struct line *line = paced_line_of(paced, number);
     if (!line)
         return false;
     line_advance(line, now);
+    packet->flow = flow % FLOW_QUEUE_BUCKETS;
     if ((packet->data_seq || first) && has_room(line))
         keep_and_hurry(paced, line, packet);
     else if (packet->data_seq) /* a copy: it goes first or not at all, for another does */
@@ -401,7 +196,10 @@ static const struct paced_group *open_group(const struct paced *paced, int64_t n
 
 static void commit(struct paced *paced, int64_t now) {
     struct flow_queue *queue = &paced->queue;
+    int64_t room = MOST_AHEAD;
     paced->commits_later = false;
+    for (size_t i = 0; queue->bytes && i < paced->line_count; i++)
+        room -= paced->lines[i]->committed_bytes;
     while (queue->bytes) {
         const struct paced_group *group = open_group(paced, now);
         int64_t horizon = now + group->horizon, best_at = 0, start = 0;
@@ -417,6 +215,8 @@ static void commit(struct paced *paced, int64_t now) {
                 start = begins;
             }
         }
+        if (size > room)
+            return;
         if (start > horizon) {
             paced->commits_later = !line_busy(best);
             paced->commit_at = start - group->horizon;
@@ -428,10 +228,12 @@ static void commit(struct paced *paced, int64_t now) {
             after = max(after, line_free_at(best) + max(before - best_at, 0));
         }
         struct packet *packet = flow_queue_pop(queue);
-        packet->data_seq = paced->next_data_seq++;
+        if (!packet->reorder) /* else it has the number that it was given for a line that is gone */
+            packet->data_seq = paced->next_data_seq++;
         packet->reorder = true;
         packet->after = after;
         line_commit(best, packet);
+        room -= size;
     }
 }
 
@@ -457,7 +259,7 @@ int32_t paced_earliest(struct paced *paced, const int32_t *numbers, size_t count
     int64_t best_at = 0;
     bool any = false;
     for (size_t i = 0; i < count; i++) {
-        struct line *line = line_of(paced, numbers[i]);
+        struct line *line = paced_line_of(paced, numbers[i]);
         if (!line)
             continue;
         line_advance(line, now);

@@ -50,6 +50,7 @@ struct packet *packet_keep(struct packet *packet) {
     copy->after = packet->after;
     copy->arrived = packet->arrived;
     copy->link = packet->link;
+    copy->flow = packet->flow;
     copy->reorder = packet->reorder;
     return copy;
 }

@@ -26,6 +26,7 @@ struct packet {
     bool reorder;           /* whether data_seq is its number in the common stream */
     uint8_t *buffer;        /* NULL: borrowed */
     uint32_t capacity;      /* bytes of the buffer */
+    uint32_t flow;          /* scheduling: the bucket of its flow */
 };
 
 struct packet_list {
@@ -51,6 +52,15 @@ static inline void packet_list_push(struct packet_list *list, struct packet *pac
     else
         list->first = packet;
     list->last = packet;
+    list->count++;
+}
+
+/* Puts a packet in front of all others. */
+static inline void packet_list_push_front(struct packet_list *list, struct packet *packet) {
+    packet->next = list->first;
+    list->first = packet;
+    if (!list->last)
+        list->last = packet;
     list->count++;
 }
 

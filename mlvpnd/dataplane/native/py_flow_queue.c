@@ -32,6 +32,27 @@ static PyObject *push(PyObject *self, PyObject *args) {
     return packet ? PyLong_FromSize_t(flow_queue_push(queue_of(self), (uint32_t)flow, packet)) : NULL;
 }
 
+static PyObject *put_back(PyObject *self, PyObject *args) {
+    PyObject *number, *bytes, *size;
+    uint64_t flow;
+    long long data_seq;
+    if (!PyArg_ParseTuple(args, "OOOL", &number, &bytes, &size, &data_seq) || native_u64(number, &flow) < 0)
+        return NULL;
+    struct packet *packet = native_sized_packet(bytes, size);
+    if (!packet)
+        return NULL;
+    packet->flow = (uint32_t)(flow % FLOW_QUEUE_BUCKETS);
+    packet->reorder = data_seq >= 0;
+    packet->data_seq = (uint64_t)data_seq;
+    flow_queue_put_back(queue_of(self), packet);
+    Py_RETURN_NONE;
+}
+
+static PyObject *trim(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return PyLong_FromSize_t(flow_queue_trim(queue_of(self)));
+}
+
 static int check_not_empty(const struct flow_queue *queue) {
     if (queue->flows)
         return 0;
@@ -74,6 +95,8 @@ static PyGetSetDef properties[] = {
 
 static PyMethodDef methods[] = {
     {"push", push, METH_VARARGS, NULL},
+    {"put_back", put_back, METH_VARARGS, NULL},
+    {"trim", trim, METH_NOARGS, NULL},
     {"next_size", next_size, METH_NOARGS, NULL},
     {"pop", pop, METH_NOARGS, NULL},
     {NULL},

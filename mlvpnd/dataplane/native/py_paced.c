@@ -123,11 +123,12 @@ static PyObject *put(PyObject *self, PyObject *args) {
 static PyObject *put_on(PyObject *self, PyObject *args, PyObject *names) {
     static char *keywords[] = {"number", "item", "flow", "now", "first", NULL};
     PyObject *line, *flow_key, *bytes, *size, *data_seq;
+    unsigned bucket; /* `flow` says it */
     int first, reorder;
     long long now, after;
     uint64_t flow;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "O(OOOpL)OL$p", keywords, &line, &bytes, &size, &data_seq, &reorder,
-                                     &after, &flow_key, &now, &first) ||
+    if (!PyArg_ParseTupleAndKeywords(args, names, "O(OOOpLI)OL$p", keywords, &line, &bytes, &size, &data_seq, &reorder,
+                                     &after, &bucket, &flow_key, &now, &first) ||
         native_u64(flow_key, &flow) < 0)
         return NULL;
     int overflow;
@@ -159,8 +160,9 @@ static PyObject *taken(struct packet_list *list) {
     while ((packet = packet_list_pop(list))) {
         PyObject *pair = NULL;
         PyObject *item = !out ? NULL : PyObject_CallFunction(
-            Item, "y#IKOL", (const char *)packet->data, (Py_ssize_t)packet->size, (unsigned)packet->line_size,
-            (unsigned long long)packet->data_seq, packet->reorder ? Py_True : Py_False, (long long)packet->after);
+            Item, "y#IKOLI", (const char *)packet->data, (Py_ssize_t)packet->size, (unsigned)packet->line_size,
+            (unsigned long long)packet->data_seq, packet->reorder ? Py_True : Py_False, (long long)packet->after,
+            (unsigned)packet->flow);
         if (item)
             pair = Py_BuildValue("(iN)", (int)packet->link, item);
         packet_free(packet);

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from mlvpnd.protocol.flow_queue import BUCKETS, FlowQueue
 
 ROOM = 1 << 20
@@ -51,3 +53,45 @@ def test_flows_of_one_bucket_share_a_turn() -> None:
     queue.push(1, b"a", 10)
     queue.push(1 + BUCKETS, b"b", 10)
     assert queue.flows == 1
+
+
+def test_what_is_put_back_comes_before_younger_packets_of_its_flow_and_its_flow_before_others() -> None:
+    queue = FlowQueue(ROOM)
+    queue.push(1, b"c", 1514)
+    queue.push(2, b"other", 1514)
+    for packet in (b"b", b"a"):
+        queue.put_back(1, packet, 1514, 7)
+    queue.put_back(3, b"oldest", 1514, 6)
+    assert [queue.pop() for _ in range(5)] == [b"oldest", b"a", b"other", b"b", b"c"]
+
+
+@pytest.mark.parametrize("limit", [0, 1, 1999, 2000, 5000, 9700, 10_000, 50_000])
+def test_what_is_too_much_is_dropped_from_who_has_most_and_the_oldest_first(limit: int) -> None:
+    queue = FlowQueue(ROOM)
+    for number in range(20):
+        queue.put_back(1, b"1 %02d" % (19 - number), 1000, 0)
+    queue.push(2, b"2", 2000)
+    for number in range(7):
+        queue.push(3, b"3 %02d" % number, 100)
+    queue.limit = limit
+    before = queue.bytes
+    dropped = queue.trim()
+    assert limit - 2000 < queue.bytes <= limit or dropped == 0
+    assert (dropped == 0) is (limit >= before)
+    assert queue.trim() == 0
+    left = [queue.pop() for _ in range(28 - dropped)]
+    first = [packet for packet in left if packet[:1] == b"1"]
+    assert first == [b"1 %02d" % number for number in range(20 - len(first), 20)]
+    if limit >= 5000:  # the others have less than is the first one's share
+        assert b"2" in left
+        assert len(first) == 20 - dropped
+
+
+def test_many_flows_of_which_each_has_too_much_keep_as_much_as_there_is_room() -> None:
+    queue = FlowQueue(ROOM)
+    for flow in range(BUCKETS):
+        for _ in range(3):
+            queue.push(flow, b"", 300)
+    queue.limit = 150_000
+    assert queue.trim() == 3 * BUCKETS - 500
+    assert (queue.bytes, queue.flows) == (150_000, 500)

@@ -325,6 +325,50 @@ def test_what_was_committed_to_a_line_that_leaves_goes_by_the_others_with_its_nu
     assert scheduler.dropped == 0
 
 
+def leaving(scheduler: PacedScheduler, now: int) -> list[Item]:
+    """All that waits, in the order in which it leaves."""
+    out: list[Item] = []
+    while scheduler.waiting_bytes:
+        out += [item for _, item in scheduler.take(now)]
+        now = scheduler.due() or now
+    return out
+
+
+def test_flows_keep_their_order_and_share_what_is_left_when_a_line_goes() -> None:
+    lines = {0: mbit(100, 5), 1: mbit(10, 300)}
+    scheduler = PacedScheduler(0)
+    scheduler.set_lines(lines, 0)
+    for number in range(2400):
+        scheduler.put(Kind.BULK, number % 3, b"%d %04d" % (number % 3, number), SIZE, 0)
+    before = len(scheduler.take(0))
+    scheduler.set_lines({1: lines[1]}, MS)
+    left = leaving(scheduler, MS)
+    assert before + len(left) + scheduler.dropped == 2400
+    for flow in (b"0", b"1", b"2"):
+        own = [item.packet for item in left if item.packet[:1] == flow]
+        assert own == sorted(own)
+        assert len(own) >= len(left) // 3 - 2
+    # What may wait is enough for 0.1 s; beside it the slow line had been given its packet.
+    assert 0.1 * lines[1].rate - SIZE <= SIZE * len(left) <= 0.1 * lines[1].rate + 12 * SIZE
+    assert len({item.data_seq for item in left}) == len(left)
+
+
+def test_small_packets_of_a_line_that_goes_go_first_on_others_and_leave_room_for_those_that_come() -> None:
+    lines = {0: mbit(100, 5), 1: mbit(1, 50)}
+    scheduler = PacedScheduler(0)
+    scheduler.set_lines(lines, 0)
+    for number in range(300):
+        scheduler.put(Kind.SMALL, number, b"%03d" % number, PING, 0)
+    for data_seq in (0, 5):
+        scheduler.put_on(0, Item(b"rule", PING, data_seq, reorder=False), 1, 0, first=True)
+    assert not scheduler.dropped
+    scheduler.set_lines({1: lines[1]}, 0)
+    assert scheduler.dropped == 1  # the copy: another goes by another line
+    scheduler.put(Kind.SMALL, 400, b"new", PING, 0)
+    left = [item.packet for item in leaving(scheduler, 0)]
+    assert left[:10] == [b"%03d" % number for number in range(9)] + [b"new"]
+
+
 def test_a_line_that_takes_long_for_a_packet_is_given_the_next_one_in_time() -> None:
     scheduler = PacedScheduler(0)
     scheduler.set_lines({0: LineParameters(16_000, 0)}, 0)
