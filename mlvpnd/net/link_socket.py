@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
+
+from . import ancillary
 
 Address = Any
 """A socket address of the socket's family, as Python gives it."""
@@ -29,11 +30,6 @@ MAX_SEGMENTS = 64
 MAX_RUN_SIZE = 65507
 """Bytes in one send: what the kernel takes for a datagram over IPv4; over IPv6 it would be 20 more."""
 
-_UDP_SEGMENT = 103  # linux/udp.h, Linux 4.18
-_UDP_GRO = 104  # linux/udp.h, Linux 5.0
-_SEGMENT_SIZE = struct.Struct("=H")
-_GRO_SIZE = struct.Struct("=i")
-_GRO_SPACE = socket.CMSG_SPACE(_GRO_SIZE.size)
 _MAX_RECEIVED = 65535
 _ENOTSUPP = 524  # linux/errno.h; some drivers let it out
 _RUN_REFUSALS = frozenset((errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP, _ENOTSUPP))
@@ -107,8 +103,8 @@ class LinkSocket:
 
     def _receive_run(self, received: list[tuple[bytes, Address]]) -> None:
         """Appends what one call brings."""
-        data, ancillary, _flags, address = self._socket.recvmsg(_MAX_RECEIVED, _GRO_SPACE)
-        size = _GRO_SIZE.unpack(ancillary[0][2])[0] if ancillary else 0
+        data, messages, _flags, address = self._socket.recvmsg(_MAX_RECEIVED, ancillary.ROOM)
+        size = ancillary.joined_size(messages)
         if not 0 < size < len(data):
             received.append((data if len(data) <= RECEIVE_SIZE else data[:RECEIVE_SIZE], address))
             return
@@ -147,8 +143,8 @@ class LinkSocket:
                 if end - done == 1:
                     self._socket.sendto(datagrams[done], address)
                 else:
-                    size = _SEGMENT_SIZE.pack(len(datagrams[done]))
-                    self._socket.sendmsg(datagrams[done:end], [(socket.IPPROTO_UDP, _UDP_SEGMENT, size)], 0, address)
+                    size = ancillary.segment_size(len(datagrams[done]))
+                    self._socket.sendmsg(datagrams[done:end], [size], 0, address)
                     self.gso_sends += 1
                     self.gso_segments += end - done
             except BlockingIOError:
@@ -202,7 +198,7 @@ def run_end(datagrams: Sequence[bytes], start: int) -> int:
 
 def _has_segment(sock: socket.socket) -> bool:
     try:
-        sock.getsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT)
+        sock.getsockopt(socket.IPPROTO_UDP, ancillary.UDP_SEGMENT)
     except OSError:
         return False
     return True
@@ -210,7 +206,7 @@ def _has_segment(sock: socket.socket) -> bool:
 
 def _takes_gro(sock: socket.socket) -> bool:
     try:
-        sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
+        sock.setsockopt(socket.IPPROTO_UDP, ancillary.UDP_GRO, 1)
     except OSError:
         return False
     return True

@@ -152,12 +152,25 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
 
 /* In. */
 
+/* Bytes of each datagram, but the last, that one read has brought; 0: it was one. It is looked for among all, since others
+   may stand before it: SO_TIMESTAMP does. */
+static size_t joined_size(struct msghdr *header) {
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+        if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO) {
+            int size;
+            memcpy(&size, CMSG_DATA(part), sizeof size);
+            return size > 0 ? (size_t)size : 0;
+        }
+    }
+    return 0;
+}
+
 bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct udp_reading *reading) {
     struct mmsghdr messages[UDP_MOST_MESSAGES];
     struct iovec iov[UDP_MOST_MESSAGES];
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[UDP_CONTROL_ROOM];
     } control[UDP_MOST_MESSAGES];
     size_t slot = port->gro ? UDP_SLOT_SIZE_GRO : UDP_SLOT_SIZE;
     unsigned room = (unsigned)((size_t)(end - *arena) / slot);
@@ -195,12 +208,9 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
         struct msghdr *header = &messages[index].msg_hdr;
         message->size = messages[index].msg_len;
         message->source.size = header->msg_namelen;
-        int size = 0;
-        struct cmsghdr *part = port->gro ? CMSG_FIRSTHDR(header) : NULL;
-        if (part && part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO)
-            memcpy(&size, CMSG_DATA(part), sizeof size);
-        if (size > 0 && (size_t)size < message->size) {
-            message->segment = (size_t)size;
+        size_t size = port->gro ? joined_size(header) : 0;
+        if (size && size < message->size) {
+            message->segment = size;
             port->gro_receives++;
             port->gro_segments += (message->size + message->segment - 1) / message->segment;
         } else {

@@ -11,6 +11,7 @@ enum {
     UDP_MOST_MESSAGES = 32,  /* of one read */
     UDP_SLOT_SIZE = 9216,    /* bytes for a datagram where the kernel joins none */
     UDP_SLOT_SIZE_GRO = 1 << 16,
+    UDP_CONTROL_ROOM = 512,  /* bytes for the control messages of one read; see ROOM of mlvpnd/net/ancillary.py */
 };
 
 struct udp_port {

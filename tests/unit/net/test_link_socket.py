@@ -254,6 +254,29 @@ def test_a_run_is_received_by_one_call(pair: Pair) -> None:
     assert (pair.link.gro_receives, pair.link.gro_segments) == (1, 21)
 
 
+SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING, SO_RXQ_OVFL = 29, 35, 37, 40  # asm-generic/socket.h
+OTHER_MESSAGES = [
+    (socket.SOL_SOCKET, SO_TIMESTAMP, 1),
+    (socket.SOL_SOCKET, SO_TIMESTAMPNS, 1),
+    (socket.SOL_SOCKET, SO_TIMESTAMPING, 0x18),
+    (socket.SOL_SOCKET, SO_RXQ_OVFL, 1),
+    (socket.IPPROTO_IP, socket.IP_RECVTOS, 1),
+]
+"""Options that bring more control messages: `Timestamping=` of a socket unit is one of the first two."""
+
+
+@pytest.mark.parametrize("options", [OTHER_MESSAGES[:1], OTHER_MESSAGES[1:2], OTHER_MESSAGES], ids=["us", "ns", "all"])
+def test_a_run_is_found_among_other_control_messages(pair: Pair, options: Sequence[tuple[int, int, int]]) -> None:
+    for option in options:
+        pair.near.setsockopt(*option)
+    sent = datagrams(*[1400] * 20, 700)
+    size = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", 1400))]
+    pair.far.sendto(b"alone", pair.near.getsockname())
+    pair.far.sendmsg(sent, size, 0, pair.near.getsockname())
+    assert receive(pair.link, 22) == [(datagram, pair.address) for datagram in [b"alone", *sent]]
+    assert (pair.link.gro_receives, pair.link.gro_segments) == (1, 21)
+
+
 def test_what_is_received_has_its_bounds(pair: Pair) -> None:
     """A turn ends with the run that reaches the limit; one that is too long for a datagram of ours is cut."""
     size = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", 10))]
