@@ -10,7 +10,7 @@ Message = tuple[int, int, bytes]
 """Level, type and value, as recvmsg and sendmsg have it."""
 
 ROOM = 512
-"""Bytes for the control messages of one read: all that a socket's options can ask for stand before UDP_GRO or with it."""
+"""Bytes for the control messages of one read: as much as all options of a socket bring, but those for IP options."""
 
 UDP_SEGMENT = 103  # linux/udp.h, Linux 4.18
 UDP_GRO = 104  # linux/udp.h, Linux 5.0

@@ -27,8 +27,9 @@ QUEUE_LIMIT = 256
 """Datagrams that wait for a socket whose buffer is full: 370 KB, 30 ms at 100 Mbit/s."""
 MAX_SEGMENTS = 64
 """Datagrams in one send: UDP_MAX_SEGMENTS of linux/udp.h before it became 128."""
-MAX_RUN_SIZE = 65507
-"""Bytes in one send: what the kernel takes for a datagram over IPv4; over IPv6 it would be 20 more."""
+MAX_RUN_SIZE = {socket.AF_INET: 65535 - 14 - 20 - 8, socket.AF_INET6: 65535 - 14 - 40 - 8}
+"""Bytes in one send, by the socket's family: 65493 and 65473. With the headers of UDP, IP and Ethernet a device takes
+less than gso_max_size, which is 65536; what is longer the kernel cuts itself (netif_skb_features in net/core/dev.c)."""
 
 _MAX_RECEIVED = 65535
 _ENOTSUPP = 524  # linux/errno.h; some drivers let it out
@@ -42,6 +43,7 @@ class LinkSocket:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self._max_run_size = MAX_RUN_SIZE.get(sock.family, 0)
         self._queue: deque[tuple[bytes, Address]] = deque()
         self.gso = _has_segment(sock)
         """Whether runs are sent by one call; once the system has refused one they are not."""
@@ -138,7 +140,7 @@ class LinkSocket:
         """Sends until the socket takes no more; how many are done with, sent or refused."""
         done, count = 0, len(datagrams)
         while done < count:
-            end = run_end(datagrams, done) if self.gso and count - done > 1 else done + 1
+            end = run_end(datagrams, done, self._max_run_size) if self.gso and count - done > 1 else done + 1
             try:
                 if end - done == 1:
                     self._socket.sendto(datagrams[done], address)
@@ -180,15 +182,15 @@ class LinkSocket:
         self.last_error = os.strerror(error.errno) if error.errno else str(error)
 
 
-def run_end(datagrams: Sequence[bytes], start: int) -> int:
-    """Where the run that begins at `start` ends: of datagrams of one size, but the last may be shorter."""
+def run_end(datagrams: Sequence[bytes], start: int, max_size: int) -> int:
+    """Where the run that begins at `start` ends: of one size, but the last may be shorter; `max_size` bytes at most."""
     size = total = len(datagrams[start])
     end = start + 1
     limit = min(len(datagrams), start + MAX_SEGMENTS)
     while end < limit:
         length = len(datagrams[end])
         total += length
-        if length > size or total > MAX_RUN_SIZE:
+        if length > size or total > max_size:
             break
         end += 1
         if length < size:

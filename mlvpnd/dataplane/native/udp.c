@@ -16,14 +16,14 @@ enum { MOST_SENDS = 16, MOST_PARTS = 512 };
 /* Out. */
 
 /* How many datagrams from this one on leave by one send: all as long as the first, but the last may be shorter. */
-static unsigned group_of(const struct udp_port *port, const struct packet *first) {
+static unsigned group_of(const struct udp_port *port, const struct address *to, const struct packet *first) {
     if (!port->gso)
         return 1;
     unsigned count = 1;
-    size_t total = first->size;
+    size_t total = first->size, most = to->any.sa_family == AF_INET6 ? UDP_MOST_RUN_IPV6 : UDP_MOST_RUN_IPV4;
     for (const struct packet *next = first->next; next && count < UDP_MOST_SEGMENTS; next = next->next) {
         total += next->size;
-        if (next->size > first->size || total > WIRE_MAX_DATAGRAM_SIZE)
+        if (next->size > first->size || total > most)
             break;
         count++;
         if (next->size < first->size)
@@ -48,7 +48,7 @@ static void gather(struct sends *sends, const struct udp_port *port, struct burs
     sends->count = sends->parts = 0;
     struct packet *packet = burst->datagrams.first;
     while (packet && sends->count < MOST_SENDS) {
-        unsigned group = group_of(port, packet);
+        unsigned group = group_of(port, &burst->address, packet);
         if (sends->parts + group > MOST_PARTS)
             break;
         struct mmsghdr *message = &sends->messages[sends->count];

@@ -7,6 +7,8 @@
 enum {
     UDP_QUEUE_LIMIT = 256,   /* datagrams that wait for a socket whose buffer is full */
     UDP_MOST_SEGMENTS = 64,  /* of one send: what the kernels before 6.9 take */
+    UDP_MOST_RUN_IPV4 = 65535 - 14 - 20 - 8, /* bytes of one send: see MAX_RUN_SIZE of mlvpnd/net/link_socket.py */
+    UDP_MOST_RUN_IPV6 = 65535 - 14 - 40 - 8,
     UDP_ARENA = 4 << 20,     /* bytes that all links are read into before what they brought is taken */
     UDP_MOST_MESSAGES = 32,  /* of one read */
     UDP_SLOT_SIZE = 9216,    /* bytes for a datagram where the kernel joins none */

@@ -10,13 +10,16 @@ import pytest
 from mlvpnd.dataplane import _native
 from mlvpnd.protocol.wire import PacketType
 from tests.support.session_pair import packet_of
-from tests.unit.dataplane.test_native_loop import World
-from tests.unit.net.test_link_socket import OTHER_MESSAGES
+from tests.unit.dataplane.test_native_loop import NOW, World
+from tests.unit.net.test_link_socket import FRAME_HEADERS, OTHER_MESSAGES
+
+AROUND = 28 + 16
+"""Bytes of the protocol in a datagram."""
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    world = World(links=1)
+@pytest.fixture(params=[socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    world = World(links=1, family=request.param)
     world.start()
     yield world
     world.close()
@@ -32,3 +35,23 @@ def test_a_run_is_found_among_other_control_messages(world: World, options: Sequ
     assert world.came(world.kernel) == packets
     counts, _, _ = world.loop.link_counts(0)
     assert (counts["gro_receives"], counts["gro_segments"]) == (1, 20)
+
+
+def sent_in_runs(world: World, sizes: Sequence[int]) -> tuple[int, int]:
+    """Has datagrams of such sizes be sent at once: how many leave in how many runs."""
+    before, _, _ = world.loop.link_counts(0)
+    world.session.send([packet_of(1, size - AROUND) for size in sizes], NOW)
+    world.loop.flush()
+    after, _, _ = world.loop.link_counts(0)
+    assert [len(datagram) for datagram in world.came(world.peers[0])] == sizes
+    return after["gso_sends"] - before["gso_sends"], after["gso_segments"] - before["gso_segments"]
+
+
+def test_a_run_is_no_longer_than_what_a_device_takes_whole(world: World) -> None:
+    world.loop.attach_link(0, world.links[0].fileno(), True, False)
+    world.peers[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    most = 65535 - FRAME_HEADERS[world.links[0].family]
+    whole = most // 1424
+    last = most - whole * 1424
+    assert sent_in_runs(world, [1424] * whole + [last]) == (1, whole + 1)
+    assert sent_in_runs(world, [1424] * whole + [last + 1]) == (1, whole)
