@@ -43,7 +43,9 @@ ROUTE_PROTOCOL = 109
 _MARK = "mlvpnd has set: "
 _UP = "up"
 _GSO = "gso:"
-_MAX_UDP_PAYLOAD = 65507
+_MAX_UDP_PAYLOAD = 65473
+"""Bytes of one send that a device takes whole over IPv6, the lower one of `net.link_socket.MAX_RUN_SIZE`: which family
+the links will use is not known here."""
 _MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of linux/udp.h, before it became 128
 _AROUND = 28 + 16
 """Bytes that a datagram has beside its packet: mlvpn's header and the tag."""

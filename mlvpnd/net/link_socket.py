@@ -6,10 +6,11 @@ Runs of datagrams of one size, of which the last may be shorter, go out by one s
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import math
 import os
 import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -17,23 +18,24 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
+from . import ancillary
+
 Address = Any
 """A socket address of the socket's family, as Python gives it."""
 
 RECEIVE_SIZE = 9216
 """A 9000-byte inner packet with all headers; larger datagrams are cut and then refused for their length."""
+GSO_PAUSE = 1.0
+"""Seconds in which runs of datagrams of a size that the system has refused are not tried again. A try costs a call."""
 QUEUE_LIMIT = 256
 """Datagrams that wait for a socket whose buffer is full: 370 KB, 30 ms at 100 Mbit/s."""
 MAX_SEGMENTS = 64
 """Datagrams in one send: UDP_MAX_SEGMENTS of linux/udp.h before it became 128."""
-MAX_RUN_SIZE = 65507
-"""Bytes in one send: what the kernel takes for a datagram over IPv4; over IPv6 it would be 20 more."""
+MAX_RUN_SIZE = {socket.AF_INET: 65535 - 14 - 20 - 8, socket.AF_INET6: 65535 - 14 - 40 - 8}
+"""Bytes in one send, by the socket's family: 65493 and 65473. With the headers of UDP, IP and Ethernet a device takes
+less than gso_max_size, which is 65536; what is longer the kernel cuts itself (netif_skb_features in net/core/dev.c)."""
 
-_UDP_SEGMENT = 103  # linux/udp.h, Linux 4.18
-_UDP_GRO = 104  # linux/udp.h, Linux 5.0
-_SEGMENT_SIZE = struct.Struct("=H")
-_GRO_SIZE = struct.Struct("=i")
-_GRO_SPACE = socket.CMSG_SPACE(_GRO_SIZE.size)
+_IP_MTU_DISCOVER, _IP_PMTUDISC_DONT = 10, 0  # linux/in.h
 _MAX_RECEIVED = 65535
 _ENOTSUPP = 524  # linux/errno.h; some drivers let it out
 _RUN_REFUSALS = frozenset((errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP, _ENOTSUPP))
@@ -44,11 +46,19 @@ goes in fragments), the device does no checksums, or the packets go through IPse
 class LinkSocket:
     """Owns a non-blocking, bound UDP socket."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, routers_split: bool = True) -> None:
+        """`routers_split`: see `let_routers_split`; else the system's setting stays, as for one that probes the path."""
+        if routers_split:
+            let_routers_split(sock)
         self._socket = sock
+        self._max_run_size = MAX_RUN_SIZE.get(sock.family, 0)
         self._queue: deque[tuple[bytes, Address]] = deque()
         self.gso = _has_segment(sock)
-        """Whether runs are sent by one call; once the system has refused one they are not."""
+        """Whether runs are sent by one call: not since the system has refused one, until it takes such a one again."""
+        self._single_from = 0
+        """Without `gso`: the size in bytes of the datagrams that go singly, as larger ones do, ..."""
+        self._single_until = 0.0 if self.gso else math.inf
+        """... until runs of them are tried again, in monotonic seconds."""
         self.gro = _takes_gro(sock)
         """Whether runs are received by one call."""
         self.gso_sends = 0
@@ -107,8 +117,8 @@ class LinkSocket:
 
     def _receive_run(self, received: list[tuple[bytes, Address]]) -> None:
         """Appends what one call brings."""
-        data, ancillary, _flags, address = self._socket.recvmsg(_MAX_RECEIVED, _GRO_SPACE)
-        size = _GRO_SIZE.unpack(ancillary[0][2])[0] if ancillary else 0
+        data, messages, _flags, address = self._socket.recvmsg(_MAX_RECEIVED, ancillary.ROOM)
+        size = ancillary.joined_size(messages)
         if not 0 < size < len(data):
             received.append((data if len(data) <= RECEIVE_SIZE else data[:RECEIVE_SIZE], address))
             return
@@ -142,26 +152,39 @@ class LinkSocket:
         """Sends until the socket takes no more; how many are done with, sent or refused."""
         done, count = 0, len(datagrams)
         while done < count:
-            end = run_end(datagrams, done) if self.gso and count - done > 1 else done + 1
+            size = len(datagrams[done])
+            in_run = count - done > 1 and (self.gso or self._tries_run(size))
+            end = run_end(datagrams, done, self._max_run_size) if in_run else done + 1
             try:
                 if end - done == 1:
                     self._socket.sendto(datagrams[done], address)
                 else:
-                    size = _SEGMENT_SIZE.pack(len(datagrams[done]))
-                    self._socket.sendmsg(datagrams[done:end], [(socket.IPPROTO_UDP, _UDP_SEGMENT, size)], 0, address)
+                    self._socket.sendmsg(datagrams[done:end], [ancillary.segment_size(size)], 0, address)
+                    self.gso = self.gso or size >= self._single_from  # a try has gone well
                     self.gso_sends += 1
                     self.gso_segments += end - done
             except BlockingIOError:
                 break
             except OSError as error:
                 if end - done > 1 and error.errno in _RUN_REFUSALS:
-                    self.gso = False
+                    self._pause_runs(size)
                     continue
                 self._refuse(error, end - done)
             else:
                 self.refused_since = None
             done = end
         return done
+
+    def _tries_run(self, size: int) -> bool:
+        """Whether runs of datagrams of this size are to be tried, though others were refused."""
+        return size < self._single_from or time.monotonic() >= self._single_until
+
+    def _pause_runs(self, size: int) -> None:
+        """Runs of this size are refused: a datagram is larger than the path's MTU, or the device takes no run at all."""
+        if self.gso or size < self._single_from:
+            self._single_from = size
+        self.gso = False
+        self._single_until = time.monotonic() + GSO_PAUSE
 
     def close(self) -> None:
         """Closes the socket, after a last attempt to send what is queued: a DISCONNECT stands behind it."""
@@ -184,15 +207,25 @@ class LinkSocket:
         self.last_error = os.strerror(error.errno) if error.errno else str(error)
 
 
-def run_end(datagrams: Sequence[bytes], start: int) -> int:
-    """Where the run that begins at `start` ends: of datagrams of one size, but the last may be shorter."""
+def let_routers_split(sock: socket.socket) -> None:
+    """Has datagrams over IPv4 leave without DF, so that a router in front of a narrower line splits them.
+
+    Linux sets DF on single datagrams, and not on runs that are longer than the MTU as a whole. So bulk would never find
+    the path's MTU, and where ICMP is filtered nothing would. Over IPv6 only the sender splits, when it has been told.
+    """
+    with contextlib.suppress(OSError):  # a socket of another kind
+        sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+
+
+def run_end(datagrams: Sequence[bytes], start: int, max_size: int) -> int:
+    """Where the run that begins at `start` ends: of one size, but the last may be shorter; `max_size` bytes at most."""
     size = total = len(datagrams[start])
     end = start + 1
     limit = min(len(datagrams), start + MAX_SEGMENTS)
     while end < limit:
         length = len(datagrams[end])
         total += length
-        if length > size or total > MAX_RUN_SIZE:
+        if length > size or total > max_size:
             break
         end += 1
         if length < size:
@@ -202,7 +235,7 @@ def run_end(datagrams: Sequence[bytes], start: int) -> int:
 
 def _has_segment(sock: socket.socket) -> bool:
     try:
-        sock.getsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT)
+        sock.getsockopt(socket.IPPROTO_UDP, ancillary.UDP_SEGMENT)
     except OSError:
         return False
     return True
@@ -210,7 +243,7 @@ def _has_segment(sock: socket.socket) -> bool:
 
 def _takes_gro(sock: socket.socket) -> bool:
     try:
-        sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
+        sock.setsockopt(socket.IPPROTO_UDP, ancillary.UDP_GRO, 1)
     except OSError:
         return False
     return True

@@ -7,6 +7,7 @@ runs over as they were sent.
 from __future__ import annotations
 
 import contextlib
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 
@@ -31,6 +32,8 @@ DEVICE = "direct"
 ENDS = {4: ("198.18.200.1", "198.18.200.2"), 6: ("2001:db8:200::1", "2001:db8:200::2")}
 """Server's and client's address on the veth pair, by IP version."""
 SIZE = 2_000_000
+ETH_P_ALL = socket.htons(3)
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 OLD = (sys.executable, "-m", "tests.netns.old_tun_program")
 
 
@@ -97,6 +100,34 @@ def test_bulk_goes_in_super_packets_and_runs(version: int, general: Keys) -> Non
                 assert packets >= 2 * calls
             assert tun["coalesced_segments"] >= 2 * tun["coalesced_writes"] > 0
             assert link["gro_segments"] >= 2 * link["gro_receives"] > 0
+
+
+@pytest.mark.parametrize(("version", "mtu"), [(4, 1380), (4, 1266), (6, 1380), (6, 1169)])
+def test_runs_of_any_mtu_reach_the_device_whole(version: int, mtu: int) -> None:
+    """A run that is a few bytes too long with its headers is cut by the kernel, and the device sees datagrams."""
+    with direct_tunnel(version=version, general={"mtu": mtu}) as tunnel:
+        tunnel.start()
+        server, client = tunnel.server.host, tunnel.client.host
+        with client.socket(socket.AF_PACKET, socket.SOCK_RAW, ETH_P_ALL) as tap:
+            tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
+            tap.bind((DEVICE, socket.ntohs(ETH_P_ALL)))
+            tap.setblocking(False)
+            result = TcpTransfer(client, server, SERVER_INNER_IPV4, size=4 * SIZE).wait()
+            assert result.verified, result.error
+            sent = outgoing(tap)
+        assert sum(sent) / len(sent) > 8000  # 3000 where the longest are cut, 20000 where none is
+        assert max(sent) < 1 << 16
+
+
+def outgoing(tap: socket.socket) -> list[int]:
+    """The bytes of each frame that left by the tapped interface, as it was given to the device."""
+    sizes = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            size, _, _, address = tap.recvmsg_into([bytearray(1)], 0, socket.MSG_TRUNC)
+            if address[2] == socket.PACKET_OUTGOING:
+                sizes.append(size)
+    return sizes
 
 
 @pytest.mark.parametrize("off", ["gro gso tso tx-udp-segmentation", "gro gso tso tx-udp-segmentation tx rx sg"])

@@ -51,7 +51,7 @@ struct loop_port *loop_port(struct loop *loop, int32_t number) {
     return NULL;
 }
 
-struct loop_port *loop_attach(struct loop *loop, int32_t number, int fd) {
+struct loop_port *loop_attach(struct loop *loop, int32_t number, struct udp_port udp) {
     struct loop_port *port = loop_port(loop, number);
     if (!port) {
         struct loop_port *ports =
@@ -61,7 +61,7 @@ struct loop_port *loop_attach(struct loop *loop, int32_t number, int fd) {
         loop->ports = ports;
         port = &ports[loop->port_count++];
     }
-    *port = (struct loop_port){.number = number, .udp = {.fd = fd, .refused_since = -1}};
+    *port = (struct loop_port){.number = number, .udp = udp};
     return port;
 }
 

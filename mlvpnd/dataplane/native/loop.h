@@ -43,7 +43,7 @@ bool loop_begin(struct loop *loop, struct engine *engine, bool layer2);
 void loop_end(struct loop *loop);
 struct loop_port *loop_port(struct loop *loop, int32_t number);
 /* Adds a link's socket; NULL: no memory. */
-struct loop_port *loop_attach(struct loop *loop, int32_t number, int fd);
+struct loop_port *loop_attach(struct loop *loop, int32_t number, struct udp_port udp);
 /* After a last attempt to send what waits. */
 void loop_detach(struct loop *loop, int32_t number, double now);
 /* Sends all bursts. */

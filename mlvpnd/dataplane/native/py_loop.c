@@ -70,11 +70,8 @@ static PyObject *attach_link(PyObject *self, PyObject *args) {
     int number, fd, gso, gro;
     if (!PyArg_ParseTuple(args, "iipp", &number, &fd, &gso, &gro) || enter(self) < 0)
         return NULL;
-    struct loop_port *port = loop_attach(&SELF->loop, number, fd);
-    if (!port)
+    if (!loop_attach(&SELF->loop, number, udp_port(fd, gso, gro)))
         return PyErr_NoMemory();
-    port->udp.gso = gso;
-    port->udp.gro = gro;
     Py_RETURN_NONE;
 }
 

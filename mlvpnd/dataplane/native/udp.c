@@ -2,6 +2,7 @@
 #include "udp.h"
 
 #include <errno.h>
+#include <math.h>
 #include <netinet/udp.h>
 
 #ifndef UDP_SEGMENT
@@ -13,17 +14,35 @@
 
 enum { MOST_SENDS = 16, MOST_PARTS = 512 };
 
+struct udp_port udp_port(int fd, bool gso, bool gro) {
+    struct udp_port port = {.fd = fd, .gso = gso, .gro = gro, .single_until = INFINITY, .refused_since = -1};
+    return port;
+}
+
 /* Out. */
 
+/* The bytes of the datagrams that go singly now, and those of larger ones. */
+static size_t single_from(const struct udp_port *port, double now) {
+    return port->gso || now >= port->single_until ? SIZE_MAX : port->single_from;
+}
+
+/* Runs of datagrams of this size are refused: one of them is larger than the path's MTU, or the device takes none. */
+static void pause_runs(struct udp_port *port, size_t size, double now) {
+    if (port->gso || size < port->single_from)
+        port->single_from = size;
+    port->gso = false;
+    port->single_until = now + UDP_GSO_PAUSE;
+}
+
 /* How many datagrams from this one on leave by one send: all as long as the first, but the last may be shorter. */
-static unsigned group_of(const struct udp_port *port, const struct packet *first) {
-    if (!port->gso)
+static unsigned group_of(size_t single_from, const struct address *to, const struct packet *first) {
+    if (first->size >= single_from)
         return 1;
     unsigned count = 1;
-    size_t total = first->size;
+    size_t total = first->size, most = to->any.sa_family == AF_INET6 ? UDP_MOST_RUN_IPV6 : UDP_MOST_RUN_IPV4;
     for (const struct packet *next = first->next; next && count < UDP_MOST_SEGMENTS; next = next->next) {
         total += next->size;
-        if (next->size > first->size || total > WIRE_MAX_DATAGRAM_SIZE)
+        if (next->size > first->size || total > most)
             break;
         count++;
         if (next->size < first->size)
@@ -44,11 +63,12 @@ struct sends {
 };
 
 /* Puts the first datagrams of a burst into messages. */
-static void gather(struct sends *sends, const struct udp_port *port, struct burst *burst) {
+static void gather(struct sends *sends, const struct udp_port *port, struct burst *burst, double now) {
+    size_t from = single_from(port, now);
     sends->count = sends->parts = 0;
     struct packet *packet = burst->datagrams.first;
     while (packet && sends->count < MOST_SENDS) {
-        unsigned group = group_of(port, packet);
+        unsigned group = group_of(from, &burst->address, packet);
         if (sends->parts + group > MOST_PARTS)
             break;
         struct mmsghdr *message = &sends->messages[sends->count];
@@ -121,7 +141,7 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
             continue;
         }
         struct sends sends;
-        gather(&sends, port, burst);
+        gather(&sends, port, burst, now);
         int taken = send_out(port->fd, &sends);
         if (taken > 0) {
             port->refused_since = -1;
@@ -129,6 +149,7 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
                 if (sends.datagrams[index] > 1) {
                     port->gso_sends++;
                     port->gso_segments += sends.datagrams[index];
+                    port->gso |= burst->datagrams.first->size >= port->single_from;
                 }
                 forget_first(burst, sends.datagrams[index]);
             }
@@ -139,7 +160,7 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
             udp_limit(port, path);
             return;
         } else if (sends.datagrams[0] > 1 && is_of_gso(errno)) {
-            port->gso = false; /* one by one from now on */
+            pause_runs(port, burst->datagrams.first->size, now);
         } else { /* it concerns these datagrams, not the link: time will tell */
             port->send_errors += sends.datagrams[0];
             port->last_error = errno;
@@ -152,12 +173,25 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
 
 /* In. */
 
+/* Bytes of each datagram, but the last, that one read has brought; 0: it was one. It is looked for among all, since others
+   may stand before it: SO_TIMESTAMP does. */
+static size_t joined_size(struct msghdr *header) {
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+        if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO) {
+            int size;
+            memcpy(&size, CMSG_DATA(part), sizeof size);
+            return size > 0 ? (size_t)size : 0;
+        }
+    }
+    return 0;
+}
+
 bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct udp_reading *reading) {
     struct mmsghdr messages[UDP_MOST_MESSAGES];
     struct iovec iov[UDP_MOST_MESSAGES];
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[UDP_CONTROL_ROOM];
     } control[UDP_MOST_MESSAGES];
     size_t slot = port->gro ? UDP_SLOT_SIZE_GRO : UDP_SLOT_SIZE;
     unsigned room = (unsigned)((size_t)(end - *arena) / slot);
@@ -195,12 +229,9 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
         struct msghdr *header = &messages[index].msg_hdr;
         message->size = messages[index].msg_len;
         message->source.size = header->msg_namelen;
-        int size = 0;
-        struct cmsghdr *part = port->gro ? CMSG_FIRSTHDR(header) : NULL;
-        if (part && part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO)
-            memcpy(&size, CMSG_DATA(part), sizeof size);
-        if (size > 0 && (size_t)size < message->size) {
-            message->segment = (size_t)size;
+        size_t size = port->gro ? joined_size(header) : 0;
+        if (size && size < message->size) {
+            message->segment = size;
             port->gro_receives++;
             port->gro_segments += (message->size + message->segment - 1) / message->segment;
         } else {

@@ -6,16 +6,22 @@
 
 enum {
     UDP_QUEUE_LIMIT = 256,   /* datagrams that wait for a socket whose buffer is full */
+    UDP_GSO_PAUSE = 1,       /* seconds; see GSO_PAUSE of mlvpnd/net/link_socket.py */
     UDP_MOST_SEGMENTS = 64,  /* of one send: what the kernels before 6.9 take */
+    UDP_MOST_RUN_IPV4 = 65535 - 14 - 20 - 8, /* bytes of one send: see MAX_RUN_SIZE of mlvpnd/net/link_socket.py */
+    UDP_MOST_RUN_IPV6 = 65535 - 14 - 40 - 8,
     UDP_ARENA = 4 << 20,     /* bytes that all links are read into before what they brought is taken */
     UDP_MOST_MESSAGES = 32,  /* of one read */
     UDP_SLOT_SIZE = 9216,    /* bytes for a datagram where the kernel joins none */
     UDP_SLOT_SIZE_GRO = 1 << 16,
+    UDP_CONTROL_ROOM = 512,  /* bytes for the control messages of one read; see ROOM of mlvpnd/net/ancillary.py */
 };
 
 struct udp_port {
     int fd;           /* -1: none */
-    bool gso, gro;    /* whether the kernel splits what is sent, and joins what comes */
+    bool gso, gro;    /* whether the kernel takes runs of what is sent, and joins what comes */
+    size_t single_from;  /* without gso: bytes of the datagrams that go singly, and those of larger ones, ... */
+    double single_until; /* ... until runs of them are tried again, in seconds of the monotonic clock */
     bool blocked;     /* datagrams wait for the socket to become writable */
     int last_error;   /* errno of the last datagram that was refused */
     double refused_since; /* seconds of the monotonic clock; < 0: the last datagram was taken */
@@ -23,6 +29,8 @@ struct udp_port {
     uint64_t gso_sends, gso_segments, gro_receives, gro_segments;
 };
 
+/* A port with this socket. `gso`, `gro`: what the kernel has said that it can do. */
+struct udp_port udp_port(int fd, bool gso, bool gro);
 /* Sends all bursts of a link, or keeps up to UDP_QUEUE_LIMIT of their datagrams for later. */
 void udp_flush(struct udp_port *port, struct path_state *path, double now);
 /* Of what waits for a socket that is blocked, keeps only the first UDP_QUEUE_LIMIT. */

@@ -27,22 +27,22 @@ UDP_SEGMENT, UDP_GRO = 103, 104
 REPORTS = _native.SLOW_DATAGRAM | _native.SLOW_PACKET | _native.TUN_LOST
 
 
-def udp_socket() -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    sock.bind(("127.0.0.1", 0))
+def udp_socket(family: int = socket.AF_INET) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
     return sock
 
 
 class World:
     """A client with links that are up, and the peer's socket of each."""
 
-    def __init__(self, reorder_size: int = 0, links: int = 2) -> None:
+    def __init__(self, reorder_size: int = 0, links: int = 2, family: int = socket.AF_INET) -> None:
         parameters = SessionParameters(KEY, is_server=False, reorder_size=reorder_size)
         self.session = NativeSession(parameters, 1, iter(range(1, links + 1)).__next__)
         self.tun, self.kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         self.wake, self.waker = os.pipe()
-        self.links = [udp_socket() for _ in range(links)]
-        self.peers = [udp_socket() for _ in range(links)]
+        self.links = [udp_socket(family) for _ in range(links)]
+        self.peers = [udp_socket(family) for _ in range(links)]
         self.box = Box(KEY)
         self.loop: _native.Loop
 

@@ -263,7 +263,7 @@ def test_the_limit_of_what_we_are_left_to_cut_follows_the_mtu(kernel: FakeKernel
     assert (kernel.gso, kernel.alias) == (65536, "")
 
 
-@pytest.mark.parametrize("mtu", [68, 576, 1280, 1428, 9000, 65000])
+@pytest.mark.parametrize("mtu", [68, 576, 1169, 1192, 1266, 1280, 1380, 1428, 9000, 65000])
 def test_the_segments_of_the_largest_packet_fit_one_send(mtu: int) -> None:
     size = network.gso_limit(mtu)
     assert size >= mtu
@@ -271,7 +271,7 @@ def test_the_segments_of_the_largest_packet_fit_one_send(mtu: int) -> None:
         if size > mtu > 2 * headers:
             segments = -(-(size - headers) // (mtu - headers))
             assert segments <= 64
-            assert segments * (mtu + 28 + 16) <= 65507
+            assert segments * (mtu + 28 + 16) <= 65473
 
 
 @pytest.mark.parametrize("alias", ["the office's line", "mlvpnd has set: nonsense 10.0.0.2/99", "mlvpnd has set:"])

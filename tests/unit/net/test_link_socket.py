@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mlvpnd.net.link_socket import MAX_RUN_SIZE, MAX_SEGMENTS, QUEUE_LIMIT, RECEIVE_SIZE, LinkSocket, run_end
+from mlvpnd.net.link_socket import GSO_PAUSE, MAX_SEGMENTS, QUEUE_LIMIT, RECEIVE_SIZE, LinkSocket
 
 UDP_SEGMENT, UDP_GRO = 103, 104
 
@@ -72,7 +72,9 @@ class Recorded(socket.socket):
         self.calls: list[int] = []
         """How many datagrams each call was to send."""
         self.run_error: int | None = None
-        """What a run is refused with."""
+        """What a run is refused with, ..."""
+        self.largest_in_run = 0
+        """... if its datagrams have more bytes."""
         self.room = 1 << 30
         """Calls until the buffer is full."""
 
@@ -82,7 +84,7 @@ class Recorded(socket.socket):
 
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
         self._count(len(buffers))
-        if self.run_error is not None:
+        if self.run_error is not None and len(buffers[0]) > self.largest_in_run:
             raise OSError(self.run_error, os.strerror(self.run_error))
         return super().sendmsg(buffers, ancdata, flags, address)
 
@@ -101,7 +103,7 @@ class OldKernel(Recorded):
         raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
 
     def setsockopt(self, level: int, option: int, *more: Any) -> None:
-        assert (level, option) == (socket.IPPROTO_UDP, UDP_GRO)
+        assert level != socket.IPPROTO_UDP or option == UDP_GRO
         raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
 
 
@@ -168,22 +170,70 @@ def test_a_run_has_its_bounds(pair: Pair) -> None:
     assert pair.send(sent) == [MAX_SEGMENTS, 3]
     assert pair.came(len(sent)) == sent
     sent = datagrams(*[1472] * 46)
-    assert pair.send(sent) == [MAX_RUN_SIZE // 1472, 2] == [44, 2]
+    assert pair.send(sent) == [44, 2]
     assert pair.came(len(sent)) == sent
-    assert run_end(datagrams(MAX_RUN_SIZE - 10, 10), 0) == 2
-    assert run_end(datagrams(MAX_RUN_SIZE - 10, 11), 0) == 1
     assert pair.link.send_errors == 0
 
 
+FRAME_HEADERS = {socket.AF_INET: 14 + 20 + 8, socket.AF_INET6: 14 + 40 + 8}
+"""Bytes of Ethernet, IP and UDP before a run: with them it must be less than 65536 bytes, or the kernel cuts it."""
+
+
+def test_a_run_is_no_longer_than_what_a_device_takes_whole(pair: Pair) -> None:
+    most = 65535 - FRAME_HEADERS[pair.near.family]
+    assert most in (65493, 65473)
+    whole = divmod(most, 1424)[0]
+    for last, calls in ((most - whole * 1424, [whole + 1]), (most - whole * 1424 + 1, [whole, 1])):
+        sent = datagrams(*[1424] * whole, last)
+        assert pair.send(sent) == calls
+        assert pair.came(len(sent)) == sent
+
+
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP, 524])
-def test_a_run_that_is_refused_goes_singly_and_is_not_tried_again(pair: Pair, error: int) -> None:
-    pair.near.run_error = error
-    sent = datagrams(*[300] * 5, 100)
-    assert pair.send(sent) == [6] + [1] * 6
-    assert pair.send(sent) == [1] * 6
-    assert pair.came(12) == sent * 2
+def test_a_run_that_is_refused_goes_singly_and_is_tried_again(
+    pair: Pair, error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("mlvpnd.net.link_socket.time.monotonic", lambda: now)
+    pair.near.run_error, pair.near.largest_in_run = error, 299
+    large, small = datagrams(*[300] * 5, 100), datagrams(*[200] * 4)
+    assert pair.send(large) == [6] + [1] * 6
     assert not pair.link.gso
-    assert (pair.link.gso_sends, pair.link.send_errors, pair.link.refused_since) == (0, 0, None)
+    assert pair.send(large) == [1] * 6
+    assert pair.send(datagrams(400, 400)) == [1, 1]
+    assert pair.send(small) == [4]
+    assert not pair.link.gso
+    assert pair.came(18) == [*large, *large, *datagrams(400, 400), *small]
+    now += GSO_PAUSE
+    assert pair.send(large) == [6] + [1] * 6  # it costs a call, and no datagram
+    assert pair.came(6) == large
+    pair.near.largest_in_run = 300
+    assert pair.send(large) == [1] * 6
+    now += GSO_PAUSE
+    assert pair.send(large) == [6]
+    assert pair.link.gso
+    assert pair.came(12) == large * 2
+    assert (pair.link.gso_sends, pair.link.send_errors, pair.link.refused_since) == (2, 0, None)
+
+
+def test_where_no_run_is_taken_each_size_is_tried_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlvpnd.net.link_socket.time.monotonic", lambda: 1000.0)
+    pair.near.run_error = errno.EIO
+    for size in (300, 200, 100):
+        assert pair.send(datagrams(size, size)) == [2, 1, 1]
+    for size in (300, 200, 100):
+        assert pair.send(datagrams(size, size)) == [1, 1]
+
+
+IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE = 10, 0, 3  # linux/in.h
+
+
+def test_over_ipv4_routers_may_split_what_leaves(pair: Pair) -> None:
+    """Over sockets of both families: one of IPv6 has IPv4 peers, too."""
+    assert pair.near.getsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_DONT
+    pair.near.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+    LinkSocket(pair.near, routers_split=False)
+    assert pair.near.getsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_PROBE
 
 
 def test_another_error_is_no_reason_against_runs(pair: Pair) -> None:
@@ -206,7 +256,8 @@ for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
     link.send_batch([b"a" * 1400, b"b" * 1400], far.getsockname())
     said = [link.gso]
     link.send_batch([b"c" * 2000, b"d" * 2000, b"e"], far.getsockname())
-    said += [link.gso, link.gso_segments, link.send_errors, *(len(far.recv(65535)) for _ in range(5))]
+    link.send_batch([b"f" * 1400, b"g" * 1400], far.getsockname())
+    said += [link.gso, link.gso_segments, link.send_errors, *(len(far.recv(65535)) for _ in range(7))]
     print(*said)
 """
 
@@ -217,7 +268,7 @@ def test_a_run_larger_than_the_path_takes_goes_in_fragments() -> None:
         ["unshare", "--net", sys.executable, "-c", LARGE_RUN], capture_output=True, text=True, timeout=20
     )
     assert ran.stderr == ""
-    assert ran.stdout.splitlines() == ["True False 2 0 1400 1400 2000 2000 1"] * 2
+    assert ran.stdout.splitlines() == ["True False 4 0 1400 1400 2000 2000 1 1400 1400"] * 2
 
 
 def test_a_kernel_without_the_options() -> None:
@@ -251,6 +302,29 @@ def test_a_run_is_received_by_one_call(pair: Pair) -> None:
     received = receive(pair.link, 22)
     assert [datagram for datagram, _ in received] == [*sent, b"alone"]
     assert {address for _, address in received} == {pair.address}
+    assert (pair.link.gro_receives, pair.link.gro_segments) == (1, 21)
+
+
+SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING, SO_RXQ_OVFL = 29, 35, 37, 40  # asm-generic/socket.h
+OTHER_MESSAGES = [
+    (socket.SOL_SOCKET, SO_TIMESTAMP, 1),
+    (socket.SOL_SOCKET, SO_TIMESTAMPNS, 1),
+    (socket.SOL_SOCKET, SO_TIMESTAMPING, 0x18),
+    (socket.SOL_SOCKET, SO_RXQ_OVFL, 1),
+    (socket.IPPROTO_IP, socket.IP_RECVTOS, 1),
+]
+"""Options that bring more control messages: `Timestamping=` of a socket unit is one of the first two."""
+
+
+@pytest.mark.parametrize("options", [OTHER_MESSAGES[:1], OTHER_MESSAGES[1:2], OTHER_MESSAGES], ids=["us", "ns", "all"])
+def test_a_run_is_found_among_other_control_messages(pair: Pair, options: Sequence[tuple[int, int, int]]) -> None:
+    for option in options:
+        pair.near.setsockopt(*option)
+    sent = datagrams(*[1400] * 20, 700)
+    size = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", 1400))]
+    pair.far.sendto(b"alone", pair.near.getsockname())
+    pair.far.sendmsg(sent, size, 0, pair.near.getsockname())
+    assert receive(pair.link, 22) == [(datagram, pair.address) for datagram in [b"alone", *sent]]
     assert (pair.link.gro_receives, pair.link.gro_segments) == (1, 21)
 
 
