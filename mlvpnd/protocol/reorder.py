@@ -13,12 +13,15 @@ after its hole was given up leaves at once. Each number leaves once. Numbers are
 A number far ahead of what is expected means that the peer counts anew: what is held leaves in its order, and the count
 goes on from there. One far behind is a straggler of the old count. Where nothing but stragglers and repetitions comes,
 the count is wrong, and begins there.
+
+What a packet costs does not grow with what is held, but for a heap's logarithm: a peer leaves its holes where it likes.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
 
 _MASK = (1 << 64) - 1
 _HALF = 1 << 63
@@ -29,21 +32,22 @@ STRAYS = 64
 _DELIVERED = 1
 _GIVEN_UP = 2
 """A hole that was given up. 0: a number from before the count began."""
-_NOTHING = bytes(JUMP)
 _ALL_DELIVERED = bytes([_DELIVERED]) * JUMP
-_HOLES = bytes([_GIVEN_UP]) * JUMP
+_HOLES = memoryview(bytes([_GIVEN_UP]) * JUMP)
 
 
 class ReorderBuffer:
     """At most `size` packets, each held for at most `wait` seconds."""
 
     __slots__ = (
+        "_arrivals",
         "_began",
         "_fates",
         "_held",
         "_highest",
         "_links",
         "_next",
+        "_numbers",
         "_opened",
         "_passed",
         "_strays",
@@ -66,6 +70,10 @@ class ReorderBuffer:
         self._began = 0.0
         self._held: OrderedDict[int, tuple[bytes, float, int]] = OrderedDict()
         """By number, in order of arrival: packet, when it came, and by which link."""
+        self._numbers: list[int] = []
+        """The same numbers as a heap: packets leave from the least on."""
+        self._arrivals: dict[int, OrderedDict[int, float]] = {}
+        """By link: the numbers that it has brought of these, in order of arrival, and when."""
         self._highest: dict[int, int] = {}
         """The highest number that each link has brought early: those above the expected one are held."""
         self._opened = 0.0
@@ -164,8 +172,10 @@ class ReorderBuffer:
 
     def flush(self) -> list[bytes]:
         """Everything held, in order, now; the next packet begins a new count."""
-        out = [self._held[number][0] for number in sorted(self._held)]
+        out = [self._held[number][0] for number in sorted(self._numbers)]
         self._held.clear()
+        self._numbers.clear()
+        self._arrivals.clear()
         self._highest.clear()
         self._next = None
         return out
@@ -177,7 +187,7 @@ class ReorderBuffer:
         self._next = data_seq + 1
         self._began = now
         self._strays = 0
-        self._fates[:] = _NOTHING
+        self._fates = bytearray(JUMP)
         self._fates[data_seq % JUMP] = _DELIVERED
         return out
 
@@ -187,6 +197,8 @@ class ReorderBuffer:
             self.duplicates += 1
             return []
         held[number] = (packet, now, link)
+        heappush(self._numbers, number)
+        self._arrivals.setdefault(link, OrderedDict())[number] = now
         known = self._highest.get(link, -1)
         if number > known:
             self._highest[link] = number
@@ -222,7 +234,10 @@ class ReorderBuffer:
         """Takes out what is contiguous from the expected number on."""
         held, fates, expected = self._held, self._fates, self._next or 0
         while (entry := held.pop(expected, None)) is not None:
-            out.append(entry[0])
+            packet, _, link = entry
+            out.append(packet)
+            heappop(self._numbers)
+            del self._arrivals[link][expected]
             fates[expected % JUMP] = _DELIVERED
             expected += 1
         self._next = expected
@@ -238,11 +253,12 @@ class ReorderBuffer:
                     return
                 self.timeouts += 1
             expected = self._next or 0
-            first = min(self._held)
+            first = self._numbers[0]
             place, length = expected % JUMP, first - expected
             until_end = min(length, JUMP - place)
-            self._fates[place : place + until_end] = _HOLES[:until_end]
-            self._fates[: length - until_end] = _HOLES[: length - until_end]
+            with memoryview(self._fates) as fates:
+                fates[place : place + until_end] = _HOLES[:until_end]
+                fates[: length - until_end] = _HOLES[: length - until_end]
             self._next = first
             self._run(out)
 
@@ -255,6 +271,6 @@ class ReorderBuffer:
                 self._passed = None
                 return
             if disorder > 0:
-                came = next((at for _, at, by in self._held.values() if by == link), self._opened)
+                came = next(iter(self._arrivals[link].values()))  # what it has brought highest is held
                 passed = max(passed, came + disorder)
         self._passed = passed

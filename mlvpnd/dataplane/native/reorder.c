@@ -69,15 +69,71 @@ static uint64_t first_held(const struct reorder_buffer *buffer) {
     return buffer->next + (place - place_of(buffer->next)) % REORDER_JUMP;
 }
 
-static void put(struct reorder_buffer *buffer, struct packet *packet) {
+/* What links have brought. */
+
+/* The place of a link among some sources: its own, or the free one that it would have. */
+static struct reorder_source *place_of_source(struct reorder_source *sources, size_t room, int32_t link) {
+    size_t at = (uint32_t)link * UINT32_C(2654435761) & (room - 1);
+    while (sources[at].is_used && sources[at].link != link)
+        at = (at + 1) & (room - 1);
+    return &sources[at];
+}
+
+static struct reorder_source *source_of(const struct reorder_buffer *buffer, int32_t link) {
+    if (!buffer->source_room)
+        return NULL;
+    struct reorder_source *source = place_of_source(buffer->sources, buffer->source_room, link);
+    return source->is_used ? source : NULL;
+}
+
+/* Whether a link has brought a number above the expected one. */
+static inline bool is_ahead(const struct reorder_buffer *buffer, const struct reorder_source *source) {
+    return source && is_from(source->highest, buffer->next);
+}
+
+/* A link among the sources, which it was not; NULL: no memory. Those that are not ahead make room: they hold nothing. */
+static struct reorder_source *add_source(struct reorder_buffer *buffer, int32_t link) {
+    if (2 * (buffer->source_count + 1) > buffer->source_room) {
+        size_t kept = 0, room = 16;
+        for (size_t at = 0; at < buffer->source_room; at++)
+            kept += buffer->sources[at].is_used && is_ahead(buffer, &buffer->sources[at]);
+        while (room < 4 * (kept + 1))
+            room *= 2;
+        struct reorder_source *sources = calloc(room, sizeof *sources);
+        if (!sources)
+            return NULL;
+        for (size_t at = 0; at < buffer->source_room; at++) {
+            const struct reorder_source *source = &buffer->sources[at];
+            if (source->is_used && is_ahead(buffer, source))
+                *place_of_source(sources, room, source->link) = *source;
+        }
+        free(buffer->sources);
+        buffer->sources = sources;
+        buffer->source_room = room;
+        buffer->source_count = kept;
+    }
+    struct reorder_source *source = place_of_source(buffer->sources, buffer->source_room, link);
+    *source = (struct reorder_source){.link = link, .is_used = true, .highest = buffer->next - 1};
+    buffer->source_count++;
+    return source;
+}
+
+/* What is held, and of which link. */
+
+static void put(struct reorder_buffer *buffer, struct packet *packet, struct reorder_source *source) {
     uint64_t number = packet->data_seq;
     struct reorder_entry *entries = buffer->entries;
     uint32_t at = buffer->free, newest = entries[0].older, *slot = &buffer->table[number & buffer->mask];
     buffer->free = entries[at].chain;
-    entries[at] = (struct reorder_entry){.packet = packet, .chain = *slot, .older = newest};
+    entries[at] = (struct reorder_entry){.packet = packet, .chain = *slot, .older = newest, .link_older = source->newest};
     *slot = at;
     entries[newest].newer = at;
     entries[0].older = at;
+    if (source->newest)
+        entries[source->newest].link_newer = at;
+    else
+        source->oldest = at;
+    source->newest = at;
     buffer->early[place_of(number) / 64] |= UINT64_C(1) << (number % 64);
     buffer->held++;
 }
@@ -93,6 +149,9 @@ static struct packet *take(struct reorder_buffer *buffer, uint64_t number) {
     *slot = entries[at].chain;
     entries[entries[at].older].newer = entries[at].newer;
     entries[entries[at].newer].older = entries[at].older;
+    struct reorder_source *source = source_of(buffer, packet->link);
+    *(entries[at].link_older ? &entries[entries[at].link_older].link_newer : &source->oldest) = entries[at].link_newer;
+    *(entries[at].link_newer ? &entries[entries[at].link_newer].link_older : &source->newest) = entries[at].link_older;
     entries[at] = (struct reorder_entry){.chain = buffer->free};
     buffer->free = at;
     buffer->early[place_of(number) / 64] &= ~(UINT64_C(1) << (number % 64));
@@ -100,51 +159,8 @@ static struct packet *take(struct reorder_buffer *buffer, uint64_t number) {
     return packet;
 }
 
-/* What links have brought. */
-
-static struct reorder_source *source_of(const struct reorder_buffer *buffer, int32_t link) {
-    for (size_t at = 0; at < buffer->source_count; at++)
-        if (buffer->sources[at].link == link)
-            return &buffer->sources[at];
-    return NULL;
-}
-
-/* Whether a link has brought a number above the expected one. */
-static inline bool is_ahead(const struct reorder_buffer *buffer, const struct reorder_source *source) {
-    return source && is_from(source->highest, buffer->next);
-}
-
-/* Room for a link that is not among the sources; false: no memory. */
-static bool make_room(struct reorder_buffer *buffer) {
-    if (buffer->source_count < buffer->source_room)
-        return true;
-    size_t kept = 0;
-    for (size_t at = 0; at < buffer->source_count; at++)
-        if (is_ahead(buffer, &buffer->sources[at]))
-            buffer->sources[kept++] = buffer->sources[at];
-    buffer->source_count = kept;
-    if (kept < buffer->source_room)
-        return true;
-    size_t room = 2 * buffer->source_room + 8;
-    struct reorder_source *sources = realloc(buffer->sources, room * sizeof *sources);
-    if (!sources)
-        return false;
-    buffer->sources = sources;
-    buffer->source_room = room;
-    return true;
-}
-
 static inline struct packet *oldest(const struct reorder_buffer *buffer) {
     return buffer->entries[buffer->entries[0].newer].packet;
-}
-
-/* When the first of the held packets of a link came. */
-static double came_first(const struct reorder_buffer *buffer, int32_t link) {
-    const struct reorder_entry *entries = buffer->entries;
-    for (uint32_t at = entries[0].newer; at; at = entries[at].newer)
-        if (entries[at].packet->link == link)
-            return entries[at].packet->arrived;
-    return buffer->opened;
 }
 
 /* Finds out since when every link that may bring what is missing has brought a later number. */
@@ -153,10 +169,12 @@ static void look_at_hole(struct reorder_buffer *buffer) {
     buffer->has_passed = false;
     for (size_t at = 0; at < buffer->link_count; at++) {
         const struct reorder_link *link = &buffer->links[at];
-        if (!is_ahead(buffer, source_of(buffer, link->link)))
+        const struct reorder_source *source = source_of(buffer, link->link);
+        if (!is_ahead(buffer, source))
             return;
         if (link->disorder > 0) {
-            double until = came_first(buffer, link->link) + link->disorder;
+            /* It is ahead, so what it has brought highest is held. */
+            double until = buffer->entries[source->oldest].packet->arrived + link->disorder;
             if (until > passed)
                 passed = until;
         }
@@ -228,6 +246,8 @@ void reorder_flush(struct reorder_buffer *buffer, struct packet_list *out) {
         buffer->next = first_held(buffer);
         packet_list_push(out, take(buffer, buffer->next));
     }
+    if (buffer->source_count)
+        memset(buffer->sources, 0, buffer->source_room * sizeof *buffer->sources);
     buffer->source_count = 0;
     buffer->counting = false;
 }
@@ -255,19 +275,17 @@ static bool hold(struct reorder_buffer *buffer, struct packet *packet, double no
         return true;
     }
     struct reorder_source *source = source_of(buffer, link);
-    struct packet *kept = source || make_room(buffer) ? packet_keep(packet) : NULL;
+    bool was_ahead = is_ahead(buffer, source);
+    if (!source)
+        source = add_source(buffer, link);
+    struct packet *kept = source ? packet_keep(packet) : NULL;
     if (!kept) {
         packet_free(packet);
         return false;
     }
     kept->arrived = now;
     kept->link = link;
-    put(buffer, kept);
-    bool was_ahead = is_ahead(buffer, source);
-    if (!source) {
-        source = &buffer->sources[buffer->source_count++];
-        source->link = link;
-    }
+    put(buffer, kept, source);
     if (!was_ahead || is_from(number, source->highest))
         source->highest = number;
     if (buffer->held == 1) {

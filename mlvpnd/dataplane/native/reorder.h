@@ -2,8 +2,9 @@
 
    Numbers are modulo 2^64. What is held is less than REORDER_JUMP ahead of the number expected, so that each number
    has a place of its own modulo REORDER_JUMP: `early` has a bit there for each that is held, which finds the first
-   of them quickly, and a table of hashes leads from a number to its entry. Entries are in a ring in order of
-   arrival too. All of it is allocated once, for `size` + 1 packets. */
+   of them quickly, and a table of hashes leads from a number to its entry. Entries are in order of arrival too, in a ring
+   of all and in a row for each link. All of it is allocated once, for `size` + 1 packets. So what a packet costs does not
+   grow with what is held, wherever a peer has left its holes. */
 #ifndef MLVPND_REORDER_H
 #define MLVPND_REORDER_H
 
@@ -25,6 +26,7 @@ struct reorder_entry {
     struct packet *packet;  /* with its number, when it came and by which link */
     uint32_t chain;         /* the next with the same hash, or the next that is free */
     uint32_t older, newer;  /* in order of arrival */
+    uint32_t link_older, link_newer; /* the same, of those of its link; 0: none */
 };
 
 /* A link that may bring what is missing. */
@@ -33,10 +35,12 @@ struct reorder_link {
     double disorder;        /* seconds */
 };
 
-/* The highest number that a link has brought early; without meaning once it is not above the expected one. */
+/* What a link has brought early. */
 struct reorder_source {
     int32_t link;
-    uint64_t highest;
+    bool is_used;           /* else this place of the table is free */
+    uint32_t oldest, newest; /* entries of its packets that are held; 0: none */
+    uint64_t highest;       /* number; without meaning once it is not above the expected one */
 };
 
 struct reorder_buffer {
@@ -57,8 +61,8 @@ struct reorder_buffer {
     uint32_t mask;          /* of a number: its hash */
     struct reorder_link *links;
     size_t link_count;
-    struct reorder_source *sources;
-    size_t source_count, source_room;
+    struct reorder_source *sources; /* by a hash of the link, else in the next place that is free */
+    size_t source_count, source_room; /* the room is a power of two, and twice the count at least */
     uint64_t early[REORDER_JUMP / 64];
     uint8_t fates[REORDER_JUMP];
 };
