@@ -53,7 +53,9 @@ def _add(lab: Lab, router: Host, label: str, number: int) -> Host:
     router.ip(f"link add lan0 type veth peer name eth0 netns {host.name}", "link set lan0 up")
     router.ip(f"addr add 10.77.{number}.1/24 dev lan0", f"addr add fd77:{number}::1/64 dev lan0 nodad")
     router.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
-    host.ip("link set eth0 up", f"addr add 10.77.{number}.2/24 dev eth0", f"addr add fd77:{number}::2/64 dev eth0 nodad")
+    host.ip(
+        "link set eth0 up", f"addr add 10.77.{number}.2/24 dev eth0", f"addr add fd77:{number}::2/64 dev eth0 nodad"
+    )
     host.ip(f"route add default via 10.77.{number}.1")
     host.ip(f"route add default via fd77:{number}::1", ipv6=True)
     return host
