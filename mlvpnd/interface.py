@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from .dataplane.mss import limits_for
 from .dataplane.plane import Plane
 from .errors import MlvpndError
 from .helper.client import HelperClient
 from .journal import fields
 from .keeper import Keeper
 from .log import logger
-from .net.interface import is_gone
+from .net.interface import interface_of, is_gone, mtu_of
 from .net.tun import TunDevice
 from .systemd import TUN
 from .tasks import watched
@@ -40,10 +41,13 @@ class Interface:
         self.name = name
         self.mtu = mtu
         """Bytes."""
+        self.mss = (0, 0)
+        """Bytes of a segment that SYNs over IPv4, and over IPv6, allow at most; 0: what they say. From `start` on."""
         self.kept = kept
         """Whether it is that of the process before, with all that was set on it."""
         self._helper = helper
         self._keeper = keeper
+        self._mss_clamp: int | None = None
         self._ipv6_path = False
         self._work: set[asyncio.Task[None]] = set()
         self._configuring: asyncio.Task[None] | None = None
@@ -51,10 +55,33 @@ class Interface:
         """Whether there is something that the interface has not been configured for yet."""
         helper.use_tun(device.fileno)
 
-    def start(self, plane: Plane, on_regained: Callable[[], None]) -> None:
-        """Has packets read from now on; `on_regained()` is called when the interface was lost and is there again."""
-        self._plane, self._on_regained = plane, on_regained
+    def start(self, plane: Plane, on_regained: Callable[[], None], mss_clamp: int | None = None) -> None:
+        """Has packets read from now on; `on_regained()` is called when the interface was lost and is there again.
+
+        `mss_clamp` is as in the configuration.
+        """
+        self._plane, self._on_regained, self._mss_clamp = plane, on_regained, mss_clamp
+        self._clamp()
         plane.watch_device(self.lost)
+
+    def _clamp(self) -> None:
+        """Has SYNs allow segments of no more than the interface takes, or what the file says."""
+        chosen = self._mss_clamp
+        self.mss = limits_for(self.mtu) if chosen is None else (chosen, chosen)
+        self._plane.clamp_mss(*self.mss)
+
+    def look(self) -> None:
+        """Something about an interface of this host has changed: perhaps somebody has set the MTU of this one."""
+        try:
+            mtu = mtu_of(interface_of(self.device.fileno())[0])
+        except OSError:
+            return
+        if mtu != self.mtu:
+            self._take_mtu(mtu)
+
+    def _take_mtu(self, mtu: int) -> None:
+        self.mtu = mtu
+        self._clamp()
 
     def pause(self) -> None:
         """Reads no more; what is written still goes out."""
@@ -77,6 +104,12 @@ class Interface:
         """Begins `configure`; returns at once."""
         self._begin_configuring()
 
+    def follow(self, mss_clamp: int | None) -> None:
+        """As `reconfigure`, with another `mss_clamp` of the configuration, which is in force at once."""
+        self._mss_clamp = mss_clamp
+        self._clamp()
+        self.reconfigure()
+
     async def configure(self) -> None:
         """Has the helper set MTU, addresses and routes as the file says now.
 
@@ -98,7 +131,7 @@ class Interface:
 
     async def _configure_once(self) -> None:
         try:
-            self.mtu = await self._helper.configure_tun(ipv6_path=self._ipv6_path)
+            self._take_mtu(await self._helper.configure_tun(ipv6_path=self._ipv6_path))
         except MlvpndError as error:
             # One that was deleted meanwhile is made again, and then configured.
             level = logging.DEBUG if is_gone(self.device.fileno()) else logging.WARNING
@@ -120,7 +153,8 @@ class Interface:
                 continue
             break
         self.device.replace(opened.fd)
-        self.name, self.mtu = opened.name, opened.mtu
+        self.name = opened.name
+        self._take_mtu(opened.mtu)
         if self._keeper is not None:
             self._keeper.forget_inherited(TUN)
             self._keeper.store(TUN, opened.fd)

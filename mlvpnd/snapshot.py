@@ -26,6 +26,7 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
         interface=tunnel.interface.name,
         kind=tunnel.config.tuntap.value,
         mtu=tunnel.interface.mtu,
+        mss_clamp=tunnel.interface.mss,
         data_plane=tunnel.plane.name.value,
         started_at=tunnel.started_at,
         reloaded_at=tunnel.reloaded_at,

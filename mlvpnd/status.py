@@ -177,6 +177,8 @@ class TunnelStatus:
     links: Sequence[LinkStatus] = ()
     """In the file's order."""
     mtu: int = 0
+    mss_clamp: tuple[int, int] = (0, 0)
+    """Bytes of a segment that TCP SYNs over IPv4, and over IPv6, allow at most; 0: what they say."""
     data_plane: str = "reference"
     """Which implementation runs: `reference` or `native`."""
     tier: str = ""
@@ -290,6 +292,7 @@ def to_json(status: TunnelStatus) -> str:
             }
         ),
         "offload": _block(asdict(status.tun_offload)),
+        "mss_clamp": _block(dict(zip(("ipv4", "ipv6"), status.mss_clamp, strict=True))),
         "drops": json.dumps(dict(status.drops)),
         "tunnels": "[\n" + ",\n".join(_block(_link_members(link)) for link in newest_first(status)) + "\n]",
     }

@@ -107,7 +107,7 @@ class Tunnel:
         """How many are in force: those of the file that libpcap takes."""
         self._pacing_said = ""
         self._next_number = 0
-        self._uplinks = Uplinks(self.drivers, self._lose)
+        self._uplinks = Uplinks(self.drivers, self._lose, interface.look)
 
     # Life.
 
@@ -127,7 +127,7 @@ class Tunnel:
         self._continuity.adopt(self.drivers, self.config, self.session)
         self._set_matching()
         self._say_pacing()
-        self.interface.start(self.plane, self._on_regained)
+        self.interface.start(self.plane, self._on_regained, self.config.mss_clamp)
         self.after()
         self._report_tunnel()
         self._continuity.keep_saving(self.session)
@@ -209,7 +209,7 @@ class Tunnel:
         self._set_matching()
         self._say_pacing()
         self.reloaded_at = time.time()
-        self.interface.reconfigure()
+        self.interface.follow(self.config.mss_clamp)
         self._expire(self._loop.time())
         if changes.added or changes.removed:
             names = [tuple(link.name for link in links) for links in (changes.added, changes.removed)]

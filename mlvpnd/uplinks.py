@@ -39,11 +39,21 @@ class Judgement(NamedTuple):
 
 
 class Uplinks:
-    """Follows the kernel from `start` to `stop`. `lost(number, reason)` is called for a link's open socket."""
+    """Follows the kernel from `start` to `stop`. `lost(number, reason)` is called for a link's open socket.
 
-    def __init__(self, drivers: Mapping[int, LinkDriver], lost: Callable[[int, DownReason], None]) -> None:
+    `heard()` is called a moment after anything is told, whatever it is about.
+    """
+
+    def __init__(
+        self,
+        drivers: Mapping[int, LinkDriver],
+        lost: Callable[[int, DownReason], None],
+        heard: Callable[[], None] | None = None,
+    ) -> None:
         self._drivers = drivers
         self._lost = lost
+        self._heard = heard
+        self._heard_soon: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._socket: NetlinkSocket | None = None
         self._mirror: Mirror | None = None
@@ -69,7 +79,7 @@ class Uplinks:
     def stop(self) -> None:
         """Follows no more."""
         self._end()
-        for timer in (self._again, self._settled):
+        for timer in (self._again, self._settled, self._heard_soon):
             if timer is not None:
                 timer.cancel()
 
@@ -96,6 +106,8 @@ class Uplinks:
     def _on_readable(self) -> None:
         if self._socket is None:
             return
+        if self._heard is not None and self._heard_soon is None:
+            self._heard_soon = self._loop.call_later(SETTLE, self._tell)
         try:
             for told in self._socket.receive(BURST):
                 if not self._take(told):
@@ -104,6 +116,11 @@ class Uplinks:
         except OSError as error:
             _net.debug("changes of addresses and carriers were missed: %s", os.strerror(error.errno or 0))
             self._begin_again()
+
+    def _tell(self) -> None:
+        self._heard_soon = None
+        if self._heard is not None:
+            self._heard()
 
     def _take(self, told: Told) -> bool:
         """Follows what is told; False: all must be asked for again."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from . import values
 from .model import Config, DataPlane, DeviceKind, Mode, Pacing, Peer
+from .problems import shown
 from .reader import SectionReader
-from .schema import MAX_REORDER_BUFFER_SIZE, RUNTIME_DIRECTORY
+from .schema import MAX_MSS, MAX_REORDER_BUFFER_SIZE, MIN_MSS, RUNTIME_DIRECTORY
 
 MIN_MTU = 68  # RFC 791 section 3.2
 MAX_MTU = 9000
@@ -30,6 +31,7 @@ def read_general(section: SectionReader, *, require_password: bool) -> tuple[Con
         loss_tolerance=section.loss_tolerance() or 0,
         latency_tolerance=section.latency_tolerance() or 0,
         mtu=_mtu(section),
+        mss_clamp=_mss_clamp(section),
         ip4=section.plain_text("ip4"),
         ip6=section.plain_text("ip6"),
         ip4_gateway=section.plain_text("ip4_gateway"),
@@ -92,6 +94,19 @@ def _mtu(section: SectionReader) -> int | None:
     limit = MIN_MTU if mtu < MIN_MTU else MAX_MTU
     section.lax("mtu", f"mtu capped to {limit}")
     return limit
+
+
+def _mss_clamp(section: SectionReader) -> int | None:
+    text = section.text("mss_clamp")
+    if text == "auto":
+        return None
+    if text == "off":
+        return 0
+    # As long as a number can be: no other key's rules for text after a number, as no older file has the key.
+    if text.isdecimal() and len(text) <= len(str(MAX_MSS)) and MIN_MSS <= int(text) <= MAX_MSS:
+        return int(text)
+    section.error("mss_clamp", f"'{shown(text)}' is no limit for segments")
+    return None
 
 
 def _control_unix_path(section: SectionReader) -> str:

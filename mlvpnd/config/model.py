@@ -145,6 +145,9 @@ class Config:
     latency_tolerance: int = 1000
     mtu: int | None = None
     """Of the interface; None: what fits a 1500-byte path, see `effective_mtu`."""
+    mss_clamp: int | None = None
+    """Bytes of payload that a TCP SYN through the tunnel allows at most; None: what the interface takes; 0: any. Not
+    in upstream."""
     ip4: str = ""
     ip6: str = ""
     ip4_gateway: str = ""

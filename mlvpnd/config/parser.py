@@ -14,9 +14,10 @@ import dataclasses
 import difflib
 from dataclasses import dataclass
 
+from .expressions import deaf_word_problem
 from .general import read_general
 from .links import check_mode, check_together, read_link
-from .model import Config, FilterConfig, LinkConfig, Mode
+from .model import Config, DeviceKind, FilterConfig, LinkConfig, Mode
 from .problems import ConfigError, Problem, Report, Severity, shown
 from .reader import SectionReader
 from .rules import begins_with_action, hold_rules, read_rules
@@ -47,7 +48,7 @@ def parse(text: bytes, filename: str, *, strict: bool = False, require_password:
     sections, filter_entries, rule_entries = _joined(read_sections(text, report), report)
     general, mode = _read_general(sections, report, require_password=require_password)
     links = _read_links(sections, general, mode, report)
-    filters = _read_filters(filter_entries, links, report)
+    filters = _read_filters(filter_entries, links, general.tuntap if general is not None else None, report)
     rules = read_rules(rule_entries, links, general, report)
     if general is None or report.failed:
         raise ConfigError(report.errors(), report.warnings())
@@ -110,7 +111,9 @@ def _read_links(
     return tuple(links)
 
 
-def _read_filters(entries: list[Entry], links: tuple[LinkConfig, ...], report: Report) -> tuple[FilterConfig, ...]:
+def _read_filters(
+    entries: list[Entry], links: tuple[LinkConfig, ...], kind: DeviceKind | None, report: Report
+) -> tuple[FilterConfig, ...]:
     names = {link.name for link in links}
     filters: list[FilterConfig] = []
     for entry in entries:
@@ -124,6 +127,8 @@ def _read_filters(entries: list[Entry], links: tuple[LinkConfig, ...], report: R
                 near = difflib.get_close_matches(entry.key[:40], names, n=1)
                 message += f": did you mean {shown(near[0])}?" if near else ": filter ignored"
             report.lax(entry.line, entry.key, message)
+        elif problem := deaf_word_problem(expression, kind):
+            report.lax(entry.line, entry.key, f"filter {shown(expression)} is left out: {problem}")
         elif len(filters) == MAX_FILTERS:
             report.lax(
                 entry.line,

@@ -28,6 +28,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Sequence
 
+from .expressions import deaf_word_problem
 from .model import Config, LinkConfig, Peer, RuleAction, RuleConfig
 from .problems import Report, Severity, shown
 from .schema import LINK_KEYS, MAX_LINKS, MAX_RULES, spellings
@@ -99,7 +100,7 @@ def _problem(entry: Entry, action: RuleAction, named: Sequence[str], general: Co
         return f"only {shown(named[0])} is named; allowed: two or more links, or none for all"
     if action is RuleAction.DUPLICATE and general is not None and general.peer is not Peer.MLVPND:
         return "needs peer = mlvpnd in [general], as C MLVPN would deliver each packet twice"
-    return ""
+    return deaf_word_problem(spaced(entry.raw), general.tuntap if general is not None else None)
 
 
 def _links_problem(named: Sequence[str], names: Collection[str], report: Report) -> str:

@@ -29,6 +29,10 @@ MAX_TITLE_NAME_LENGTH = 28
 """Of a link's name in the process title."""
 MAX_REORDER_BUFFER_SIZE = 65536
 """Packets; at 1500 bytes each 98 MB, and more than half a second of 1 Gbit/s."""
+MIN_MSS = 48
+"""Bytes of `mss_clamp`. Linux sends no smaller segments, whatever it is told (TCP_MIN_SND_MSS)."""
+MAX_MSS = 8960
+"""Bytes of `mss_clamp`: what the largest `mtu` leaves behind the headers of IPv4 and TCP."""
 
 
 class Kind(enum.Enum):
@@ -43,6 +47,7 @@ class Kind(enum.Enum):
     PORT = "port number or service name"
     DEVICE = "interface name"
     CHOICE = "one of two words"
+    CHOICE_OR_NUMBER = "one of two words, or a number"
     LIST = "list separated by spaces"
 
 
@@ -124,6 +129,15 @@ GENERAL_KEYS = (
         alias="latency_tolerance",
     ),
     Key("mtu", "mtu", Kind.NUMBER, ReloadEffect.INTERFACE, "bytes, 68..9000, or 0 for what fits", default="0"),
+    Key(
+        "mss_clamp",
+        "mss_clamp",
+        Kind.CHOICE_OR_NUMBER,
+        ReloadEffect.AT_ONCE,
+        f"auto, off, or bytes, {MIN_MSS}..{MAX_MSS}",
+        default="auto",
+        upstream=False,
+    ),
     Key("ip4", "ip4", Kind.TEXT, ReloadEffect.INTERFACE, "an IPv4 address with prefix, as 10.0.0.1/24"),
     Key("ip6", "ip6", Kind.TEXT, ReloadEffect.INTERFACE, "an IPv6 address with prefix, as fd00::1/64"),
     Key("ip4_gateway", "ip4_gateway", Kind.TEXT, ReloadEffect.INTERFACE, "an IPv4 address"),

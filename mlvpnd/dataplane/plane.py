@@ -39,6 +39,9 @@ class Plane(Protocol):
     def unwatch_device(self) -> None:
         """Reads no more; what is written still goes out."""
 
+    def clamp_mss(self, ipv4: int, ipv6: int) -> None:
+        """SYNs read and written from now on allow segments of so many bytes at most; 0: what they say."""
+
     def deliver(self, packets: Sequence[bytes]) -> None:
         """Packets for the interface."""
 

@@ -49,7 +49,7 @@ class NativeSender(Sender):
 
     def begin(self, receiver: _native.Receiver, *, layer2: bool) -> _native.Engine:
         """Has an engine that works on what this has, and on a receiver."""
-        parts = cast(Any, (self._paced, self._weighted, self.retransmissions))
+        parts = cast(Any, (self._paced, self._weighted, self.retransmissions, self._fragments))
         self.engine = _native.Engine(receiver, *parts, layer2=layer2)
         return self.engine
 
@@ -120,7 +120,9 @@ class NativeSession(Session):
         clear_window=_native.ClearWindow,
         receiver=_native.Receiver,
         sender=NativeSender,
-        sending=cast(Any, SendingParts)(_native.WeightedScheduler, _native.PacedScheduler, _native.Retransmissions),
+        sending=cast(Any, SendingParts)(
+            _native.WeightedScheduler, _native.PacedScheduler, _native.Retransmissions, _native.FragmentTable
+        ),
     )
 
     def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:

@@ -34,4 +34,6 @@ IPV6_TYPE = b"\x86\xdd"
 TCP_CHECKSUM = 16
 """Offset of the field in the header."""
 UDP_CHECKSUM = 6
-FIN, PSH, ACK, CWR = 0x01, 0x08, 0x10, 0x80
+TCP_FLAGS = 13
+"""Offset of the byte in the header."""
+FIN, SYN, PSH, ACK, CWR = 0x01, 0x02, 0x08, 0x10, 0x80

@@ -33,8 +33,16 @@ _WORD = re.compile(
     r"\\(?P<escaped>[^ !()\t\n]+)"
     r"|(?<![\w.:/-])(?!(?:\d+|0[xX][\da-fA-F]+)(?![\w.-]))(?P<plain>[A-Za-z0-9][\w.-]*)(?![\w:-])"
 )
+_AS_IT_STANDS = re.compile(r"proto|\[")
+"""In expressions that speak of headers by number or place: `ip6 proto 44`, `ip6[6] = 0`."""
 _UNKNOWN_PORT = re.compile(r"unknown port '([^']+)'")
 _UNRESOLVED = re.compile(r"unknown (?:port|host|network|ip proto|ether host)")
+
+
+_OUTSIDE = 1 << 31
+"""Offsets from here on are not in the packet: the kernel's own data about it (SKF_AD_OFF of linux/filter.h)."""
+_LOADS = frozenset({0x20, 0x28, 0x30})
+"""BPF instructions that load a word, a half or a byte from a fixed offset (bpf(4))."""
 
 
 class LinkType(enum.Enum):
@@ -54,6 +62,17 @@ class _ProgramStruct(ctypes.Structure):
     """struct bpf_program"""
 
     _fields_ = [("length", ctypes.c_uint), ("instructions", ctypes.c_void_p)]  # noqa: RUF012
+
+
+class _Instruction(ctypes.Structure):
+    """struct bpf_insn"""
+
+    _fields_ = [  # noqa: RUF012
+        ("code", ctypes.c_ushort),
+        ("if_true", ctypes.c_ubyte),
+        ("if_false", ctypes.c_ubyte),
+        ("operand", ctypes.c_uint),
+    ]
 
 
 class _ServiceEntry(ctypes.Structure):
@@ -101,12 +120,13 @@ _protocols: dict[str, int] = {}
 class Program:
     """A compiled filter; freed when the last reference goes."""
 
-    __slots__ = ("__weakref__", "_instructions", "_struct", "expression")
+    __slots__ = ("__weakref__", "_as_it_stands", "_instructions", "_struct", "expression")
 
     def __init__(self, expression: str, struct: _ProgramStruct) -> None:
         """Takes over `struct`, which libpcap has filled. Use `compile`."""
         self.expression = expression
         """As it was written."""
+        self._as_it_stands = _AS_IT_STANDS.search(expression) is not None
         self._struct = struct
         self._instructions = ctypes.c_void_p(struct.instructions)
         weakref.finalize(self, _pcap.pcap_freecode, struct).atexit = False
@@ -117,12 +137,27 @@ class Program:
         return int(self._struct.instructions)
 
     @property
+    def leaves_the_packet(self) -> bool:
+        """Whether it reads what is not in a packet, and so ends there without a match."""
+        instructions = (_Instruction * self._struct.length).from_address(self.address)
+        return any(one.code in _LOADS and one.operand >= _OUTSIDE for one in instructions)
+
+    @property
     def function(self) -> int:
         """Address of bpf_filter(3pcap)."""
         return ctypes.cast(_pcap.bpf_filter, ctypes.c_void_p).value or 0
 
-    def matches(self, packet: bytes) -> bool:
-        """Whether the filter accepts the packet; any bytes may be asked about, also none."""
+    def matches(self, packet: bytes, plain: bytes | None = None, /) -> bool:
+        """Whether the filter accepts the packet; any bytes may be asked about, also none.
+
+        With `plain`, the packet without IPv6's extension headers, it is asked about that, for libpcap does not look
+        for ports behind them; and about the packet as well if the expression speaks of headers by number or place.
+        """
+        if plain is not None:
+            size = len(plain)
+            found = _bpf_filter(self._instructions, plain, size, size) != 0
+            if found or not self._as_it_stands:
+                return found
         size = len(packet)
         return _bpf_filter(self._instructions, packet, size, size) != 0
 
@@ -146,7 +181,12 @@ def compile(expression: str, link_type: LinkType, snaplen: int = 65535) -> Progr
     else:
         raise FilterError(f"more than {_MAX_NAMES} names: use numbers")
     text = _with_protocol_numbers(text, link_type)
-    return Program(expression, _compile(text, link_type, snaplen))
+    program = Program(expression, _compile(text, link_type, snaplen))
+    if program.leaves_the_packet:
+        raise FilterError(
+            "it asks for what only a capture knows, as inbound, outbound and ifindex do: it never matches"
+        )
+    return program
 
 
 def preload() -> None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from mlvpnd.dataplane.coalesce import Coalescer
+from mlvpnd.dataplane.mss import clamp_all
 from mlvpnd.dataplane.segment import segment
 from mlvpnd.dataplane.vnet import GSO_UDP, VNET, VNET_SIZE
 
@@ -44,6 +45,8 @@ class TunDevice:
         """Packets in them."""
         self.drops = {"down": 0, "full": 0, "refused": 0, "malformed": 0}
         """Packets lost here: the interface is down, has no room or takes one for no packet; `malformed` was read."""
+        self.mss = (0, 0)
+        """Bytes of a segment that SYNs over IPv4, and over IPv6, allow at most; 0: what they say."""
         self._use(fd)
 
     def _use(self, fd: int) -> None:
@@ -85,7 +88,11 @@ class TunDevice:
             pass
         self.packets_read += len(packets)
         self.bytes_read += sum(map(len, packets))
-        return packets
+        return self._clamped(packets) if any(self.mss) else packets
+
+    def _clamped(self, packets: Sequence[bytes]) -> list[bytes]:
+        """With the SYNs among them lowered; checksums that the kernel left unfinished must be finished by now."""
+        return clamp_all(packets, *self.mss, layer2=self._layer2)
 
     def _read_frames(self, packets: list[bytes], limit: int) -> None:
         for _ in range(limit):
@@ -105,6 +112,8 @@ class TunDevice:
 
     def write_batch(self, packets: Sequence[bytes]) -> None:
         """Hands packets to the kernel; what it does not take is counted and lost, as on any full interface."""
+        if any(self.mss):
+            packets = self._clamped(packets)
         if self._coalescer is not None and len(packets) > 1:
             for frame in self._coalescer.coalesce(packets):
                 if frame[1]:

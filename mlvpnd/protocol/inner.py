@@ -124,8 +124,8 @@ def segment_name(packet: bytes, *, layer2: bool) -> bytes | None:
     None for all else, for fragments, behind IPv6 extension headers, and where all could be headers.
     """
     if layer2:
-        start = _ETHERNET_HEADER + (_VLAN_TAG if packet[12:_ETHERNET_HEADER] in _VLAN_TYPES else 0)
-        if packet[start - 2 : start] not in _IP_TYPES:
+        start = ip_in_frame(packet)
+        if not start:
             return None
         packet = packet[start:]
     if len(packet) <= _LONGEST_TCP_HEADERS:
@@ -139,6 +139,12 @@ def segment_name(packet: bytes, *, layer2: bool) -> bytes | None:
         header = (first & 0xF) << 2
         return packet[12:20] + packet[header : header + 8]
     return packet[8:48] if first >> 4 == 6 and packet[6] == _TCP else None
+
+
+def ip_in_frame(frame: bytes) -> int:
+    """Where the IP packet in an Ethernet frame begins, behind one VLAN tag at most; 0: there is none."""
+    start = _ETHERNET_HEADER + (_VLAN_TAG if frame[12:_ETHERNET_HEADER] in _VLAN_TYPES else 0)
+    return start if frame[start - 2 : start] in _IP_TYPES else 0
 
 
 def _not_ip(packet: bytes) -> tuple[Kind, int]:

@@ -17,8 +17,8 @@ PIN_IDLE = 300.0
 class Matcher(Protocol):
     """A compiled expression."""
 
-    def matches(self, packet: bytes) -> bool:
-        """Whether the inner packet is meant."""
+    def matches(self, packet: bytes, plain: bytes | None = None, /) -> bool:
+        """Whether the inner packet is meant. `plain`: the same without IPv6's extension headers, where it has some."""
 
 
 class Action(enum.Enum):
@@ -50,10 +50,10 @@ class RuleTable:
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.rules = tuple(rules)
 
-    def match(self, packet: bytes) -> Rule | None:
-        """The rule for an inner packet, if there is one."""
+    def match(self, packet: bytes, plain: bytes | None = None) -> Rule | None:
+        """The rule for an inner packet, if there is one; `plain` as for matchers."""
         for rule in self.rules:
-            if rule.matcher.matches(packet):
+            if rule.matcher.matches(packet, plain):
                 return rule
         return None
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from .constants import HEADER_SIZE, MAC_SIZE, MAX_DATAGRAM_SIZE
 from .drops import DropReason
+from .fragments import FragmentTable, Piece, piece_of
 from .inner import Kind, classify, segment_name
 from .line import SECOND, Item
 from .paced import LineParameters, PacedScheduler
@@ -33,7 +34,10 @@ REFRESH_INTERVAL = 0.1
 """Seconds between looks at the links' round trips."""
 _LONGEST = MAX_DATAGRAM_SIZE - HEADER_SIZE - MAC_SIZE
 """Bytes of a packet that fits into a datagram."""
+_MOST_DECISIONS = 1000
+"""Different ones kept for fragments at a time; a file's lines make few of them."""
 _MODULUS = 1 << 64
+_WHOLE = Piece(None, b"", first=False)
 _FIRST = frozenset({Kind.SMALL, Kind.ACK})
 
 Emit = Callable[[Path, bytes, bool, int], None]
@@ -49,9 +53,20 @@ class SendingParts:
     weighted: type[WeightedScheduler] = WeightedScheduler
     paced: type[PacedScheduler] = PacedScheduler
     retransmissions: type[Retransmissions] = Retransmissions
+    fragments: type[FragmentTable] = FragmentTable
 
 
 REFERENCE = SendingParts()
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What filters and rules say of a packet, whatever is up just now."""
+
+    links: tuple[int, ...] = ()
+    """Of all filters that match, in order."""
+    rule: Rule | None = None
+    """The first that matches."""
 
 
 class Sender:
@@ -79,6 +94,9 @@ class Sender:
         self._filters: Sequence[tuple[Matcher, int]] = ()
         self._rules = RuleTable()
         self._pins = PinTable()
+        self._fragments = parts.fragments()
+        """By numbers in `_decisions`."""
+        self._decisions: list[_Decision] = []
         self._next_copy = next_data_seq
         """The number of the next packet that is sent several times."""
         self.duplicates = False
@@ -115,10 +133,16 @@ class Sender:
     def set_filters(self, filters: Sequence[tuple[Matcher, int]]) -> None:
         """Filters in order, each with the number of its link."""
         self._filters = tuple(filters)
+        self._forget_fragments()
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
         """Rules in order, looked at for what no filter takes."""
         self._rules = RuleTable(rules)
+        self._forget_fragments()
+
+    def _forget_fragments(self) -> None:
+        self._fragments.clear()
+        self._decisions = [_Decision()]
 
     def reschedule(self, chosen: Sequence[Path], now: float) -> None:
         """These links carry traffic from now on."""
@@ -213,13 +237,41 @@ class Sender:
 
     def _direct(self, packet: bytes, kind: Kind, flow: int, now: float) -> bool:
         """Sends, or drops, what a filter or a rule is about; False: it is for the schedule."""
-        for matcher, number in self._filters:
-            if self._usable(number) and matcher.matches(packet):
-                self._send_on(number, packet, kind, flow, now)
-                return True
-        rule = self._rules.match(packet)
-        if rule is None:
-            return False
+        piece = piece_of(packet, layer2=self._layer2) if kind is Kind.BULK else None
+        plain, name, is_first = piece or _WHOLE
+        decision = self._decision(packet, plain, name, now, is_first=is_first) if name else None
+        if decision is not None:
+            number = next(filter(self._usable, decision.links), None)
+            rule = decision.rule
+        else:
+            asked = (
+                number for matcher, number in self._filters if self._usable(number) and matcher.matches(packet, plain)
+            )
+            number = next(asked, None)
+            rule = self._rules.match(packet, plain) if number is None else None
+        if number is not None:
+            self._send_on(number, packet, kind, flow, now)
+            return True
+        return rule is not None and self._obey(rule, packet, kind, flow, now)
+
+    def _decision(
+        self, packet: bytes, plain: bytes | None, name: bytes, now: float, *, is_first: bool
+    ) -> _Decision | None:
+        """For a fragment: that of the first of its datagram, which is made now if this is the first; None: unknown."""
+        if not is_first:
+            known = self._fragments.find(name, now)
+            return None if known is None else self._decisions[known]
+        links = tuple(number for matcher, number in self._filters if matcher.matches(packet, plain))
+        made = _Decision(links, self._rules.match(packet, plain))
+        if made not in self._decisions:
+            if len(self._decisions) == _MOST_DECISIONS:
+                self._forget_fragments()
+            self._decisions.append(made)
+        self._fragments.note(name, self._decisions.index(made), now)
+        return made
+
+    def _obey(self, rule: Rule, packet: bytes, kind: Kind, flow: int, now: float) -> bool:
+        """Does what a rule says; False: the packet is for the schedule all the same."""
         if rule.action is Action.DROP:
             self.drops[DropReason.RULE] += 1
             return True

@@ -13,7 +13,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.lab import Direction, Host, Lab, Line, wait_until
-from tests.support.tunnels import CLIENT_INNER_IPV4, SERVER_INNER_IPV4, Tunnel, TunnelSpec
+from tests.support.tunnels import (
+    CLIENT_INNER_IPV4,
+    CLIENT_INNER_IPV6,
+    SERVER_INNER_IPV4,
+    SERVER_INNER_IPV6,
+    Tunnel,
+    TunnelSpec,
+)
 
 pytestmark = pytest.mark.netns
 
@@ -24,6 +31,10 @@ PLAIN, PREFERRED, PINNED, PINNED_AMONG, DUPLICATED, DROPPED, FILTERED, ON_FALLBA
 """UDP ports of the server, each with a filter or a rule, but for the first."""
 SIZE = 1000
 """Bytes of payload."""
+LONG = 4000
+"""Bytes of payload of a SIP message with much in it: the interface gets it in three fragments."""
+ADDRESSES = {4: (SERVER_INNER_IPV4, CLIENT_INNER_IPV4), 6: (SERVER_INNER_IPV6, CLIENT_INNER_IPV6)}
+"""Of server and client, by the version of IP."""
 NOISE = 5000
 """More bytes than the KEEPALIVEs of a second take on a line."""
 
@@ -102,7 +113,7 @@ def world(running: World) -> World:
 
 
 def bound(host: Host, address: str, port: int = 0) -> socket.socket:
-    sock = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock = host.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     sock.bind((address, port))
     return sock
@@ -111,11 +122,14 @@ def bound(host: Host, address: str, port: int = 0) -> socket.socket:
 class Flow:
     """Numbered datagrams from a port of the client's to one of the server's."""
 
-    def __init__(self, world: World, port: int, sender: socket.socket, receiver: socket.socket) -> None:
+    def __init__(
+        self, world: World, to: tuple[str, int], sender: socket.socket, receiver: socket.socket, size: int
+    ) -> None:
         self._world = world
-        self._port = port
+        self._to = to
         self._sender = sender
         self._receiver = receiver
+        self._size = size
 
     def send(self, count: int, *, gap: float = 0.002, arrive: bool = True) -> tuple[list[int], set[int]]:
         """Sends so many, `gap` seconds apart.
@@ -125,14 +139,14 @@ class Flow:
         """
         before = self._world.carried()
         for number in range(count):
-            self._sender.sendto(number.to_bytes(4) + bytes(SIZE - 4), (SERVER_INNER_IPV4, self._port))
+            self._sender.sendto(number.to_bytes(4) + bytes(self._size - 4), self._to)
             time.sleep(gap)
         arrived: list[int] = []
 
         def enough() -> bool:
             with contextlib.suppress(BlockingIOError):
                 while True:
-                    arrived.append(int.from_bytes(self._receiver.recv(2 * SIZE, socket.MSG_DONTWAIT)[:4]))
+                    arrived.append(int.from_bytes(self._receiver.recv(self._size, socket.MSG_DONTWAIT)[:4]))
             return arrive and len(set(arrived)) == count
 
         wait_until(enough, 2 if arrive else 0.5)
@@ -143,10 +157,12 @@ class Flow:
 
 
 @contextlib.contextmanager
-def flow(world: World, port: int) -> Iterator[Flow]:
-    server = bound(world.lab.server, SERVER_INNER_IPV4, port)
-    with server, bound(world.lab.client, CLIENT_INNER_IPV4) as client:
-        yield Flow(world, port, client, server)
+def flow(world: World, port: int, *, size: int = SIZE, version: int = 4) -> Iterator[Flow]:
+    """By datagrams of so many bytes of payload."""
+    there, here = ADDRESSES[version]
+    server = bound(world.lab.server, there, port)
+    with server, bound(world.lab.client, here) as client:
+        yield Flow(world, (there, port), client, server, size)
 
 
 def lines_of(world: World, port: int, count: int = 50, gap: float = 0.002) -> set[int]:
@@ -223,3 +239,46 @@ def test_what_is_dropped_goes_nowhere_and_is_counted(world: World) -> None:
     # Filters come before rules.
     assert lines_of(world, FILTER_FIRST) == {2}
     assert dropped() == before + 50
+
+
+either_ip = pytest.mark.parametrize("version", [4, 6])
+
+
+@either_ip
+def test_all_fragments_go_where_the_first_goes(world: World, version: int) -> None:
+    with flow(world, PREFERRED, size=LONG, version=version) as one:
+        assert one.send(50, gap=0.01) == (list(range(50)), {3})
+    with flow(world, FILTERED, size=LONG, version=version) as one:
+        assert one.send(50, gap=0.01) == (list(range(50)), {3})
+        world.cut(3)
+        assert one.send(50, gap=0.01) == (list(range(50)), {2})
+    world.heal()
+    with flow(world, PINNED, size=LONG, version=version) as one:
+        arrived, lines = one.send(40, gap=0.01)
+        assert arrived == list(range(40))
+        assert len(lines) == 1
+        world.cut(*lines)
+        arrived, others = one.send(40, gap=0.01)
+        assert arrived == list(range(40))
+        assert len(others) == 1
+        assert others != lines
+
+
+@either_ip
+def test_fragments_that_are_duplicated_survive_either_line(world: World, version: int) -> None:
+    with flow(world, DUPLICATED, size=LONG, version=version) as one:
+        for dead in (1, 2):
+            world.lab.line(dead).set(Direction.TO_SERVER, loss=1.0)
+            assert one.send(50, gap=0.01) == (list(range(50)), {1, 2})
+            world.lab.line(dead).set(Direction.TO_SERVER, loss=0.0)
+
+
+@either_ip
+def test_no_fragment_of_what_is_dropped_goes_anywhere(world: World, version: int) -> None:
+    def dropped() -> int:
+        return int(world.tunnel.client.status()["drops"].get("rule", 0))
+
+    before = dropped()
+    with flow(world, DROPPED, size=LONG, version=version) as one:
+        assert one.send(50, arrive=False) == ([], set())
+    assert dropped() == before + 150

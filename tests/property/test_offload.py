@@ -19,6 +19,7 @@ from scapy.packet import Packet
 from mlvpnd.dataplane import _native
 from mlvpnd.dataplane import checksum as checksums
 from mlvpnd.dataplane.coalesce import Coalescer
+from mlvpnd.dataplane.mss import clamp_all, clamp_mss
 from mlvpnd.dataplane.segment import segment
 from mlvpnd.dataplane.vnet import GSO_TCPV4, GSO_TCPV6, GSO_UDP, NEEDS_CSUM, VNET
 from tests.support.inner_packets import frame, ipv4
@@ -201,6 +202,68 @@ def test_both_twins_join_any_bytes_alike(packets: list[bytes], layer2: bool) -> 
     frames = Coalescer(uso=True, layer2=layer2).coalesce(packets)
     assert _native.Coalescer(uso=True, layer2=layer2).coalesce(packets) == frames
     assert len(frames) <= len(packets)
+
+
+tcp_options = st.lists(
+    st.one_of(
+        st.just(b"\x01"),
+        st.just(b"\x00"),
+        st.integers(0, 65535).map(lambda size: b"\x02\x04" + size.to_bytes(2, "big")),
+        st.just(b"\x03\x03\x07"),
+        st.binary(max_size=6),
+    ),
+    max_size=6,
+).map(lambda parts: (one := b"".join(parts)[:40]) + bytes(-len(one) % 4))
+syns = st.builds(
+    replace,
+    first_fields,
+    flags=st.sampled_from((0x02, 0x12, 0x10, 0x00)),
+    options=tcp_options,
+    ip_options=st.sampled_from((b"", b"\x01" * 4)),
+    payload=st.binary(max_size=40),
+)
+
+
+@given(
+    syns,
+    st.tuples(st.integers(0, 65535), st.integers(0, 65535)),
+    st.booleans(),
+    st.sampled_from(((), (0x8100,), (0x0800,))),
+    st.integers(0, 200),
+    st.tuples(st.integers(0, 200), st.integers(0, 255)),
+)
+def test_both_twins_limit_segments_alike(
+    fields: Fields,
+    limits: tuple[int, int],
+    layer2: bool,
+    tags: tuple[int, ...],
+    cut: int,
+    change: tuple[int, int],
+) -> None:
+    whole = fields.packet()
+    if layer2:
+        whole = frame(ETHER_TYPES[fields.version], whole, *tags)
+    for packet in (whole, whole[:cut], flip(whole, *change)):
+        found = clamp_mss(packet, *limits, layer2=layer2)
+        assert _native.clamp_mss(packet, *limits, layer2=layer2) == found
+        assert clamp_all([packet], *limits, layer2=layer2) == [found]
+        assert len(found) == len(packet)
+        assert clamp_mss(found, *limits, layer2=layer2) == found
+
+
+@given(syns, st.integers(1, 65535))
+def test_a_limited_segment_has_a_right_checksum(fields: Fields, limit: int) -> None:
+    packet = fields.packet()
+    found = clamp_mss(packet, limit, limit, layer2=False)
+    layer = IP if fields.version == 4 else IPv6
+    if found != packet:
+        assert rebuilt(layer(found)) == found
+
+
+@given(st.binary(max_size=120), st.booleans(), st.sampled_from((b"", b"\x45", b"\x60" + bytes(5) + b"\x06")))
+def test_both_twins_limit_any_bytes_alike(data: bytes, layer2: bool, start: bytes) -> None:
+    packet = (bytes(12) + b"\x08\x00" if layer2 else b"") + start + data
+    assert _native.clamp_mss(packet, 100, 90, layer2=layer2) == clamp_mss(packet, 100, 90, layer2=layer2)
 
 
 @given(st.binary(max_size=2000), st.integers(0, 0xFFFFFFFF), st.integers(0, 255))

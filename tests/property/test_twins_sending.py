@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlvpnd.dataplane import _native as native
-from mlvpnd.protocol import flow_queue, inner, paced, retransmissions, scheduler, stretch
+from mlvpnd.protocol import flow_queue, fragments, inner, paced, retransmissions, scheduler, stretch
 from mlvpnd.protocol.inner import Kind
 from mlvpnd.protocol.line import SECOND, Item
 from mlvpnd.protocol.paced import LineParameters
+from tests.support.pieces import framed, pieces
 
 MS = 1_000_000
 MODULUS = 1 << 64
@@ -65,6 +66,44 @@ def test_packets_are_looked_at_alike(packet: bytes, layer2: bool) -> None:
     assert native.classify(packet, layer2=layer2) == inner.classify(packet, layer2=layer2)
     assert native.segment_name(packet, layer2=layer2) == inner.segment_name(packet, layer2=layer2)
     assert native.packet_from(packet, layer2=layer2) == inner.packet_from(packet, layer2=layer2)
+    assert native.piece_of(packet, layer2=layer2) == fragments.piece_of(packet, layer2=layer2)
+
+
+@given(
+    st.sampled_from((4, 6)),
+    st.lists(st.sampled_from((0, 43, 60)), max_size=9),
+    st.sampled_from((100, 2000)),
+    st.integers(0, 1500),
+    st.tuples(st.integers(0, 120), st.integers(0, 255)),
+    st.booleans(),
+)
+def test_pieces_are_looked_at_alike(
+    version: int, headers: list[int], size: int, cut: int, change: tuple[int, int], layer2: bool
+) -> None:
+    for whole in pieces(version, size=size, headers=tuple(headers)):
+        packet = framed([whole], 0x8100)[0] if layer2 else whole
+        place = change[0] % len(packet)
+        changed = packet[:place] + bytes([packet[place] ^ change[1]]) + packet[place + 1 :]
+        for one in (packet, packet[:cut], changed):
+            found = fragments.piece_of(one, layer2=layer2)
+            assert native.piece_of(one, layer2=layer2) == found
+            assert found is None or len(found.plain or b"") <= len(one)
+
+
+_names = st.integers(0, 3000).map(lambda number: number.to_bytes(11, "big")) | st.binary(min_size=1, max_size=36)
+
+
+@given(st.lists(st.tuples(_names, st.none() | st.integers(0, 65535), st.sampled_from((0, 0.5, 29.999, 30)))))
+def test_fragments_are_remembered_alike(steps: list[tuple[bytes, int | None, float]]) -> None:
+    one, other, now = fragments.FragmentTable(), native.FragmentTable(), 0.0
+    for name, decision, seconds in steps:
+        now += seconds
+        assert one.find(name, now) == other.find(name, now)
+        for table in (one, other):
+            if decision is not None:
+                table.note(name, decision, now)
+            elif seconds == 30:
+                table.clear()
 
 
 # Queues.

@@ -17,6 +17,7 @@ from mlvpnd.protocol.path import PathParameters
 from mlvpnd.protocol.rules import Action, Matcher, Rule
 from mlvpnd.protocol.session import Session, SessionParameters
 from tests.support.inner_packets import frame, ipv4, tcp
+from tests.support.pieces import OTHER, SIP, framed, pieces
 from tests.support.session_pair import KEY, End, Line, SessionPair, frame_of, packet_of
 
 ATTACKER = ("203.0.113.66", 6666)
@@ -24,7 +25,7 @@ LINES = st.integers(0, 1)
 PROBABILITIES = st.sampled_from([0.0, 0.1, 0.5])
 PACED, WEIGHTS, SLOW = (250_000, 60_000), (3, 1), (60_000, 60_000)
 SIZES = st.sampled_from([0, 4, 64])
-MATCHERS = st.integers(0, 4)
+MATCHERS = st.integers(0, 7)
 """Of `programs`."""
 LINKS = st.sampled_from([(), (0,), (1,), (0, 1), (1, 0)])
 KEYS = (KEY, derive_key(b"another"))
@@ -47,7 +48,7 @@ TWINS = (InOrder, NativeInOrder)
 class FirstByte:
     """A matcher that is no BPF program: of packets whose last byte is even."""
 
-    def matches(self, packet: bytes) -> bool:
+    def matches(self, packet: bytes, _plain: bytes | None = None, /) -> bool:
         return packet[-1] % 2 == 0
 
 
@@ -63,6 +64,7 @@ def programs(layer2: bool) -> list[Matcher]:
     # The number in a packet or frame of `session_pair`, or a port: some match, and some do not.
     number = "ether[21] & 1 = 1" if layer2 else "ip proto 253 and ip[27] & 3 = 1"
     expressions = [number, "tcp dst port 80 and tcp src port 1001", "greater 1000", "ip6"]
+    expressions += ["udp port 5060", "udp and not udp port 5060", "ip6 proto 44 or ip6 proto 60"]
     return [*(bpf.compile(expression, kind) for expression in expressions), FirstByte()]
 
 
@@ -151,6 +153,30 @@ class Lockstep(RuleBasedStateMachine):
         self.count += count
         for pair in self.pairs:
             (pair.server if is_server else pair.client).send(packets)
+
+    @rule(
+        is_server=st.booleans(),
+        version=st.sampled_from((4, 6)),
+        ports=st.sampled_from((SIP, OTHER)),
+        ident=st.integers(0, 3),
+        headers=st.sampled_from(((), (0, 60))),
+        size=st.sampled_from((400, 4000)),
+        order=st.sampled_from((slice(None), slice(None, None, -1), slice(1, None))),
+    )
+    def send_pieces(
+        self,
+        is_server: bool,
+        version: int,
+        ports: tuple[int, int],
+        ident: int,
+        headers: tuple[int, ...],
+        size: int,
+        order: slice,
+    ) -> None:
+        """A datagram in fragments, in order, backwards, or without the first."""
+        packets = pieces(version, ports=ports, size=size, ident=ident, headers=headers)[order]
+        for pair in self.pairs:
+            (pair.server if is_server else pair.client).send(framed(packets) if self.layer2 else packets)
 
     @rule(is_server=st.booleans(), seconds=st.sampled_from([1, 9]), again=st.booleans())
     def stream(self, is_server: bool, seconds: int, again: bool) -> None:

@@ -291,6 +291,16 @@ class Lab:
         """A line by its number, from 1."""
         return self._lines[number - 1]
 
+    def add_host(self, label: str) -> Host:
+        """One more host, without any cable."""
+        host = Host(f"{self.name}-{label}")
+        directory = self.directory / label
+        directory.mkdir()
+        self._cleanup.callback(start_janitor(directory, host))
+        host.create()
+        self._cleanup.callback(host.end_processes)
+        return host
+
     def __enter__(self) -> Self:
         if os.geteuid():
             raise LabError("a lab needs root: it makes network namespaces")

@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from mlvpnd import interface as interface_module
+from mlvpnd.dataplane.mss import limits_for
 from mlvpnd.dataplane.reference import TUN_BURST as BURST
 from mlvpnd.dataplane.reference import ReferencePlane
 from mlvpnd.helper.client import HelperClient, HelperError, TunDescriptor
@@ -205,5 +206,39 @@ def test_a_stop_ends_the_search_for_it() -> None:
             await asyncio.sleep(0)
         assert one.regained == 0
         assert len(asyncio.all_tasks()) <= 2
+
+    run(steps)
+
+
+def test_segments_are_limited_to_the_mtu_or_to_what_the_file_says() -> None:
+    async def steps() -> None:
+        async with made() as one:
+            interface = one.interface
+            assert interface.mss == limits_for(1428) == interface.device.mss
+            interface.follow(1200)
+            assert interface.mss == (1200, 1200) == interface.device.mss
+            interface.follow(0)
+            assert interface.mss == (0, 0) == interface.device.mss
+            interface.follow(None)
+            assert interface.mss == limits_for(1428)
+            interface.use_ipv6(mtu_is_unset=True)
+            await until(lambda: interface.mtu == 1408)
+            assert interface.mss == limits_for(1408) == interface.device.mss
+
+    run(steps)
+
+
+def test_an_mtu_that_somebody_sets_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    mtus = {"mlvpn7": 1300}
+    monkeypatch.setattr(interface_module, "interface_of", lambda _descriptor: ("mlvpn7", False))
+    monkeypatch.setattr(interface_module, "mtu_of", mtus.__getitem__)
+
+    async def steps() -> None:
+        async with made() as one:
+            one.interface.look()
+            assert (one.interface.mtu, one.interface.mss) == (1300, limits_for(1300))
+            monkeypatch.undo()  # a descriptor that is no interface's: it is gone just now
+            one.interface.look()
+            assert one.interface.mtu == 1300
 
     run(steps)

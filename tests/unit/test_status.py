@@ -113,6 +113,11 @@ def test_json_is_upstreams_with_more() -> None:
     ]
 
 
+def test_json_has_the_limits_for_segments() -> None:
+    found = json.loads(status.to_json(tunnel(mss_clamp=(1388, 1368))))
+    assert found["mss_clamp"] == {"ipv4": 1388, "ipv6": 1368}
+
+
 def test_json_keeps_upstreams_lines() -> None:
     lines = status.to_json(tunnel(link("t1"))).split("\n")
     assert lines[0] == '{"name": "mlvpn",'

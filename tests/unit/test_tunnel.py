@@ -214,7 +214,7 @@ def test_a_link_whose_uplink_is_lost_goes_down_and_has_another_socket(monkeypatc
 
         lost: Callable[[int, DownReason], None]
 
-        def __init__(self, _drivers: object, lost: Callable[[int, DownReason], None]) -> None:
+        def __init__(self, _drivers: object, lost: Callable[[int, DownReason], None], _heard: object) -> None:
             Uplinks.lost = staticmethod(lost)
 
         def start(self) -> None:

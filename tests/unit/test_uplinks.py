@@ -115,7 +115,13 @@ class Followed:
         self.kernel = kernel
         self.drivers = dict(enumerate(drivers))
         self.lost: list[tuple[int, DownReason]] = []
-        self.uplinks = Uplinks(cast(dict[int, LinkDriver], self.drivers), lambda *one: self.lost.append(one))
+        self.heard = 0
+        self.uplinks = Uplinks(
+            cast(dict[int, LinkDriver], self.drivers), lambda *one: self.lost.append(one), self._on_heard
+        )
+
+    def _on_heard(self) -> None:
+        self.heard += 1
 
     async def answer(self, links: list[News], addresses: list[News]) -> None:
         """The kernel tells all that it was asked for."""
@@ -420,3 +426,15 @@ def test_a_system_that_tells_nothing_is_a_line(
             "changes of addresses and carriers cannot be followed: Address family not supported by protocol",
         )
     ]
+
+
+def test_whatever_is_told_is_heard_once_for_a_burst(kernel: Kernel) -> None:
+    async def steps(followed: Followed) -> None:
+        await followed.answer([], [])
+        before = followed.heard
+        await followed.tell(*[LinkNews(7, "mlvpn0", up=True, running=True, gone=False)] * 20)
+        assert followed.heard == before + 1
+        await followed.settle()
+        assert followed.heard == before + 1
+
+    follow(kernel, steps)

@@ -45,12 +45,30 @@ void engine_emit(struct engine *engine, struct path_state *path, const struct ad
         packet_free(packet);
 }
 
-bool engine_is_directed(const struct engine *engine, const struct packet *packet) {
-    if (engine->asks)
-        return true;
+static bool matches(const struct engine *engine, const uint8_t *data, size_t size) {
     for (size_t index = 0; index < engine->program_count; index++)
-        if (engine->filter(engine->programs[index], packet->data, packet->size, packet->size))
+        if (engine->filter(engine->programs[index], data, (unsigned)size, (unsigned)size))
             return true;
+    return false;
+}
+
+bool engine_is_directed(struct engine *engine, const struct packet *packet, double now) {
+    if (engine->asks || !engine->program_count)
+        return engine->asks;
+    struct piece piece;
+    if (!piece_of(packet->data, packet->size, engine->layer2, &piece))
+        return matches(engine, packet->data, packet->size);
+    if (piece.name_size && !piece.first) {
+        int decision = fragments_find(engine->fragments, piece.name, piece.name_size, now);
+        if (decision >= 0)
+            return decision;
+    }
+    /* Python looks more closely, and notes what it decides: here it is enough that nothing matches. */
+    if (matches(engine, packet->data, packet->size) ||
+        (piece.rest && matches(engine, engine->plain, piece_plain(&piece, packet->data, packet->size, engine->plain))))
+        return true;
+    if (piece.first)
+        fragments_note(engine->fragments, piece.name, piece.name_size, 0, now);
     return false;
 }
 

@@ -6,6 +6,7 @@
 #ifndef MLVPND_ENGINE_H
 #define MLVPND_ENGINE_H
 
+#include "fragments.h"
 #include "paced.h"
 #include "receiver.h"
 #include "retransmissions.h"
@@ -32,7 +33,9 @@ struct engine {
     engine_filter filter;
     const void **programs; /* whose packets are for Python */
     size_t program_count;
+    struct fragments *fragments;
     uint64_t drops[DROP_REASONS]; /* of packets that no link took */
+    uint8_t plain[WIRE_MAX_DATAGRAM_SIZE]; /* what a filter is shown of a packet with extension headers */
 };
 
 enum engine_fate { ENGINE_DROPPED, ENGINE_DATA, ENGINE_SLOW };
@@ -45,8 +48,8 @@ struct path_state *engine_path(const struct engine *engine, int32_t number);
 void engine_emit(struct engine *engine, struct path_state *path, const struct address *to, enum wire_type type,
                  struct packet *packet, double now);
 
-/* Whether a filter or rule may be about a packet. */
-bool engine_is_directed(const struct engine *engine, const struct packet *packet);
+/* Whether a filter or rule may be about a packet that fits a datagram. */
+bool engine_is_directed(struct engine *engine, const struct packet *packet, double now);
 
 /* Takes over a packet from the interface, owned, for the links that shall carry it. */
 void engine_schedule(struct engine *engine, struct packet *packet, double now);

@@ -34,8 +34,7 @@ static enum inner_kind not_ip(const uint8_t *data, size_t size, uint32_t *flow) 
     return size <= INNER_SMALL_SIZE ? INNER_SMALL : INNER_BULK;
 }
 
-/* Where the IP packet in a frame begins; 0: there is none. */
-static size_t ip_in_frame(const uint8_t *data, size_t size) {
+size_t inner_in_frame(const uint8_t *data, size_t size) {
     size_t start = ETHERNET_HEADER;
     if (size < start)
         return 0;
@@ -61,7 +60,7 @@ static enum inner_kind short_tcp(const uint8_t *data, size_t size, size_t header
 
 enum inner_kind inner_classify(const uint8_t *data, size_t size, bool layer2, uint32_t *flow) {
     if (layer2) {
-        size_t start = ip_in_frame(data, size);
+        size_t start = inner_in_frame(data, size);
         if (!start)
             return not_ip(data, size, flow);
         data += start;
@@ -107,7 +106,7 @@ enum inner_kind inner_classify(const uint8_t *data, size_t size, bool layer2, ui
 
 size_t inner_segment(const uint8_t *data, size_t size, bool layer2, uint8_t name[INNER_LONGEST_NAME]) {
     if (layer2) {
-        size_t start = ip_in_frame(data, size);
+        size_t start = inner_in_frame(data, size);
         if (!start)
             return 0;
         data += start;

@@ -20,6 +20,8 @@ enum {
     INNER_LONGEST_NAME = 40,
 };
 
+/* Where the IP packet in a frame begins, behind one VLAN tag at most; 0: there is none. */
+size_t inner_in_frame(const uint8_t *data, size_t size);
 /* The kind of an IP packet, or of a frame with `layer2`, and the key of its flow. */
 enum inner_kind inner_classify(const uint8_t *data, size_t size, bool layer2, uint32_t *flow);
 /* What names a TCP segment with payload: the bytes of the name, 0 for all else. */

@@ -113,7 +113,7 @@ static bool schedule(struct loop *loop, double now) {
     struct packet *packet;
     while ((packet = loop->from_tun.first)) {
         if (packet->size + WIRE_HEADER_SIZE + WIRE_MAC_SIZE <= WIRE_MAX_DATAGRAM_SIZE &&
-            engine_is_directed(loop->engine, packet))
+            engine_is_directed(loop->engine, packet, now))
             return false;
         engine_schedule(loop->engine, packet_list_pop(&loop->from_tun), now);
     }

@@ -65,6 +65,7 @@ static int (*const parts[])(PyObject *) = {
     native_add_copies,
     native_add_reorder,
     native_add_inner,
+    native_add_fragments,
     native_add_flow_queue,
     native_add_stretch,
     native_add_paced,

@@ -26,6 +26,7 @@ int native_add_reorder(PyObject *module);
    exception set. */
 PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec);
 int native_add_inner(PyObject *module);
+int native_add_fragments(PyObject *module);
 int native_add_flow_queue(PyObject *module);
 int native_add_stretch(PyObject *module);
 int native_add_paced(PyObject *module);

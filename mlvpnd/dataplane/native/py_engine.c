@@ -1,5 +1,6 @@
 #include "py_engine.h"
 
+#include "py_fragments.h"
 #include "py_paced.h"
 #include "py_replay.h"
 #include "py_retransmissions.h"
@@ -33,12 +34,13 @@ int native_engine_enter(struct engine_object *engine) {
 }
 
 static int init(PyObject *self, PyObject *args, PyObject *names) {
-    static char *keywords[] = {"receiver", "paced", "weighted", "retransmissions", "layer2", NULL};
-    PyObject *receiver, *paced, *weighted, *retransmissions;
+    static char *keywords[] = {"receiver", "paced", "weighted", "retransmissions", "fragments", "layer2", NULL};
+    PyObject *receiver, *paced, *weighted, *retransmissions, *fragments;
     int layer2;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "O!O!O!O!$p", keywords, native_Receiver_type, &receiver,
+    if (!PyArg_ParseTupleAndKeywords(args, names, "O!O!O!O!O!$p", keywords, native_Receiver_type, &receiver,
                                      native_PacedScheduler_type, &paced, native_WeightedScheduler_type, &weighted,
-                                     native_Retransmissions_type, &retransmissions, &layer2))
+                                     native_Retransmissions_type, &retransmissions, native_FragmentTable_type,
+                                     &fragments, &layer2))
         return -1;
     if (SELF->receiver) {
         PyErr_SetString(PyExc_TypeError, "it has begun already");
@@ -48,12 +50,14 @@ static int init(PyObject *self, PyObject *args, PyObject *names) {
     SELF->paced = Py_NewRef(paced);
     SELF->weighted = Py_NewRef(weighted);
     SELF->retransmissions = Py_NewRef(retransmissions);
+    SELF->fragments = Py_NewRef(fragments);
     SELF->engine.layer2 = layer2;
     SELF->engine.outer = ENGINE_OUTER_IPV4;
     SELF->engine.receiver = &((struct receiver_object *)receiver)->receiver;
     SELF->engine.table = &paths_of(SELF)->table;
     SELF->engine.paced = &((struct paced_object *)paced)->paced;
     SELF->engine.weighted = &((struct weighted_object *)weighted)->weighted;
+    SELF->engine.fragments = &((struct fragments_object *)fragments)->table;
     SELF->engine.retransmissions = &((struct retransmissions_object *)retransmissions)->seen;
     return 0;
 }
@@ -65,6 +69,7 @@ static void dealloc(PyObject *self) {
     Py_XDECREF(SELF->paced);
     Py_XDECREF(SELF->weighted);
     Py_XDECREF(SELF->retransmissions);
+    Py_XDECREF(SELF->fragments);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -142,7 +147,7 @@ static PyObject *send_packets(PyObject *self, PyObject *args) {
         if (!packet)
             return NULL;
         if (packet->size + WIRE_HEADER_SIZE + WIRE_MAC_SIZE <= WIRE_MAX_DATAGRAM_SIZE &&
-            engine_is_directed(&SELF->engine, packet)) {
+            engine_is_directed(&SELF->engine, packet, now)) {
             packet_free(packet);
             break;
         }

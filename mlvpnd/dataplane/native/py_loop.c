@@ -66,6 +66,14 @@ static PyObject *unwatch_tun(PyObject *self, PyObject *nothing) {
     Py_RETURN_NONE;
 }
 
+static PyObject *clamp_mss(PyObject *self, PyObject *args) {
+    unsigned short ipv4, ipv6;
+    if (!PyArg_ParseTuple(args, "HH", &ipv4, &ipv6) || enter(self) < 0)
+        return NULL;
+    SELF->loop.tun->mss = (struct mss_limits){ipv4, ipv6};
+    Py_RETURN_NONE;
+}
+
 static PyObject *attach_link(PyObject *self, PyObject *args) {
     int number, fd, gso, gro;
     if (!PyArg_ParseTuple(args, "iipp", &number, &fd, &gso, &gro) || enter(self) < 0)
@@ -222,6 +230,7 @@ static PyGetSetDef attributes[] = {
 static PyMethodDef methods[] = {
     {"watch_tun", watch_tun, METH_VARARGS, NULL},
     {"unwatch_tun", unwatch_tun, METH_NOARGS, NULL},
+    {"clamp_mss", clamp_mss, METH_VARARGS, NULL},
     {"attach_link", attach_link, METH_VARARGS, NULL},
     {"detach_link", detach_link, METH_O, NULL},
     {"flush", flush, METH_NOARGS, NULL},

@@ -1,6 +1,7 @@
 #include "py_offload.h"
 
 #include "checksum.h"
+#include "mss.h"
 #include "segment.h"
 
 enum { VNET_HEADER = 10 }; /* bytes */
@@ -119,6 +120,22 @@ static PyObject *segment(PyObject *module, PyObject *args, PyObject *names) {
     return native_bytes_list(&out);
 }
 
+static PyObject *clamp_mss(PyObject *module, PyObject *args, PyObject *names) {
+    (void)module;
+    static char *keywords[] = {"", "", "", "layer2", NULL};
+    Py_buffer packet;
+    unsigned short ipv4, ipv6;
+    int layer2;
+    if (!PyArg_ParseTupleAndKeywords(args, names, "y*HH$p", keywords, &packet, &ipv4, &ipv6, &layer2))
+        return NULL;
+    PyObject *copy = PyBytes_FromStringAndSize(packet.buf, packet.len);
+    struct mss_limits limits = {ipv4, ipv6};
+    if (copy)
+        mss_clamp((uint8_t *)PyBytes_AS_STRING(copy), (size_t)packet.len, layer2, &limits);
+    PyBuffer_Release(&packet);
+    return copy;
+}
+
 static PyObject *ones_sum(PyObject *module, PyObject *object) {
     (void)module;
     Py_buffer data;
@@ -168,6 +185,7 @@ static PyObject *ipv4_checksum(PyObject *module, PyObject *object) {
 
 static PyMethodDef functions[] = {
     {"segment", (PyCFunction)(void (*)(void))segment, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"clamp_mss", (PyCFunction)(void (*)(void))clamp_mss, METH_VARARGS | METH_KEYWORDS, NULL},
     {"ones_sum", ones_sum, METH_O, NULL},
     {"checksum", checksum, METH_VARARGS, NULL},
     {"pseudo_sum", pseudo_sum, METH_VARARGS, NULL},

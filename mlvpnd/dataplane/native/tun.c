@@ -6,11 +6,20 @@
 #include "segment.h"
 #include "vnet.h"
 
+/* Lowers what SYNs among these packets allow. */
+static void clamp(const struct tun_port *port, const struct packet_list *packets) {
+    if (!port->mss.ipv4 && !port->mss.ipv6)
+        return;
+    for (const struct packet *packet = packets->first; packet; packet = packet->next)
+        mss_clamp(packet->data, packet->size, port->layer2, &port->mss);
+}
+
 int tun_read(struct tun_port *port, struct packet_list *out) {
     ssize_t size = read(port->fd, port->buffer, sizeof port->buffer);
     if (size < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
     if (!port->has_vnet) {
+        mss_clamp(port->buffer, (size_t)size, port->layer2, &port->mss);
         struct packet *packet = packet_copy(port->buffer, (size_t)size);
         port->packets_read++;
         port->bytes_read += (uint64_t)size;
@@ -24,6 +33,7 @@ int tun_read(struct tun_port *port, struct packet_list *out) {
         port->malformed++;
         return 1;
     }
+    clamp(port, &packets); /* the kernel's unfinished checksums are finished by now */
     port->packets_read += packets.count;
     for (const struct packet *packet = packets.first; packet; packet = packet->next)
         port->bytes_read += packet->size;
@@ -90,6 +100,7 @@ void tun_write(struct tun_port *port, struct packet_list *packets) {
         packet_list_free(packets);
         return;
     }
+    clamp(port, packets);
     if (!port->joins) {
         write_each(port, packets);
         return;

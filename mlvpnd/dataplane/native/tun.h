@@ -3,6 +3,7 @@
 #define MLVPND_TUN_H
 
 #include "coalesce.h"
+#include "mss.h"
 #include "packet.h"
 
 enum { TUN_READ_SIZE = 10 + 14 + 4 + 65535 }; /* bytes: vnet header, Ethernet header with a tag, packet */
@@ -13,6 +14,7 @@ struct tun_port {
     bool has_vnet; /* each packet has a vnet header in front */
     bool layer2;
     bool joins;    /* packets are joined to super-packets */
+    struct mss_limits mss; /* of SYNs, read and written */
     uint64_t packets_read, packets_written, bytes_read, bytes_written;
     uint64_t down, full, refused, malformed; /* packets lost here; the last were read */
     uint64_t tso_reads, tso_segments, coalesced_writes, coalesced_segments;

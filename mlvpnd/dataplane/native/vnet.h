@@ -29,6 +29,7 @@ enum {
     UDP_CHECKSUM = 6,
     TCP_FLAGS = 13,
     FIN = 0x01,
+    SYN = 0x02,
     PSH = 0x08,
     ACK = 0x10,
     CWR = 0x80,

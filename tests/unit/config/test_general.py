@@ -73,6 +73,11 @@ def test_odd_tuntap_is_warned_of() -> None:
         ("peer = any", "peer", Peer.ANY, None),
         ("data_plane = native", "data_plane", DataPlane.NATIVE, None),
         ('data_plane = "reference"', "data_plane", DataPlane.REFERENCE, None),
+        ("mss_clamp = auto", "mss_clamp", None, None),
+        ("mss_clamp = off", "mss_clamp", 0, None),
+        ('mss_clamp = "1360"', "mss_clamp", 1360, None),
+        ("mss_clamp = 48", "mss_clamp", 48, None),
+        ("mss_clamp = 8960", "mss_clamp", 8960, None),
     ],
 )
 def test_values(line: str, field: str, value: object, warning: str | None) -> None:
@@ -118,6 +123,10 @@ def test_empty_values_are_as_unset(line: str) -> None:
         ("pacing = 0", "pacing: '0' is not known; allowed: auto or off"),
         ("peer = MLVPND", "peer: 'MLVPND' is not known; allowed: any or mlvpnd"),
         ("data_plane = auto", "data_plane: 'auto' is not known; allowed: native or reference"),
+        *(
+            (f"mss_clamp = {value}", f"mss_clamp: '{value}' is no limit for segments; allowed: auto, off, or bytes")
+            for value in ("0", "47", "8961", "-1", "1360x", "on", "AUTO", "9" * 50)
+        ),
         ("ip4 = 10.0.0.1\x1b", "ip4: '10.0.0.1\\x1b' has control characters; allowed: an IPv4 address"),
     ],
 )

@@ -247,6 +247,17 @@ class TestFilters:
         ]
         assert len(errors_of(self.LINK + lines, strict=True)) == 2
 
+    def test_filters_that_nothing_matches_are_left_out(self) -> None:
+        lines = "[filters]\nsdsl = udp or inbound\nsdsl = host inbound.example\nadsl1 = pppoes\n"
+        assert self.filters(lines) == [("sdsl", "host inbound.example")]
+        warnings = warnings_of(self.LINK + lines)
+        assert [warning.partition(":")[2][:28] for warning in warnings] == [
+            "12: sdsl: filter udp or inbo",
+            "14: adsl1: filter pppoes is ",
+        ]
+        assert "'inbound' is of captures" in warnings[0]
+        assert errors_of(self.LINK + lines, strict=True) == warnings
+
     def test_too_many_filters(self) -> None:
         lines = "[filters]\n" + "sdsl = udp\n" * 257
         assert len(self.filters(lines)) == 255

@@ -59,6 +59,10 @@ def test_an_empty_section_is_no_link() -> None:
 @pytest.mark.parametrize(
     ("line", "error"),
     [
+        ("drop = inbound", "drop: 'inbound' is of captures: nothing matches it here, nor what follows it"),
+        ("pin = udp or not outbound", "pin: 'outbound' is of captures"),
+        ("prefer adsl1 = ifindex 3 or udp", "prefer: 'ifindex' is of captures"),
+        ("drop = pppoes or udp", "drop: 'pppoes' is of Ethernet frames"),
         ("adsl1 = udp", f"adsl1: no action, but a link: did you mean prefer adsl1? Allowed: {ALLOWED}"),
         ("prefre adsl1 = udp", f"prefre: unknown action: did you mean prefer?; allowed: {ALLOWED}"),
         ("x = udp", f"x: unknown action; allowed: {ALLOWED}"),
@@ -148,3 +152,15 @@ def test_a_misspelt_section_is_named() -> None:
         text = CLIENT + f"[{name}]\ndrop = udp\nremotehost = h\nremoteport = 1\n"
         assert f"f:8: [{name}] is a link; rules stand in [rules]" in warnings_of(text)
     assert len(warnings_of(CLIENT + "[Rules]\nremotehost = h\nremoteport = 1\n")) == 0
+
+
+def test_names_that_hold_words_of_captures_are_good() -> None:
+    assert rules("drop = host inbound.example.org or host mail-inbound") == [
+        (RuleAction.DROP, (), "host inbound.example.org or host mail-inbound")
+    ]
+
+
+def test_what_is_of_frames_is_good_for_a_tap() -> None:
+    text = LINKS.replace("peer = mlvpnd\n", "peer = mlvpnd\ntuntap = tap\n") + "drop = pppoes"
+    assert [one.expression for one in good(text, strict=True).config.rules] == ["pppoes"]
+    assert "'inbound' is of captures" in errors_of(text.replace("pppoes", "inbound"))[0]

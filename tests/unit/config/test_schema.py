@@ -27,6 +27,7 @@ GENERAL_VALUES = {
     "loss_tolerence": ("5", "6"),
     "latency_tolerence": ("5", "6"),
     "mtu": ("1400", "0"),
+    "mss_clamp": ("off", "1360"),
     "ip4": ("10.0.0.1/24", "10.0.0.2/24"),
     "ip6": ("fd00::1/64", "fd00::2/64"),
     "ip4_gateway": ("10.0.0.1", "10.0.0.2"),
@@ -145,5 +146,6 @@ def test_what_is_new_is_marked() -> None:
         "pacing",
         "peer",
         "data_plane",
+        "mss_clamp",
         "priority",
     }

@@ -12,13 +12,14 @@ import pytest
 from mlvpnd.dataplane import _native
 from mlvpnd.dataplane.coalesce import Coalescer
 from mlvpnd.dataplane.session import NativeSession
+from mlvpnd.dataplane.vnet import VNET
 from mlvpnd.protocol.box import Box, derive_key
-from mlvpnd.protocol.constants import AUTH_OK_PLAINTEXT
+from mlvpnd.protocol.constants import AUTH_OK_PLAINTEXT, HEADER_SIZE
 from mlvpnd.protocol.path import Address, PathParameters, PathStatus
 from mlvpnd.protocol.session import SessionParameters
-from mlvpnd.protocol.wire import Header, PacketType, pack
+from mlvpnd.protocol.wire import Header, PacketType, pack, parse
 from tests.support.session_pair import packet_of
-from tests.unit.net.test_tun import run_of
+from tests.unit.net.test_tun import run_of, sum_of_pseudo_header, syn
 
 KEY = derive_key(b"pleasechangeme!")
 NOW = 1000.0
@@ -67,6 +68,17 @@ class World:
         flow = 100 + number if flow is None else flow
         payload = self.box.seal(plaintext, flow, seq)
         return pack(Header(len(payload), kind, True, 0, 0xFFFF, flow, seq, seq)) + payload
+
+    def sent(self) -> list[bytes]:
+        """The packets that went out by any link."""
+        found = []
+        for datagram in (one for peer in self.peers for one in self.came(peer)):
+            header = parse(datagram)
+            assert isinstance(header, Header)
+            packet = self.box.open(datagram[HEADER_SIZE:], header.flow_id, header.seq)
+            assert packet is not None
+            found.append(packet)
+        return found
 
     def send(self, number: int, datagrams: list[bytes]) -> None:
         """What the peer sends on a link."""
@@ -335,3 +347,25 @@ def test_a_datagram_too_large_for_the_tunnel_is_cut_with_gro_as_without(world: W
     world.loop.run(world.wake, 0.05)
     assert world.came(world.kernel) == []
     assert [(reason.name, count) for reason, count in world.session.path(0).drops.items()] == [("BAD_LENGTH", 1)]
+
+
+def test_segments_are_limited_both_ways(world: World) -> None:
+    for limits, expected in (((0, 0), 1460), ((1388, 1368), 1388)):
+        world.loop.clamp_mss(*limits)
+        seq = 10 + expected
+        world.send(0, [world.datagram(0, PacketType.DATA, packet, seq + n) for n, packet in enumerate([syn(1460)] * 2)])
+        world.loop.run(world.wake, 0.05)
+        assert world.came(world.kernel) == [syn(expected)] * 2
+        world.kernel.send(syn(1460))
+        world.loop.run(world.wake, 0.05)
+        assert world.sent() == [syn(expected)]
+
+
+def test_a_checksum_is_finished_before_a_segment_is_limited(world: World) -> None:
+    world.loop.watch_tun(world.tun.fileno(), True, False)
+    world.loop.clamp_mss(1388, 1368)
+    partial = bytearray(syn(1460))
+    partial[36:38] = sum_of_pseudo_header(syn(1460)).to_bytes(2, "big")
+    world.kernel.send(VNET.pack(1, 0, 0, 0, 20, 16) + partial)
+    world.loop.run(world.wake, 0.05)
+    assert world.sent() == [syn(1388)]

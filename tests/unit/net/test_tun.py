@@ -214,6 +214,35 @@ def test_another_descriptor_is_asked_anew(world: World, monkeypatch: pytest.Monk
     assert not device.tso
 
 
+def syn(size: int) -> bytes:
+    """One that allows segments of so many bytes."""
+    return bytes(IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=1, dport=2, flags="S", options=[("MSS", size)]))
+
+
+@pytest.mark.parametrize("offloads", [TSO, Offloads()], ids=["vnet header", "plain"])
+def test_segments_are_limited_both_ways(world: World, offloads: Offloads) -> None:
+    device = world.open(offloads)
+    start = PLAIN if offloads.vnet_header else b""
+    others = run_of(2)
+    for limits, expected in (((0, 0), 1460), ((1388, 1368), 1388), ((0, 1000), 1460)):
+        device.mss = limits
+        for packet in (syn(1460), *others):
+            world.kernel.send(start + packet)
+        assert device.read_batch(64) == [syn(expected), *others]
+        device.write_batch([syn(1460)])
+        device.write_batch([syn(1460), syn(536)])
+        assert world.came() == [start + packet for packet in (syn(expected), syn(expected), syn(536))]
+
+
+def test_a_checksum_is_finished_before_a_segment_is_limited(world: World) -> None:
+    device = world.open(TSO)
+    device.mss = (1388, 1368)
+    partial = bytearray(syn(1460))
+    partial[36:38] = sum_of_pseudo_header(syn(1460)).to_bytes(2, "big")
+    world.kernel.send(VNET.pack(1, 0, 0, 0, 20, 16) + partial)
+    assert device.read_batch(64) == [syn(1388)]
+
+
 def test_the_coalescer_is_the_data_planes() -> None:
     """Else the tests above would prove little."""
     packets = run_of(3)

@@ -16,7 +16,7 @@ class Starts:
         self._start = start
         self.asked = 0
 
-    def matches(self, packet: bytes) -> bool:
+    def matches(self, packet: bytes, _plain: bytes | None = None, /) -> bool:
         self.asked += 1
         return packet.startswith(self._start)
 

@@ -7,10 +7,13 @@ from collections.abc import Callable
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 
+from mlvpnd.net import bpf
 from mlvpnd.protocol.drops import DropReason
 from mlvpnd.protocol.path import Path, PathInput, PathParameters
 from mlvpnd.protocol.rules import Action, Rule
 from mlvpnd.protocol.sender import MIN_PACED_RATE, Sender
+from tests.support.inner_packets import ipv6, udp
+from tests.support.pieces import OTHER, SIP, extended, pieces
 
 RATE = 1_000_000
 SMALL = bytes(IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / bytes(50))
@@ -24,7 +27,7 @@ Sent = list[tuple[int, bytes, bool, int]]
 class All:
     """Matches everything."""
 
-    def matches(self, packet: bytes) -> bool:
+    def matches(self, packet: bytes, _plain: bytes | None = None, /) -> bool:
         return bool(packet)
 
 
@@ -150,3 +153,127 @@ def test_a_filter_comes_before_a_rule() -> None:
     sender.set_rules([Rule(All(), Action.DROP)])
     sender.send([SEGMENT], 0.0)
     assert sent == [(1, SEGMENT, False, 0)]
+
+
+def matcher(expression: str) -> bpf.Program:
+    return bpf.compile(expression, bpf.LinkType.RAW)
+
+
+def links_of(rules: list[Rule], *bursts: list[bytes]) -> list[list[tuple[int, ...]]]:
+    """By which links each packet of some bursts goes, over three links of which the schedule takes the first."""
+    sender, sent, paths = make(1, 1, 1)
+    sender.duplicates = True
+    sender.set_rules(rules)
+    sender.reschedule([paths[0], paths[1], paths[2]], 0.0)
+    found = []
+    for now, burst in enumerate(bursts):
+        took = []
+        for packet in burst:
+            before = len(sent)
+            sender.send([packet], float(now))
+            took.append(tuple(number if not reorder else -1 for number, _, reorder, _ in sent[before:]))
+        found.append(took)
+    return found
+
+
+SCHEDULED, DROPPED = (-1,), ()
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("headers", [(), (0, 60)])
+def test_later_fragments_go_with_their_first(version: int, headers: tuple[int, ...]) -> None:
+    if version == 4 and headers:
+        return
+    for action, links, way in (
+        (Action.PREFER, (2,), (2,)),
+        (Action.DUPLICATE, (1, 2), (1, 2)),
+        (Action.DROP, (), DROPPED),
+    ):
+        sip, other = (
+            pieces(version, ports=ports, ident=ident, headers=headers) for ident, ports in enumerate((SIP, OTHER))
+        )
+        # In order, one among the other, and of a datagram whose identification was used before.
+        mixed = [packet for pair in zip(sip, other, strict=True) for packet in pair]
+        again = pieces(version, ports=OTHER, ident=0, headers=headers)
+        assert links_of([Rule(matcher("udp port 5060"), action, links)], sip, other, mixed, again) == [
+            [way] * 3,
+            [SCHEDULED] * 3,
+            [way, SCHEDULED] * 3,
+            [SCHEDULED] * 3,
+        ]
+    (pinned,) = links_of([Rule(matcher("udp port 5060"), Action.PIN)], pieces(version, headers=headers))
+    assert len(set(pinned)) == 1
+    assert pinned[0] != SCHEDULED
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_fragments_before_their_first_are_matched_by_address_alone(version: int) -> None:
+    first, *later = pieces(version)
+    address = "10.42.0.2" if version == 4 else "fd00:42::2"
+    by_port = Rule(matcher("udp port 5060"), Action.DROP)
+    for expression in (f"host {address}", f"udp port 5060 or host {address}", "udp", f"udp and host {address}"):
+        by_address = Rule(matcher(expression), Action.PREFER, (2,))
+        assert links_of([by_address], [*later, first, *later]) == [[(2,)] * 5], expression
+    by_address = Rule(matcher(f"host {address}"), Action.PREFER, (2,))
+    assert links_of([by_port, by_address], [*later, first, *later]) == [[(2,), (2,), DROPPED, DROPPED, DROPPED]]
+    assert links_of([by_port], [*later, first, *later]) == [[SCHEDULED, SCHEDULED, DROPPED, DROPPED, DROPPED]]
+    # What stands where ports would does not count: it is payload.
+    forged = pieces(version, ports=OTHER, size=4000, each=1400)
+    forged[1] = forged[1][:-1400] + (5060).to_bytes(2, "big") * 700
+    assert links_of([by_port], forged[1:]) == [[SCHEDULED] * 2]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_what_is_not_a_port_is_told_of_the_whole_datagram(version: int) -> None:
+    sip, other = (pieces(version, ident=ident, ports=ports) for ident, ports in enumerate((SIP, OTHER)))
+    assert links_of([Rule(matcher("not udp port 5060"), Action.DROP)], sip, other) == [[SCHEDULED] * 3, [DROPPED] * 3]
+
+
+def test_ports_behind_ipv6_headers_are_seen() -> None:
+    sip, other = (ipv6(*extended(17, udp(bytes(50), ports=ports), 0, 60)) for ports in (SIP, OTHER))
+    by_port = Rule(matcher("udp port 5060"), Action.DROP)
+    assert links_of([by_port], [sip, other]) == [[DROPPED, SCHEDULED]]
+    assert links_of([Rule(matcher("not udp port 5060"), Action.DROP)], [sip, other]) == [[SCHEDULED, DROPPED]]
+    # Who speaks of a header by its number or place means it as it stands.
+    for expression in ("ip6 proto 0", "ip6[6] = 0", "ip6 protochain 60"):
+        assert links_of([Rule(matcher(expression), Action.DROP)], [sip, *pieces(6)]) == [
+            [DROPPED, SCHEDULED, SCHEDULED, SCHEDULED]
+        ], expression
+    assert links_of([Rule(matcher("ip6 proto 44"), Action.DROP)], pieces(6)) == [[DROPPED] * 3]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_filters_follow_fragments_and_what_is_up(version: int) -> None:
+    sender, sent, paths = make(1, 1, 1)
+    sender.set_filters([(matcher("udp port 5060"), 1), (matcher("udp"), 2)])
+    first, second, third = pieces(version)
+    sender.send([first, second], 0.0)
+    paths[1].step(PathInput.LOSE)
+    sender.send([third, *pieces(version, ident=8)], 0.0)
+    assert [(number, reorder) for number, _, reorder, _ in sent] == [(1, False)] * 2 + [(2, False)] * 4
+
+
+def test_other_rules_begin_anew() -> None:
+    sender, sent, _ = make(1, 1, 1)
+    first, *later = pieces(4)
+    sender.set_rules([Rule(matcher("udp port 5060"), Action.DROP)])
+    sender.send([first, *later], 0.0)
+    sender.set_rules([Rule(matcher("udp port 53"), Action.DROP)])
+    sender.send(later, 0.0)
+    assert len(sent) == 2
+    sender.set_filters([(matcher("udp port 5060"), 2)])
+    sender.send([first, *later], 0.0)
+    assert [number for number, _, _, _ in sent[2:]] == [2, 2, 2]
+
+
+def test_many_different_decisions_are_kept_within_bounds() -> None:
+    sender, sent, _ = make(*[1] * 12)
+    sender.set_filters([(matcher(f"udp[8 + {bit}] = 1"), bit) for bit in range(11)])
+    for number in range(2048):
+        marks = bytes(number >> bit & 1 for bit in range(11))
+        packets = [packet[:28] + marks + packet[39:] for packet in pieces(4, ident=number)[:1]]
+        later = pieces(4, ident=number)[1]
+        before = len(sent)
+        sender.send([*packets, later], 0.0)
+        expected = (number & -number).bit_length() - 1
+        assert [one[0] for one in sent[before:] if not one[2]] == ([expected] * 2 if number else [])

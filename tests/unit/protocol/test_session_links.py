@@ -120,7 +120,7 @@ class Port:
     def __init__(self, number: int) -> None:
         self._number = number
 
-    def matches(self, packet: bytes) -> bool:
+    def matches(self, packet: bytes, _plain: bytes | None = None, /) -> bool:
         return packet[27] == self._number
 
 
