@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "mlvpnd.errors": set[str](),
     "mlvpnd.options": set[str](),
     "mlvpnd.proctitle": set[str](),
-    "mlvpnd.log": {"mlvpnd.options"},
+    "mlvpnd.allowance": set[str](),
+    "mlvpnd.log": {"mlvpnd.allowance", "mlvpnd.options"},
     "mlvpnd.printable": set[str](),
     "mlvpnd.instance": set[str](),
     "mlvpnd.config": {"mlvpnd.errors", "mlvpnd.instance", "mlvpnd.printable"},
@@ -71,6 +72,7 @@ TESTED_ELSEWHERE = {
     "bus/signals.py": "bus/test_signals.py",
 }
 STANDARD_LIBRARY_ONLY = (
+    "mlvpnd.allowance",
     "mlvpnd.config",
     "mlvpnd.errors",
     "mlvpnd.options",
