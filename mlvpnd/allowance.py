@@ -7,6 +7,9 @@ from collections.abc import Hashable
 _MANY = 256
 """Keys from which on those that are as good as new are forgotten, or twice as many as were left the last time."""
 
+_ROUNDING = 1e-6
+"""Part of an interval by which a use may come too early: sums of intervals have rounding errors."""
+
 
 class Allowances:
     """For each key: `burst` uses at once, and one more for every `interval` seconds.
@@ -24,7 +27,7 @@ class Allowances:
     def take(self, key: Hashable, now: float) -> bool:
         """Whether it may be done now, which counts as one use."""
         due = self._next.get(key, now)
-        if due > now + self._lead:
+        if due > now + self._lead + self._interval * _ROUNDING:
             return False
         if len(self._next) >= self._most:
             self._next = {key: due for key, due in self._next.items() if due > now}

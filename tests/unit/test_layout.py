@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "mlvpnd.options": set[str](),
     "mlvpnd.proctitle": set[str](),
     "mlvpnd.allowance": set[str](),
-    "mlvpnd.log": {"mlvpnd.allowance", "mlvpnd.options"},
+    "mlvpnd.loglimit": {"mlvpnd.allowance"},
+    "mlvpnd.log": {"mlvpnd.loglimit", "mlvpnd.options"},
     "mlvpnd.printable": set[str](),
     "mlvpnd.instance": set[str](),
     "mlvpnd.config": {"mlvpnd.errors", "mlvpnd.instance", "mlvpnd.printable"},
@@ -31,7 +32,7 @@ MAY_IMPORT = {
     "mlvpnd.helper.byhand": {"mlvpnd.helper", "mlvpnd.config", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.options"}
     | {"mlvpnd.proctitle", "mlvpnd.sandbox"},
     "mlvpnd.helper.service": {"mlvpnd.helper", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.journal", "mlvpnd.systemd"}
-    | {"mlvpnd.instance"},
+    | {"mlvpnd.instance", "mlvpnd.loglimit"},
     "mlvpnd.protocol": set[str](),
     "mlvpnd.dataplane": {"mlvpnd.errors"},
     "mlvpnd.dataplane.session": {"mlvpnd.dataplane", "mlvpnd.protocol"},
