@@ -267,7 +267,7 @@ class Daemon:
 
     def _stop(self, reason: str, code: int) -> None:
         if not self._stopping.is_set():
-            _log.log(logging.CRITICAL if code else logging.INFO, "%s", reason)
+            _log.log(logging.CRITICAL if code else logging.INFO, "%s", reason, extra=log.ASKED)
             self._exit_code = code
             self._stopping.set()
 

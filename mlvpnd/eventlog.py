@@ -46,11 +46,14 @@ class EventLog:
         extra = fields("link-up", name, state="up", peer=format_address(path.peer))
         _protocol.info("%s authenticated", name, extra=extra)
 
-    def down(self, name: str, reason: DownReason) -> None:
+    def down(self, path: Path, reason: DownReason) -> None:
         """The link is down; one that was closed on purpose has a line of its own already."""
+        name = path.parameters.name
         level = logging.DEBUG if reason is DownReason.CLOSED else logging.INFO
         extra = fields("link-down", name, state="down", reason=REASONS[reason])
         _protocol.log(level, "%s %s", name, reason.value, extra=extra)
+        if reason is not DownReason.CLOSED and path.damping.begins:
+            _protocol.warning("%s comes and goes: from now on it stays down for a second each time", name)
 
     def moved(self, path: Path, now: float) -> None:
         """The peer has another address."""

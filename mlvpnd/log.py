@@ -13,15 +13,25 @@ import sys
 import time
 from collections.abc import Callable
 
+from .loglimit import ASKED, LineLimit
 from .options import DEFAULT_VERBOSITY, Options
+
+__all__ = [
+    "ASKED",
+    "ROOT",
+    "TOKENS",
+    "SyslogHandler",
+    "TerminalFormatter",
+    "connect_syslog",
+    "logger",
+    "set_levels",
+    "setup",
+]
 
 ROOT = "mlvpnd"
 TOKENS = frozenset("buffer config control dns net privsep protocol reorder rtt systemd tuntap wrr".split())
 """Upstream's debug tokens."""
 
-LINE_BURST = 1000
-LINE_RATE = 10.0
-"""Lines that a process may write at once, and then a second: 128 links that come up, but no full disk."""
 SYSLOG_PATH = "/dev/log"
 _FACILITY_DAEMON = 3 << 3
 # logging's levels to syslog severities and upstream's tags.
@@ -113,35 +123,6 @@ class SyslogHandler(logging.Handler):
     def close(self) -> None:
         self.attach(None)
         super().close()
-
-
-class LineLimit(logging.Filter):
-    """Keeps whoever can cause lines, a peer or a daemon that was taken over, from filling the disk.
-
-    Debug lines were asked for, and a fatal error is the last; all others share `LINE_BURST` and `LINE_RATE`.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._room = float(LINE_BURST)
-        self._at = time.monotonic()
-        self._left_out = 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno in (logging.DEBUG, logging.CRITICAL):
-            return True
-        now = time.monotonic()
-        self._room = min(LINE_BURST, self._room + (now - self._at) * LINE_RATE)
-        self._at = now
-        if self._room < 1:
-            self._left_out += 1
-            return False
-        self._room -= 1
-        if self._left_out:
-            record.msg = f"{record.getMessage()} ({self._left_out} lines before this one were left out)"
-            record.args = None
-            self._left_out = 0
-        return True
 
 
 def connect_syslog() -> socket.socket | None:

@@ -7,13 +7,17 @@ from pathlib import Path
 
 from . import log
 from .journal import JOURNAL_SOCKET, JournalHandler
+from .loglimit import LineLimit
 from .options import Options
+
+_LOGGERS = (log.ROOT, "asyncio")
+"""Whose lines go there: what asyncio says is of faults of ours."""
 
 
 def setup(options: Options) -> None:
     """Logs to the journal; to standard error, which systemd passes on, where its socket is not there."""
-    root = logging.getLogger(log.ROOT)
-    root.propagate = False
+    for name in _LOGGERS:
+        logging.getLogger(name).propagate = False
     set_target("journal" if Path(JOURNAL_SOCKET).is_socket() else "console")
     log.set_levels(options)
     logging.raiseExceptions = False
@@ -34,7 +38,11 @@ def set_target(name: str) -> None:
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(log.TerminalFormatter(colour=False))
-    for old in list(root.handlers):
-        root.removeHandler(old)
+    before = list(root.handlers)
+    # Limits go on to count where lines go elsewhere.
+    for limit in [old for handler in before for old in handler.filters] or [LineLimit()]:
+        handler.addFilter(limit)
+    for name in _LOGGERS:
+        logging.getLogger(name).handlers[:] = [handler]
+    for old in before:
         old.close()
-    root.addHandler(handler)

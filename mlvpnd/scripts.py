@@ -1,20 +1,25 @@
 """The status command's queue: one run at a time, in order, and never in the packet loop's way.
 
-What an event would undo before it was run is not run: a link that flaps while a script is slow
-leaves two runs, not two hundred.
+What an event would undo before it was run is not run: a link that flaps while a script is slow leaves two runs, not
+two hundred. A link has `RUN_BURST` runs at once, and one each `RUN_INTERVAL` seconds after them, for the command runs
+as root and a peer can cause it. An event that has to wait lets those of other links pass. The last state is always run.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
+from .allowance import Allowances
 from .errors import MlvpndError
 from .helper.client import HelperClient
 from .journal import fields
 from .log import logger
 from .tasks import watched
 
+RUN_BURST = 10
+"""Runs for one link, or for the interface, at once: five times down and up."""
+RUN_INTERVAL = 2.0
+"""Seconds between two runs for the same after them."""
 _OPPOSITE = {
     "rtun_up": "rtun_down",
     "rtun_down": "rtun_up",
@@ -23,7 +28,7 @@ _OPPOSITE = {
 }
 
 Run = tuple[str, str | None]
-"""Event, and the link that it is about."""
+"""Event, and the link that it is about; None: the interface."""
 
 _privsep = logger("privsep")
 
@@ -33,7 +38,11 @@ class ScriptQueue:
 
     def __init__(self, helper: HelperClient) -> None:
         self._helper = helper
-        self._waiting: deque[Run] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[Run] = []
+        self._allowed = Allowances(RUN_BURST, RUN_INTERVAL)
+        self._changed = asyncio.Event()
+        self._draining = False
         self._worker: asyncio.Task[None] | None = None
         self._refused = ""
 
@@ -46,18 +55,27 @@ class ScriptQueue:
         if (event, link) in self._waiting:
             return
         self._waiting.append((event, link))
+        self._changed.set()
         if self._worker is None or self._worker.done():
-            self._worker = watched(asyncio.get_running_loop().create_task(self._work(), name="status command"))
+            self._worker = watched(self._loop.create_task(self._work(), name="status command"))
 
     async def drain(self, limit: float) -> None:
-        """Waits until all is run, `limit` seconds at the most."""
+        """Waits until all is run, `limit` seconds at the most; from now on no run has to wait for its time."""
+        self._draining = True
+        self._changed.set()
         if self._worker is not None:
             await asyncio.wait([self._worker], timeout=limit)
             self._worker.cancel()
 
     async def _work(self) -> None:
         while self._waiting:
-            event, link = self._waiting.popleft()
+            now = self._loop.time()
+            run = next((run for run in self._waiting if self._draining or self._allowed.take(run[1], now)), None)
+            if run is None:
+                await self._pause(min(self._allowed.at(link, now) for _, link in self._waiting) - now)
+                continue
+            self._waiting.remove(run)
+            event, link = run
             try:
                 await self._helper.run_script(event, link)
             except MlvpndError as error:
@@ -68,3 +86,12 @@ class ScriptQueue:
                     )
             else:
                 self._refused = ""
+
+    async def _pause(self, seconds: float) -> None:
+        """Returns after so many seconds, or when there is something new."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass

@@ -438,7 +438,7 @@ class Tunnel:
                     self._scripts.put("tuntap_up")
                 self._up.add(number)
             case PathDown(number, reason):
-                self._event_log.down(name, reason)
+                self._event_log.down(path, reason)
                 self.states[number] = (time.time(), reason.value)
                 self._scripts.put("rtun_down", name)
                 self._up.remove(number)

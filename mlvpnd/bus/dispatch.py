@@ -211,7 +211,7 @@ class Dispatcher:
 
     async def _allow(self, call: Message, action: str, what: str) -> None:
         uid = await self._authorizer.check(call, action)
-        _log.info("%s: %s asked for by uid %d (%s)", call.path, what, uid, call.sender)
+        _log.info("%s: %s asked for by uid %d (%s)", call.path, what, uid, call.sender, extra=log.ASKED)
 
 
 def _children(paths: Mapping[str, Object], path: str) -> list[str]:

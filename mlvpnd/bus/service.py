@@ -83,7 +83,7 @@ class BusService:
         self._closed.set()
         try:
             if self._announcer is not None:
-                self._announcer.flush()
+                self._announcer.flush(last=True)
         except Exception:  # the tunnel stops in its own order, bus or not
             _log.exception("the bus is left without a last word")
         if self._connection is not None:

@@ -1,15 +1,19 @@
 """Tells the bus what changed: one PropertiesChanged an object and turn, new objects before, the named signals after.
 
 What changed is found by comparing with what was told last, so that a notice need not say it, nothing is told
-twice, and what had to wait because the bus was slow is told once, with its newest value.
+twice, and what had to wait is told once, with its newest value. A peer can cause changes as fast as it sends packets:
+each property of an object, and the named signals about a link or the tunnel, have `BURST` signals at once and one each
+`INTERVAL` seconds after them. The last state is always told.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from mlvpnd.allowance import Allowances
 from mlvpnd.control_plane import LinkChanged, Notice, Reloaded, TunnelChanged
 from mlvpnd.status import LinkState
 
@@ -20,6 +24,14 @@ from .objects import Object, Tree
 
 CONGESTED_WAIT = 0.5
 """Seconds until property changes are tried again while the bus is slow."""
+BURST = 10
+"""Changes of a property, or named signals about a link or the tunnel, that are told at once."""
+INTERVAL = 1.0
+"""Seconds between two such signals after them."""
+LOOKS = 20
+"""Looks at what has changed, each of which takes a snapshot of everything, at once."""
+PAUSE = 0.05
+"""Seconds between two looks after them."""
 
 
 class Announcer:
@@ -29,17 +41,22 @@ class Announcer:
         self._tree = tree
         self._send = send
         self._congested = congested
+        self._loop = asyncio.get_running_loop()
         self._told = {path: one.values(("true",)) for path, one in tree.managed().items()}
         """By path: the properties whose changes are told, as last told."""
-        self._notices: list[Notice] = []
-        self._due: asyncio.Handle | None = None
+        self._notices: list[LinkChanged | TunnelChanged | Reloaded] = []
+        self._held: dict[str, LinkChanged | TunnelChanged] = {}
+        """By link, or "" for the tunnel: what has changed since the last named signal, which has to wait."""
+        self._properties = Allowances(BURST, INTERVAL)
+        self._named_signals = Allowances(BURST, INTERVAL)
+        self._looks = Allowances(LOOKS, PAUSE)
+        self._due: asyncio.TimerHandle | None = None
 
     def notice(self, notice: Notice) -> None:
-        """Tells it, and whatever else changed, in the loop's next turn."""
-        self._notices.append(notice)
-        if self._due is None or isinstance(self._due, asyncio.TimerHandle):
-            self.close()
-            self._due = asyncio.get_running_loop().call_soon(self.flush)
+        """Tells it, and whatever else changed, soon."""
+        if isinstance(notice, LinkChanged | TunnelChanged | Reloaded):
+            self._notices.append(notice)
+        self._look_at(self._looks.at("", self._loop.time()))
 
     def close(self) -> None:
         """Tells nothing more by itself."""
@@ -47,46 +64,80 @@ class Announcer:
             self._due.cancel()
             self._due = None
 
-    def flush(self) -> None:
-        """Tells at once."""
+    def _look_at(self, when: float) -> None:
+        """Looks at the latest then."""
+        if self._due is None or when < self._due.when():
+            self.close()
+            self._due = self._loop.call_at(when, self.flush)
+
+    def flush(self, *, last: bool = False) -> None:
+        """Tells at once; for the `last` time nothing has to wait."""
         self.close()
+        now = self._loop.time()
+        self._looks.take("", now)
         notices, self._notices = self._notices, []
-        now = self._tree.managed()
-        for one in now.values():
+        objects = self._tree.managed()
+        later: list[float] = []
+        for one in objects.values():
             if one.path not in self._told:
                 self._added(one)
         if self._congested():
-            self._due = asyncio.get_running_loop().call_later(CONGESTED_WAIT, self.flush)
+            later.append(now + CONGESTED_WAIT)
         else:
-            for one in now.values():
-                self._changed(one)
+            for one in objects.values():
+                later += self._changed(one, now, last=last)
         for notice in notices:
-            self._named(notice, now)
-        for path in [path for path in self._told if path not in now]:
+            if isinstance(notice, Reloaded):  # somebody asked for it
+                self._tunnel_signal("Reloaded", notice.ok, notice.message[: errors.MAX_TEXT_SIZE])
+            else:
+                later += self._named(notice, objects, now, last=last)
+        for key in [*self._held]:
+            later += self._named(self._held.pop(key), objects, now, last=last)
+        for path in [path for path in self._told if path not in objects]:
             del self._told[path]
             interface = names.LINK_INTERFACE
             self._emit(names.MANAGER_PATH, names.OBJECT_MANAGER_INTERFACE, "InterfacesRemoved", path, [interface])
+        if later:  # all of them by one look
+            self._look_at(max(later))
 
     def _added(self, one: Object) -> None:
         self._told[one.path] = one.values(("true",))
         interfaces = {one.interface: one.typed(one.values())}
         self._emit(names.MANAGER_PATH, names.OBJECT_MANAGER_INTERFACE, "InterfacesAdded", one.path, interfaces)
 
-    def _changed(self, one: Object) -> None:
-        values = one.values(("true",))
-        before = self._told[one.path]
-        changed = {name: value for name, value in values.items() if value != before[name]}
+    def _changed(self, one: Object, now: float, *, last: bool) -> list[float]:
+        """Tells what is different from what was told last; when what has to wait may be."""
+        told, changed, later = self._told[one.path], {}, []
+        for name, value in one.values(("true",)).items():
+            if value == told[name]:
+                continue
+            key = one.path, name
+            if last or self._properties.take(key, now):
+                changed[name] = told[name] = value
+            else:
+                later.append(self._properties.at(key, now))
         if changed:
-            self._told[one.path] = values
             self._emit(one.path, names.PROPERTIES_INTERFACE, "PropertiesChanged", one.interface, one.typed(changed), [])
+        return later
 
-    def _named(self, notice: Notice, now: dict[str, Object]) -> None:
+    def _named(
+        self, notice: LinkChanged | TunnelChanged, objects: dict[str, Object], now: float, *, last: bool
+    ) -> list[float]:
+        """Tells one change, or all since the last that was told; when that may be, if it has to wait."""
+        link = notice.link if isinstance(notice, LinkChanged) else ""
+        if (held := self._held.pop(link, None)) is not None:
+            notice = _merged(held, notice)
+        if not _worth_a_signal(notice):
+            return []
+        gone = bool(link) and self._tree.link_path(link) not in objects
+        if not (last or gone or self._named_signals.take(link, now)):
+            self._held[link] = notice
+            return [self._named_signals.at(link, now)]
         if isinstance(notice, TunnelChanged):
             self._tunnel_signal("StateChanged", notice.after, notice.before, notice.reason)
-        elif isinstance(notice, Reloaded):
-            self._tunnel_signal("Reloaded", notice.ok, notice.message[: errors.MAX_TEXT_SIZE])
-        elif isinstance(notice, LinkChanged) and notice.after is not notice.before:
-            self._link_signal(notice, now)
+        else:
+            self._link_signal(notice, objects)
+        return []
 
     def _link_signal(self, notice: LinkChanged, now: dict[str, Object]) -> None:
         path = self._tree.link_path(notice.link)
@@ -108,3 +159,20 @@ class Announcer:
         self._send(
             Message(kind=Kind.SIGNAL, path=path, interface=interface, member=member, signature=signature, body=body)
         )
+
+
+def _merged(first: LinkChanged | TunnelChanged, then: LinkChanged | TunnelChanged) -> LinkChanged | TunnelChanged:
+    """Two changes of the same as one."""
+    if isinstance(first, LinkChanged) and isinstance(then, LinkChanged):
+        reason = then.reason or ("" if then.after.up else first.reason)
+        return replace(then, before=first.before, reason=reason)
+    if isinstance(first, TunnelChanged) and isinstance(then, TunnelChanged):
+        return replace(then, before=first.before)
+    raise TypeError("changes of a link and of the tunnel")
+
+
+def _worth_a_signal(notice: LinkChanged | TunnelChanged) -> bool:
+    """Whether it says anything that was not told: that a link which is down now asks for its peer is none."""
+    if notice.before == notice.after:
+        return False
+    return isinstance(notice, TunnelChanged) or notice.before.up or notice.after.up

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from mlvpnd import journal, log, systemd
 from mlvpnd.errors import MlvpndError
 from mlvpnd.instance import config_path, is_name
+from mlvpnd.loglimit import LineLimit
 
 from . import address, requests
 from .operations import Operations
@@ -271,6 +272,7 @@ def _log_to_journal() -> None:
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(log.TerminalFormatter(colour=False))
+    handler.addFilter(LineLimit())
     root = logging.getLogger(log.ROOT)
     root.propagate = False
     root.addHandler(handler)

@@ -28,6 +28,8 @@ class DropReason(enum.Enum):
     """Authentic, from a session that this link does not have."""
     NOT_UP = "not_up"
     """Authentic, but the link is down."""
+    DAMPED = "damped"
+    """AUTH or AUTH_OK of a link that came and went too often, and is held down for a moment."""
     STALE_CONTROL = "stale_control"
     """A control packet that newer packets of its flow have overtaken."""
     CLEAR_NOT_ALLOWED = "clear_not_allowed"

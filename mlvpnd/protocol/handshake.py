@@ -95,6 +95,8 @@ class Handshake:
             return None
         if not self._gate.introduces(path, header.type):
             return DropReason.STALE_CONTROL
+        if not path.up and now < path.damping.until:
+            return DropReason.DAMPED
         if self._gate.is_server:
             self._say(path, PacketType.AUTH_OK, AUTH_OK_PLAINTEXT)
         self._go_up(path, now)
@@ -154,6 +156,8 @@ class Handshake:
         path.displaced = None
         path.distrusted = path.on_trial = False
         path.disconnects += 1
+        if reason is not DownReason.CLOSED:
+            path.damping.end(now - path.up_at, now)
         self._tell(PathDown(path.number, reason))
         self._changed()
         self._receiver.lose(now)
@@ -173,7 +177,7 @@ class Handshake:
     @staticmethod
     def ask_again(path: Path, now: float) -> None:
         """It is due to ask at once, or as soon as it may."""
-        path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL)
+        path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL, path.damping.until)
 
     def ask(self, path: Path, now: float) -> None:
         """Says AUTH."""

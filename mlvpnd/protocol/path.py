@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from .answers import AnswerPace
 from .constants import LEAST_PATIENCE
+from .damping import Damping
 from .drops import DropReason
 from .loss import LossMeter
 from .replay import PeerFlow
@@ -141,6 +142,7 @@ class Path:
         self.disorder = self.meters.disorder(0)
         self.loss: LossMeter | None = None
         self.answers = AnswerPace()
+        self.damping = Damping()
         # Deadlines and points in time, of the driver's monotonic clock.
         self.next_auth_at = 0.0
         self.last_auth_at = float("-inf")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 from mlvpnd.bus import errors
 from mlvpnd.bus.introspection import INTERFACES
-from mlvpnd.control_plane import LinkChanged, LinksChanged, Reloaded, TunnelChanged
+from mlvpnd.bus.signals import BURST, INTERVAL, PAUSE
+from mlvpnd.control_plane import LinkChanged, LinkPropertiesChanged, LinksChanged, Reloaded, TunnelChanged
 from mlvpnd.status import LinkState
 from tests.support.fake_operator import FakeOperator, link_status
 from tests.support.private_bus import PrivateBus
 
-from .served import ADSL, TUNNEL, WIFI, refused, served, until
+from .served import ADSL, TUNNEL, WIFI, caller, left, owned, refused, running, served, until
 
 
 def test_signals(bus: PrivateBus) -> None:
@@ -104,3 +107,108 @@ def test_counters_alone_tell_nothing(bus: PrivateBus) -> None:
             assert one.told() == []
 
     asyncio.run(scenario())
+
+
+UP, DOWN = LinkState.CONNECTED, LinkState.DISCONNECTED
+FLOOD = 2.5
+"""Seconds of changes."""
+
+
+def flap(operator: FakeOperator, name: str, turn: int) -> None:
+    """A link goes down, or comes up from another address, and takes the tunnel along."""
+    before, after = (UP, DOWN) if turn % 2 == 0 else (DOWN, UP)
+    operator.change_link(name, status=after, peer=f"192.0.2.1:{1000 + turn % 60000}", state_since=float(turn))
+    operator.change(state="up" if after is UP else "down")
+    operator.notify(LinkPropertiesChanged(name))
+    operator.notify(LinkChanged(name, before, after, "" if after is UP else "disconnect"))
+    operator.notify(TunnelChanged("down", "up") if after is UP else TunnelChanged("up", "down", "links"))
+
+
+def changes(told: list[tuple[str, str, Any]]) -> Counter[tuple[str, str]]:
+    """How often each property of each object was told."""
+    return Counter((path, name) for path, member, body in told if member == "PropertiesChanged" for name in body[1])
+
+
+def test_a_link_that_flaps_is_told_of_now_and_then_and_how_it_ends(bus: PrivateBus) -> None:
+    operator = FakeOperator("adsl-2", "wifi")
+
+    async def scenario() -> tuple[list[tuple[str, str, Any]], dict[str, Any], float]:
+        loop = asyncio.get_running_loop()
+        async with served(bus, operator) as one:
+            await one.listen()
+            begin, turn = loop.time(), 0
+            while loop.time() < begin + FLOOD or turn % 2 == 1:
+                flap(operator, "wifi", turn)
+                turn += 1
+                await asyncio.sleep(0.002)
+            assert turn > 100 * FLOOD
+            took = loop.time() - begin
+            flap(operator, "wifi", turn)  # it is down in the end
+            await asyncio.sleep(INTERVAL + 4 * PAUSE)
+            told = one.told()
+            await asyncio.sleep(INTERVAL + 4 * PAUSE)
+            assert one.told() == []  # nothing is left to be told
+            return told, await one.call(WIFI, "org.freedesktop.DBus.Properties", "GetAll", "s", ""), took
+
+    told, now, took = asyncio.run(scenario())
+    most = BURST + took / INTERVAL + 2
+    named = Counter(member for _, member, _ in told)
+    assert max(changes(told).values()) <= most
+    assert named["LinkUp"] + named["LinkDown"] <= most
+    assert named["StateChanged"] <= most
+    assert len(told) <= 6 * most  # before, thousands
+    # Whoever listens knows in the end how all stands, and each signal but follows the one before.
+    last: dict[str, Any] = {}
+    for path, member, body in told:
+        last |= body[1] if member == "PropertiesChanged" and path == WIFI else {}
+    assert last
+    assert {name: now[name] for name in last} == last
+    assert last["State"] == "down"
+    ups = [member for _, member, _ in told if member in ("LinkUp", "LinkDown")]
+    assert ups[0] == ups[-1] == "LinkDown"
+    assert all(before != after for before, after in pairwise(ups))
+    states = [body[:2] for _, member, body in told if member == "StateChanged"]
+    assert all(before[0] == after[1] for before, after in pairwise(states))
+    assert states[-1][0] == "down"
+
+
+def test_a_link_that_flaps_does_not_delay_what_is_said_of_others(bus: PrivateBus) -> None:
+    operator = FakeOperator("adsl-2", "wifi")
+
+    async def scenario() -> None:
+        async with served(bus, operator) as one:
+            for turn in range(200):
+                flap(operator, "wifi", turn)
+                await asyncio.sleep(0.002)
+            await asyncio.sleep(2 * PAUSE)
+            await one.listen()
+            operator.change_link("adsl-2", status=DOWN)
+            operator.notify(LinkChanged("adsl-2", UP, DOWN, "timeout"))
+            begin = asyncio.get_running_loop().time()
+            await until(lambda: "LinkDown" in [signal.member for signal in one.signals])
+            assert asyncio.get_running_loop().time() - begin < INTERVAL / 2
+            # Nor what an operator asks for, of the same link.
+            await one.set(WIFI, "org.mlvpn1.Link", "Enabled", "b", value=False)
+            told = one.told()
+            assert (WIFI, "PropertiesChanged", ["org.mlvpn1.Link", {"Enabled": False}, []]) in told
+
+    asyncio.run(scenario())
+
+
+def test_the_last_word_does_not_wait(bus: PrivateBus) -> None:
+    operator = FakeOperator("wifi")
+
+    async def scenario() -> list[str]:
+        async with caller(bus) as one:
+            async with running(bus, operator):
+                await one.listen(await owned(one))
+                for turn in range(200):
+                    flap(operator, "wifi", turn)
+                    await asyncio.sleep(0.002)
+                operator.change(state="stopping")
+                operator.notify(TunnelChanged("up", "stopping"))
+            await until(lambda: any(signal.member == "StateChanged" for signal in one.signals))
+            await left(one)
+            return [body[0] for _, member, body in one.told() if member == "StateChanged"]
+
+    assert asyncio.run(scenario())[-1] == "stopping"

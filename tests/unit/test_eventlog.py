@@ -55,11 +55,11 @@ def test_whether_packets_can_pass(caplog: pytest.LogCaptureFixture, before: str,
 def test_up_and_down(caplog: pytest.LogCaptureFixture, path: Path) -> None:
     events = EventLog()
     events.up(path)
-    events.down("adsl1", DownReason.TIMEOUT)
-    events.down("adsl1", DownReason.DISCONNECTED)
-    events.down("adsl1", DownReason.CLOSED)
-    events.down("adsl1", DownReason.SOCKET_LOST)
-    events.down("adsl1", DownReason.ADDRESS_GONE)
+    events.down(path, DownReason.TIMEOUT)
+    events.down(path, DownReason.DISCONNECTED)
+    events.down(path, DownReason.CLOSED)
+    events.down(path, DownReason.SOCKET_LOST)
+    events.down(path, DownReason.ADDRESS_GONE)
     up = {"EVENT": "link-up", "LINK": "adsl1", "STATE": "up", "PEER": "192.0.2.1:5080"}
     down = {"EVENT": "link-down", "LINK": "adsl1", "STATE": "down"}
     assert told(caplog) == [
@@ -68,6 +68,17 @@ def test_up_and_down(caplog: pytest.LogCaptureFixture, path: Path) -> None:
         ("mlvpnd.protocol", "adsl1 disconnect received", down | {"REASON": "disconnect"}),
         ("mlvpnd.protocol", "adsl1 socket lost", down | {"REASON": "error"}),
         ("mlvpnd.protocol", "adsl1 address gone", down | {"REASON": "uplink"}),
+    ]
+
+
+def test_a_link_that_is_held_down_is_told_of_once(caplog: pytest.LogCaptureFixture, path: Path) -> None:
+    events = EventLog()
+    for turn in range(20):
+        path.damping.end(0.1, float(turn))
+        events.down(path, DownReason.DISCONNECTED)
+    said = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert [one.getMessage() for one in said] == [
+        "adsl1 comes and goes: from now on it stays down for a second each time"
     ]
 
 

@@ -18,7 +18,9 @@ MAY_IMPORT = {
     "mlvpnd.errors": set[str](),
     "mlvpnd.options": set[str](),
     "mlvpnd.proctitle": set[str](),
-    "mlvpnd.log": {"mlvpnd.options"},
+    "mlvpnd.allowance": set[str](),
+    "mlvpnd.loglimit": {"mlvpnd.allowance"},
+    "mlvpnd.log": {"mlvpnd.loglimit", "mlvpnd.options"},
     "mlvpnd.printable": set[str](),
     "mlvpnd.instance": set[str](),
     "mlvpnd.config": {"mlvpnd.errors", "mlvpnd.instance", "mlvpnd.printable"},
@@ -30,7 +32,7 @@ MAY_IMPORT = {
     "mlvpnd.helper.byhand": {"mlvpnd.helper", "mlvpnd.config", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.options"}
     | {"mlvpnd.proctitle", "mlvpnd.sandbox"},
     "mlvpnd.helper.service": {"mlvpnd.helper", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.journal", "mlvpnd.systemd"}
-    | {"mlvpnd.instance"},
+    | {"mlvpnd.instance", "mlvpnd.loglimit"},
     "mlvpnd.protocol": set[str](),
     "mlvpnd.dataplane": {"mlvpnd.errors"},
     "mlvpnd.dataplane.session": {"mlvpnd.dataplane", "mlvpnd.protocol"},
@@ -71,6 +73,7 @@ TESTED_ELSEWHERE = {
     "bus/signals.py": "bus/test_signals.py",
 }
 STANDARD_LIBRARY_ONLY = (
+    "mlvpnd.allowance",
     "mlvpnd.config",
     "mlvpnd.errors",
     "mlvpnd.options",

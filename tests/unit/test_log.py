@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mlvpnd import log
+from mlvpnd.loglimit import ORDINARY
 from mlvpnd.options import Options
 
 
@@ -123,24 +123,8 @@ def test_verbosity(
     assert [line.split("] ")[1] for line in capsys.readouterr().err.splitlines()] == shown
 
 
-def test_who_causes_lines_cannot_fill_the_disk(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    log.setup(Options(log_to_terminal=True, debug_tokens=frozenset({"privsep"})))
-    privsep = log.logger("privsep")
-    for number in range(log.LINE_BURST + 500):
-        privsep.warning("refused %d", number)
-    assert len(capsys.readouterr().err.splitlines()) == log.LINE_BURST
-    privsep.critical("fatal")
-    privsep.debug("asked for")
-    now += 1 / log.LINE_RATE
-    privsep.info("100%% %s", "again")
-    privsep.info("too early")
-    said = [line.split("] ")[1] for line in capsys.readouterr().err.splitlines()]
-    assert said == ["fatal", "asked for", "100% again (500 lines before this one were left out)"]
-    now += 3600
-    for _ in range(2 * log.LINE_BURST):
-        privsep.info("refused")
-    assert len(capsys.readouterr().err.splitlines()) == log.LINE_BURST
+def test_who_causes_lines_cannot_fill_the_disk(capsys: pytest.CaptureFixture[str]) -> None:
+    log.setup(Options(log_to_terminal=True))
+    for _ in range(5000):
+        log.logger("privsep").info("refused")
+    assert len(capsys.readouterr().err.splitlines()) <= ORDINARY.burst + 60

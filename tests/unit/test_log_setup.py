@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mlvpnd import journal, log, log_setup
+from mlvpnd.loglimit import ASKED_FOR, ERRORS, ORDINARY, WARNINGS
 from mlvpnd.options import Options
 
 
@@ -26,9 +28,10 @@ def journald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket
 
 @pytest.fixture(autouse=True)
 def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
-    """The logger as it was, afterwards."""
-    root = logging.getLogger(log.ROOT)
+    """The loggers as they were, afterwards."""
+    root, other = logging.getLogger(log.ROOT), logging.getLogger("asyncio")
     level, propagate, handlers = root.level, root.propagate, list(root.handlers)
+    others = list(other.handlers), other.propagate
     monkeypatch.setattr(logging, "raiseExceptions", True)
     root.handlers.clear()
     yield root
@@ -37,6 +40,7 @@ def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
     root.handlers[:] = handlers
     root.setLevel(level)
     root.propagate = propagate
+    other.handlers[:], other.propagate = others
 
 
 def test_the_journal_where_it_is_there(journald: socket.socket, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,3 +80,53 @@ def test_the_target_changes_while_it_runs(
     with pytest.raises(BlockingIOError):
         journald.recv(4096)
     assert len(root.handlers) == 1
+
+
+def written(journald: socket.socket, write: Callable[[], None], times: int) -> list[bytes]:
+    """What of so many lines is in the journal."""
+    entries = []
+    for _ in range(times):
+        write()
+        try:
+            entries.append(journald.recv(4096))
+        except BlockingIOError:
+            pass
+    return entries
+
+
+def test_a_service_does_not_fill_the_journal(journald: socket.socket) -> None:
+    log_setup.setup(Options())
+    for write, limit in (
+        (lambda: log.logger("protocol").info("adsl1 authenticated"), ORDINARY),
+        (lambda: log.logger("privsep").warning("network script"), WARNINGS),
+        (lambda: log.logger("privsep").error("refused"), ERRORS),
+        (lambda: log.logger("config").info("reloaded"), ASKED_FOR),
+        (lambda: logging.getLogger("asyncio").error("Exception in callback"), None),
+    ):
+        begin = time.monotonic()
+        found = written(journald, write, 5000)
+        most = limit.burst + limit.rate * (time.monotonic() - begin) + 1 if limit else 60
+        assert len(found) <= most
+        assert len(found) >= (limit.burst if limit else 0)
+
+
+def test_lines_that_a_peer_causes_hide_no_others(journald: socket.socket) -> None:
+    log_setup.setup(Options())
+    peer = log.logger("protocol")
+    written(journald, lambda: peer.info("adsl1 authenticated"), 5000)
+    for write in (
+        lambda: log.logger("config").info("configuration reloaded"),
+        lambda: log.logger("privsep").warning("network script"),
+        lambda: log.logger().error("an error"),
+        lambda: log.logger("control").info("%s asked for", "Reload", extra=log.ASKED),
+    ):
+        assert len(written(journald, write, 1)) == 1
+
+
+def test_limits_outlive_a_change_of_the_target(journald: socket.socket, capsys: pytest.CaptureFixture[str]) -> None:
+    log_setup.setup(Options())
+    written(journald, lambda: log.logger("protocol").info("adsl1 authenticated"), 5000)
+    log_setup.set_target("console")
+    for _ in range(1000):
+        log.logger("protocol").info("adsl1 authenticated")
+    assert len(capsys.readouterr().err.splitlines()) < 100

@@ -10,9 +10,10 @@ from typing import cast
 
 import pytest
 
+from mlvpnd import scripts
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperClient
-from mlvpnd.scripts import ScriptQueue
+from mlvpnd.scripts import RUN_BURST, ScriptQueue
 
 
 class Helper:
@@ -112,3 +113,67 @@ def test_a_stop_waits_for_a_limited_time() -> None:
         assert 0.09 < time.monotonic() - start < 1
 
     assert run(steps) == ["tuntap_down"]
+
+
+async def flap(queue: ScriptQueue, link: str, seconds: float) -> None:
+    """A link that comes and goes two hundred times a second; it is down in the end."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for event in ("rtun_up", "rtun_down"):
+            queue.put(event, link)
+            await asyncio.sleep(0.0025)
+
+
+def test_a_link_that_flaps_has_a_few_runs_and_then_one_each_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripts, "RUN_INTERVAL", 0.2)
+
+    async def steps(queue: ScriptQueue, helper: Helper) -> None:
+        await flap(queue, "a", 1.0)
+        assert RUN_BURST < len(helper.ran) <= RUN_BURST + 6
+        queue.put("rtun_up", "a")
+        await asyncio.sleep(0.5)
+        assert helper.ran[-1] == "rtun_up a"
+
+    ran = run(steps)
+    assert ran == ["rtun_up a", "rtun_down a"] * (len(ran) // 2) + ["rtun_up a"] * (len(ran) % 2)
+
+
+@pytest.mark.parametrize("last", ["rtun_up", "rtun_down"])
+def test_the_last_state_of_a_link_that_flaps_is_run(monkeypatch: pytest.MonkeyPatch, last: str) -> None:
+    monkeypatch.setattr(scripts, "RUN_INTERVAL", 0.2)
+
+    async def steps(queue: ScriptQueue, helper: Helper) -> None:
+        await flap(queue, "a", 0.5)
+        if last == "rtun_up":
+            queue.put("rtun_up", "a")
+        await asyncio.sleep(0.5)
+        assert helper.ran[-1] == f"{last} a"
+
+    run(steps)
+
+
+def test_a_link_that_has_to_wait_lets_others_pass() -> None:
+    async def steps(queue: ScriptQueue, helper: Helper) -> None:
+        await flap(queue, "a", 0.2)
+        queue.put("rtun_up", "b")
+        queue.put("tuntap_up")
+        await asyncio.sleep(0.05)
+        assert helper.ran[-2:] == ["rtun_up b", "tuntap_up"]
+
+    run(steps)
+
+
+def test_a_stop_does_not_wait_for_a_run_that_has_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripts, "RUN_INTERVAL", 60.0)
+
+    async def steps(queue: ScriptQueue, helper: Helper) -> None:
+        await flap(queue, "a", 0.2)
+        if helper.ran[-1] == "rtun_down a":
+            queue.put("rtun_up", "a")
+        wanted = "rtun_up a" if helper.ran[-1] == "rtun_down a" else "rtun_down a"
+        start = time.monotonic()
+        await queue.drain(5)
+        assert time.monotonic() - start < 1
+        assert helper.ran[-1] == wanted
+
+    run(steps)

@@ -9,6 +9,7 @@ from tests.support.twins import on_both, twin
 __all__ = ["twin"]
 
 REACHED = {
+    "test_damping": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_handshake": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_retransmissions_overflow": ("mlvpnd.protocol.sender",),
     "test_sender": ("mlvpnd.protocol.sender",),
