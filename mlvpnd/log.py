@@ -92,6 +92,10 @@ class SyslogHandler(logging.Handler):
         """Whether a system log was there when last looked for."""
         return self._socket is not None
 
+    def descriptors(self) -> set[int]:
+        """What it holds open."""
+        return set() if self._socket is None else {self._socket.fileno()}
+
     def attach(self, sock: socket.socket | None) -> None:
         """Uses `sock` from now on."""
         if self._socket is not None:
@@ -158,6 +162,12 @@ def setup(options: Options) -> SyslogHandler | None:
     set_levels(options)
     logging.raiseExceptions = False  # a log that is gone is no reason to print tracebacks
     return syslog
+
+
+def descriptors() -> set[int]:
+    """What the log holds open beside the standard streams."""
+    handlers = logging.getLogger(ROOT).handlers
+    return {number for one in handlers if isinstance(one, SyslogHandler) for number in one.descriptors()}
 
 
 def set_levels(options: Options) -> None:

@@ -127,9 +127,9 @@ def _check_together(section: SectionReader, config: Config) -> None:
         return
     for name, text, version in (("ip4", config.ip4, 4), ("ip6", config.ip6, 6)):
         if text:
-            section.checked(name, values.address_problem(text, version, prefix=True))
+            section.checked(name, values.address_problem(text, version, prefix=True, say=section.sayer(name)))
     for name, text, version in (("ip4_gateway", config.ip4_gateway, 4), ("ip6_gateway", config.ip6_gateway, 6)):
         if text:
-            section.checked(name, values.address_problem(text, version, prefix=False))
+            section.checked(name, values.address_problem(text, version, prefix=False, say=section.sayer(name)))
     for name, text, version in (("ip4_routes", config.ip4_routes, 4), ("ip6_routes", config.ip6_routes, 6)):
-        section.checked(name, values.routes_problem(text, version))
+        section.checked(name, values.routes_problem(text, version, say=section.sayer(name)))

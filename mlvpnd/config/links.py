@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from . import values
 from .model import Config, LinkConfig, Mode
-from .problems import Report, shown
+from .problems import Report
 from .reader import SectionReader
 from .schema import MAX_LINKS, MAX_TITLE_NAME_LENGTH
 
@@ -40,19 +40,19 @@ def check_mode(section: SectionReader, link: LinkConfig, mode: Mode) -> None:
     """Reports what the link lacks to wait for the peer, or to call it."""
     if mode is Mode.SERVER:
         if not link.bindport:
-            section.error("bindport", f"[{shown(link.name)}] bind port is mandatory in server mode.")
+            section.error("bindport", f"[{section.label}] bind port is mandatory in server mode.")
         return
     if not link.remotehost:
-        section.error("remotehost", f"[{shown(link.name)}] No remote address specified.")
+        section.error("remotehost", f"[{section.label}] No remote address specified.")
     if not link.remoteport:
-        section.error("remoteport", f"[{shown(link.name)}] No remote port specified.")
+        section.error("remoteport", f"[{section.label}] No remote port specified.")
     own = values.endpoint(link.bindhost, link.bindport)
     if link.bindhost and link.bindport and values.endpoint(link.remotehost, link.remoteport) == own:
-        section.error("remotehost", f"[{shown(link.name)}] would talk to itself: remote and bind address are the same")
+        section.error("remotehost", f"[{section.label}] would talk to itself: remote and bind address are the same")
 
 
-def check_together(links: Sequence[LinkConfig], mode: Mode | None, report: Report) -> None:
-    """Reports what is wrong with the links as a whole."""
+def check_together(links: Sequence[LinkConfig], mode: Mode | None, report: Report, labels: Mapping[str, str]) -> None:
+    """Reports what is wrong with the links as a whole; `labels` are their names as messages may show them."""
     if not links and not report.failed:
         report.advise(0, "", "there is no link: nothing will be carried")
     if len(links) > MAX_LINKS:
@@ -62,13 +62,13 @@ def check_together(links: Sequence[LinkConfig], mode: Mode | None, report: Repor
     if any(link.bandwidth_upload for link in links):
         for link in links:
             if not link.bandwidth_upload:
-                message = f"you must set the bandwidth on every tunnel: [{shown(link.name)}] has none"
+                message = f"you must set the bandwidth on every tunnel: [{labels[link.name]}] has none"
                 report.advise(link.line, "bandwidth_upload", message)
     if mode is Mode.SERVER:
-        _check_bound_once(links, report)
+        _check_bound_once(links, report, labels)
 
 
-def _check_bound_once(links: Sequence[LinkConfig], report: Report) -> None:
+def _check_bound_once(links: Sequence[LinkConfig], report: Report, labels: Mapping[str, str]) -> None:
     # Sockets bound to different devices may share an address; one bound to none is in the way of all.
     bound: dict[tuple[str, str], dict[str, LinkConfig]] = {}
     for link in links:
@@ -82,7 +82,7 @@ def _check_bound_once(links: Sequence[LinkConfig], report: Report) -> None:
             report.error(
                 link.line,
                 "bindport",
-                f"[{shown(link.name)}] has the bind address and port of [{shown(other.name)}] in line {other.line};"
+                f"[{labels[link.name]}] has the bind address and port of [{labels[other.name]}] in line {other.line};"
                 " allowed: different ones for each link",
             )
         others.setdefault(link.binddevice, link)
@@ -91,13 +91,13 @@ def _check_bound_once(links: Sequence[LinkConfig], report: Report) -> None:
 def _check_name(section: SectionReader, report: Report) -> None:
     name = section.name
     if not name or not name.isprintable():
-        what = f"[{shown(name)}] has control characters or is not UTF-8" if name else "[] is empty"
+        what = f"[{section.label}] has control characters or is not UTF-8" if name else "[] is empty"
         report.error(section.line, "", f"the link's name {what}; allowed: printable text")
     elif len(name) > MAX_TITLE_NAME_LENGTH:
         report.advise(
             section.line,
             "",
-            f"the link's name [{shown(name)}] is long: process titles show {MAX_TITLE_NAME_LENGTH} characters of it",
+            f"the link's name [{section.label}] is long: process titles show {MAX_TITLE_NAME_LENGTH} characters of it",
         )
     elif name != name.strip():
-        report.advise(section.line, "", f"the spaces around the link's name [{shown(name)}] are a part of it")
+        report.advise(section.line, "", f"the spaces around the link's name [{section.label}] are a part of it")

@@ -66,7 +66,7 @@ def _joined(blocks: list[Section], report: Report) -> tuple[dict[str, Section], 
             continue
         first = sections.setdefault(block.name, block)
         if first is not block:
-            report.lax(block.line, "", f"section [{shown(block.name)}] is also in line {first.line}; both are joined")
+            report.lax(block.line, "", f"section [{block.label}] is also in line {first.line}; both are joined")
         if block.name.startswith(FILTERS_PREFIX):
             filter_entries += block.entries
         elif first is not block:
@@ -98,16 +98,16 @@ def _read_links(
     for section in sections.values():
         if section.name == GENERAL:
             continue
-        reader = SectionReader(section.name, section.line, section.entries, LINK_KEYS, report)
+        reader = SectionReader(section.name, section.line, section.entries, LINK_KEYS, report, section.label)
         if not reader.exists:
-            report.lax(section.line, "", f"section [{shown(section.name)}] is empty and ignored")
+            report.lax(section.line, "", f"section [{section.label}] is empty and ignored")
             continue
         if section.name.strip().lower() in (RULES, RULES[:-1]) and any(map(begins_with_action, section.entries)):
-            report.advise(section.line, "", f"[{shown(section.name)}] is a link; rules stand in [{RULES}]")
+            report.advise(section.line, "", f"[{section.label}] is a link; rules stand in [{RULES}]")
         links.append(read_link(reader, general, report))
         if mode is not None:
             check_mode(reader, links[-1], mode)
-    check_together(links, mode, report)
+    check_together(links, mode, report, {name: section.label for name, section in sections.items()})
     return tuple(links)
 
 
@@ -122,18 +122,18 @@ def _read_filters(
         if not expression:
             continue
         if entry.key not in names:
-            message = f"(filters) {shown(entry.key)} interface not found"
+            message = f"(filters) {entry.label} interface not found"
             if len(names) <= MAX_LINKS and report.has_room(Severity.LAX):
                 near = difflib.get_close_matches(entry.key[:40], names, n=1)
                 message += f": did you mean {shown(near[0])}?" if near else ": filter ignored"
-            report.lax(entry.line, entry.key, message)
+            report.lax(entry.line, entry.label, message)
         elif problem := deaf_word_problem(expression, kind):
-            report.lax(entry.line, entry.key, f"filter {shown(expression)} is left out: {problem}")
+            report.lax(entry.line, entry.label, f"filter {shown(expression)} is left out: {problem}")
         elif len(filters) == MAX_FILTERS:
             report.lax(
                 entry.line,
                 entry.key,
-                f"{shown(entry.key)} filter {shown(expression)} error: too many filters, at most {MAX_FILTERS}",
+                f"{shown(entry.key)} filter {entry.say(expression)} error: too many filters, at most {MAX_FILTERS}",
             )
         else:
             filters.append(FilterConfig(entry.key, expression, entry.line))

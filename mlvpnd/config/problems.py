@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from mlvpnd.errors import MlvpndError
 from mlvpnd.printable import printable
 
+from .schema import GENERAL_KEYS, LINK_KEYS, RETIRED_KEYS, spellings
+
 MAX_PROBLEMS = 100
 """Kept of each kind; a file of garbage must not fill the log. The rest is counted."""
+MAX_SHOWN_KEY = 24
+"""Characters of an unknown key that a message shows; a longer one may be a piece of a password."""
+HIDDEN = "…"
+"""Stands in a message for text of the file that may be a piece of a password; the line's number tells where it is."""
 _SHOWN_LENGTH = 60
+_KNOWN_KEYS = frozenset((*spellings(GENERAL_KEYS), *spellings(LINK_KEYS), *RETIRED_KEYS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +110,17 @@ class Report:
         return self._sorted(fatal=False)
 
 
-def shown_key(key: str) -> str:
-    """A key fit for a message. `password my=secret` makes the key `passwordmy`: a secret does not belong in a log."""
-    return shown(key) if key == "password" or not key.startswith("password") else "password…"
+def shown_key(key: str, *, certain: bool = True) -> str:
+    """A key fit for a message: `HIDDEN` where it may be a piece of a secret, which does not belong in a log.
+
+    `password my=secret` makes the key `passwordmy`. A password that goes on in a second line makes any key there, and
+    is the longer the better. Without `certain` only words that are known are shown.
+    """
+    if key in _KNOWN_KEYS:
+        return key
+    if key.startswith("password"):
+        return f"password{HIDDEN}"
+    return shown(key) if certain and len(key) <= MAX_SHOWN_KEY else HIDDEN
 
 
 def shown(text: str) -> str:

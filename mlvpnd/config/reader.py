@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import enum
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -27,13 +29,19 @@ class Value:
     line: int
     spelling: str
     text: str = field(repr=False)
+    say: Callable[[str], str] = shown
+    """What a message may show of a piece of it."""
 
 
 class SectionReader:
     """`[general]` or a link: each getter gives a value, or the default, and reports what is wrong with it."""
 
-    def __init__(self, name: str, line: int, entries: list[Entry], keys: tuple[Key, ...], report: Report) -> None:
+    def __init__(
+        self, name: str, line: int, entries: list[Entry], keys: tuple[Key, ...], report: Report, label: str = ""
+    ) -> None:
         self.name = name
+        self.label = label or shown(name)
+        """The name as a message may show it."""
         self.line = line
         """Where the section starts."""
         self._report = report
@@ -48,14 +56,14 @@ class SectionReader:
 
     def _take(self, entry: Entry) -> None:
         if entry.equals_in_value:
-            self._report.lax(entry.line, entry.key, "two '=' are not permitted outside quotes: line ignored")
+            self._report.lax(entry.line, entry.label, "two '=' are not permitted outside quotes: line ignored")
             return
         self.exists = self.exists or bool(compact(entry.raw))
         key = self._spellings.get(entry.key)
         if key is None:
             self._report_unknown(entry)
             return
-        value = Value(entry.line, entry.key, self._read(entry, key))
+        value = Value(entry.line, entry.key, self._read(entry, key), entry.say)
         if not value.text:
             return
         if len(value.text) > MAX_TEXT_LENGTH:
@@ -101,7 +109,9 @@ class SectionReader:
             known = [*self._keys]
             near = difflib.get_close_matches(entry.key[:_LONGEST_SUGGESTED_FOR], known, n=1)
             message += f": did you mean {near[0]}?" if near else f": known here are {', '.join(known)}"
-        self._report.lax(entry.line, entry.key, message)
+        if not entry.head:
+            message += "; there is no '=', and a value must end in the line where it begins"
+        self._report.lax(entry.line, entry.label, message)
 
     def line_of(self, name: str) -> int:
         """Where the key is set, else where the section starts."""
@@ -122,7 +132,7 @@ class SectionReader:
 
     def lax_value(self, name: str, effect: str) -> None:
         """Reports a value that has another effect than was probably meant."""
-        self.lax(name, f"'{shown(self.text(name))}' {effect}; allowed: {self._keys[name].allowed}")
+        self.lax(name, f"'{self.say(name, self.text(name))}' {effect}; allowed: {self._keys[name].allowed}")
 
     def advise(self, name: str, message: str) -> None:
         """As `error`, for what works but is hardly meant."""
@@ -133,11 +143,20 @@ class SectionReader:
         value = self._values.get(name)
         return value.text if value else self._keys[name].default
 
+    def say(self, name: str, text: str) -> str:
+        """A piece of the key's value as a message may show it."""
+        value = self._values.get(name)
+        return value.say(text) if value else shown(text)
+
+    def sayer(self, name: str) -> Callable[[str], str]:
+        """`say` for that key."""
+        return functools.partial(self.say, name)
+
     def plain_text(self, name: str) -> str:
         """The same for what goes into environments, paths and log lines."""
         text = self.text(name)
         if not text.replace("\t", " ").isprintable():
-            self.error(name, f"'{shown(text)}' has control characters")
+            self.error(name, f"'{self.say(name, text)}' has control characters")
         return text
 
     def number(self, name: str) -> int | None:
@@ -145,7 +164,7 @@ class SectionReader:
         text = self.text(name)
         if not text:
             return None
-        number, remark = values.read_number(text)
+        number, remark = values.read_number(text, say=self.sayer(name))
         if remark:
             self.lax(name, f"{remark}; allowed: {self._keys[name].allowed}")
         return number
@@ -182,7 +201,7 @@ class SectionReader:
         text = self.text("priority")
         number, _ = values.read_number(text)
         if not text.isdigit() or number > MAX_PRIORITY:
-            self.error("priority", f"'{shown(text)}' is no priority")
+            self.error("priority", f"'{self.say('priority', text)}' is no priority")
             return 0
         return number
 
@@ -192,7 +211,7 @@ class SectionReader:
         for word in words:
             if word.value == text:
                 return word
-        self.error(name, f"'{shown(text)}' is not known")
+        self.error(name, f"'{self.say(name, text)}' is not known")
         return next(iter(words))
 
     def optional_choice(self, name: str, words: type[Choice]) -> Choice | None:
@@ -208,14 +227,14 @@ class SectionReader:
     def host(self, name: str) -> str:
         """A host name or address; empty when unset."""
         text = self.text(name)
-        return self.checked(name, values.host_problem(text) if text else "")
+        return self.checked(name, values.host_problem(text, say=self.sayer(name)) if text else "")
 
     def port(self, name: str) -> str:
         """A port number or service name; empty when unset."""
         text = self.text(name)
-        return self.checked(name, values.port_problem(text) if text else "")
+        return self.checked(name, values.port_problem(text, say=self.sayer(name)) if text else "")
 
     def device(self, name: str, *, pattern: bool = False) -> str:
         """An interface's name; with `pattern`, `%d` is allowed in it. Empty when unset."""
         text = self.text(name)
-        return self.checked(name, values.device_problem(text, pattern=pattern) if text else "")
+        return self.checked(name, values.device_problem(text, pattern=pattern, say=self.sayer(name)) if text else "")

@@ -30,7 +30,7 @@ from collections.abc import Collection, Sequence
 
 from .expressions import deaf_word_problem
 from .model import Config, LinkConfig, Peer, RuleAction, RuleConfig
-from .problems import Report, Severity, shown
+from .problems import HIDDEN, MAX_SHOWN_KEY, Report, Severity, shown, shown_key
 from .schema import LINK_KEYS, MAX_LINKS, MAX_RULES, spellings
 from .syntax import Entry, spaced, words
 
@@ -69,7 +69,7 @@ def read_rules(
         if not problem and len(rules) == MAX_RULES:
             problem = f"too many rules, at most {MAX_RULES}"
         if problem or action is None:
-            report.error(entry.line, word, problem)
+            report.error(entry.line, word if action is not None else _label(entry, word, names, report), problem)
         else:
             rules.append(RuleConfig(action, tuple(named), spaced(entry.raw), entry.line))
     return tuple(rules)
@@ -77,6 +77,13 @@ def read_rules(
 
 def _words(entry: Entry) -> list[str]:
     return words(entry.head) or [entry.key]
+
+
+def _label(entry: Entry, word: str, names: Collection[str], report: Report) -> str:
+    """What is no action as a message may show it: where more words follow, only what looks like an action or a link."""
+    if entry.head and (word in names or _near(word, _ACTIONS, report)):
+        return shown_key(word)
+    return entry.label
 
 
 def _unknown_action(word: str, names: Collection[str], report: Report) -> str:
@@ -95,9 +102,9 @@ def _problem(entry: Entry, action: RuleAction, named: Sequence[str], general: Co
     if action is RuleAction.PREFER and not named:
         return "no link is named; allowed: one or more links, the best first"
     if action is RuleAction.DROP and named:
-        return f"takes no links, but {shown(named[0])} is named; allowed: drop = EXPRESSION"
+        return f"takes no links, but {_shown_name(named[0])} is named; allowed: drop = EXPRESSION"
     if action is RuleAction.DUPLICATE and len(named) == 1:
-        return f"only {shown(named[0])} is named; allowed: two or more links, or none for all"
+        return f"only {_shown_name(named[0])} is named; allowed: two or more links, or none for all"
     if action is RuleAction.DUPLICATE and general is not None and general.peer is not Peer.MLVPND:
         return "needs peer = mlvpnd in [general], as C MLVPN would deliver each packet twice"
     return deaf_word_problem(spaced(entry.raw), general.tuntap if general is not None else None)
@@ -110,11 +117,16 @@ def _links_problem(named: Sequence[str], names: Collection[str], report: Report)
         if name not in names:
             near = _near(name, names, report)
             allowed = f": did you mean {near}?" if near else f"; allowed: {_listed(names)}"
-            return f"there is no link {shown(name) or 'without a name'}{allowed}"
+            return f"there is no link {_shown_name(name) or 'without a name'}{allowed}"
         if name in seen:
             return f"the link {shown(name)} is named twice; allowed: each once"
         seen.add(name)
     return ""
+
+
+def _shown_name(name: str) -> str:
+    """A name that may be none of a link's; as for keys, a long one may be a piece of a password."""
+    return shown(name) if len(name) <= MAX_SHOWN_KEY else HIDDEN
 
 
 def _listed(names: Collection[str]) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from .problems import Report, shown
+from .problems import HIDDEN, Report, shown, shown_key
 
 _BLANKS = " \t"
 _WORD = re.compile(r'(?:[^ \t"]|"[^"]*(?:"|$))+')
@@ -36,6 +36,20 @@ class Entry:
     head: str = field(default="", repr=False)
     """What stands before the `=` as written; empty: the line has none. May be a secret that lacks its `=`."""
 
+    @property
+    def label(self) -> str:
+        """The key as a message may show it.
+
+        Text is no key for certain, but may be a piece of a value that goes on in a second line, where there is no `=`
+        or a second one, where nothing follows it, and where the key has spaces or quotes.
+        """
+        plain = self.head.strip(_BLANKS) == self.key and not self.equals_in_value and bool(compact(self.raw))
+        return shown_key(self.key, certain=plain)
+
+    def say(self, text: str) -> str:
+        """A piece of the value as a message may show it: without a `=` it may be a piece of another one."""
+        return shown(text) if self.head else HIDDEN
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -45,6 +59,8 @@ class Section:
     """Verbatim, spaces included. Bytes that are not UTF-8 are surrogates."""
     line: int
     entries: list[Entry]
+    label: str = ""
+    """The name as a message may show it: what stands in brackets amid other text may be a piece of a password."""
 
 
 def compact(raw: str) -> str:
@@ -76,9 +92,10 @@ def read_sections(text: bytes, report: Report) -> list[Section]:
         content = _without_comment(line)
         if not content.strip(_BLANKS):
             continue
-        name = _section_name(content, number, report)
-        if name is not None:
-            sections.append(Section(name.encode("latin-1").decode(errors="surrogateescape"), number, []))
+        found = _section_name(content, number, report)
+        if found is not None:
+            name = found[0].encode("latin-1").decode(errors="surrogateescape")
+            sections.append(Section(name, number, [], shown(name) if found[1] else HIDDEN))
             continue
         entry = _entry(content, number, report)
         if entry is None:
@@ -86,7 +103,7 @@ def read_sections(text: bytes, report: Report) -> list[Section]:
         if sections:
             sections[-1].entries.append(entry)
         elif compact(entry.raw):
-            report.lax(number, entry.key, "variables should always been defined in a section: line ignored")
+            report.lax(number, entry.label, "variables should always been defined in a section: line ignored")
     return sections
 
 
@@ -107,7 +124,8 @@ def _without_comment(line: str) -> str:
     return line if at < 0 else line[:at]
 
 
-def _section_name(content: str, number: int, report: Report) -> str | None:
+def _section_name(content: str, number: int, report: Report) -> tuple[str, bool] | None:
+    """The name as latin-1, and whether it stands alone in its line; None: the line opens no section."""
     equals = _find_outside_quotes(content, "=")
     head = content if equals < 0 else content[:equals]
     opening = _find_outside_quotes(head, "[")
@@ -119,10 +137,10 @@ def _section_name(content: str, number: int, report: Report) -> str | None:
     if closing < 0:
         report.lax(number, "", "ending ']' not found")
         return None
-    name = content[opening + 1 : closing]
-    if (content[:opening] + content[closing + 1 :]).strip(_BLANKS):
-        report.lax(number, "", f"text beside the section [{shown(name)}] is ignored")
-    return name
+    alone = not (content[:opening] + content[closing + 1 :]).strip(_BLANKS)
+    if not alone:
+        report.lax(number, "", f"text beside the section [{HIDDEN}] is ignored")
+    return content[opening + 1 : closing], alone
 
 
 def _entry(content: str, number: int, report: Report) -> Entry | None:

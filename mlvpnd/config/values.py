@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 
 from .problems import shown
 from .schema import MAX_DEVICE_NAME_LENGTH, MAX_HOST_LENGTH, UINT32_MAX
+
+Say = Callable[[str], str]
+"""What a message may show of a piece of a text."""
 
 _NUMBER = re.compile(r"[ \t\v\f]*([+-]?)([0-9]*)(.*)", re.DOTALL)
 _MOST_DIGITS = 10
@@ -14,7 +18,7 @@ _MOST_DIGITS = 10
 _SERVICE_NAME = re.compile(r"[A-Za-z0-9._+-]{1,255}")
 
 
-def read_number(text: str) -> tuple[int, str]:
+def read_number(text: str, *, say: Say = shown) -> tuple[int, str]:
     """The unsigned 32-bit value that C's atoi makes of `text`, and what is odd about it (empty: nothing).
 
     Unlike atoi, numbers that are too large become the largest instead of an arbitrary one.
@@ -22,7 +26,7 @@ def read_number(text: str) -> tuple[int, str]:
     match = _NUMBER.fullmatch(text)
     sign, digits, rest = match.groups() if match else ("", "", text)
     if not digits:
-        return 0, f"'{shown(text)}' is not a number and is read as 0"
+        return 0, f"'{say(text)}' is not a number and is read as 0"
     digits = digits.lstrip("0") or "0"
     value = int(digits) if len(digits) <= _MOST_DIGITS else UINT32_MAX + 1
     remarks = []
@@ -33,42 +37,42 @@ def read_number(text: str) -> tuple[int, str]:
         value = UINT32_MAX
         remarks.append("the number is too large")
     if rest:
-        remarks.append(f"'{shown(rest)}' after the number is ignored")
+        remarks.append(f"'{say(rest)}' after the number is ignored")
     return value, f"{' and '.join(remarks)}: read as {value}" if remarks else ""
 
 
-def port_problem(text: str) -> str:
+def port_problem(text: str, *, say: Say = shown) -> str:
     """Why `text` is no UDP or TCP port."""
     unsigned = text.lstrip("+-")
     if unsigned.isdigit():
         digits = unsigned.lstrip("0")
         if unsigned != text or len(digits) > 5 or not 1 <= int(digits or "0") <= 65535:
-            return f"'{shown(text)}' is outside 1..65535"
+            return f"'{say(text)}' is outside 1..65535"
         return ""
-    return "" if _SERVICE_NAME.fullmatch(text) else f"'{shown(text)}' is neither a port number nor a service name"
+    return "" if _SERVICE_NAME.fullmatch(text) else f"'{say(text)}' is neither a port number nor a service name"
 
 
-def host_problem(text: str) -> str:
+def host_problem(text: str, *, say: Say = shown) -> str:
     """Why `text` is no host name or address. Names are not looked up."""
     if len(text) > MAX_HOST_LENGTH:
         return f"{len(text)} characters are too long, at most {MAX_HOST_LENGTH}"
     if not text.isprintable() or " " in text:
-        return f"'{shown(text)}' has white space or control characters"
+        return f"'{say(text)}' has white space or control characters"
     return ""
 
 
-def device_problem(text: str, *, pattern: bool) -> str:
+def device_problem(text: str, *, pattern: bool, say: Say = shown) -> str:
     """Why `text` names no network interface; with `pattern`, one `%d` may stand for a number."""
     if len(text) > MAX_DEVICE_NAME_LENGTH:
-        return f"'{shown(text)}' is too long: {len(text)} characters, at most {MAX_DEVICE_NAME_LENGTH}"
+        return f"'{say(text)}' is too long: {len(text)} characters, at most {MAX_DEVICE_NAME_LENGTH}"
     if text in (".", "..") or not text.isprintable() or any(c in text for c in "/: "):
-        return f"'{shown(text)}' is no interface name"
+        return f"'{say(text)}' is no interface name"
     if pattern and "%" in text.replace("%d", "", 1):
-        return f"'{shown(text)}' has a '%' that is not its only %d"
+        return f"'{say(text)}' has a '%' that is not its only %d"
     return ""
 
 
-def address_problem(text: str, version: int, *, prefix: bool) -> str:
+def address_problem(text: str, version: int, *, prefix: bool, say: Say = shown) -> str:
     """Why `text` is no address of that IP version, with its prefix length if `prefix`."""
     address, slash, length = text.partition("/")
     try:
@@ -79,23 +83,23 @@ def address_problem(text: str, version: int, *, prefix: bool) -> str:
     except ValueError:
         pass
     what = f"IPv{version} address/prefix" if prefix else f"IPv{version} address"
-    return f"'{shown(text)}' is no {what}"
+    return f"'{say(text)}' is no {what}"
 
 
-def routes_problem(text: str, version: int) -> str:
+def routes_problem(text: str, version: int, *, say: Say = shown) -> str:
     """Why one of the words of `text` is no network of that IP version."""
     for word in text.split():
         _, slash, length = word.partition("/")
         if slash and not length.isdigit():
-            return f"'{shown(word)}' is no IPv{version} network"
+            return f"'{say(word)}' is no IPv{version} network"
         try:
             network = ipaddress.ip_network(word, strict=False)
         except ValueError:
-            return f"'{shown(word)}' is no IPv{version} network"
+            return f"'{say(word)}' is no IPv{version} network"
         if network.version != version:
-            return f"'{shown(word)}' is no IPv{version} network"
+            return f"'{say(word)}' is no IPv{version} network"
         if slash and ipaddress.ip_interface(word).ip != network.network_address:
-            return f"'{shown(word)}' has bits beyond its prefix, the network is {network}"
+            return f"'{say(word)}' has bits beyond its prefix, the network is {say(str(network))}"
     return ""
 
 

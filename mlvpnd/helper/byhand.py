@@ -10,10 +10,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import pwd
 import signal
 import socket
+import stat
 import sys
 import traceback
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from mlvpnd import proctitle, sandbox
 from mlvpnd.config import file as config_file
 from mlvpnd.config.schema import MAX_LINKS
 from mlvpnd.errors import MlvpndError
+from mlvpnd.log import descriptors as log_descriptors
 from mlvpnd.log import logger
 from mlvpnd.options import Options
 
@@ -92,21 +95,49 @@ def _detach() -> None:
     """Makes the process a clean root for the programs that it will start, and lets go of the terminal's input."""
     os.chdir("/")
     os.umask(0o022)
-    for entry in os.listdir("/proc/self/fd"):
-        try:
-            if int(entry) > 2:
-                os.set_inheritable(int(entry), False)  # noqa: FBT003 - the standard library's signature
-        except OSError:
-            pass  # the directory's own descriptor
+    _close_inherited()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     os.dup2(null, 0)
     os.dup2(null, 1)
     os.close(null)
+    _only_write_errors()
     # No signal may come between the fork and the handlers: it would kill one of the two.
     signal.pthread_sigmask(signal.SIG_SETMASK, (*_FORWARDED, *_IGNORED))
     # Whoever started us may have had them ignored, which scripts would inherit.
     for number in (*_FORWARDED, *_IGNORED, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
+
+
+def _close_inherited() -> None:
+    """Closes what whoever started us had open: it may be what only root can open.
+
+    Standard error stays, and so does the system log, which is the one thing that we have opened ourselves until now.
+    """
+    kept = log_descriptors()
+    for entry in os.listdir("/proc/self/fd"):
+        if int(entry) > 2 and int(entry) not in kept:
+            try:
+                os.close(int(entry))
+            except OSError:
+                pass  # it was that of the listing
+
+
+def _only_write_errors() -> None:
+    """Leaves of standard error only that it can be written to.
+
+    A shell gives its terminal for both ways: a daemon that was taken over could type into the shell (TIOCSTI), and
+    read what is typed. A file may be open for reading, too, which the daemon's user could not open.
+    """
+    mode = fcntl.fcntl(2, fcntl.F_GETFL) & os.O_ACCMODE
+    if mode == os.O_WRONLY or stat.S_ISSOCK(os.fstat(2).st_mode):
+        return  # a socket has no other mode
+    path, flags = ("/proc/self/fd/2", os.O_APPEND) if mode == os.O_RDWR else (os.devnull, 0)
+    try:
+        errors = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC | flags)
+    except PermissionError:
+        return  # not started by root: a terminal or a file of another user
+    os.dup2(errors, 2)
+    os.close(errors)
 
 
 def _run_child(options: Options, child: Child, link: socket.socket) -> None:
@@ -117,7 +148,7 @@ def _run_child(options: Options, child: Child, link: socket.socket) -> None:
         for number in (signal.SIGHUP, *_IGNORED):
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        _leave_terminal()
+        os.setsid()  # root's terminal is not ours
         proctitle.set_title(f"mlvpn: {options.name}".rstrip(": "), natural=options.natural_title)
         code = child(options, HelperClient(ByHandConnector(link), link))
     except MlvpndError as error:
@@ -128,21 +159,6 @@ def _run_child(options: Options, child: Child, link: socket.socket) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-def _leave_terminal() -> None:
-    """Leaves the daemon nothing of root's terminal but lines on standard error.
-
-    Otherwise one that was taken over could type into the shell it was started from (TIOCSTI), and read what is typed.
-    """
-    os.setsid()
-    if os.isatty(2):
-        try:
-            terminal = os.open("/proc/self/fd/2", os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
-        except PermissionError:
-            return  # not started by root, on another user's terminal
-        os.dup2(terminal, 2)
-        os.close(terminal)
 
 
 class ByHandConnector:

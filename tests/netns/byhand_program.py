@@ -108,15 +108,19 @@ async def _run(helper: HelperClient, report: TextIO) -> int:
 
 def main(report_path: str, arguments: list[str]) -> int:
     """Runs the command line with the daemon above in place of the real one."""
-    report = open(report_path, "w")
+    reports: list[TextIO] = []
+
+    def preload() -> None:
+        logging.getLogger()
+        reports.append(open(report_path, "w"))  # what was open before the start would be closed
 
     def run(options: Options, helper: HelperClient) -> int:
         log.logger().info("the daemon runs")
         proctitle.set_title("mlvpn: test @adsl1", natural=options.natural_title)
-        return asyncio.run(_run(helper, report))
+        return asyncio.run(_run(helper, reports[0]))
 
     fake: Any = ModuleType("mlvpnd.daemon")
-    fake.preload = lambda: logging.getLogger()
+    fake.preload = preload
     fake.run = run
     sys.modules["mlvpnd.daemon"] = fake
     return mlvpn.main(arguments)

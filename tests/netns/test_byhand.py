@@ -63,9 +63,10 @@ echo "called $0 $*"
 [ "$2" = tuntap_down ] && kill -KILL $$
 exit 0
 """
-# The namespaces' own /run, as after booting.
+# The namespaces' own /run, as after booting; and what a shell may have open: a file that only root may read.
 PREPARE = """
 set -e
+exec 7</etc/shadow
 ip link set lo up
 mount -t tmpfs -o mode=755 none /run
 mkdir /run/mlvpn
@@ -76,7 +77,14 @@ class ByHand:
     """A running `mlvpn`, started through a shell in its namespaces."""
 
     def __init__(
-        self, directory: Path, *, interface: str = "tst%d", before: str = "", after: str = "", wrap: str = ""
+        self,
+        directory: Path,
+        *,
+        interface: str = "tst%d",
+        before: str = "",
+        after: str = "",
+        wrap: str = "",
+        redirect: str = "",
     ) -> None:
         self.directory = directory
         self.log_path = directory / "log"
@@ -90,7 +98,7 @@ class ByHand:
         script.chmod(0o700)
         program = f"{wrap} {sys.executable} -m tests.netns.byhand_program {self.report_path}"
         options = f"-u nobody -c {config} --debug -n home"
-        shell = f"{PREPARE}\n{before}\nset +e\n{program} {options}\ncode=$?\n{after}\nexit $code"
+        shell = f"{PREPARE}\n{before}\nset +e\n{program} {options} {redirect}\ncode=$?\n{after}\nexit $code"
         with self.log_path.open("wb") as log:
             self._shell = subprocess.Popen(
                 ["unshare", "--net", "--mount", "sh", "-c", shell], cwd=PROJECT, stdout=log, stderr=log
@@ -212,6 +220,26 @@ def test_the_daemon_holds_nothing_of_roots(daemon: ByHand) -> None:
     assert files <= {"/dev/null", "/dev/net/tun", str(daemon.log_path), str(daemon.report_path)}
     parents = [os.readlink(entry) for entry in Path(f"/proc/{daemon.parent}/fd").iterdir()]
     assert "/dev/net/tun" not in parents
+    assert "/etc/shadow" not in parents
+
+
+@pytest.mark.parametrize("way", ["<>", ">", "<"])
+def test_what_standard_error_is_may_not_be_read(way: str, start: Start, tmp_path: Path) -> None:
+    """Standard error is passed to the daemon on purpose, for lines of log and for nothing else."""
+    (tmp_path / "errors").write_text("of root's\n")
+    running = start(redirect=f"2{way}{tmp_path}/errors")
+    assert _open_modes(running.child, str(tmp_path / "errors")) == ({os.O_WRONLY} if way != "<" else set())
+    assert running.stop() == 0
+    said = (tmp_path / "errors").read_text()
+    assert ("the daemon runs" in said) == (way != "<")
+    assert said.startswith("of root's\n") == (way != ">")
+
+
+def _open_modes(pid: int, path: str) -> set[int]:
+    """How a process has a file open."""
+    entries = [entry for entry in Path(f"/proc/{pid}/fd").iterdir() if os.readlink(entry) == path]
+    texts = [Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text() for entry in entries]
+    return {int(flags[1], 8) & os.O_ACCMODE for text in texts if (flags := re.search(r"^flags:\s*(\d+)", text, re.M))}
 
 
 def test_titles_and_names(daemon: ByHand) -> None:

@@ -141,6 +141,31 @@ def test_password_is_upstreams(raw: str) -> None:
         assert result.config.password == expected
 
 
+_secret_lines = st.lists(
+    st.tuples(
+        st.sampled_from(["", "", "timeout ", "mtu\t", "adsl1 ", "x[QZ]", "bindport "]),
+        st.text(st.sampled_from('QZJ7"# \t[+/'), max_size=40),
+        st.sampled_from(["", "", "=", "=="]),
+    ).map("".join),
+    min_size=1,
+    max_size=5,
+)
+
+
+@example(["prefer QZ adsl1"], "[rules]\n", strict=False)
+@given(
+    _secret_lines, st.sampled_from(["password = ", "[rules]\n", "[filters]\n", "[adsl1]\n", "password "]), st.booleans()
+)
+def test_no_message_shows_text_without_a_sign_of_equality(lines: list[str], before: str, strict: bool) -> None:
+    """Neither as a key nor as a value: a wrapped password makes such lines. No message of ours has these letters."""
+    text = CLIENT.replace("password = ", f"{before}" + "\n".join(lines) + "\n[general]\npassword = ").encode()
+    try:
+        said = parse(text, "f", strict=strict).warnings
+    except ConfigError as error:
+        said = (*error.problems, *error.warnings)
+    assert not [str(one) for one in said if set("QZJ") & set(str(one))]
+
+
 _ports = st.integers(1, 65535).map(str)
 _hosts = st.one_of(st.just(""), st.ip_addresses().map(str), st.from_regex(r"[a-z][a-z0-9.-]{0,50}", fullmatch=True))
 _words = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters='"'), max_size=30)

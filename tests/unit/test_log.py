@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,15 @@ def test_a_line_in_the_system_log(syslog: socket.socket) -> None:
     assert line.startswith("<28>")
     assert " home[" in line
     assert line.endswith("]: adsl1 timeout")
+
+
+def test_what_the_log_holds_open_is_known(syslog: socket.socket) -> None:
+    """By hand it is the one descriptor that a start leaves open."""
+    assert log.descriptors() == set()
+    assert log.setup(Options(name="home")) is not None
+    (descriptor,) = log.descriptors()
+    os.write(descriptor, b"by number")
+    assert _received(syslog) == ["by number"]
 
 
 def test_a_system_log_that_was_restarted_is_found_again(syslog: socket.socket, tmp_path: Path) -> None:

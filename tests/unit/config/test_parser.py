@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from mlvpnd.config import Config, ConfigError, DeviceKind, FilterConfig, LinkConfig, Mode, parse
+from mlvpnd.config.problems import Problem
 from mlvpnd.config.schema import MAX_FILE_SIZE
 from tests.support.configs import CLIENT, DOCUMENTED_CLIENT, SERVER, errors_of, good, warnings_of
 
@@ -159,6 +160,53 @@ def test_no_message_shows_the_password(line: str) -> None:
     assert caught.value.warnings
     assert "secr" not in "".join(map(str, caught.value.problems + caught.value.warnings))
     assert "pleasechangeme" not in repr(good(CLIENT))
+
+
+WRAPPED = {
+    "in quotes": '"begin\nHUNTER and more"',
+    "a word": "begin\nHUNTER",
+    "words": "begin\nHUNTER correct horse",
+    "blank first": "begin\n\tHUNTER correct",
+    "base64": "begin\nq83vEjRWHUNTERze8SNF==",
+    "base64, one sign": "begin\nq83vEjRWHUNTERze8SNFZ=",
+    "a long piece with a sign": "begin\nHUNTERabcdefghijklmnopqrs=tuv",
+    "words and a sign": "begin\nHUNTER correct = horse",
+    "after a known word": "begin\ntimeout HUNTER",
+    "after a choice": "begin\ntuntap HUNTER",
+    "after a path": "begin\nstatuscommand HUNTER",
+    "after a name": "begin\ninterface_name /HUNTER",
+    "after a host": "begin\ncontrol_bind_host a\x02HUNTER",
+    "after a port": "begin\ncontrol_bind_port HUNTER!",
+    "after a network": "begin\nconfigure_interface = 1\nip4_routes HUNTER",
+    "after an address": "begin\nconfigure_interface = 1\nip4 HUNTER",
+    "after a gateway": "begin\nconfigure_interface = 1\nip6_gateway HUNTER",
+    "brackets": "begin\nx[HUNTER]y",
+    "brackets, and what makes it a link": "begin\nx[HUNTER]y\nbandwidth_upload = 3",
+    "the sign left out": '"begin"\npassword"HUNTER"',
+    "the sign left out of a misspelt key": '"begin"\npasword HUNTER',
+    "all in one line": '"begin"\nmode client password HUNTER',
+    "two": 'begin" mode = "HUNTER"',
+}
+
+
+@pytest.mark.parametrize("written", WRAPPED.values(), ids=WRAPPED)
+@pytest.mark.parametrize("section", ["", "[other]\n", "[filters]\n", "[rules]\n", "before any"])
+def test_no_message_shows_what_a_wrapped_password_goes_on_with(written: str, section: str) -> None:
+    """A line break in a value makes keys, values and even names of sections of what is behind it."""
+    rest = CLIENT.replace('password = "pleasechangeme!"\n', "")
+    line = f"password = {written}\n"
+    if section == "before any":
+        text = line.partition("\n")[2] + CLIENT
+    else:
+        text = rest.replace("[general]\n", f"[general]\n{line}") if not section else CLIENT + section + line
+    said: list[Problem] = []
+    for strict in (False, True):
+        try:
+            said += good(text, strict=strict).warnings
+        except ConfigError as error:
+            said += [*error.problems, *error.warnings]
+    assert not [str(one) for one in said if "HUNT" in str(one)]
+    assert "HUNT" not in "".join(map(repr, said))
 
 
 @pytest.mark.parametrize(

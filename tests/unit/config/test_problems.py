@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from mlvpnd.config.problems import MAX_PROBLEMS, ConfigError, Problem, Report, Severity, shown, shown_key
+from mlvpnd.config.problems import MAX_PROBLEMS, MAX_SHOWN_KEY, ConfigError, Problem, Report, Severity, shown, shown_key
 from mlvpnd.errors import MlvpndError
 
 
@@ -50,3 +50,6 @@ def test_texts_for_messages() -> None:
     assert shown("x" * 61) == "x" * 60 + "…"
     assert shown_key("password") == "password"
     assert shown_key("passwordsecret") == "password…"
+    assert shown_key("k" * MAX_SHOWN_KEY) == "k" * 24
+    assert shown_key("k" * (MAX_SHOWN_KEY + 1)) == "…"
+    assert (shown_key("secret", certain=False), shown_key("timeout", certain=False)) == ("…", "timeout")

@@ -143,8 +143,8 @@ def test_section_after_and_before_other_text_as_upstream_but_warned_of() -> None
     sections, warnings = read(b"text [a] more\n\xef\xbb\xbf[b]\n[c] # comment\n")
     assert [section.name for section in sections] == ["a", "b", "c"]
     assert warnings == [
-        "f:1: text beside the section [a] is ignored",
-        "f:2: text beside the section [b] is ignored",
+        "f:1: text beside the section […] is ignored",
+        "f:2: text beside the section […] is ignored",
     ]
 
 
