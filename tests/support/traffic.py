@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .lab import Host, LabError
-from .noise import Noise
+from .noise import Stopwatch
 from .transfer import TcpResult, UdpResult
 
 _TRANSFER = (sys.executable, "-m", "tests.support.transfer")
@@ -173,12 +173,12 @@ def ping(
 
 
 def wait_for_answer(host: Host, address: str, timeout: float) -> float:
-    """Sends echo requests until one is answered; LabError after `timeout` seconds.
+    """Sends echo requests until one is answered; LabError after `timeout` seconds of our own.
 
-    Returns the seconds that took, without those that the machine's other guests took.
+    Returns the seconds that took, without those that the machine's other work took.
     """
-    noise, start = Noise(), time.monotonic()
-    while (taken := time.monotonic() - start) < timeout:
+    watch = Stopwatch()
+    while (taken := watch.own) < timeout:
         if host.run("ping", "-n", "-c", "1", "-W", "0.2", address, check=False).count(" 1 received"):
-            return taken - noise.seconds
+            return taken
     raise LabError(f"{address} does not answer {host.name} within {timeout} s")
