@@ -6,10 +6,15 @@
 #include "segment.h"
 #include "vnet.h"
 
+/* Whether the interface is there all the same: nothing waits, or the kernel has no memory for what does. */
+static bool is_not_now(int error) {
+    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
+}
+
 int tun_read(struct tun_port *port, struct packet_list *out) {
     ssize_t size = read(port->fd, port->buffer, sizeof port->buffer);
     if (size < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+        return is_not_now(errno) ? 0 : -1;
     if (!port->has_vnet) {
         struct packet *packet = packet_copy(port->buffer, (size_t)size);
         port->packets_read++;
