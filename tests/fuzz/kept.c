@@ -3,8 +3,8 @@
    First it runs every input of the corpus, a directory. Then, for so many seconds of processor time, it runs what it
    makes of them by change, by insertion, by removal and by joining two. An input that reaches code by a way that none
    reached before is kept for the next changes, and written to FOUND_DIRECTORY where one is given. With 0 seconds those
-   of the corpus itself are written that go where none before went, the small ones first by name. The target is compiled
-   with -fsanitize-coverage=trace-pc, which GCC and clang know; this file is not.
+   of the corpus itself are written that go where none before went. Names begin with sizes, so those are the small ones.
+   The target is compiled with -fsanitize-coverage=trace-pc, which GCC and clang know; this file is not.
 
    The input at hand is written to the file `FAILED` names before it is run, if there is such a variable: what ended
    the program is in it. */
@@ -34,6 +34,7 @@ static size_t input_count;
 static uint8_t edges[EDGES], seen[EDGES]; /* how often a way was taken in this run, and the classes of that so far */
 static uintptr_t before;
 static uint64_t state;
+static bool counts_matter;
 
 /* Called at each branch of the target. */
 void __sanitizer_cov_trace_pc(void) {
@@ -66,13 +67,13 @@ static uint8_t class_of(uint8_t count) {
     return (uint8_t)(1 << bit);
 }
 
-/* Whether the run went where none was. */
+/* Whether the run went where none was, or more often, where counts matter. */
 static bool is_news(void) {
     bool news = false;
     for (size_t at = 0; at < EDGES; at++) {
         if (!edges[at])
             continue;
-        uint8_t class = class_of(edges[at]);
+        uint8_t class = counts_matter ? class_of(edges[at]) : 1;
         news |= (seen[at] & class) == 0;
         seen[at] |= class;
     }
@@ -216,6 +217,7 @@ int main(int argc, char **argv) {
     double seconds = strtod(argv[2], NULL);
     uint64_t runs = 0;
     state = strtoull(argv[3], NULL, 10);
+    counts_matter = seconds > 0;
     open_note();
     run_corpus(argv[1], argc > 4 && seconds <= 0 ? argv[4] : NULL);
     size_t kept = input_count;
