@@ -128,7 +128,7 @@ def _read_filters(
                 message += f": did you mean {shown(near[0])}?" if near else ": filter ignored"
             report.lax(entry.line, entry.label, message)
         elif problem := deaf_word_problem(expression, kind):
-            report.lax(entry.line, entry.label, f"filter {shown(expression)} is left out: {problem}")
+            report.lax(entry.line, entry.label, f"filter {entry.say(expression)} is left out: {problem}")
         elif len(filters) == MAX_FILTERS:
             report.lax(
                 entry.line,

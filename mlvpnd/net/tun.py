@@ -23,6 +23,8 @@ _NO_OFFLOAD = bytes(VNET_SIZE)
 """The vnet header of a packet that is whole and right."""
 _AS_IT_IS = bytes(2)
 """What a vnet header begins with where there is nothing to cut and no checksum to finish."""
+_NOT_NOW = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
+"""What a read says of an interface that is there: nothing waits, or the kernel has no memory for what does."""
 _CAUSES = {errno.EIO: "down", errno.EAGAIN: "full", errno.ENOBUFS: "full", errno.ENOMEM: "full"}
 
 
@@ -84,8 +86,9 @@ class TunDevice:
             else:
                 while len(packets) < limit:
                     packets.append(os.read(self._fd, _READ_SIZE))
-        except BlockingIOError:
-            pass
+        except OSError as error:
+            if error.errno not in _NOT_NOW:
+                raise
         self.packets_read += len(packets)
         self.bytes_read += sum(map(len, packets))
         return self._clamped(packets) if any(self.mss) else packets

@@ -1,5 +1,6 @@
-"""Run as `python -m tests.bus.flooder ADDRESS SECONDS RATE`: an ordinary user's program that calls the service oddly.
+"""Run as `python -m tests.bus.flooder ADDRESS COUNT RATE`: an ordinary user's program that calls the service oddly.
 
+It sends so many calls, whatever time that takes: RATE a second where the machine lets it, BURST of them at once before.
 Prints when it begins, and at last how many calls it sent and how many bytes came. It exits with 1 if the bus ended
 the connection.
 """
@@ -16,6 +17,7 @@ from typing import Any
 from mlvpnd.bus import lib, names
 from mlvpnd.bus.connection import _authenticate
 from mlvpnd.bus.message import NO_REPLY_EXPECTED, Kind, Message
+from mlvpnd.bus.turns import FLOOD_RATE
 
 from .served import DESTINATION, TUNNEL
 
@@ -23,6 +25,11 @@ NOBODY = 65534
 PER_TURN = 20
 ODD_FLAGS = (0, 6, 0x80, 0xFE)
 """Some want an answer, all are allowed."""
+BURST = 2 * FLOOD_RATE
+"""Calls written in one piece, before the service had time for any: more than it serves in a second, or keeps.
+
+They want no answer: a bus passes on no more than 128 calls of one connection whose answers are outstanding.
+"""
 
 
 def odd_calls() -> list[Message]:
@@ -79,7 +86,10 @@ def encoded() -> Iterator[bytes]:
         yield lib.encode(fresh)
 
 
-async def flood(address: str, seconds: float, rate: float) -> int:
+async def flood(address: str, count: int, rate: float) -> int:
+    # Before it begins: what a call costs to encode would set the rate on a busy machine.
+    calls = list(itertools.islice(encoded(), count))
+    quiet = lib.encode(odd_calls()[1]._replace(serial=2))
     reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix:path="))
     await _authenticate(reader, writer)
     writer.write(lib.encode(Message(kind=Kind.CALL, serial=1, destination=names.BUS_NAME, path="/", member="Hello")))
@@ -93,11 +103,12 @@ async def flood(address: str, seconds: float, rate: float) -> int:
     receiving = asyncio.create_task(receive())
     print("begins", flush=True)
     loop = asyncio.get_running_loop()
-    begin, sent, data = loop.time(), 0, encoded()
-    while loop.time() - begin < seconds and not receiving.done():
-        for _ in range(PER_TURN):
-            writer.write(next(data))
-            sent += 1
+    begin, sent = loop.time(), BURST
+    writer.write(quiet * BURST)
+    while sent < BURST + count and not receiving.done():
+        turn = calls[sent - BURST : sent - BURST + PER_TURN]
+        writer.writelines(turn)
+        sent += len(turn)
         await writer.drain()
         await asyncio.sleep(max(0.0, begin + sent / rate - loop.time()))
     ended = receiving.done()
@@ -110,4 +121,4 @@ async def flood(address: str, seconds: float, rate: float) -> int:
 if __name__ == "__main__":
     if os.geteuid() == 0:
         os.setuid(NOBODY)  # not before: the modules may be where only root can read
-    sys.exit(asyncio.run(flood(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]))))
+    sys.exit(asyncio.run(flood(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))))

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import pytest
 from scapy.layers.inet import ICMP, IP
 
-from mlvpnd.eventlog import FLAP_BURST
+from mlvpnd.eventlog import FLAP_BURST, FLAP_INTERVAL
 from mlvpnd.scapy_layer import AUTH, AUTH_OK, DATA, DISCONNECT, KEEPALIVE, MLVPN
 from tests.support.daemons import Daemon, resident_bytes
 from tests.support.flood import flood, garbage, raw_socket, spoofed, truncated, wrong_key
 from tests.support.lab import SERVER_IPV4, Lab, Line, wait_until
-from tests.support.noise import Stopwatch
+from tests.support.noise import Noise, Stopwatch
 from tests.support.peer import Address, altered, udp_socket
 from tests.support.recorder import Recorder, recording
 from tests.support.sites import running_site
@@ -63,9 +63,12 @@ class Wave:
             sock, target = raw_socket(host=lab.server), (SERVER_IPV4, 0)
         else:
             sock, target = udp_socket((SERVER_IPV4, 0), host=lab.server), self._target
+        noise = Noise()
         with sock:
             result = flood(sock, target, self._datagrams, count=10**9, rate=RATE, seconds=seconds)
-        assert result.rate > 0.5 * RATE  # a busy machine sends less
+        # The rest follows from what was sent: on a machine that does something else too that is less.
+        assert result.sent > 0.5 * RATE * (result.seconds - noise.seconds)
+        assert result.sent > 2 * len(self._datagrams)
         assert result.refused == 0
         return result.sent
 
@@ -135,6 +138,12 @@ def drops(daemon: Daemon) -> dict[str, int]:
     return total
 
 
+def dropped_by_the_kernel(lab: Lab) -> int:
+    """Datagrams that found the server's sockets full: `drops`, the last column of /proc/net/udp."""
+    sockets = [line.split() for line in lab.server.run("cat", "/proc/net/udp").splitlines()[1:]]
+    return sum(int(words[-1]) for words in sockets if int(words[1].partition(":")[2], 16) in PORTS)
+
+
 def settled_drops(daemon: Daemon) -> dict[str, int]:
     """The same once what waits in its sockets has been counted."""
     before = drops(daemon)
@@ -164,13 +173,15 @@ def endure(lab: Lab, tunnel: Tunnel, waves: dict[str, Wave], seconds: float) -> 
     events = tunnel.events("server")
     kept = {}
     for name, wave in waves.items():
-        counted = drops(server)
+        counted, missed = drops(server), dropped_by_the_kernel(lab)
         sent = wave.send(lab, seconds)
         kept[name] = goodput.look() / undisturbed
         fresh = {reason: count - counted.get(reason, 0) for reason, count in settled_drops(server).items()}
         # It reached the daemon and was refused for what it was; the kernel drops some where the machine is busy.
         assert {reason for reason, count in fresh.items() if count} == wave.reasons, name
-        assert sum(fresh.values()) > 0.8 * sent, name
+        missed = dropped_by_the_kernel(lab) - missed
+        assert 0.99 * sent < sum(fresh.values()) + missed < 1.1 * sent, (name, sent, fresh, missed)
+        assert sum(fresh.values()) > 0.25 * sent, (name, sent, fresh, missed)
     assert sum(kept.values()) >= 0.5 * len(kept), kept
     assert min(kept.values()) >= 0.3, kept
     assert transfer.wait().verified
@@ -252,13 +263,14 @@ def test_a_peer_that_is_here_and_there_does_not_fill_the_log(lab: Lab) -> None:
     """Whoever passes genuine packets on, now from one address, now from another, needs no password for it."""
     with running_site(lab) as site, site.peer() as peer:
         assert peer.connect(5)
-        host, position = peer.address[0], len(site.daemon.log())
+        host, position, watch = peer.address[0], len(site.daemon.log()), Stopwatch()
         with udp_socket((host, 0), host=lab.client) as elsewhere:
             for _ in range(100):
                 for sock in (peer.sock, elsewhere):
                     sock.sendto(peer.build(KEEPALIVE), site.server_address())
                 time.sleep(0.005)
-        assert site.daemon.log()[position:].count("new connection -> ") <= FLAP_BURST + 3
+        lines = site.daemon.log()[position:].count("new connection -> ")
+        assert lines <= FLAP_BURST + watch.elapsed / FLAP_INTERVAL + 2
         # The peer is where the newest came from, and comes back with its next word.
         assert site.echo(peer)
         assert site.daemon.links()["link1"]["peer"] == f"{host}:{peer.address[1]}"

@@ -27,8 +27,12 @@ _BODY = struct.Struct("!Id")
 SIZE = 1000
 """Bytes of a frame."""
 BURST = 50
-SO_RCVBUFFORCE = 33
-"""socket(7); Python has no name for it."""
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
+"""socket(7); Python has no names for them."""
+_TIMESPEC = struct.Struct("@qq")
+LATE = 2000
+"""Microseconds: an emulator that sends a frame of a hundred later than that was kept from it by the machine."""
+TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Wire:
     def send(self, numbers: Sequence[int], *, back: bool = False) -> None:
         """Sends these frames at once, from a or from b."""
         for number in numbers:
-            body = _BODY.pack(number, time.monotonic())
+            body = _BODY.pack(number, time.time())
             self._ends[back].send((_HEADER + body).ljust(SIZE, b"\0"))
 
     def arrivals(self, *, back: bool = False, quiet: float = 0.15) -> list[Arrival]:
@@ -71,8 +75,10 @@ class Wire:
         end.settimeout(quiet)
         with contextlib.suppress(TimeoutError):
             while True:
-                frame = end.recv(2048)
-                now = time.monotonic()
+                # By the kernel's clock: a busy machine lets this process read it later.
+                frame, ((_, _, stamp),), _, _ = end.recvmsg(2048, socket.CMSG_SPACE(_TIMESPEC.size))
+                seconds, nanoseconds = _TIMESPEC.unpack(stamp)
+                now = seconds + nanoseconds / 1e9
                 number, sent_at = _BODY.unpack_from(frame, len(_HEADER))
                 found.append(Arrival(number, now - sent_at, now))
         return found
@@ -92,6 +98,7 @@ def wire(conditions: Conditions, *, seed: int = 1) -> Iterator[Wire]:
             host.ip(f"link add {name} type veth peer name {name}0", f"link set {name} up", f"link set {name}0 up")
             end = cleanup.enter_context(host.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHER_TYPE)))
             end.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 25)
+            end.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             end.bind((f"{name}0", ETHER_TYPE))
             ends.append(end)
         emulator = Emulator(host.enter, "wa", "wb", ab=conditions, ba=conditions, seed=seed)
@@ -112,12 +119,16 @@ def test_jitter_keeps_the_order_or_does_not() -> None:
         line.send(range(200))
         kept = line.arrivals()
         line.emulator.apply("ab", Conditions(delay=20, jitter=10, order=False))
-        line.send(range(200))
-        own = line.arrivals()
+        for _ in range(TRIES):
+            line.emulator.reset_stats()
+            line.send(range(200))
+            own = line.arrivals()
+            if line.emulator.stats()["ab"].late_p99_us < LATE:
+                break
     assert numbers(kept) == list(range(200))
     assert sorted(numbers(own)) == list(range(200))
     assert overtaken(own) > 50
-    # A busy machine adds to it.
+    # The sender's turn may come late too, between the clock and the call.
     assert 0.010 <= min(arrival.delay for arrival in own) < 0.014
     assert sum(arrival.delay < 0.020 for arrival in own) > 50
     assert sum(arrival.delay > 0.025 for arrival in own) > 30
@@ -219,17 +230,17 @@ def test_a_dead_line_says_nothing_and_comes_back() -> None:
 
 
 def test_lateness_is_told() -> None:
-    with wire(Conditions(delay=30)) as line:
+    with wire(Conditions(delay=300)) as line:
         line.send(range(200))
-        line.arrivals()
+        line.arrivals(quiet=0.5)
         fresh = line.emulator.stats()["ab"]
         line.emulator.reset_stats()
         line.send(range(200))
         time.sleep(0.01)
         # Nobody runs it when they are due.
         with line.stopped():
-            time.sleep(0.1)
-        line.arrivals()
+            time.sleep(0.6)
+        line.arrivals(quiet=0.5)
         late = line.emulator.stats()["ab"]
     assert 0 < fresh.late_p99_us <= fresh.late_max_us + 20
     assert late.tx == 200

@@ -31,6 +31,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from .linkemu import PROJECT, Conditions, Counters, Emulator
+from .noise import Patience
 
 SERVER_IPV4 = "198.19.0.1"
 SERVER_IPV6 = "2001:db8:ffff::1"
@@ -379,10 +380,10 @@ def start_janitor(directory: Path, *hosts: Host) -> Callable[[], None]:
 
 
 def wait_until(done: Callable[[], bool], timeout: float) -> bool:
-    """Asks `done` every 20 ms until it says yes; False after `timeout` seconds without it."""
-    end_at = time.monotonic() + timeout
+    """Asks `done` every 20 ms until it says yes; False after `timeout` seconds of our own without it."""
+    patience = Patience(timeout)
     while not done():
-        if time.monotonic() > end_at:
+        if patience.left <= 0:
             return False
         time.sleep(0.02)
     return True

@@ -1,7 +1,7 @@
-"""What the machine's other guests took: a virtual machine stands still then, and its clock goes on.
+"""What the machine did for others: its neighbours' share, by the hypervisor, and that of other programs on it.
 
-A limit in seconds is a claim about the program. On a machine that is taken away for half of a second in every two, a
-limit without that time is a claim about the neighbours.
+A limit in seconds is a claim about the program. On a machine that is taken away for half of a second in every two, or
+that has other work on each processor, a limit without that time is a claim about the neighbours.
 """
 
 from __future__ import annotations
@@ -11,24 +11,40 @@ import time
 from pathlib import Path
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+_PRESSURE = Path("/proc/pressure/cpu")
+"""Since Linux 4.20. It is missing, or refuses to be read, where the kernel was built or started without it."""
 
 
-def stolen() -> float:
-    """Seconds since the start that the machine wanted to run and could not, of all cores: `steal` of proc(5)."""
+def taken() -> float:
+    """Seconds since the start of the machine in which somebody wanted to run and could not.
+
+    It is `steal` of proc(5), of all cores, which is the hypervisor's; and `some` of /proc/pressure/cpu, which is the
+    time in which a program was ready and waited for another to leave the processor.
+    """
     with Path("/proc/stat").open() as stat:
-        return int(stat.readline().split()[8]) / _TICKS_A_SECOND
+        stolen = int(stat.readline().split()[8]) / _TICKS_A_SECOND
+    return stolen + waited()
+
+
+def waited() -> float:
+    """The second of the two alone; 0 where the kernel does not tell."""
+    try:
+        text = _PRESSURE.read_text()
+    except OSError:
+        return 0.0
+    return int(text.splitlines()[0].rpartition("total=")[2]) / 1e6
 
 
 class Noise:
     """Counts from its making on."""
 
     def __init__(self) -> None:
-        self._begin = stolen()
+        self._begin = taken()
 
     @property
     def seconds(self) -> float:
-        """Seconds stolen since then, of all cores together: no single chain of work can have lost more."""
-        return stolen() - self._begin
+        """Seconds taken since then: about the most that a single chain of work can have lost."""
+        return taken() - self._begin
 
 
 class Stopwatch:
@@ -44,5 +60,18 @@ class Stopwatch:
 
     @property
     def own(self) -> float:
-        """Those without what was stolen of them: what the program has to answer for."""
+        """Those without what was taken of them: what the program has to answer for."""
         return self.elapsed - self._noise.seconds
+
+
+class Patience:
+    """A deadline so many seconds of our own away: what is taken meanwhile moves it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._watch = seconds, Stopwatch()
+
+    @property
+    def left(self) -> float:
+        """Seconds to it; 0 or less when it is over."""
+        by_clock = self._seconds - self._watch.elapsed
+        return by_clock if by_clock > 0 else self._seconds - self._watch.own

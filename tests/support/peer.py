@@ -38,6 +38,7 @@ from mlvpnd.scapy_layer import (
 )
 
 from .lab import Host
+from .noise import Patience
 
 Address = tuple[str, int]
 
@@ -350,13 +351,16 @@ class ScapyPeer:
         self.receive(longest)
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
-        """Whether `done` came true within `timeout` seconds; with a thread waits for it, else does its work."""
-        deadline = time.monotonic() + timeout
+        """Whether `done` came true within `timeout` seconds of our own; with a thread waits, else does its work."""
+        patience = Patience(timeout)
         if self._thread is not None:
             with self._changed:
-                return self._changed.wait_for(done, timeout)
+                while not self._changed.wait_for(done, max(patience.left, 0.0)):
+                    if patience.left <= 0:
+                        return False
+            return True
         while not done():
-            left = deadline - time.monotonic()
+            left = patience.left
             if left <= 0:
                 return False
             self._step(left)
@@ -364,7 +368,11 @@ class ScapyPeer:
 
     def run(self, seconds: float) -> None:
         """Lets it live for a while."""
-        self.run_until(lambda: False, seconds)
+        deadline = time.monotonic() + seconds
+        if self._thread is not None:
+            time.sleep(seconds)
+        while (left := deadline - time.monotonic()) > 0:
+            self._step(left)
 
     def connect(self, timeout: float = 10.0) -> bool:
         """Whether the link came up in time."""

@@ -9,7 +9,6 @@ import contextlib
 import itertools
 import json
 import socket
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from scapy.packet import Packet
 
 from .daemons import Daemon, config_text
 from .lab import SERVER_IPV4, SERVER_IPV6, Host, Lab
+from .noise import Patience
 from .peer import Address, ScapyPeer, udp_socket
 from .tunnels import FIRST_PORT, PASSWORD, link_name
 
@@ -153,15 +153,15 @@ def numbered(text: bytes, port: int = 7000) -> IP:
 
 
 def hear(sock: socket.socket, count: int, timeout: float = 2.0) -> list[bytes]:
-    """Up to `count` datagrams, in order; fewer after `timeout` seconds."""
+    """Up to `count` datagrams, in order; fewer after `timeout` seconds of our own."""
     heard: list[bytes] = []
-    end_at = time.monotonic() + timeout
-    while len(heard) < count and (left := end_at - time.monotonic()) > 0:
+    patience = Patience(timeout)
+    while len(heard) < count and (left := patience.left) > 0:
         sock.settimeout(left)
         try:
             heard.append(sock.recv(65536))
         except TimeoutError:
-            break
+            continue
     return heard
 
 

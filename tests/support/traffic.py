@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .lab import Host, LabError
-from .noise import Noise
+from .noise import Stopwatch
 from .transfer import TcpResult, UdpResult
 
 _TRANSFER = (sys.executable, "-m", "tests.support.transfer")
@@ -172,13 +172,14 @@ def ping(
     return PingResult(int(counts[1]), int(counts[2]), minimum, average, maximum)
 
 
-def wait_for_answer(host: Host, address: str, timeout: float) -> float:
-    """Sends echo requests until one is answered; LabError after `timeout` seconds.
+def wait_for_answer(host: Host, address: str, timeout: float, *, source: str = "") -> float:
+    """Sends echo requests until one is answered, from `source` if given; LabError after `timeout` seconds of our own.
 
-    Returns the seconds that took, without those that the machine's other guests took.
+    Returns the seconds that took, without those that the machine's other work took.
     """
-    noise, start = Noise(), time.monotonic()
-    while (taken := time.monotonic() - start) < timeout:
-        if host.run("ping", "-n", "-c", "1", "-W", "0.2", address, check=False).count(" 1 received"):
-            return taken - noise.seconds
+    words = ["ping", "-n", "-c", "1", "-W", "0.2", *(["-I", source] if source else []), address]
+    watch = Stopwatch()
+    while (taken := watch.own) < timeout:
+        if host.run(*words, check=False).count(" 1 received"):
+            return taken
     raise LabError(f"{address} does not answer {host.name} within {timeout} s")

@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from .noise import stolen
+from .noise import taken
 
 BLOCK_SIZE = 64 * 1024
 """Bytes of the pseudo-random stream made at a time; both ends must agree."""
@@ -55,11 +55,11 @@ class TcpResult:
     settled_seconds: float = 0.0
     error: str = ""
     lost_in_gap: float = 0.0
-    """Seconds of the longest gap that the machine's other guests took."""
+    """Seconds of the longest gap that the machine's other work took."""
 
     @property
     def own_gap(self) -> float:
-        """The longest gap without what the machine's other guests took of it: what the program has to answer for."""
+        """The longest gap without what the machine's other work took of it: what the program has to answer for."""
         return self.longest_gap - self.lost_in_gap
 
     @property
@@ -149,21 +149,21 @@ class GapMeter:
         self.longest_at = 0.0
         """Since the first event, when the longest gap began."""
         self.lost = 0.0
-        """What of the longest gap the machine's other guests took, as `noise.stolen` counts."""
-        self._stolen = 0.0
-        self._stolen_at = -math.inf
+        """What of the longest gap the machine's other work took, as `noise.taken` counts."""
+        self._taken = 0.0
+        self._taken_at = -math.inf
 
     def tick(self, now: float) -> None:
         """An event, or the end of the wait for one."""
         if self.first_at is None:
             self.first_at = self.last_at = now
-        before = self._stolen
-        if now - self._stolen_at >= NOISE_INTERVAL:
-            self._stolen, self._stolen_at = stolen(), now
+        before = self._taken
+        if now - self._taken_at >= NOISE_INTERVAL:
+            self._taken, self._taken_at = taken(), now
         if now - self.last_at > self.longest:
             self.longest = now - self.last_at
             self.longest_at = self.last_at - self.first_at
-            self.lost = self._stolen - before if self.longest > NOISE_INTERVAL else 0.0
+            self.lost = self._taken - before if self.longest > NOISE_INTERVAL else 0.0
         self.last_at = now
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.bus.flooder import BURST
 from tests.support.lab import Lab, wait_until
 from tests.support.linkemu import PROJECT
 from tests.support.nodes import Nodes
@@ -24,7 +25,7 @@ from tests.support.noise import Noise
 from tests.support.rootfs import PYTHONS, root_of
 from tests.support.services import INSTANCE, ROUTED, Service, ServiceTunnel
 from tests.support.traffic import UdpStream, wait_for_answer
-from tests.support.tunnels import SERVER_INNER_IPV4
+from tests.support.tunnels import CLIENT_INNER_IPV4, SERVER_INNER_IPV4
 
 from .conftest import LINES
 
@@ -42,7 +43,8 @@ SCRIPT_LIMIT = 3.0
 
 def passes_again(tunnel: ServiceTunnel, since: float, noise: Noise) -> None:
     """Packets pass, and that not later than RECOVERY seconds after `since`, of the monotonic clock."""
-    wait_for_answer(tunnel.nodes.client.host, SERVER_INNER_IPV4, 3 * RECOVERY)
+    # By its address in the tunnel: without the interface the server would answer over the lines.
+    wait_for_answer(tunnel.nodes.client.host, SERVER_INNER_IPV4, 3 * RECOVERY, source=CLIENT_INNER_IPV4)
     assert time.monotonic() - since < RECOVERY + noise.seconds
 
 
@@ -140,21 +142,25 @@ def test_a_runner_that_is_killed_with_the_status_command(scripted: ServiceTunnel
 
 
 FLOOD_SECONDS = 5
+"""Where the machine lets the flood have its rate."""
 FLOOD_RATE = 1000
 """Calls a second."""
 
 
 def test_a_flood_of_odd_calls_from_an_ordinary_user(tunnel: ServiceTunnel) -> None:
     client = tunnel.client
+    # It says once a minute at most what is asked for below: a second run of this test is no reason for silence.
+    client.ctl("restart")
+    tunnel.wait_up()
     subprocess.run(["cp", "-a", "--parents", "tests", str(client.node.root / "opt")], check=True, cwd=PROJECT)
     since, pid, noise, stream = time.time(), client.pid, Noise(), tunnel.stream(FLOOD_SECONDS + 2)
     transfer = tunnel.download(FLOOD_SECONDS)
     words = ("python3", "-m", "tests.bus.flooder", "unix:path=/run/dbus/system_bus_socket")
     user = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "env", "-C", "/opt")
-    said = client.node.run(*user, *words, str(FLOOD_SECONDS), str(FLOOD_RATE))
+    count = FLOOD_SECONDS * FLOOD_RATE
+    said = client.node.run(*user, *words, str(count), str(FLOOD_RATE), timeout=90)
     ended = time.monotonic()
-    sent = int(said.splitlines()[-1].split()[0])
-    assert sent > (FLOOD_SECONDS - noise.seconds) * FLOOD_RATE * 0.8
+    assert int(said.splitlines()[-1].split()[0]) == BURST + count
     passes_again(tunnel, ended, noise)
     assert transfer.wait().verified
     unharmed(stream, noise)
@@ -214,6 +220,8 @@ def test_two_hundred_reloads_in_a_row(tunnel: ServiceTunnel) -> None:
 
 def _settings(service: Service) -> dict[str, Any]:
     """What is on the interface, but for its number and the address that the kernel makes up for it."""
+    if service.node.attempt("ip", "link", "show", INSTANCE).returncode:
+        return {}
     found = service.interface()
     addresses = [address for address in found["addresses"] if not address.startswith("fe80:")]
     return found | {"ifindex": 0, "addresses": addresses}

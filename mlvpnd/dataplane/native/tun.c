@@ -14,10 +14,15 @@ static void clamp(const struct tun_port *port, const struct packet_list *packets
         mss_clamp(packet->data, packet->size, port->layer2, &port->mss);
 }
 
+/* Whether the interface is there all the same: nothing waits, or the kernel has no memory for what does. */
+static bool is_not_now(int error) {
+    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
+}
+
 int tun_read(struct tun_port *port, struct packet_list *out) {
     ssize_t size = read(port->fd, port->buffer, sizeof port->buffer);
     if (size < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+        return is_not_now(errno) ? 0 : -1;
     if (!port->has_vnet) {
         mss_clamp(port->buffer, (size_t)size, port->layer2, &port->mss);
         struct packet *packet = packet_copy(port->buffer, (size_t)size);

@@ -55,7 +55,7 @@ def test_gap_meter() -> None:
 
 def test_a_gap_knows_what_the_machine_lost_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = iter((10.0, 10.5, 13.0, 13.0))
-    monkeypatch.setattr(transfer, "stolen", lambda: next(taken))
+    monkeypatch.setattr(transfer, "taken", lambda: next(taken))
     gaps = GapMeter()
     for now in (100.0, 100.01, 102.0, 103.0, 103.5):
         gaps.tick(now)

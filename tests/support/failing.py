@@ -1,0 +1,62 @@
+"""Failures on demand, of system calls and of memory: the library that `failing.c` makes, which goes in front of libc.
+
+A program that is started with `LD_PRELOAD` naming `build()` asks for them by a `Failing`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import hashlib
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .linkemu import BUILD_DIR
+
+SOURCE = Path(__file__).with_name("failing.c")
+COMPILE = ("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+
+
+class Kind(enum.IntEnum):
+    """What fails; in the order of the source."""
+
+    SEND = 0
+    RECEIVE = 1
+    WAIT = 2
+    SOCKET = 3
+    MEMORY = 4
+
+
+def build() -> Path:
+    """The library, compiled unless that was done for this source before."""
+    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(COMPILE).encode()).hexdigest()[:16]
+    library = BUILD_DIR / f"failing-{key}.so"
+    if not library.exists():
+        BUILD_DIR.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=BUILD_DIR) as scratch:
+            fresh = Path(scratch) / "failing.so"
+            subprocess.run([*COMPILE, "-o", str(fresh), str(SOURCE), "-ldl"], check=True)
+            os.replace(fresh, library)
+    return library
+
+
+class Failing:
+    """In a program that has the library in front."""
+
+    def __init__(self, module: Path) -> None:
+        """`module` is the extension whose allocations can fail; it is loaded already."""
+        self._library = ctypes.CDLL(None)
+        initialise = f"PyInit_{module.name.partition('.')[0]}"
+        address = ctypes.cast(getattr(ctypes.CDLL(str(module)), initialise), ctypes.c_void_p)
+        if not self._library.failing_module(address):
+            raise RuntimeError(f"{module} is not loaded")
+
+    def arm(self, kind: Kind, error: int, *, every: int = 1, descriptor: int = -1) -> None:
+        """From now on each `every`th call of the kind fails with that errno, of those on the descriptor."""
+        self._library.failing_arm(int(kind), descriptor, error, every)
+
+    def disarm(self) -> int:
+        """Ends it; how many calls have failed."""
+        return int(self._library.failing_disarm())
