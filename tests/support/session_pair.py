@@ -177,7 +177,9 @@ class SessionPair:
         end.events += events
         for event in events:
             if isinstance(event, PathUnanswered) or (
-                isinstance(event, PathDown) and event.reason is DownReason.TIMEOUT and not end.is_server
+                isinstance(event, PathDown)
+                and event.reason in (DownReason.TIMEOUT, DownReason.UNHEARD)
+                and not end.is_server
             ):
                 # As the driver: a new socket, and the server's address from the configuration again.
                 end.session.path_unready(event.path, self.now)

@@ -187,7 +187,7 @@ def test_a_restart_on_a_bad_line_is_found_within_seconds(side: str) -> None:
         pair.run(20)
         assert pair.client.up == [0]
         pair.restart(end_of(pair, side))
-        pair.run(20)
+        pair.run(30)
         before = len(pair.client.delivered), len(pair.server.delivered)
         pair.transfer(range(20), from_server=True)
         pair.transfer(range(20))
