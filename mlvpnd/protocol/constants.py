@@ -70,8 +70,9 @@ LEAST_PATIENCE = 0.4
 OTHERS_HEARD = 0.25
 """Seconds in which another link must have been heard for one to be distrusted: it is not the peer that is silent."""
 AUTH_GRACE = 0.05
-"""Seconds after the AUTH of a peer whose link is up in which it must say something else, or the link is down. One that
-is up, and asks because it took a hint, says KEEPALIVE in the same burst: only a modem may tear that apart."""
+"""Seconds after the AUTH of a peer whose link is up in which it must say something else, or the link is down, unless
+it has echoed a stamp lately. A peer that is up, and asks because it took a hint, says KEEPALIVE in the same burst: only
+a modem may tear that apart."""
 LEAST_UNECHOED = 3
 """Packets of a peer in a row without an echo of our stamps before that says anything. C MLVPN says one in 1 to 2 s."""
 LEAST_UNECHOED_TIME = 1.5

@@ -92,6 +92,7 @@ class Handshake:
             # It is alive, so what displaced it was a replay of an older session.
             path.displaced = None
             self._has_shown(path)
+            path.proven_flow = flow
             if not path.up:
                 path.asked_seq = header.seq - 1  # it was answered before the other came
         else:
@@ -126,16 +127,16 @@ class Handshake:
     def _has_asked(self, path: Path, seq: int, now: float) -> None:
         """AUTH shows that the peer's packets arrive, but not that ours do; and that it takes none but an answer now."""
         path.asked_seq, path.asked_at = seq, now
-        path.asked_count += 1
         if path.up:
             if path.flow is path.proven_flow:  # else it has restarted, and never was up before
-                path.doubted_until = min(path.doubted_until, now + AUTH_GRACE)
+                path.doubted_until = min(path.doubted_until, max(now + AUTH_GRACE, path.echo_lasts_until))
             if not path.distrusted:
                 path.distrusted = True
                 self._changed()
             return
         if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
             self._tell(PathCalling(path.number))
+        path.asked_count += 1
         if path.asked_count == UNHEARD_AUTHS:
             self._tell(PathUnheard(path.number))
 

@@ -176,7 +176,7 @@ class Path:
         """Number of the AUTH that a server has answered, while nothing after it shows that the answer has arrived."""
         self.asked_at = float("-inf")
         self.asked_count = 0
-        """AUTHs in a row that were answered so."""
+        """AUTHs in a row that were answered so while the link was down."""
         self.doubted_until = float("inf")
         """When an up link is down whose peer has asked again, unless it speaks."""
         self.greeted = False
@@ -231,6 +231,11 @@ class Path:
         """When one of our packets is known to have arrived, or was taken to have."""
         believed = self.believed_at + (self.rtt.srtt_ms / 1000 if self.rtt.has_sample else 0.0)
         return max(self.rtt.echoed_at, believed)
+
+    @property
+    def echo_lasts_until(self) -> float:
+        """Until when a peer that echoes is taken to hear us by what it has echoed; in the past where it never did."""
+        return self._proven_at + self.parameters.timeout if self.rtt.echoed_at >= 0 else float("-inf")
 
     @property
     def echo_missed_at(self) -> float:

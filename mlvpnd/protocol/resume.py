@@ -23,6 +23,8 @@ MAX_REMEMBERED_IDS = 4096
 
 def remember(session: Session, now: float) -> dict[str, Any]:
     """All that `recall` needs, as values that JSON can hold."""
+    # Another flow's clear DATA is not taken before a new AUTH.
+    living = {flow for path in session.paths for flow in (path.flow, path.displaced) if flow is not None}
     return {
         "version": VERSION,
         "key": _key_tag(session),
@@ -37,7 +39,7 @@ def remember(session: Session, now: float) -> dict[str, Any]:
                 "seen": f"{flow.window.seen:x}",
                 "ousted": flow.ousted,
                 "insistent": flow.insistent,
-                "clear": _clear(flow),
+                "clear": _clear(flow) if flow in living else None,
             }
             for flow in session.gate.flows
         ],
@@ -60,7 +62,7 @@ def _path(path: Path, now: float) -> dict[str, Any]:
 
 
 def _clear(flow: PeerFlow) -> list[Any] | None:
-    """Which clear DATA the flow has brought: where the range begins, and its octets in hexadecimal."""
+    """Which clear DATA the flow has brought: where the range begins, and its octets in hexadecimal, 33 KB at most."""
     return None if flow.clear is None else [flow.clear.base, flow.clear.seen.rstrip(b"\0").hex()]
 
 

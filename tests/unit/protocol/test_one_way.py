@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlvpnd.protocol.events import DownReason, PathDown, PathUp
+from mlvpnd.protocol.events import DownReason, PathDown, PathUnheard, PathUp
 from mlvpnd.protocol.path import PathParameters, PathStatus
 from mlvpnd.protocol.session import Session
 from mlvpnd.protocol.wire import PacketType
@@ -158,6 +158,25 @@ def test_a_client_that_asks_again_has_lost_us() -> None:
     assert types(session) == []
     hear(session, peer.keepalive(), 4.2)
     assert session.path(0).up
+
+
+def test_a_client_that_has_another_socket_and_asks_again_has_a_round_trip_for_it() -> None:
+    """It has heard us lately, as an echo has shown: the server's link stays up, and no script runs."""
+    session, peer = server_up()
+    hear(session, peer.datagram(KEEPALIVE, timestamp_reply=3850), 3.9)
+    session.transmits()
+    hear(session, peer.auth(), 4.0)
+    run_timers(session, 4.0, 5.0)
+    assert session.path(0).distrusted  # beside others it carries nothing
+    hear(session, peer.keepalive(), 5.0)
+    assert not session.path(0).distrusted
+    assert link_events(session) == []
+    # But not for ever.
+    for second in range(6, 12):
+        hear(session, peer.auth(), float(second))
+        run_timers(session, float(second), second + 0.95)
+        assert session.path(0).up is (second < 8)
+    assert link_events(session) == [PathDown(0, DownReason.UNHEARD), PathUnheard(0)]
 
 
 def test_a_client_that_is_up_and_asks_loses_nothing() -> None:
