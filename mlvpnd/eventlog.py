@@ -63,10 +63,10 @@ class EventLog:
         extra = fields("link-down", name, state="down", reason=REASONS[reason])
         _protocol.log(level, "%s %s", name, reason.value, extra=extra)
 
-    def unheard(self, path: Path) -> None:
+    def unheard(self, path: Path, now: float) -> None:
         """The peer asks again and again, for it does not hear the answers."""
-        text = "%s the peer at %s asks, and does not hear the answers: the line is dead towards it"
-        _protocol.warning(text, path.parameters.name, format_address(path.peer))
+        text = f"{path.parameters.name} the peer asks, and does not hear the answers: the line is dead towards"
+        self._seldom(text, format_address(path.peer), now, logging.WARNING)
 
     def moved(self, path: Path, now: float) -> None:
         """The peer has another address."""
@@ -76,11 +76,11 @@ class EventLog:
         """The peer has begun a new session."""
         self._seldom(f"{path.parameters.name} the peer has restarted", "", now)
 
-    def _seldom(self, text: str, value: str, now: float) -> None:
+    def _seldom(self, text: str, value: str, now: float, level: int = logging.INFO) -> None:
         spent = max(self._spent.get(text, now), now)
         if spent < now + FLAP_BURST * FLAP_INTERVAL:
             self._spent[text] = spent + FLAP_INTERVAL
-            _protocol.info("%s", f"{text} {value}".rstrip())
+            _protocol.log(level, "%s", f"{text} {value}".rstrip())
 
     def quality(self, path: Path, event: PathStatusChanged) -> None:
         """An up link became lossy or slow, or well again."""

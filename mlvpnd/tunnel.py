@@ -452,7 +452,7 @@ class Tunnel:
                 self._learn_family(number)
                 self._reports.tell(LinkPropertiesChanged(name))
             case PathUnheard():
-                self._event_log.unheard(path)
+                self._event_log.unheard(path, self._loop.time())
             case PeerRestarted():
                 self._event_log.restarted(path, self._loop.time())
             case PathUnanswered(number):

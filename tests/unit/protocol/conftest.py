@@ -10,7 +10,7 @@ __all__ = ["twin"]
 
 REACHED = {
     "test_handshake": ("tests.support.session_pair", "tests.support.hand_peer"),
-    "test_one_way": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_handshake_one_way": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_retransmissions_overflow": ("mlvpnd.protocol.sender",),
     "test_sender": ("mlvpnd.protocol.sender",),
     "test_session": ("tests.support.session_pair", "tests.support.hand_peer"),
