@@ -20,7 +20,7 @@ from .box import Box
 from .constants import AUTH_OK_PLAINTEXT, AUTH_PLAINTEXT, HEADER_SIZE, SILENCE
 from .drops import DropReason
 from .path import Address, Path
-from .replay import ClearWindow, FlowTable, PeerFlow
+from .replay import ClearWindow, FlowTable, PeerFlow, clear_beside
 from .wire import Header, PacketType
 
 _PLAINTEXTS = {
@@ -199,7 +199,7 @@ class Gate:
         if packet is None:
             return DropReason.BAD_PLAINTEXT
         if flow.clear is None:
-            flow.clear = self._clear_type(flow.window.newest)
+            flow.clear = clear_beside(flow.window, self._clear_type)
         if not flow.clear.accept(header.seq):
             return DropReason.REPLAYED
         return Admitted(header, packet, flow, newest=False, authentic=False)

@@ -128,10 +128,15 @@ class Activity:
     def probe_at(self, path: Path, tier: Tier, *, paced: bool) -> float:
         """When an up link wants a KEEPALIVE beside that of each second; infinity: never.
 
-        A link that carries nothing because it is lossy or slow gets them quickly, if it would carry were it well, while
+        A link whose peer is heard and seems not to hear us gets them quickly, until it echoes one or is down. A link
+        that carries nothing because it is lossy or slow gets them quickly, if it would carry were it well, while
         the tunnel is used or for `PROBE_TIME`. So does one that has come up, for `TRIAL_TIME`. Paced links get one now
         and then while the tunnel carries data.
         """
+        missed_at = max(path.sent_at + EXCLUDED_PROBE_INTERVAL, path.echo_missed_at)
+        return min(missed_at, self._usual_probe_at(path, tier, paced=paced))
+
+    def _usual_probe_at(self, path: Path, tier: Tier, *, paced: bool) -> float:
         at, limits = path.sent_at + EXCLUDED_PROBE_INTERVAL, path.parameters
         quick = at < path.probed_until or (
             path.status is not PathStatus.AUTHOK and (at - self._last < ACTIVE or at - path.excluded_at < PROBE_TIME)

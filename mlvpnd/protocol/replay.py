@@ -79,6 +79,29 @@ class ClearWindow:
         self._seen = bytearray(size // 8)
         self._base = self._start(newest_authentic)
 
+    @classmethod
+    def restored(cls, base: int, octets: bytes) -> ClearWindow:
+        """A window as another had it: its `base` and `seen`, which may lack zeros at the end. Raises ValueError."""
+        window = cls(0)
+        if base < 0 or base % 8 or len(octets) > len(window._seen):
+            raise ValueError("no such clear window")
+        window._base = base
+        at, count = base // 8 % len(window._seen), len(window._seen)
+        for place, octet in enumerate(octets):
+            window._seen[(at + place) % count] = octet
+        return window
+
+    @property
+    def base(self) -> int:
+        """The first number of the range; a multiple of 8."""
+        return self._base
+
+    @property
+    def seen(self) -> bytes:
+        """Bit n, the lowest of an octet first: number `base` + n has been seen."""
+        at = self._base // 8 % len(self._seen)
+        return bytes(self._seen[at:] + self._seen[:at])
+
     @staticmethod
     def _start(newest_authentic: int) -> int:
         return max(0, newest_authentic - REPLAY_WINDOW_SIZE + 1) & ~7
@@ -114,6 +137,17 @@ class ClearWindow:
         octets += self._seen[: stop - start - len(octets)]
         bits = int.from_bytes(octets, "little") >> first % 8
         return (bits & (1 << end - first) - 1).bit_count()
+
+
+def clear_beside(authentic: ReplayWindow, clear_type: type[ClearWindow]) -> ClearWindow:
+    """A flow's first clear window: what counts as seen of authentic packets does here, as all of before the flow."""
+    newest = authentic.newest
+    oldest = newest - REPLAY_WINDOW_SIZE + 1
+    base = max(0, oldest) & ~7
+    # Bit n is the number `newest` - n there, and the number `base` + n here.
+    bits = int(f"{authentic.seen:0{REPLAY_WINDOW_SIZE}b}"[::-1], 2)
+    bits = bits << oldest - base | (1 << oldest - base) - 1 if oldest > base else bits >> base - oldest
+    return clear_type.restored(base, bits.to_bytes((bits.bit_length() + 7) // 8, "little"))
 
 
 class PeerFlow:

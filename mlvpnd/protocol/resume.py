@@ -10,6 +10,7 @@ import hashlib
 from typing import Any
 
 from .path import Path, PathInput
+from .replay import PeerFlow
 from .session import Session
 
 VERSION = 1
@@ -22,6 +23,8 @@ MAX_REMEMBERED_IDS = 4096
 
 def remember(session: Session, now: float) -> dict[str, Any]:
     """All that `recall` needs, as values that JSON can hold."""
+    # Another flow's clear DATA is not taken before a new AUTH.
+    living = {flow for path in session.paths for flow in (path.flow, path.displaced) if flow is not None}
     return {
         "version": VERSION,
         "key": _key_tag(session),
@@ -36,6 +39,7 @@ def remember(session: Session, now: float) -> dict[str, Any]:
                 "seen": f"{flow.window.seen:x}",
                 "ousted": flow.ousted,
                 "insistent": flow.insistent,
+                "clear": _clear(flow) if flow in living else None,
             }
             for flow in session.gate.flows
         ],
@@ -55,6 +59,11 @@ def _path(path: Path, now: float) -> dict[str, Any]:
         "disconnects": path.disconnects,
         "greeted": path.greeted,
     }
+
+
+def _clear(flow: PeerFlow) -> list[Any] | None:
+    """Which clear DATA the flow has brought: where the range begins, and its octets in hexadecimal, 33 KB at most."""
+    return None if flow.clear is None else [flow.clear.base, flow.clear.seen.rstrip(b"\0").hex()]
 
 
 def _key_tag(session: Session) -> str:
@@ -77,6 +86,9 @@ def recall(session: Session, memory: dict[str, Any], now: float) -> bool:
         flow = session.parts.peer_flow(known["id"], known["link"], known["newest"])
         flow.window = session.parts.replay_window.restored(known["newest"], int(known["seen"], 16))
         flow.ousted, flow.insistent = known["ousted"], known["insistent"]
+        if (clear := known.get("clear")) is not None:  # an older version remembered none
+            base, octets = clear
+            flow.clear = session.parts.clear_window.restored(base, bytes.fromhex(octets))
         session.gate.flows.restore(flow)
     session.next_data_seq = max(session.next_data_seq, memory["data_seq"] + SEQ_MARGIN)
     remembered = {path["name"]: path for path in memory["paths"]}
@@ -102,4 +114,5 @@ def _take_up(session: Session, path: Path, before: dict[str, Any], now: float) -
         path.peer = tuple(before["peer"])
         path.step(PathInput.AUTHENTICATE)
         path.heard_at = now - before["silent"]
-        path.up_at = path.next_keepalive_at = now
+        path.up_at = path.believed_at = path.next_keepalive_at = now
+        path.proven_flow = flow

@@ -16,13 +16,28 @@ INITIAL_SRTT_MS = 1000.0
 class RttEstimator:
     """Smoothed round-trip time of a path, in milliseconds."""
 
-    __slots__ = ("has_sample", "min_rtt_ms", "rttvar_ms", "srtt_ms")
+    __slots__ = ("echoed_at", "has_sample", "min_rtt_ms", "rttvar_ms", "srtt_ms", "unechoed")
 
     def __init__(self) -> None:
         self.has_sample = False
         self.srtt_ms = INITIAL_SRTT_MS
         self.rttvar_ms = INITIAL_SRTT_MS / 2
         self.min_rtt_ms = 0.0
+        self.echoed_at = float("-inf")
+        """When the newest echo came, in seconds: it shows that one of our packets arrived."""
+        self.unechoed = 0
+        """Packets without an echo that have come since."""
+
+    def received(self, timestamp_reply: int, now: float) -> None:
+        """Takes what an authentic packet echoes. Also an echo that is too old for a sample shows that we are heard."""
+        if timestamp_reply == NO_TIMESTAMP:
+            self.unechoed += 1
+            return
+        self.echoed_at = now
+        self.unechoed = 0
+        sample = sample_ms(timestamp_reply, now)
+        if sample is not None:
+            self.update(sample)
 
     def update(self, sample_ms: float) -> None:
         """Takes one sample, `sample_ms` >= 0."""

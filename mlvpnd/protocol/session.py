@@ -371,11 +371,11 @@ class Session:
         path.packets_received += 1
         path.bytes_received += HEADER_SIZE + header.length
         if header.type == PacketType.DATA or header.type == PacketType.KEEPALIVE:
-            if not path.up:
+            if not path.up and not self._handshake.hears_us(path, header, self._now):
                 self._handshake.answer_stranger(path, header, address, self._now, counted=True)
                 return DropReason.NOT_UP
             if authentic:
-                self._hear(path)
+                self._handshake.hear(path, header, self._now)
             if header.type == PacketType.DATA:
                 return datagram
             self._answer_keepalive(path)
@@ -383,12 +383,6 @@ class Session:
         if not newest:
             return DropReason.STALE_CONTROL
         return self._handshake.take(path, header, self._now)
-
-    def _hear(self, path: Path) -> None:
-        path.hear(self._now)
-        if path.distrusted:
-            path.distrusted = False
-            self._reschedule()
 
     def _answer_keepalive(self, path: Path) -> None:
         if path.answers.answers(self._now, path.sent_at):
@@ -411,6 +405,7 @@ class Session:
             self._receiver.stood_still()
             for path in self._paths.values():
                 path.heard_at = min(path.heard_at + now - due, now)
+                path.believed_at = now
             self._pause_loss()
 
     def _pause_loss(self) -> None:
@@ -434,7 +429,10 @@ class Session:
 
     def _deadlines(self, path: Path) -> tuple[float, ...]:
         if path.up:
-            return path.next_keepalive_at, path.heard_at + path.parameters.timeout, self._probe_at(path)
+            silent_at = path.heard_at + path.parameters.timeout
+            return path.next_keepalive_at, min(silent_at, path.unheard_at), self._probe_at(path)
+        if path.asked_seq is not None:
+            return (path.asked_at + path.parameters.timeout,)
         if path.ready and not self._parameters.is_server and path.peer is not None:
             return (path.next_auth_at,)
         return ()
@@ -444,8 +442,12 @@ class Session:
         self._now = now
         out: list[bytes] = []
         for path in self._paths.values():
-            if path.up and path.heard_at + path.parameters.timeout <= now:
-                self._handshake.go_down(path, DownReason.TIMEOUT, now, say_so=False)
+            silent = path.up and path.heard_at + path.parameters.timeout <= now
+            if silent or (path.up and path.unheard_at <= now):
+                # A client that hears us, and is not heard, would go on for its own timeout.
+                says_so = path.asked_seq is None and (self._parameters.is_server or not silent)
+                reason = DownReason.TIMEOUT if silent else DownReason.UNHEARD
+                self._handshake.go_down(path, reason, now, say_so=says_so)
                 self._handshake.ask_again(path, now)
                 out += self._receiver.take_released()
                 # AUTH is for the next turn: the driver may open another socket first, where the answer will go.
@@ -454,6 +456,9 @@ class Session:
                     self._tick(path)
                 elif self._probe_at(path) <= now:
                     self._emit(path, PacketType.KEEPALIVE, b"")
+            elif path.asked_seq is not None:
+                if path.asked_at + path.parameters.timeout <= now:
+                    self._handshake.forget(path)
             elif path.ready and not self._parameters.is_server and path.peer is not None and path.next_auth_at <= now:
                 self._handshake.call(path, now)
         out += self._receiver.expire(now)

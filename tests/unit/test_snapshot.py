@@ -67,7 +67,8 @@ async def join(tunnel: Tunnel, number: int) -> tuple[socket.socket, HandPeer]:
     peer = HandPeer(0xB0 + number, key=derive_key(b"x"))
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.connect(driver.socket.local_address)
-    sock.send(peer.auth())
+    for datagram in peer.joins():
+        sock.send(datagram)
     await asyncio.sleep(0.02)
     return sock, peer
 

@@ -125,7 +125,7 @@ def run(steps: Callable[[Tunnel, Helper, list[Peer]], Awaitable[None]]) -> list[
 
 async def both_up(_tunnel: Tunnel, _helper: Helper, peers: list[Peer]) -> None:
     for peer in peers:
-        peer.send(peer.hand.auth())
+        peer.send(*peer.hand.joins())
         await asyncio.sleep(0.02)
 
 
@@ -143,12 +143,12 @@ def test_the_scripts_come_in_upstreams_order() -> None:
 
 def test_a_link_that_comes_and_goes_in_one_burst_leaves_no_script_without_its_opposite() -> None:
     async def steps(tunnel: Tunnel, helper: Helper, peers: list[Peer]) -> None:
-        peers[0].send(peers[0].hand.auth(), peers[0].hand.disconnect())
+        peers[0].send(*peers[0].hand.joins(), peers[0].hand.disconnect())
         await asyncio.sleep(0.02)
         assert helper.asked == []
         await both_up(tunnel, helper, peers[:1])
         assert helper.asked == ["rtun_up adsl1", "tuntap_up"]
-        peers[0].send(peers[0].hand.disconnect(), peers[0].hand.auth())
+        peers[0].send(peers[0].hand.disconnect(), *peers[0].hand.joins())
         await asyncio.sleep(0.02)
         assert helper.asked == ["rtun_up adsl1", "tuntap_up"]
 

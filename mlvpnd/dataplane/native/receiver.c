@@ -77,15 +77,15 @@ void receiver_refresh(struct receiver *receiver, double now) {
 
 void receiver_measure(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
                       const struct peer_flow *flow, bool newest, bool authentic, double now) {
-    bool risen = transit_received(path->transit, header->timestamp, now);
-    if (disorder_received(path->disorder, header->seq, now) || risen)
-        receiver_update(receiver, now);
     struct loss_meter *meter = path->loss;
-    if (!authentic) {
+    if (!authentic) { /* whoever can forge the peer's address can forge it, stamp and number too */
         if (meter && loss_is_behind(meter, header->seq))
             loss_received(meter, header->seq, now, 0); /* overtaken by the packet that vouches for its number */
         return;
     }
+    bool risen = transit_received(path->transit, header->timestamp, now);
+    if (disorder_received(path->disorder, header->seq, now) || risen)
+        receiver_update(receiver, now);
     struct clear_window *clear = flow->clear;
     if (meter) {
         /* Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in. */
@@ -95,9 +95,7 @@ void receiver_measure(struct receiver *receiver, struct path_state *path, const 
     if (newest && clear)
         clear_anchor(clear, flow->window->newest);
     echo_received(path->echo, header->timestamp, now);
-    int32_t sample = rtt_sample_ms(header->timestamp_reply, now);
-    if (sample >= 0)
-        rtt_update(path->rtt, sample);
+    rtt_received(path->rtt, header->timestamp_reply, now);
 }
 
 /* A number of a flow that has not shown yet to what count it belongs, or that belongs to an older one. */

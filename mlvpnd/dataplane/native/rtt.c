@@ -8,7 +8,7 @@ static const double INITIAL_SRTT_MS = 1000.0;
 enum { NO_TIMESTAMP = 0xffff, ECHO_LIMIT_MS = 1000, RTT_LIMIT_MS = 5000 };
 
 void rtt_begin(struct rtt_estimator *rtt) {
-    *rtt = (struct rtt_estimator){.srtt_ms = INITIAL_SRTT_MS, .rttvar_ms = INITIAL_SRTT_MS / 2};
+    *rtt = (struct rtt_estimator){.srtt_ms = INITIAL_SRTT_MS, .rttvar_ms = INITIAL_SRTT_MS / 2, .echoed_at = -INFINITY};
 }
 
 void rtt_update(struct rtt_estimator *rtt, double sample_ms) {
@@ -39,6 +39,18 @@ int32_t rtt_sample_ms(uint16_t timestamp_reply, double now) {
         return -1;
     uint16_t elapsed = (uint16_t)(rtt_stamp(now) - timestamp_reply);
     return elapsed < RTT_LIMIT_MS ? elapsed : -1;
+}
+
+void rtt_received(struct rtt_estimator *rtt, uint16_t timestamp_reply, double now) {
+    if (timestamp_reply == NO_TIMESTAMP) {
+        rtt->unechoed++;
+        return;
+    }
+    rtt->echoed_at = now;
+    rtt->unechoed = 0;
+    int32_t sample = rtt_sample_ms(timestamp_reply, now);
+    if (sample >= 0)
+        rtt_update(rtt, sample);
 }
 
 void echo_begin(struct stamp_echo *echo) {

@@ -107,7 +107,7 @@ def test_a_link_under_another_name_finds_its_peer_again() -> None:
     session.add_path(1, PathParameters("adsl2", 5.0), FIRST_SEQ)
     session.path_ready(1, None, 1.0)
     session.transmits()
-    hear(session, peer.auth(), 2.0, number=1)
+    hear(session, peer.joins(), 2.0, number=1)
     assert session.path(1).up
 
 
