@@ -9,6 +9,7 @@ struct rtt_estimator {
     double srtt_ms;
     double rttvar_ms;
     double min_rtt_ms;
+    double before_ms; /* the sample before */
     bool has_sample;
 };
 

@@ -14,6 +14,7 @@ REACHED = {
     "test_sender": ("mlvpnd.protocol.sender",),
     "test_session": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_attacks": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_cuts": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_links": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_pair": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_quality": ("tests.support.session_pair", "tests.support.hand_peer"),
