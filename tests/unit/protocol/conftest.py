@@ -18,6 +18,7 @@ REACHED = {
     "test_session_links": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_pair": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_quality": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_stamps": ("tests.support.session_pair", "tests.support.hand_peer"),
 }
 """Modules that reach what has a twin by the names that others have imported, and those others."""
 REFERENCE_ONLY = frozenset(
