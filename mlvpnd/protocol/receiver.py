@@ -1,7 +1,8 @@
 """The way in of a packet that the gate has admitted: what it says of the line, copies, its place in the order.
 
 How late a link's packets are, and how far they overtake each other, is measured by every authentic packet of its flow
-(`transit.py`), and says what the reorder buffer waits for: a rise counts at once, a fall a tenth of a second later.
+(`transit.py`), and says what the reorder buffer waits for: a rise counts at once, a fall a tenth of a second later. A
+rise of more than a tenth of a second counts with the second packet that says so.
 
 A peer that has restarted counts anew, C MLVPN from 0. Its new flows tell: a flow is of the count that its first number
 fits, and a number that the peer has sent already begins a new one. Links that still live by an older flow bring

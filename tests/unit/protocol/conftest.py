@@ -17,9 +17,11 @@ REACHED = {
     "test_session": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_attacks": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_clear": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_cuts": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_links": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_pair": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_quality": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_stamps": ("tests.support.session_pair", "tests.support.hand_peer"),
 }
 """Modules that reach what has a twin by the names that others have imported, and those others."""
 REFERENCE_ONLY = frozenset(
