@@ -16,7 +16,7 @@ from mlvpnd.protocol.path import Address
 from mlvpnd.protocol.wire import PacketType
 from tests.support.session_pair import packet_of
 from tests.unit.dataplane.test_native_loop import NOW, World
-from tests.unit.net.test_answers import CALLED, Server
+from tests.unit.net.test_ancillary import CALLED, Server
 from tests.unit.net.test_link_socket import FRAME_HEADERS, OTHER_MESSAGES
 
 AROUND = 28 + 16
@@ -87,7 +87,7 @@ def narrow_path() -> None:
         world.close()
 
 
-# A server that is bound to no address; see tests/unit/net/test_answers.py.
+# A server that is bound to no address; see tests/unit/net/test_ancillary.py.
 
 
 class Called(World):
