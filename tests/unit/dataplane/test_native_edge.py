@@ -99,15 +99,24 @@ class Called(World):
         self.links[0] = Server(family)
         self.link = LinkSocket(self.links[0], answers=True)
         self.seq = 1
+        self.scope: tuple[int, ...] = ()
+        """What stands behind host and port where the peer calls."""
+
+    def call_from(self, host: str, scope: int = 0) -> None:
+        """The peer has this address of IPv6."""
+        self.peers[0].close()
+        self.peers[0] = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self.scope = (0, scope)
+        self.peers[0].bind((host, 0, *self.scope))
+        self.peers[0].settimeout(2)
 
     def call(self, host: str) -> str:
         """The peer says something to that address; by which one it is answered."""
         self.seq += 1
         packet = self.datagram(0, PacketType.DATA, packet_of(self.seq), self.seq)
-        self.peers[0].sendto(packet, (host, self.links[0].getsockname()[1]))
+        self.peers[0].sendto(packet, (host, self.links[0].getsockname()[1], *self.scope))
         self.loop.run(self.wake, 0.05)
-        for address in {address for _, address in self.told()}:
-            assert address[0].endswith("127.0.0.1")
+        self.told()
         assert self.came(self.kernel) == [packet_of(self.seq)]
         return self.answer()
 
@@ -162,6 +171,34 @@ def test_only_what_is_authentic_and_newest_changes_the_address(called: Called) -
     assert called.answer() == CALLED
 
 
+def addresses_of_ipv6() -> None:
+    """In a namespace of its own."""
+    for words in (
+        *(f"addr add 2001:db8::{n}/128 dev lo nodad" for n in (1, 2)),
+        "link set lo up",
+        "link add v0 type veth peer name v1",
+        "link set v0 up",
+        "link set v1 up",
+        *(f"addr add fe80::{n}/64 dev v0 nodad" for n in (1, 2)),
+        "addr add fe80::9/64 dev v1 nodad",
+    ):
+        subprocess.run(["ip", *words.split()], check=True)
+    for host, device, others in (
+        ("2001:db8::1", "", ("2001:db8::2", "2001:db8::1")),
+        ("fe80::9", "v1", ("fe80::2", "fe80::1")),
+    ):
+        world = Called(socket.AF_INET6)
+        world.call_from(host, socket.if_nametoindex(device) if device else 0)
+        world.start()
+        attach(world)
+        for other in others * 2:
+            assert world.call(other) == other
+        peer = world.session.path(0).peer
+        assert peer is not None
+        assert peer[4:] == (others[-1], socket.if_nametoindex("v0") if device else 0)
+        world.close()
+
+
 def address_that_goes() -> None:
     """In a namespace of its own."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -183,7 +220,7 @@ def address_that_goes() -> None:
 
 
 @pytest.mark.netns
-@pytest.mark.parametrize("scene", [narrow_path, address_that_goes])
+@pytest.mark.parametrize("scene", [narrow_path, addresses_of_ipv6, address_that_goes])
 def test_in_a_namespace(scene: Callable[[], None]) -> None:
     program = f"from {__name__} import {scene.__name__}; {scene.__name__}()"
     ran = subprocess.run(
