@@ -234,7 +234,7 @@ class LinkDriver:
         if self._adopted is not None:
             (sock, ends), self._adopted = self._adopted, None
             self._candidates, self._current, self._last = [ends], 0, ends
-            self.socket = LinkSocket(sock)
+            self.socket = LinkSocket(sock, answers=self._mode is Mode.SERVER)
             self._opened(ends)
             return
         last: Exception | None = None
@@ -249,7 +249,7 @@ class LinkDriver:
                 continue
             self._candidates, self._current = candidates, index
             self._last, self._unanswered = ends, False
-            self.socket = LinkSocket(sock)
+            self.socket = LinkSocket(sock, answers=self._mode is Mode.SERVER)
             where = self.config.bindhost or "any"
             # A client whose peer is away opens a socket every few seconds.
             level = logging.DEBUG if where == self._told_bind else logging.INFO

@@ -20,7 +20,7 @@ UPSTREAM_VERSION = "1.1"
 TITLE_NAME_SIZE = 28
 """Characters of a link's name in the process title."""
 
-Address = tuple[str, int] | tuple[str, int, int, int]
+Address = tuple[str, int, *tuple[int | str, ...]]
 """A socket address, IPv4 or IPv6."""
 
 
@@ -227,7 +227,7 @@ def format_address(address: Address | None) -> str:
         return f"{parsed}:{port}"
     if parsed.ipv4_mapped is not None:
         return f"{parsed.ipv4_mapped}:{port}"
-    scope = f"%{address[3]}" if len(address) == 4 and address[3] and parsed.scope_id is None else ""
+    scope = f"%{address[3]}" if len(address) >= 4 and address[3] and parsed.scope_id is None else ""
     return f"[{parsed}{scope}]:{port}"
 
 

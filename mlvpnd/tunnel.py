@@ -39,7 +39,7 @@ from .protocol.events import (
     PeerRestarted,
     TierChanged,
 )
-from .protocol.path import PathParameters, PathStatus
+from .protocol.path import PathParameters, PathStatus, is_ipv6
 from .protocol.selection import Tier
 from .protocol.session import Session
 from .reports import Reports
@@ -483,8 +483,7 @@ class Tunnel:
 
     def _learn_family(self, number: int) -> None:
         """An unset MTU depends on the family outside, which the peer's address tells."""
-        peer = self.session.path(number).peer
-        if peer is not None and len(peer) == 4 and not peer[0].startswith("::ffff:"):
+        if is_ipv6(self.session.path(number).peer):
             self.interface.use_ipv6(mtu_is_unset=self.config.mtu is None)
 
 

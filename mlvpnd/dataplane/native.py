@@ -102,7 +102,7 @@ class NativePlane:
 
     def attach_link(self, number: int, link_socket: LinkSocket) -> None:
         self._sockets[number] = link_socket
-        self._native.attach_link(number, link_socket.fileno(), link_socket.gso, link_socket.gro)
+        self._native.attach_link(number, link_socket.fileno(), link_socket.gso, link_socket.gro, link_socket.answers)
 
     def detach_link(self, number: int) -> None:
         link_socket = self._sockets.pop(number, None)

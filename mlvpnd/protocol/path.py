@@ -19,8 +19,16 @@ from .transit import Disorder, Transit
 GAP_GAIN = 1 / 8
 """Weight of a new gap between packets in the smoothed one."""
 
-Address = tuple[str, int] | tuple[str, int, int, int]
-"""A socket address as the driver's sockets give it; the protocol only compares it."""
+Address = tuple[str, int, *tuple[int | str, ...]]
+"""A socket address as the driver's sockets give it, and behind it, where that is known, which of ours was called.
+
+The protocol only compares it: so what is answered, and where the peer is, goes with the address that it calls us by.
+"""
+
+
+def is_ipv6(address: Address | None) -> bool:
+    """Whether packets for it have IPv6 headers outside."""
+    return address is not None and ":" in address[0] and not address[0].startswith("::ffff:")
 
 
 class PathStatus(enum.IntEnum):

@@ -13,7 +13,24 @@
 #include "transit.h"
 #include "wire.h"
 
+/* An address of ours; all zero: not known. One of IPv4 is in the first four bytes. */
+struct called {
+    struct in6_addr address;
+    uint32_t scope; /* the interface of a link-local one */
+};
+
+static inline bool called_equal(const struct called *one, const struct called *other) {
+    return memcmp(one, other, sizeof *one) == 0;
+}
+
+static inline bool called_known(const struct called *called) {
+    static const struct called none;
+    return !called_equal(called, &none);
+}
+
+/* Where a peer is and, on a socket that is bound to no address, which of ours it calls. Model: mlvpnd/protocol/path.py. */
 struct address {
+    struct called called;
     socklen_t size; /* 0: none, or one that is no socket address */
     union {
         struct sockaddr any;
@@ -23,7 +40,8 @@ struct address {
 };
 
 static inline bool address_equal(const struct address *one, const struct address *other) {
-    if (one->size != other->size || !one->size || one->any.sa_family != other->any.sa_family)
+    if (one->size != other->size || !one->size || one->any.sa_family != other->any.sa_family ||
+        !called_equal(&one->called, &other->called))
         return false;
     if (one->any.sa_family == AF_INET)
         return one->v4.sin_port == other->v4.sin_port && one->v4.sin_addr.s_addr == other->v4.sin_addr.s_addr;

@@ -75,10 +75,10 @@ static PyObject *clamp_mss(PyObject *self, PyObject *args) {
 }
 
 static PyObject *attach_link(PyObject *self, PyObject *args) {
-    int number, fd, gso, gro;
-    if (!PyArg_ParseTuple(args, "iipp", &number, &fd, &gso, &gro) || enter(self) < 0)
+    int number, fd, gso, gro, answers;
+    if (!PyArg_ParseTuple(args, "iippp", &number, &fd, &gso, &gro, &answers) || enter(self) < 0)
         return NULL;
-    if (!loop_attach(&SELF->loop, number, udp_port(fd, gso, gro)))
+    if (!loop_attach(&SELF->loop, number, udp_port(fd, gso, gro, answers)))
         return PyErr_NoMemory();
     Py_RETURN_NONE;
 }

@@ -12,25 +12,38 @@ static PyObject *reasons; /* all DropReasons, in their order */
 
 #define SELF ((struct path_object *)self)
 
+/* The address of ours that Python has behind that of a peer: over IPv4 a host, over IPv6 that and an interface. */
+static void take_called(PyObject *peer, Py_ssize_t at, struct called *called) {
+    Py_ssize_t more = PyTuple_GET_SIZE(peer) - at;
+    const char *host = more > 0 ? PyUnicode_AsUTF8(PyTuple_GET_ITEM(peer, at)) : NULL;
+    unsigned long scope = host && more > 1 ? PyLong_AsUnsignedLongMask(PyTuple_GET_ITEM(peer, at + 1)) : 0;
+    if (PyErr_Occurred())
+        PyErr_Clear();
+    else if (host && inet_pton(more == 1 ? AF_INET : AF_INET6, host, &called->address) == 1)
+        called->scope = (uint32_t)scope;
+}
+
 void native_address(PyObject *peer, struct address *address) {
     memset(address, 0, sizeof *address);
     if (!peer || !PyTuple_Check(peer) || PyTuple_GET_SIZE(peer) < 2)
         return;
+    Py_ssize_t size = PyTuple_GET_SIZE(peer), plain = size < 4 ? 2 : 4;
     const char *host = PyUnicode_AsUTF8(PyTuple_GET_ITEM(peer, 0));
     unsigned long fields[3] = {0};
-    for (Py_ssize_t index = 1; host && index < PyTuple_GET_SIZE(peer) && index < 4; index++)
+    for (Py_ssize_t index = 1; host && index < plain; index++)
         fields[index - 1] = PyLong_AsUnsignedLongMask(PyTuple_GET_ITEM(peer, index));
     if (PyErr_Occurred()) { /* it is no socket address, so no packet comes from it */
         PyErr_Clear();
         return;
     }
-    if (PyTuple_GET_SIZE(peer) == 2) {
+    take_called(peer, plain, &address->called);
+    if (plain == 2) {
         if (inet_pton(AF_INET, host, &address->v4.sin_addr) != 1)
             return;
         address->v4.sin_family = AF_INET;
         address->v4.sin_port = htons((uint16_t)fields[0]);
         address->size = sizeof address->v4;
-    } else if (PyTuple_GET_SIZE(peer) == 4) {
+    } else {
         char bare[INET6_ADDRSTRLEN];
         size_t length = strcspn(host, "%"); /* the scope is a number beside it */
         if (length >= sizeof bare)
@@ -48,14 +61,18 @@ void native_address(PyObject *peer, struct address *address) {
 }
 
 PyObject *native_address_tuple(const struct address *address) {
-    char host[INET6_ADDRSTRLEN];
+    char host[INET6_ADDRSTRLEN], called[INET6_ADDRSTRLEN];
+    bool known = called_known(&address->called);
+    if (known)
+        inet_ntop(address->any.sa_family, &address->called.address, called, sizeof called);
     if (address->any.sa_family == AF_INET) {
         inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof host);
-        return Py_BuildValue("si", host, (int)ntohs(address->v4.sin_port));
+        return Py_BuildValue(known ? "sis" : "si", host, (int)ntohs(address->v4.sin_port), called);
     }
     inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof host);
-    return Py_BuildValue("siII", host, (int)ntohs(address->v6.sin6_port),
-                         (unsigned)ntohl(address->v6.sin6_flowinfo), (unsigned)address->v6.sin6_scope_id);
+    return Py_BuildValue(known ? "siIIsI" : "siII", host, (int)ntohs(address->v6.sin6_port),
+                         (unsigned)ntohl(address->v6.sin6_flowinfo), (unsigned)address->v6.sin6_scope_id, called,
+                         (unsigned)address->called.scope);
 }
 
 /* Attributes that Python reads as it has set them. */

@@ -61,7 +61,7 @@ class World:
         self.loop.housekeeping_at = float("inf")
         self.loop.watch_tun(self.tun.fileno(), False, False)
         for number, link in enumerate(self.links):
-            self.loop.attach_link(number, link.fileno(), False, False)
+            self.loop.attach_link(number, link.fileno(), False, False, False)
 
     def datagram(self, number: int, kind: PacketType, plaintext: bytes, seq: int, flow: int | None = None) -> bytes:
         """One of the peer's."""
@@ -88,7 +88,7 @@ class World:
     def send_joined(self, number: int, datagrams: list[bytes]) -> None:
         """The same in one piece, of datagrams of one size, for a link that has UDP_GRO."""
         self.links[number].setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-        self.loop.attach_link(number, self.links[number].fileno(), False, True)
+        self.loop.attach_link(number, self.links[number].fileno(), False, True, False)
         size = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", len(datagrams[0])))]
         self.peers[number].sendmsg(datagrams, size, 0, self.links[number].getsockname())
 
@@ -259,7 +259,7 @@ def test_what_waits_for_a_socket_that_takes_nothing_is_bounded(world: World) -> 
     # TCP that nobody reads stands for a full buffer: on the loopback interface UDP has none.
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sender:
         sender.setblocking(False)
-        world.loop.attach_link(0, sender.fileno(), False, False)
+        world.loop.attach_link(0, sender.fileno(), False, False, False)
         world.session.disconnect(1, NOW)
         world.session.transmits()
         try:
@@ -342,7 +342,7 @@ def test_a_scope_is_a_number_beside_an_address(world: World) -> None:
 def test_a_datagram_too_large_for_the_tunnel_is_cut_with_gro_as_without(world: World) -> None:
     packet = packet_of(1, 20000)
     world.links[0].setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-    world.loop.attach_link(0, world.links[0].fileno(), False, True)
+    world.loop.attach_link(0, world.links[0].fileno(), False, True, False)
     world.send(0, [world.datagram(0, PacketType.DATA, packet, 2)])
     world.loop.run(world.wake, 0.05)
     assert world.came(world.kernel) == []

@@ -12,6 +12,7 @@ import pytest
 
 from mlvpnd.protocol.box import derive_key
 from mlvpnd.protocol.drops import DropReason
+from mlvpnd.protocol.path import Address
 from mlvpnd.protocol.resume import recall, remember
 from mlvpnd.protocol.session import Session, SessionParameters
 from tests.support.session_pair import KEY, End, SessionPair
@@ -53,6 +54,18 @@ def test_the_peer_notices_nothing(side: str, *, cleartext: bool) -> None:
     assert pair.client.delivered[-50:] == down
     assert other.events[told:] == []
     assert new.events == []
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [("192.0.2.9", 5080, "198.51.100.9"), ("fe80::9", 5080, 0, 2, "fe80::1", 2)],
+    ids=["IPv4", "IPv6"],
+)
+def test_which_address_the_peer_calls_is_known_afterwards(peer: Address) -> None:
+    pair = SessionPair()
+    pair.connect()
+    pair.server.session.path(0).peer = peer
+    assert replace(pair, pair.server).session.path(0).peer == peer
 
 
 def test_a_session_goes_on_with_another_twin() -> None:

@@ -9,7 +9,7 @@ import pytest
 from mlvpnd.protocol.constants import MAX_FLOWS, RECLAIM_GRACE, SILENCE
 from mlvpnd.protocol.drops import DropReason
 from mlvpnd.protocol.events import DownReason, PathDown, PathUp, PeerMoved, PeerRestarted
-from mlvpnd.protocol.path import PathParameters
+from mlvpnd.protocol.path import Address, PathParameters
 from mlvpnd.protocol.session import Session
 from mlvpnd.protocol.wire import PacketType
 from tests.support.hand_peer import (
@@ -209,13 +209,14 @@ def test_an_upstream_client_that_counts_from_0() -> None:
 
 
 @both_roles
+@pytest.mark.parametrize("source", [ELSEWHERE, (*PEER, "198.51.100.9")], ids=["it moves", "it calls another of ours"])
 @pytest.mark.parametrize("cleartext_data", [False, True], ids=["boxed", "clear"])
-def test_a_peer_whose_address_changes_is_followed(up: Up, cleartext_data: bool) -> None:
+def test_a_peer_whose_address_changes_is_followed(up: Up, cleartext_data: bool, source: Address) -> None:
     session, peer = up(cleartext_data=cleartext_data)
-    hear(session, peer.keepalive(), 1.0, source=ELSEWHERE)
-    assert session.events() == [PeerMoved(0, ELSEWHERE)]
-    assert [one.address for one in heard(session)] == [ELSEWHERE]
-    assert hear(session, peer.data(ONE, clear=cleartext_data), 1.0, source=ELSEWHERE) == [ONE]
+    hear(session, peer.keepalive(), 1.0, source=source)
+    assert session.events() == [PeerMoved(0, source)]
+    assert [one.address for one in heard(session)] == [source]
+    assert hear(session, peer.data(ONE, clear=cleartext_data), 1.0, source=source) == [ONE]
 
 
 @both_roles
