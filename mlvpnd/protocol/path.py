@@ -113,6 +113,7 @@ class Meters:
     transit: type[Transit] = Transit
     disorder: type[Disorder] = Disorder
     loss: type[LossMeter] = LossMeter
+    answers: type[AnswerPace] = AnswerPace
 
 
 class Path:
@@ -140,7 +141,7 @@ class Path:
         self.transit = self.meters.transit()
         self.disorder = self.meters.disorder(0)
         self.loss: LossMeter | None = None
-        self.answers = AnswerPace()
+        self.answers = self.meters.answers()
         # Deadlines and points in time, of the driver's monotonic clock.
         self.next_auth_at = 0.0
         self.last_auth_at = float("-inf")

@@ -103,7 +103,7 @@ class Receiver:
         """Takes what any packet of the link's flow says of the line."""
         header, _, flow, newest, authentic = datagram
         risen = path.transit.received(header.timestamp, now)
-        if path.disorder.received(header.seq, now) or risen:
+        if (path.disorder.received(header.seq, now) or risen) and not self._is_idle(now):
             self.update(now)
         meter = path.loss
         if not authentic:
@@ -228,8 +228,12 @@ class Receiver:
 
     def refresh(self, now: float) -> None:
         """Looks at the links if that was long ago."""
-        if now >= self._update_at:
+        if now >= self._update_at and not self._is_idle(now):
             self.update(now)
+
+    def _is_idle(self, now: float) -> bool:
+        """Whether no numbered data has come for long: nothing can be held, and the next of it updates."""
+        return now - self._numbered_at >= DATA_RECENT
 
     def update(self, now: float) -> None:
         """Follows the links: which are waited for, and for how long."""
