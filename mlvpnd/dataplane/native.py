@@ -112,13 +112,13 @@ class NativePlane:
                 link_socket.send_batch(datagrams, address)
 
     def send(self) -> Iterable[int]:
-        self._native.flush()
-        self._sync_links()
-        return list(self._sockets)
+        refused = self._native.flush()
+        self._sync_links(refused)
+        return refused
 
-    def _sync_links(self) -> None:
-        for number, link_socket in self._sockets.items():
-            link_socket.take_counts(*self._native.link_counts(number))
+    def _sync_links(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._sockets[number].take_counts(*self._native.link_counts(number))
 
     # Time.
 
@@ -126,5 +126,5 @@ class NativePlane:
         return self._session.get_control_timer()
 
     def sync(self) -> None:
-        self._sync_links()
+        self._sync_links(self._sockets)
         self._device.take_counts(self._native.tun_counts())

@@ -55,7 +55,7 @@ class Plane(Protocol):
         """Deals with what was read from the links already: one may be about to go, or the password to change."""
 
     def send(self) -> Iterable[int]:
-        """Sends what the session has to send; the links that were used."""
+        """Sends what the session has to send; the links whose socket the system refuses everything for."""
 
     def due(self) -> float | None:
         """When the session's timer is, as far as the plane does not see to it; None: never."""

@@ -29,6 +29,8 @@ class ReferencePlane:
         self._loop = loop
         self._sockets: dict[int, LinkSocket] = {}
         self._device: TunDevice
+        self._has_news = False
+        """Whether the driver is to be told of what links have brought, at the end of this turn of the loop."""
 
     def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
         self._session, self._device, self._driver = session, device, driver
@@ -78,6 +80,12 @@ class ReferencePlane:
         datagrams = link_socket.receive_batch(LINK_BURST)
         self.deliver(self._session.receive(number, datagrams, self._loop.time()))
         self._driver.received(number)
+        if not self._has_news:  # once for all links that are readable in this turn
+            self._has_news = True
+            self._loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._has_news = False
         self._driver.after()
 
     def _on_writable(self, number: int) -> None:
@@ -90,7 +98,6 @@ class ReferencePlane:
         """Nothing is read before it can be dealt with."""
 
     def send(self) -> Iterable[int]:
-        used = []
         for number, address, datagrams in self._session.transmits():
             link_socket = self._sockets.get(number)
             if link_socket is None:
@@ -98,8 +105,7 @@ class ReferencePlane:
             link_socket.send_batch(datagrams, address)
             if link_socket.blocked:
                 self._loop.add_writer(link_socket.fileno(), self._on_writable, number)
-            used.append(number)
-        return used
+        return [number for number, link_socket in self._sockets.items() if link_socket.refused_since is not None]
 
     # Time.
 

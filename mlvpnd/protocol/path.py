@@ -122,6 +122,7 @@ class Meters:
     transit: type[Transit] = Transit
     disorder: type[Disorder] = Disorder
     loss: type[LossMeter] = LossMeter
+    answers: type[AnswerPace] = AnswerPace
 
 
 class Path:
@@ -149,7 +150,7 @@ class Path:
         self.transit = self.meters.transit()
         self.disorder = self.meters.disorder(0)
         self.loss: LossMeter | None = None
-        self.answers = AnswerPace()
+        self.answers = self.meters.answers()
         self.damping = Damping()
         # Deadlines and points in time, of the driver's monotonic clock.
         self.next_auth_at = 0.0

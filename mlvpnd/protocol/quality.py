@@ -8,7 +8,7 @@ to be well it is on trial meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from .constants import (
     ACTIVE,
@@ -114,16 +114,21 @@ def _is_tried(path: Path, now: float) -> bool:
 class Activity:
     """Whether the tunnel carries data, and what follows for its links. Times are seconds of the driver's clock."""
 
-    def __init__(self, paths: Mapping[int, Path]) -> None:
+    def __init__(self, paths: Mapping[int, Path], begins: Callable[[], object]) -> None:
+        """`begins` is called when links may have to be probed sooner than `probe_at` has told."""
         self._paths = paths
+        self._begins = begins
         self._last = self._since = float("-inf")
         """When data came or went last, and since when without a pause of `ACTIVE`."""
 
     def note(self, now: float) -> None:
         """Data comes or goes."""
-        if now - self._last >= ACTIVE:
+        pause = now - self._last
+        if pause >= ACTIVE:
             self._since = now
         self._last = now
+        if pause >= ACTIVE - PROBE_INTERVAL:  # a probe that would have come so late was none
+            self._begins()
 
     def probe_at(self, path: Path, tier: Tier, *, paced: bool) -> float:
         """When an up link wants a KEEPALIVE beside that of each second; infinity: never.

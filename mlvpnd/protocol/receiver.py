@@ -108,7 +108,7 @@ class Receiver:
                 meter.received(header.seq, now)  # it was overtaken by the packet that vouches for its number
             return
         risen = path.transit.received(header.timestamp, now)
-        if path.disorder.received(header.seq, now) or risen:
+        if (path.disorder.received(header.seq, now) or risen) and not self._is_idle(now):
             self.update(now)
         if meter is not None:
             # Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in.
@@ -225,8 +225,12 @@ class Receiver:
 
     def refresh(self, now: float) -> None:
         """Looks at the links if that was long ago."""
-        if now >= self._update_at:
+        if now >= self._update_at and not self._is_idle(now):
             self.update(now)
+
+    def _is_idle(self, now: float) -> bool:
+        """Whether no numbered data has come for long: nothing can be held, and the next of it updates."""
+        return now - self._numbered_at >= DATA_RECENT
 
     def update(self, now: float) -> None:
         """Follows the links: which are waited for, and for how long."""

@@ -9,7 +9,7 @@ A window moves only for what was authentic; a look before the box is opened save
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from .constants import CLEAR_WINDOW_SIZE, MAX_FLOWS, REPLAY_WINDOW_SIZE
 
@@ -168,12 +168,16 @@ class PeerFlow:
 
 
 class FlowTable:
-    """All flows of the peer that this process remembers; the least recently used goes when it is full."""
+    """All flows of the peer that this process remembers; the least recently used goes when it is full.
+
+    Beside them the ids of its own flows, and of those whose session it has taken up: nothing of those is forgotten.
+    """
 
     def __init__(self, limit: int = MAX_FLOWS, flow_type: type[PeerFlow] = PeerFlow) -> None:
         self._limit = limit
         self._flow_type = flow_type
         self._flows: OrderedDict[int, PeerFlow] = OrderedDict()
+        self._own: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -191,9 +195,13 @@ class FlowTable:
             victim = next((known for known in self._flows if known not in keep), None)
             if victim is None:
                 break
-            del self._flows[victim]
-        flow = self._flows[flow_id] = self._flow_type(flow_id, link, seq)
+            self._forget(victim)
+        flow = self._flow_type(flow_id, link, seq)
+        self.restore(flow)
         return flow
+
+    def _forget(self, flow_id: int) -> None:
+        del self._flows[flow_id]
 
     def __iter__(self) -> Iterator[PeerFlow]:
         return iter(self._flows.values())
@@ -205,3 +213,12 @@ class FlowTable:
     def touch(self, flow: PeerFlow) -> None:
         """Marks a flow as used."""
         self._flows.move_to_end(flow.flow_id)
+
+    @property
+    def own(self) -> Set[int]:
+        """The ids of flows of ours."""
+        return self._own
+
+    def add_own(self, flow_id: int) -> None:
+        """A flow of ours has this id."""
+        self._own.add(flow_id)

@@ -30,7 +30,7 @@ def remember(session: Session, now: float) -> dict[str, Any]:
         "key": _key_tag(session),
         "server": session.gate.is_server,
         "data_seq": session.next_data_seq,
-        "own_flow_ids": sorted(session.gate.own_flow_ids)[-MAX_REMEMBERED_IDS:],
+        "own_flow_ids": sorted(session.gate.flows.own)[-MAX_REMEMBERED_IDS:],
         "flows": [
             {
                 "id": flow.flow_id,
@@ -81,7 +81,8 @@ def recall(session: Session, memory: dict[str, Any], now: float) -> bool:
     same = (memory["version"], memory["key"], memory["server"])
     if same != (VERSION, _key_tag(session), session.gate.is_server):
         return False
-    session.gate.own_flow_ids.update(memory["own_flow_ids"])
+    for flow_id in memory["own_flow_ids"]:
+        session.gate.flows.add_own(flow_id)
     for known in memory["flows"]:
         flow = session.parts.peer_flow(known["id"], known["link"], known["newest"])
         flow.window = session.parts.replay_window.restored(known["newest"], int(known["seen"], 16))
@@ -101,7 +102,7 @@ def recall(session: Session, memory: dict[str, Any], now: float) -> bool:
 
 
 def _take_up(session: Session, path: Path, before: dict[str, Any], now: float) -> None:
-    session.gate.own_flow_ids.add(path.flow_id)
+    session.gate.flows.add_own(path.flow_id)
     path.flow_id = before["flow_id"]
     path.next_seq = max(path.next_seq, before["seq"] + SEQ_MARGIN)
     path.disconnects = before["disconnects"]

@@ -23,6 +23,7 @@ from typing import ClassVar
 
 from .box import Box
 from .constants import HEADER_SIZE, KEEPALIVE_INTERVAL, STANDSTILL
+from .deadlines import Deadlines
 from .drops import DropReason
 from .events import DownReason, Event, PathStatusChanged, PeerMoved, TierChanged
 from .gate import Admitted, Gate, Run, Stranger
@@ -32,7 +33,7 @@ from .path import Address, Path, PathParameters
 from .quality import Activity, judge
 from .receiver import Receiver
 from .reorder import ReorderBuffer
-from .replay import ClearWindow, PeerFlow, ReplayWindow
+from .replay import ClearWindow, FlowTable, PeerFlow, ReplayWindow
 from .rules import Matcher, Rule
 from .selection import Tier, eligible
 from .sender import REFERENCE, Sender, SendingParts
@@ -63,6 +64,7 @@ class Parts:
     box: type[Box] = Box
     path: type[Path] = Path
     peer_flow: type[PeerFlow] = PeerFlow
+    flow_table: type[FlowTable] = FlowTable
     replay_window: type[ReplayWindow] = ReplayWindow
     clear_window: type[ClearWindow] = ClearWindow
     receiver: type[Receiver] = Receiver
@@ -83,12 +85,13 @@ class Session:
             layer2=parameters.layer2,
             cleartext_data=parameters.cleartext_data,
             box_type=self.parts.box,
-            flow_type=self.parts.peer_flow,
+            flows=self.parts.flow_table(flow_type=self.parts.peer_flow),
             clear_type=self.parts.clear_window,
         )
         self._random_u32 = random_u32
         self._paths: dict[int, Path] = {}
-        self._activity = Activity(self._paths)
+        self._deadlines = Deadlines(self._paths, self._probe_at, self._calls)
+        self._activity = Activity(self._paths, self._deadlines.may_change)
         self._sender = self.parts.sender(
             self._paths,
             first_seq,
@@ -114,7 +117,6 @@ class Session:
             changed=self._reschedule,
         )
         self._now = 0.0
-
     # What the driver may read.
 
     @property
@@ -220,6 +222,7 @@ class Session:
         if peer is not None:
             path.peer = peer
         self._handshake.ask_again(path, now)
+        self._deadlines.may_change()
         self._now = now
         self._announce(path)
 
@@ -234,6 +237,7 @@ class Session:
         path = self._paths[number]
         self._handshake.go_down(path, reason, now, say_so=False)
         path.ready = False
+        self._deadlines.may_change()
         return self._receiver.take_released()
 
     def resumed(self, now: float) -> None:
@@ -252,6 +256,7 @@ class Session:
         path = self._paths[number]
         self._handshake.go_down(path, DownReason.CLOSED, now, say_so=True)
         self._handshake.ask_again(path, now)
+        self._deadlines.may_change()
         return self._receiver.take_released()
 
     def flush(self, now: float) -> None:
@@ -382,6 +387,7 @@ class Session:
             return None
         if not newest:
             return DropReason.STALE_CONTROL
+        self._deadlines.may_change()
         return self._handshake.take(path, header, self._now)
 
     def _answer_keepalive(self, path: Path) -> None:
@@ -390,6 +396,7 @@ class Session:
 
     def _reschedule(self) -> None:
         """Chooses anew which links carry traffic."""
+        self._deadlines.may_change()
         tier, chosen = eligible(self.paths, self.carrying)
         self._sender.reschedule(chosen, self._now)
         if tier is not self._tier:
@@ -424,23 +431,18 @@ class Session:
         return min(due, default=None)
 
     def get_control_timer(self) -> float | None:
-        """The same, but for packets that wait."""
-        return min((at for path in self._paths.values() for at in self._deadlines(path)), default=None)
+        """The same, but for packets that wait; it may be too early, as a link that was heard has longer."""
+        return self._deadlines.due()
 
-    def _deadlines(self, path: Path) -> tuple[float, ...]:
-        if path.up:
-            silent_at = path.heard_at + path.parameters.timeout
-            return path.next_keepalive_at, min(silent_at, path.unheard_at), self._probe_at(path)
-        if path.asked_seq is not None:
-            return (path.asked_at + path.parameters.timeout,)
-        if path.ready and not self._parameters.is_server and path.peer is not None:
-            return (path.next_auth_at,)
-        return ()
+    def _calls(self, path: Path) -> bool:
+        """Whether a link that is down asks for its peer."""
+        return path.ready and not self._parameters.is_server and path.peer is not None
 
     def handle_timer(self, now: float) -> list[bytes]:
         """Does all that is due; returns packets for the interface whose wait has ended."""
         self._now = now
         out: list[bytes] = []
+        self._deadlines.come(now)
         for path in self._paths.values():
             silent = path.up and path.heard_at + path.parameters.timeout <= now
             if silent or (path.up and path.unheard_at <= now):
@@ -459,7 +461,7 @@ class Session:
             elif path.asked_seq is not None:
                 if path.asked_at + path.parameters.timeout <= now:
                     self._handshake.forget(path)
-            elif path.ready and not self._parameters.is_server and path.peer is not None and path.next_auth_at <= now:
+            elif self._calls(path) and path.next_auth_at <= now:
                 self._handshake.call(path, now)
         out += self._receiver.expire(now)
         if self._activity.find_silent(now, paced=self._sender.paced):
@@ -484,6 +486,8 @@ class Session:
     def _judge(self, path: Path) -> None:
         if not path.up:
             return
+        if path.rtt.unechoed:  # its peer may not hear us: it is probed, or down, sooner than it would be
+            self._deadlines.may_change()
         tried = path.on_trial
         before = judge(path, self._now)
         if path.status is not before:

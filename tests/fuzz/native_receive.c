@@ -148,7 +148,7 @@ static void begin_flow(struct link *link, int choices) {
     disorder_begin(&link->disorder, link->seq);
     loss_begin(&link->loss, link->seq);
     path->flow = &link->flow;
-    path->flow_is_here = true;
+    path->name = link->flow.link = link;
     receiver_begin_flow(&receiver, path, now);
 }
 
@@ -174,12 +174,12 @@ static void change_link(struct input *input, struct link *link, int choices) {
         receiver_stood_still(&receiver);
         break;
     case 5:
-        path->flow_is_here = false;
+        link->flow.link = NULL;
         break;
     default:
         path->status = PATH_LEAST_UP;
         path->distrusted = false;
-        path->flow_is_here = true;
+        link->flow.link = link;
         path->up_at = now;
         receiver_update(&receiver, now);
     }

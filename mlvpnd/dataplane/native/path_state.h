@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "answers.h"
 #include "loss.h"
 #include "packet.h"
 #include "replay.h"
@@ -64,7 +65,10 @@ struct path_state {
     int32_t status; /* PathStatus */
     bool distrusted;
     bool fallback_only;
-    bool flow_is_here; /* the flow is bound to this link, and not to another meanwhile */
+    bool on_trial;
+    bool ready;
+    uint32_t unanswered_auths;
+    const void *name; /* equal for one link, whatever has it */
     uint32_t flow_id;
     uint64_t next_seq;
     struct address peer;
@@ -74,14 +78,23 @@ struct path_state {
     struct transit *transit;
     struct disorder *disorder;
     struct loss_meter *loss; /* NULL: none */
+    struct answer_pace *answers;
     int64_t count;     /* of the peer's counts, or PATH_NO_COUNT */
-    double heard_at, heard_gap, sent_at, numbered_at, up_at, judge_at;
+    double heard_at, heard_gap, sent_at, numbered_at, up_at, judge_at, last_auth_at, last_disconnect_at;
     uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
     uint64_t drops[DROP_REASONS]; /* that the Counter of the Python object does not have yet */
     struct burst *bursts, *last_burst;
 };
 
 static inline bool path_up(const struct path_state *path) { return path->status >= PATH_LEAST_UP; }
+
+/* Whether it is up, and neither lossy, slow nor on trial: it needs no judgement at once. */
+static inline bool path_is_settled(const struct path_state *path) {
+    return path->status == PATH_LEAST_UP && !path->on_trial;
+}
+
+/* Whether the peer's flow is bound to this link, and not to another meanwhile. */
+static inline bool path_has_flow(const struct path_state *path) { return path->flow && path->flow->link == path->name; }
 
 /* Notes an authentic packet. */
 static inline void path_hear(struct path_state *path, double now) {

@@ -96,7 +96,17 @@ static PyObject *flush(PyObject *self, PyObject *nothing) {
     if (enter(self) < 0)
         return NULL;
     loop_flush(&SELF->loop, loop_now());
-    Py_RETURN_NONE;
+    PyObject *refused = PyList_New(0);
+    for (size_t index = 0; refused && index < SELF->loop.port_count; index++) {
+        const struct loop_port *port = &SELF->loop.ports[index];
+        if (port->udp.refused_since < 0)
+            continue;
+        PyObject *number = PyLong_FromLong(port->number);
+        if (!number || PyList_Append(refused, number) < 0)
+            Py_CLEAR(refused);
+        Py_XDECREF(number);
+    }
+    return refused;
 }
 
 static PyObject *deliver(PyObject *self, PyObject *packets) {

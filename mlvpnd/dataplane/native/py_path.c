@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include "py_answers.h"
 #include "py_loss.h"
 #include "py_replay.h"
 #include "py_rtt.h"
@@ -114,8 +115,17 @@ static int set_parameters(PyObject *self, PyObject *value, void *closure) {
     PyObject *fallback = PyObject_GetAttrString(value, "fallback_only");
     int only = fallback ? PyObject_IsTrue(fallback) : -1;
     Py_XDECREF(fallback);
-    if (only < 0)
+    PyObject *name = only < 0 ? NULL : PyObject_GetAttrString(value, "name");
+    if (!name)
         return -1;
+    if (!PyUnicode_CheckExact(name)) {
+        Py_DECREF(name);
+        PyErr_SetString(PyExc_TypeError, "a link's name is a str");
+        return -1;
+    }
+    PyUnicode_InternInPlace(&name); /* so that it is told by its address */
+    Py_XSETREF(SELF->name, name);
+    SELF->state.name = name;
     SELF->state.fallback_only = only;
     keep(&SELF->parameters, value);
     return 0;
@@ -202,6 +212,7 @@ SET_PART(echo, StampEcho, stamp_echo_object, echo, false)
 SET_PART(transit, Transit, transit_object, transit, false)
 SET_PART(disorder, Disorder, disorder_object, disorder, false)
 SET_PART(loss, LossMeter, loss_meter_object, meter, true)
+SET_PART(answers, AnswerPace, answer_pace_object, pace, false)
 
 #define OBJECT(name) \
     { #name, get_object, set_##name, NULL, (void *)offsetof(struct path_object, name) }
@@ -216,6 +227,7 @@ static PyGetSetDef attributes[] = {
     OBJECT(transit),
     OBJECT(disorder),
     OBJECT(loss),
+    OBJECT(answers),
     {"drops", get_drops, set_drops, NULL, NULL},
     {"count", get_count, set_count, NULL, NULL},
     {NULL},
@@ -229,12 +241,17 @@ static PyMemberDef members[] = {
     MEMBER(flow_id, T_UINT),
     MEMBER(next_seq, T_ULONGLONG),
     MEMBER(distrusted, T_BOOL),
+    MEMBER(on_trial, T_BOOL),
+    MEMBER(ready, T_BOOL),
+    MEMBER(unanswered_auths, T_UINT),
     MEMBER(heard_at, T_DOUBLE),
     MEMBER(heard_gap, T_DOUBLE),
     MEMBER(sent_at, T_DOUBLE),
     MEMBER(numbered_at, T_DOUBLE),
     MEMBER(up_at, T_DOUBLE),
     MEMBER(judge_at, T_DOUBLE),
+    MEMBER(last_auth_at, T_DOUBLE),
+    MEMBER(last_disconnect_at, T_DOUBLE),
     MEMBER(packets_sent, T_ULONGLONG),
     MEMBER(bytes_sent, T_ULONGLONG),
     MEMBER(packets_received, T_ULONGLONG),
@@ -245,7 +262,8 @@ static PyMemberDef members[] = {
 static void dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     PyObject **objects[] = {&SELF->status, &SELF->parameters, &SELF->peer,  &SELF->flow, &SELF->rtt,
-                            &SELF->echo,   &SELF->transit,    &SELF->disorder, &SELF->loss, &SELF->drops};
+                            &SELF->echo,   &SELF->transit,    &SELF->disorder, &SELF->loss, &SELF->answers,
+                            &SELF->drops,  &SELF->name};
     for (size_t index = 0; index < sizeof objects / sizeof *objects; index++)
         Py_CLEAR(*objects[index]);
     path_clear(&SELF->state);

@@ -244,17 +244,22 @@ static PyObject *flow_new(PyTypeObject *type, PyObject *args, PyObject *names) {
     unsigned long long seq;
     if (!PyArg_ParseTupleAndKeywords(args, names, "IUK", keywords, &flow_id, &link, &seq))
         return NULL;
+    if (!PyUnicode_CheckExact(link)) {
+        PyErr_SetString(PyExc_TypeError, "a str expected");
+        return NULL;
+    }
     struct peer_flow_object *flow = (struct peer_flow_object *)type->tp_alloc(type, 0);
     if (!flow)
         return NULL;
     flow->link = Py_NewRef(link);
+    PyUnicode_InternInPlace(&flow->link);
     flow->clear = Py_NewRef(Py_None);
     flow->window = native_ReplayWindow_type->tp_alloc(native_ReplayWindow_type, 0);
     if (!flow->window) {
         Py_DECREF(flow);
         return NULL;
     }
-    flow->flow = (struct peer_flow){.flow_id = flow_id, .window = window_of(flow->window)};
+    flow->flow = (struct peer_flow){.flow_id = flow_id, .window = window_of(flow->window), .link = flow->link};
     replay_begin(flow->flow.window, seq);
     return (PyObject *)flow;
 }
@@ -276,9 +281,13 @@ static int wrong(const char *what) {
 
 static int set_link(PyObject *self, PyObject *value, void *closure) {
     (void)closure;
-    if (!value || !PyUnicode_Check(value))
+    if (!value || !PyUnicode_CheckExact(value))
         return wrong("a str");
-    Py_SETREF(((struct peer_flow_object *)self)->link, Py_NewRef(value));
+    struct peer_flow_object *flow = (struct peer_flow_object *)self;
+    Py_INCREF(value);
+    PyUnicode_InternInPlace(&value); /* so that it is told by its address */
+    flow->flow.link = value;
+    Py_SETREF(flow->link, value);
     return 0;
 }
 

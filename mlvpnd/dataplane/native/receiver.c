@@ -70,8 +70,13 @@ void receiver_update(struct receiver *receiver, double now) {
     reorder_set_links(receiver->reorder, waited, waited_count);
 }
 
+/* Whether no numbered data has come for long: nothing can be held, and the next of it updates. */
+static bool is_idle(const struct receiver *receiver, double now) {
+    return now - receiver->numbered_at >= DATA_RECENT;
+}
+
 void receiver_refresh(struct receiver *receiver, double now) {
-    if (now >= receiver->update_at)
+    if (now >= receiver->update_at && !is_idle(receiver, now))
         receiver_update(receiver, now);
 }
 
@@ -84,7 +89,7 @@ void receiver_measure(struct receiver *receiver, struct path_state *path, const 
         return;
     }
     bool risen = transit_received(path->transit, header->timestamp, now);
-    if (disorder_received(path->disorder, header->seq, now) || risen)
+    if ((disorder_received(path->disorder, header->seq, now) || risen) && !is_idle(receiver, now))
         receiver_update(receiver, now);
     struct clear_window *clear = flow->clear;
     if (meter) {
