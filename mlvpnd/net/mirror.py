@@ -87,8 +87,8 @@ class Mirror:
         port = self._uplinks.get(number)
         if port is None or not port.bridge:
             return None
-        others = (one for other, one in self._uplinks.items() if other != number and one.bridge == port.bridge)
-        return max(others, key=lambda one: one.mtu, default=None)
+        others = [one for other, one in self._uplinks.items() if other != number and one.bridge == port.bridge]
+        return max(others, key=lambda one: one.mtu) if others else None
 
     def holders(self, address: bytes) -> set[int]:
         """The numbers of the interfaces that have an address."""

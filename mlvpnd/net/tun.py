@@ -96,9 +96,9 @@ class TunDevice:
         longest = self.mtu + (ETHERNET_HEADER + VLAN_TAG if self._layer2 else 0)
         if self.mtu and max(map(len, packets), default=0) > longest:
             self.oversize += sum(len(packet) > longest for packet in packets)
-        return self._clamped(packets) if any(self.mss) else packets
+        return list(self._clamped(packets)) if any(self.mss) else packets
 
-    def _clamped(self, packets: Sequence[bytes]) -> list[bytes]:
+    def _clamped(self, packets: Sequence[bytes]) -> Sequence[bytes]:
         """With the SYNs among them lowered; checksums that the kernel left unfinished must be finished by now."""
         return clamp_all(packets, *self.mss, layer2=self._layer2)
 

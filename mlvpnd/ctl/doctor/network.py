@@ -189,8 +189,8 @@ def _family(version: int) -> int:
 
 def widest_beside(port: Interface, interfaces: Sequence[Interface]) -> Interface | None:
     """Of the other ports of an interface's bridge one with the largest MTU; None: there is no other."""
-    others = (one for one in interfaces if port.bridge and one.bridge == port.bridge and one.index != port.index)
-    return max(others, key=lambda one: one.mtu, default=None)
+    others = [one for one in interfaces if port.bridge and one.bridge == port.bridge and one.index != port.index]
+    return max(others, key=lambda one: one.mtu) if others else None
 
 
 def _interface(link: Any) -> Interface:
