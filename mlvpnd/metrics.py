@@ -80,6 +80,7 @@ def _families(status: TunnelStatus) -> Iterator[_Family]:
         ("mtu_bytes", "gauge", "MTU of the interface.", status.mtu),
         ("tun_read_packets_total", "counter", "Packets taken from the interface.", status.tun_packets_read),
         ("tun_written_packets_total", "counter", "Packets given to the interface.", status.tun_packets_written),
+        ("tun_oversize_packets_total", "counter", "Packets that are longer than its MTU.", status.tun_oversize),
         ("tun_tso", "gauge", "1: the kernel leaves TCP to be cut here.", offload.tso),
         ("tun_uso", "gauge", "1: the kernel leaves UDP to be cut here.", offload.uso),
         ("tun_tso_reads_total", "counter", "Super-packets taken from the interface.", offload.tso_reads),

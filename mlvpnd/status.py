@@ -190,6 +190,8 @@ class TunnelStatus:
     tun_packets_written: int = 0
     tun_drops: Mapping[str, int] = field(default_factory=dict)
     """Packets lost at the interface, by reason."""
+    tun_oversize: int = 0
+    """Packets taken from the interface that are longer than its MTU."""
     tun_offload: TunOffload = field(default_factory=TunOffload)
     tun_bytes_read: int = 0
     tun_bytes_written: int = 0
@@ -277,6 +279,7 @@ def to_json(status: TunnelStatus) -> str:
                 "tun_written": status.tun_packets_written,
                 "tun_dropped": sum(status.tun_drops.values()),
                 "tun_drops": dict(status.tun_drops),
+                "tun_oversize": status.tun_oversize,
                 "tun_read_bytes": status.tun_bytes_read,
                 "tun_written_bytes": status.tun_bytes_written,
             }

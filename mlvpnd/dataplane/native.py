@@ -92,8 +92,8 @@ class NativePlane:
     def unwatch_device(self) -> None:
         self._native.unwatch_tun()
 
-    def clamp_mss(self, ipv4: int, ipv6: int) -> None:
-        self._native.clamp_mss(ipv4, ipv6)
+    def set_limits(self, mtu: int, ipv4: int, ipv6: int) -> None:
+        self._native.set_limits(mtu, ipv4, ipv6)
 
     def deliver(self, packets: Sequence[bytes]) -> None:
         self._native.deliver(list(packets))

@@ -39,8 +39,11 @@ class Plane(Protocol):
     def unwatch_device(self) -> None:
         """Reads no more; what is written still goes out."""
 
-    def clamp_mss(self, ipv4: int, ipv6: int) -> None:
-        """SYNs read and written from now on allow segments of so many bytes at most; 0: what they say."""
+    def set_limits(self, mtu: int, ipv4: int, ipv6: int) -> None:
+        """The interface takes `mtu` bytes: what it gives beyond that is counted.
+
+        SYNs over IPv4, and over IPv6, allow segments of so many bytes at most, read and written; 0: what they say.
+        """
 
     def deliver(self, packets: Sequence[bytes]) -> None:
         """Packets for the interface."""

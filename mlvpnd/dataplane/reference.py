@@ -56,8 +56,8 @@ class ReferencePlane:
             self._session.send(packets, self._loop.time())
             self._driver.after()
 
-    def clamp_mss(self, ipv4: int, ipv6: int) -> None:
-        self._device.mss = (ipv4, ipv6)
+    def set_limits(self, mtu: int, ipv4: int, ipv6: int) -> None:
+        self._device.mtu, self._device.mss = mtu, (ipv4, ipv6)
 
     def deliver(self, packets: Sequence[bytes]) -> None:
         self._device.write_batch(packets)

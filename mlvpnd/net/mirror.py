@@ -14,6 +14,10 @@ class Uplink:
     name: str = ""
     up: bool = False
     running: bool = False
+    mtu: int = 0
+    """Bytes; 0: not known."""
+    bridge: int = 0
+    """The number of the bridge that it is a port of; 0: of none."""
     addresses: set[bytes] = field(default_factory=set)
 
 
@@ -38,14 +42,17 @@ class Mirror:
             return gone is not None
         uplink = self._uplinks.setdefault(news.number, Uplink())
         name = news.name or uplink.name
-        before = uplink.name, uplink.up, uplink.running
-        if before == (name, news.up, news.running):
+        before = uplink.name, uplink.up, uplink.running, uplink.mtu, uplink.bridge
+        mtu = news.mtu or uplink.mtu
+        if before == (name, news.up, news.running, mtu, news.bridge):
             return False
         if name != uplink.name:
             self._forget_name(uplink.name, news.number)
             self._by_name[name] = news.number
         self.gains += news.running and not uplink.running
-        uplink.name, uplink.up, uplink.running = name, news.up, news.running
+        uplink.name, uplink.up, uplink.running, uplink.mtu, uplink.bridge = (
+            name, news.up, news.running, mtu, news.bridge,
+        )  # fmt: skip
         return True
 
     def _forget_name(self, name: str, number: int) -> None:
@@ -74,6 +81,14 @@ class Mirror:
     def uplink(self, number: int) -> Uplink | None:
         """An interface by its number."""
         return self._uplinks.get(number)
+
+    def widest_beside(self, number: int) -> Uplink | None:
+        """Of the other ports of the bridge that an interface is a port of, one with the largest MTU; None: no other."""
+        port = self._uplinks.get(number)
+        if port is None or not port.bridge:
+            return None
+        others = [one for other, one in self._uplinks.items() if other != number and one.bridge == port.bridge]
+        return max(others, key=lambda one: one.mtu) if others else None
 
     def holders(self, address: bytes) -> set[int]:
         """The numbers of the interfaces that have an address."""

@@ -27,7 +27,9 @@ _GROUPS = 1 << 0 | 1 << 4 | 1 << 8  # RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_
 
 # linux/if_link.h, linux/if.h: struct ifinfomsg
 _LINK = struct.Struct("=BxHiII")  # family, type, number, flags, changed flags
-_IFNAME = 3
+_IFNAME, _MTU, _MASTER, _LINKINFO = 3, 4, 10, 18
+_SLAVE_KIND = 4  # IFLA_INFO_SLAVE_KIND, in IFLA_LINKINFO
+_NUMBER = struct.Struct("=I")
 _UP, _RUNNING, _LOWER_UP = 0x1, 0x40, 0x10000
 
 # linux/if_addr.h: struct ifaddrmsg
@@ -52,6 +54,10 @@ class LinkNews(NamedTuple):
     running: bool
     """Whether it has carrier and may be used: IFF_LOWER_UP and IFF_RUNNING, and so the operational state too."""
     gone: bool
+    mtu: int = 0
+    """Bytes; 0: not said."""
+    bridge: int = 0
+    """The number of the bridge that it is a port of; 0: of none."""
 
 
 class AddressNews(NamedTuple):
@@ -116,10 +122,18 @@ def _link(body: bytes, *, gone: bool) -> LinkNews | None:
     family, _, number, flags, _ = _LINK.unpack_from(body)
     if family != socket.AF_UNSPEC:  # a bridge speaks of its ports, which are not gone when they leave it
         return None
-    name = _attributes(body, _LINK.size, _IFNAME).get(_IFNAME, b"").partition(b"\0")[0]
+    found = _attributes(body, _LINK.size, _IFNAME, _MTU, _MASTER, _LINKINFO)
+    name = found.get(_IFNAME, b"").partition(b"\0")[0]
+    is_port = _attributes(found.get(_LINKINFO, b""), 0, _SLAVE_KIND).get(_SLAVE_KIND, b"").startswith(b"bridge")
+    bridge = _number(found.get(_MASTER, b"")) if is_port else 0
     up = bool(flags & _UP)
     running = up and bool(flags & _RUNNING and flags & _LOWER_UP)
-    return LinkNews(number, name.decode(errors="surrogateescape"), up, running, gone)
+    mtu = _number(found.get(_MTU, b""))
+    return LinkNews(number, name.decode(errors="surrogateescape"), up, running, gone, mtu, bridge)
+
+
+def _number(value: bytes) -> int:
+    return int(_NUMBER.unpack(value)[0]) if len(value) == _NUMBER.size else 0
 
 
 def _address(body: bytes, *, gone: bool) -> AddressNews | None:

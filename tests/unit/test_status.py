@@ -167,6 +167,7 @@ def test_json_has_what_upstream_lacks() -> None:
                 tun_packets_read=10,
                 tun_packets_written=20,
                 tun_drops={"down": 2, "full": 3},
+                tun_oversize=7,
                 tun_offload=TunOffload(
                     tso=True, tso_reads=4, tso_segments=90, coalesced_writes=5, coalesced_segments=70
                 ),
@@ -194,6 +195,7 @@ def test_json_has_what_upstream_lacks() -> None:
         "tun_written": 20,
         "tun_dropped": 5,
         "tun_drops": {"down": 2, "full": 3},
+        "tun_oversize": 7,
         "tun_read_bytes": 1000,
         "tun_written_bytes": 2000,
     }

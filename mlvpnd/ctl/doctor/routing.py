@@ -10,7 +10,7 @@ from mlvpnd.config.model import ETHERNET_HEADER_SIZE, UNSET_MTU_IPV4, UNSET_MTU_
 
 from .ends import Ends, is_ipv6
 from .finding import Finding, Severity, ok, problem, warning
-from .network import Interface, IPAddress, Network, Route
+from .network import Interface, IPAddress, Network, Route, widest_beside
 
 _BOX_OVERHEAD = {False: 1500 - UNSET_MTU_IPV4, True: 1500 - UNSET_MTU_IPV6}
 """Bytes around an inner packet, by whether the outer one is IPv6: IP, UDP, header, MAC."""
@@ -131,7 +131,7 @@ class RoutingDoctor:
     def _mtu(self, ends: Ends, interface: Interface, route: Route) -> Iterator[Finding]:
         needs, largest = self.overhead(ends), min(route.mtu or interface.mtu, interface.mtu)
         mtu = self.tunnel_mtu
-        if mtu + needs > largest:
+        if mtu + needs > largest and mtu > self._bridge_takes:
             yield warning(
                 "mtu",
                 f"{ends.link.name}: a full packet of the tunnel (MTU {mtu}) makes {mtu + needs} bytes, and"
@@ -139,6 +139,13 @@ class RoutingDoctor:
                 f" 'mtu = {largest - needs}' into [general] on both ends",
                 link=ends.link.name,
             )
+
+    @property
+    def _bridge_takes(self) -> int:
+        """Bytes that the bridge around the tunnel's interface takes, for which it has to be split; 0: there is none."""
+        device = self._by_name.get(self._config.interface_name)
+        beside = widest_beside(device, self._network.interfaces()) if device is not None else None
+        return beside.mtu if beside is not None else 0
 
     @property
     def tunnel_mtu(self) -> int:

@@ -66,10 +66,12 @@ static PyObject *unwatch_tun(PyObject *self, PyObject *nothing) {
     Py_RETURN_NONE;
 }
 
-static PyObject *clamp_mss(PyObject *self, PyObject *args) {
+static PyObject *set_limits(PyObject *self, PyObject *args) {
+    unsigned mtu;
     unsigned short ipv4, ipv6;
-    if (!PyArg_ParseTuple(args, "HH", &ipv4, &ipv6) || enter(self) < 0)
+    if (!PyArg_ParseTuple(args, "IHH", &mtu, &ipv4, &ipv6) || enter(self) < 0)
         return NULL;
+    SELF->loop.tun->mtu = mtu;
     SELF->loop.tun->mss = (struct mss_limits){ipv4, ipv6};
     Py_RETURN_NONE;
 }
@@ -206,6 +208,7 @@ static PyMemberDef tun_counts_of[] = {
     TUN(packets_read), TUN(packets_written), TUN(bytes_read),       TUN(bytes_written),
     TUN(tso_reads),    TUN(tso_segments),    TUN(coalesced_writes), TUN(coalesced_segments),
     TUN(down),         TUN(full),            TUN(refused),          TUN(malformed),
+    TUN(oversize),
     {NULL},
 };
 
@@ -240,7 +243,7 @@ static PyGetSetDef attributes[] = {
 static PyMethodDef methods[] = {
     {"watch_tun", watch_tun, METH_VARARGS, NULL},
     {"unwatch_tun", unwatch_tun, METH_NOARGS, NULL},
-    {"clamp_mss", clamp_mss, METH_VARARGS, NULL},
+    {"set_limits", set_limits, METH_VARARGS, NULL},
     {"attach_link", attach_link, METH_VARARGS, NULL},
     {"detach_link", detach_link, METH_O, NULL},
     {"flush", flush, METH_NOARGS, NULL},

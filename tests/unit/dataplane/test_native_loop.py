@@ -407,7 +407,7 @@ def test_a_datagram_too_large_for_the_tunnel_is_cut_with_gro_as_without(world: W
 
 def test_segments_are_limited_both_ways(world: World) -> None:
     for limits, expected in (((0, 0), 1460), ((1388, 1368), 1388)):
-        world.loop.clamp_mss(*limits)
+        world.loop.set_limits(1428, *limits)
         seq = 10 + expected
         world.send(0, [world.datagram(0, PacketType.DATA, packet, seq + n) for n, packet in enumerate([syn(1460)] * 2)])
         world.loop.run(world.wake, 0.05)
@@ -419,9 +419,20 @@ def test_segments_are_limited_both_ways(world: World) -> None:
 
 def test_a_checksum_is_finished_before_a_segment_is_limited(world: World) -> None:
     world.loop.watch_tun(world.tun.fileno(), True, False)
-    world.loop.clamp_mss(1388, 1368)
+    world.loop.set_limits(1428, 1388, 1368)
     partial = bytearray(syn(1460))
     partial[36:38] = sum_of_pseudo_header(syn(1460)).to_bytes(2, "big")
     world.kernel.send(VNET.pack(1, 0, 0, 0, 20, 16) + partial)
     world.loop.run(world.wake, 0.05)
     assert world.sent() == [syn(1388)]
+
+
+def test_what_is_longer_than_the_interface_takes_is_counted(world: World) -> None:
+    for has_vnet, start in ((False, b""), (True, bytes(10))):
+        world.loop.watch_tun(world.tun.fileno(), has_vnet, False)
+        before = world.loop.tun_counts()["oversize"]
+        for mtu, count in ((0, 0), (100, 0), (99, 1)):
+            world.loop.set_limits(mtu, 0, 0)
+            world.kernel.send(start + packet_of(1, 100))
+            world.loop.run(world.wake, 0.05)
+            assert world.loop.tun_counts()["oversize"] - before == count

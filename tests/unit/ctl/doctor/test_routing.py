@@ -120,6 +120,15 @@ def test_mtu() -> None:
     assert "makes 1514 bytes" in check(FakeNetwork(), tap)[1].text
 
 
+def test_an_mtu_that_a_bridge_needs_is_left() -> None:
+    tap = Interface(9, "mlvpn0", up=True, carrier=True, mtu=1500, bridge=7)
+    lan = Interface(8, "lan0", up=True, carrier=True, mtu=1500, bridge=7)
+    text = CLIENT.replace("[adsl1]", "tuntap = tap\nmtu = 1500\n[adsl1]")
+    assert bad(check(FakeNetwork(devices=[ETH0, ETH1, tap, lan]), text)) == []
+    narrow = Interface(8, "lan0", up=True, carrier=True, mtu=1400, bridge=7)
+    assert len(bad(check(FakeNetwork(devices=[ETH0, ETH1, tap, narrow]), text))) == 2
+
+
 def test_what_could_not_be_looked_up() -> None:
     config = config_of()
     doctor = RoutingDoctor(config, FakeNetwork())
