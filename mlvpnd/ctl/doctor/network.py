@@ -39,6 +39,8 @@ class Interface:
     point_to_point: bool = False
     """No gateway is needed behind it, as with PPP."""
     loopback: bool = False
+    alternatives: tuple[str, ...] = ()
+    """Other names of it, as udev gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,7 @@ def _family(version: int) -> int:
 
 
 def _interface(link: Any) -> Interface:
+    properties = link.get_attr("IFLA_PROP_LIST")
     return Interface(
         index=link["index"],
         name=link.get_attr("IFLA_IFNAME"),
@@ -194,6 +197,7 @@ def _interface(link: Any) -> Interface:
         mtu=link.get_attr("IFLA_MTU"),
         point_to_point=bool(link["flags"] & _IFF_POINTOPOINT),
         loopback=bool(link["flags"] & 8),
+        alternatives=tuple(properties.get_attrs("IFLA_ALT_IFNAME")) if properties is not None else (),
     )
 
 
