@@ -74,7 +74,7 @@ def data_plane_problems(config: Config, path: str) -> Iterator[Problem]:
 
 def device_problems(config: Config, path: str) -> Iterator[Problem]:
     """Links of a server that want one port of one interface, which they call by different names."""
-    taken: dict[tuple[str, int], LinkConfig] = {}
+    taken: dict[tuple[tuple[str, str], int], LinkConfig] = {}
     for link in config.links if config.mode is Mode.SERVER else ():
         if not link.binddevice or not (number := index_of(link.binddevice)):
             continue
