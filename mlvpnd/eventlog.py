@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from .allowance import Allowances
 from .journal import fields
 from .log import logger
 from .protocol.events import DownReason, PathStatusChanged, TierChanged
@@ -34,11 +35,10 @@ _rtt = logger("rtt")
 
 
 class EventLog:
-    """Writes the lines; remembers when it wrote those that may come often."""
+    """Writes the lines; limits those that may come often."""
 
     def __init__(self) -> None:
-        self._spent: dict[str, float] = {}
-        """When the lines of each kind that were written would have been, at one each `FLAP_INTERVAL`."""
+        self._allowed = Allowances(FLAP_BURST, FLAP_INTERVAL)
 
     def up(self, path: Path) -> None:
         """The link is up."""
@@ -64,9 +64,7 @@ class EventLog:
         self._seldom(f"{path.parameters.name} the peer has restarted", "", now)
 
     def _seldom(self, text: str, value: str, now: float) -> None:
-        spent = max(self._spent.get(text, now), now)
-        if spent < now + FLAP_BURST * FLAP_INTERVAL:
-            self._spent[text] = spent + FLAP_INTERVAL
+        if self._allowed.take(text, now):
             _protocol.info("%s", f"{text} {value}".rstrip())
 
     def quality(self, path: Path, event: PathStatusChanged) -> None:
