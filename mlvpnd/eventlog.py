@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from .allowance import Allowances
 from .config.changes import LinkChange
 from .journal import fields
 from .log import logger
@@ -45,11 +46,10 @@ _rtt = logger("rtt")
 
 
 class EventLog:
-    """Writes the lines; remembers when it wrote those that may come often."""
+    """Writes the lines; limits those that may come often."""
 
     def __init__(self) -> None:
-        self._spent: dict[str, float] = {}
-        """When the lines of each kind that were written would have been, at one each `FLAP_INTERVAL`."""
+        self._allowed = Allowances(FLAP_BURST, FLAP_INTERVAL)
 
     def up(self, path: Path) -> None:
         """The link is up."""
@@ -80,9 +80,7 @@ class EventLog:
         self._seldom(f"{path.parameters.name} the peer has restarted", "", now)
 
     def _seldom(self, text: str, value: str, now: float, level: int = logging.INFO) -> None:
-        spent = max(self._spent.get(text, now), now)
-        if spent < now + FLAP_BURST * FLAP_INTERVAL:
-            self._spent[text] = spent + FLAP_INTERVAL
+        if self._allowed.take(text, now):
             _protocol.log(level, "%s", f"{text} {value}".rstrip())
 
     def quality(self, path: Path, event: PathStatusChanged) -> None:

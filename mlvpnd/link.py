@@ -25,6 +25,7 @@ from .errors import MlvpndError
 from .helper.client import HelperClient
 from .journal import fields
 from .log import logger
+from .net.interface import index_of
 from .net.link_socket import LinkSocket
 from .resolve import Endpoints
 from .tasks import watched
@@ -205,14 +206,14 @@ class LinkDriver:
     async def _until_due(self) -> None:
         """Waits for `reopen`, or for another interface in the place of the one that the socket is bound to."""
         device = self.config.binddevice
-        index = _index(device)
+        index = index_of(device)
         while True:
             try:
                 async with asyncio.timeout(DEVICE_CHECK_INTERVAL if device else None):
                     await self._again.wait()
                 return
             except TimeoutError:
-                if _index(device) != index:
+                if index_of(device) != index:
                     return
 
     def _failed(self, error: Exception, backoff: float) -> None:
@@ -360,14 +361,6 @@ class LinkDriver:
             self._closed()
             self.socket.close()
             self.socket = None
-
-
-def _index(device: str) -> int:
-    """The interface's number; 0: there is none."""
-    try:
-        return socket.if_nametoindex(device)
-    except OSError:
-        return 0
 
 
 def _shown(address: Any) -> str:

@@ -11,10 +11,13 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-from mlvpnd.config import Config, ConfigError, DeviceKind, parse
+from mlvpnd.config import Config, ConfigError, DeviceKind, Mode, parse
 from mlvpnd.config.file import read
+from mlvpnd.config.model import LinkConfig
 from mlvpnd.config.problems import Problem, shown
+from mlvpnd.config.values import endpoint
 from mlvpnd.dataplane import choice
+from mlvpnd.net.interface import index_of
 from mlvpnd.printable import printable
 
 
@@ -51,7 +54,11 @@ def _check(path: str) -> bool:
     with contextlib.suppress(ConfigError):
         # These are there to be looked at in all files that a start would take.
         config = parse(text, path).config
-        problems += (*data_plane_problems(config, path), *expression_problems(config, path))
+        problems += (
+            *data_plane_problems(config, path),
+            *device_problems(config, path),
+            *expression_problems(config, path),
+        )
     _print(problems, "")
     _print(warnings, "warning: ")
     if not problems:
@@ -63,6 +70,21 @@ def data_plane_problems(config: Config, path: str) -> Iterator[Problem]:
     """That the twin which the file asks for cannot run here."""
     if problem := choice.problem(config.data_plane):
         yield Problem(path, 0, "data_plane", printable(problem))
+
+
+def device_problems(config: Config, path: str) -> Iterator[Problem]:
+    """Links of a server that want one port of one interface, which they call by different names."""
+    taken: dict[tuple[tuple[str, str], int], LinkConfig] = {}
+    for link in config.links if config.mode is Mode.SERVER else ():
+        if not link.binddevice or not (number := index_of(link.binddevice)):
+            continue
+        other = taken.setdefault((endpoint(link.bindhost, link.bindport), number), link)
+        if other.binddevice != link.binddevice:
+            message = (
+                f"[{shown(link.name)}] has the bind address and port of [{shown(other.name)}] in line {other.line}:"
+                f" {shown(link.binddevice)} and {shown(other.binddevice)} are one interface"
+            )
+            yield Problem(path, link.line, "binddevice", message)
 
 
 def expression_problems(config: Config, path: str) -> Iterator[Problem]:

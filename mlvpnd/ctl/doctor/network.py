@@ -41,6 +41,8 @@ class Interface:
     loopback: bool = False
     bridge: int = 0
     """The index of the bridge that it is a port of; 0: of none."""
+    alternatives: tuple[str, ...] = ()
+    """Other names of it, as udev gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,7 @@ def widest_beside(port: Interface, interfaces: Sequence[Interface]) -> Interface
 
 def _interface(link: Any) -> Interface:
     is_port = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_KIND") == "bridge"
+    properties = link.get_attr("IFLA_PROP_LIST")
     return Interface(
         index=link["index"],
         name=link.get_attr("IFLA_IFNAME"),
@@ -204,6 +207,7 @@ def _interface(link: Any) -> Interface:
         point_to_point=bool(link["flags"] & _IFF_POINTOPOINT),
         loopback=bool(link["flags"] & 8),
         bridge=(link.get_attr("IFLA_MASTER") or 0) if is_port else 0,
+        alternatives=tuple(properties.get_attrs("IFLA_ALT_IFNAME")) if properties is not None else (),
     )
 
 

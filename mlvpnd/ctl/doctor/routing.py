@@ -36,7 +36,7 @@ class RoutingDoctor:
     def __init__(self, config: Config, network: Network) -> None:
         self._config = config
         self._network = network
-        self._by_name = {one.name: one for one in network.interfaces()}
+        self._by_name = {name: one for one in network.interfaces() for name in (one.name, *one.alternatives)}
         self._by_index = {one.index: one for one in network.interfaces()}
         self._tables = set(network.tables())
         self.uplinks: list[Uplink] = []
@@ -69,7 +69,7 @@ class RoutingDoctor:
                 text = f"{name}: no interface of this host has its bindhost {ends.local}"
                 add = f"ip addr add {ends.local}/{prefix} dev {link.binddevice or 'INTERFACE'}"
                 return [problem("address", text, "ip addr", add, link=name)], None
-            if device is not None and owner != device and not owner.loopback:
+            if device is not None and owner.index != device.index and not owner.loopback:
                 text = f"{name}: its bindhost {ends.local} is on {owner.name} and not on its binddevice {device.name}"
                 findings.append(warning("address", text, "ip addr", link=name))
             device = device or owner

@@ -7,7 +7,7 @@ import pytest
 
 from mlvpnd.cli.check_config import main
 from mlvpnd.dataplane import choice
-from tests.support.configs import CLIENT, DOCUMENTED_CLIENT
+from tests.support.configs import CLIENT, DOCUMENTED_CLIENT, SERVER
 
 
 def write(path: Path, text: str) -> str:
@@ -120,3 +120,21 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: mlvpnd check-config" in capsys.readouterr().err
     assert main(["--help"]) == 0
     assert "usage: mlvpnd check-config" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("ports", "code"), [((5080, 5080), 1), ((5080, 5081), 0)])
+def test_one_interface_by_two_names(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    ports: tuple[int, int],
+    code: int,
+) -> None:
+    monkeypatch.setattr("mlvpnd.cli.check_config.index_of", {"eth0": 2, "enp1s0": 2}.get)
+    links = [
+        f'[l{port}{name}]\nbindport = {port}\nbinddevice = "{name}"\n'
+        for port, name in zip(ports, ("eth0", "enp1s0"), strict=True)
+    ]
+    text = SERVER.partition("[adsl1]")[0] + "".join(links)
+    assert main([write(tmp_path / "f", text)]) == code
+    assert ("enp1s0 and eth0 are one interface" in capsys.readouterr().err) is bool(code)

@@ -40,6 +40,21 @@ def test_names_move() -> None:
     assert mirror.number("old") == 2
 
 
+def test_alternative_names() -> None:
+    mirror = Mirror()
+    news = link(2)
+    assert mirror.take(news._replace(alternatives=frozenset({"enp1s0", "wan"})))
+    assert {name: mirror.number(name) for name in ("eth0", "enp1s0", "wan")} == {"eth0": 2, "enp1s0": 2, "wan": 2}
+    assert not mirror.take(news._replace(alternatives=frozenset({"enp1s0", "wan"})))
+    assert mirror.take(link(3, "eth1")._replace(alternatives=frozenset({"wan"})))  # told in the other order
+    assert mirror.take(news._replace(alternatives=frozenset({"enp1s0"})))
+    assert (mirror.number("wan"), mirror.number("enp1s0"), mirror.number("eth0")) == (3, 2, 2)
+    mirror.take(link(2, "", running=False))  # nothing is said of its names
+    assert mirror.number("enp1s0") == 2
+    mirror.take(link(2, gone=True))
+    assert (mirror.number("enp1s0"), mirror.number("eth0"), mirror.number("wan")) == (0, 0, 3)
+
+
 def test_addresses_come_and_go_with_their_interfaces() -> None:
     mirror = Mirror()
     assert mirror.take(AddressNews(3, A, usable=True))  # before anything of the interface

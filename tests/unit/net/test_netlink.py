@@ -61,6 +61,17 @@ def test_an_interface(flags: int, up: bool, running: bool) -> None:
     assert news(message(NEWLINK, link(flags))) == LinkNews(2, "eth0", up, running, gone=False)
 
 
+def test_alternative_names() -> None:
+    names = attribute(53, b"enp1s0\0") + attribute(53, b"a-name-of-more-than-fifteen\0")
+    body = link(UP) + attribute(52 | 0x8000, names)
+    wanted = frozenset({"enp1s0", "a-name-of-more-than-fifteen"})
+    assert news(message(NEWLINK, body)) == LinkNews(2, "eth0", True, False, gone=False, alternatives=wanted)
+    for size in range(len(names)):  # cut anywhere: what makes sense is taken
+        told = news(message(NEWLINK, link(UP) + attribute(52, names[:size])))
+        assert isinstance(told, LinkNews)
+        assert told.name == "eth0"
+
+
 def test_an_interface_that_is_gone() -> None:
     assert news(message(DELLINK, link(0))) == LinkNews(2, "eth0", up=False, running=False, gone=True)
 

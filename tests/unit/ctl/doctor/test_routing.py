@@ -49,6 +49,13 @@ def test_devices() -> None:
     assert "is on eth0 and not on its binddevice eth1" in only(check(FakeNetwork(), other), "address").text
 
 
+def test_a_device_by_another_of_its_names() -> None:
+    named = dataclasses.replace(ETH0, alternatives=("enp1s0", "wan"))
+    network = FakeNetwork(devices=[LOOPBACK, named, ETH1])
+    text = CLIENT.replace("bindhost = 192.0.2.2", "bindhost = 192.0.2.2\nbinddevice = wan")
+    assert bad(check(network, text)) == []
+
+
 def test_the_wrong_way_without_any_rule() -> None:
     network = FakeNetwork(by_source={"192.0.2.2": ETH0, "203.0.113.2": ETH0}, used_tables={101, 254})
     findings = check(network)
