@@ -73,7 +73,7 @@ class Caller:
                 groups = []  # it has ended: the number may by now be another's
         finally:
             os.close(process)
-        if not any(group.endswith(f"/{self.unit}") for group in groups):
+        if not unit_groups(self.unit).intersection(groups):
             raise requests.Refused(f"process {pid} is not in {self.unit}")
         return groups
 
@@ -97,11 +97,24 @@ def control_groups(pid: int) -> list[str]:
     return [path for number, controllers, path in found if number == "0" or controllers == "name=systemd"]
 
 
+def own_groups() -> list[str]:
+    """The control groups that systemd has put us in."""
+    return control_groups(os.getpid())
+
+
+def unit_groups(unit: str) -> set[str]:
+    """The whole paths of the control groups of a unit that is in the same slice as ours.
+
+    Their end alone proves nothing: who has a part of the tree, as a user's own manager, can make such a name there.
+    """
+    return {f"{os.path.dirname(group).rstrip('/')}/{unit}" for group in own_groups()}
+
+
 def has_company() -> bool:
     """Whether other processes are in our control group: a script has left them, and they would not outlive us."""
     mine = os.getpid()
     # Those without us are of that name in the other tree.
-    return any(mine in processes and len(processes) > 1 for processes in members(control_groups(mine)))
+    return any(mine in processes and len(processes) > 1 for processes in members(own_groups()))
 
 
 def members(groups: list[str]) -> Iterator[set[int]]:

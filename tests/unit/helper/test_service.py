@@ -106,6 +106,7 @@ class Harness:
 def harness(tmp_path: Path, config_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     harness = Harness(tmp_path, config_path)
     monkeypatch.setattr(service, "control_groups", lambda _pid: harness.groups)
+    monkeypatch.setattr(service, "own_groups", lambda: ["/system.slice/mlvpn-helper@home.service"])
     monkeypatch.setattr(service, "has_company", lambda: False)
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
     monkeypatch.setattr(systemd, "send", lambda text, _descriptors: harness.said.append(text))
@@ -168,6 +169,9 @@ def test_another_user_is_refused(harness: Harness, log_lines: pytest.LogCaptureF
     "groups",
     [
         ["/system.slice/mlvpn@office.service"],
+        ["/user.slice/user-998.slice/user@998.service/app.slice/mlvpn@home.service"],
+        ["/mlvpn@home.service"],
+        ["/system.slice/system.slice/mlvpn@home.service"],
         ["/system.slice/xmlvpn@home.service"],
         ["/system.slice/mlvpn@home.service/inner"],
         ["/user.slice"],
@@ -178,6 +182,7 @@ def test_another_user_is_refused(harness: Harness, log_lines: pytest.LogCaptureF
 def test_the_daemon_of_another_tunnel_is_refused(
     harness: Harness, log_lines: pytest.LogCaptureFixture, groups: list[str]
 ) -> None:
+    """The whole path counts: somebody may be able to make a control group of the same name elsewhere."""
     harness.groups = groups
     harness.serve(lambda: _is_refused(harness))
     assert log_lines.messages == [f"request refused: process {os.getpid()} is not in {UNIT}"]
