@@ -111,7 +111,7 @@ def test_ports(path: Path) -> None:
 
 def test_one_password_in_two_files(path: Path) -> None:
     def found() -> list[str]:
-        return [text for _, check, text in bad(run(FakeHost(), path, None)) if check == "password"]
+        return [finding.text for finding in run(FakeHost(), path, None) if finding.check == "password"]
 
     assert found() == []
     other = path.with_name("other.conf")
