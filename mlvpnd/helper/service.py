@@ -73,7 +73,7 @@ class Caller:
                 groups = []  # it has ended: the number may by now be another's
         finally:
             os.close(process)
-        if not unit_groups(self.unit).intersection(groups):
+        if not any(is_unit(group, self.unit, own) for own in own_groups() for group in groups):
             raise requests.Refused(f"process {pid} is not in {self.unit}")
         return groups
 
@@ -102,12 +102,18 @@ def own_groups() -> list[str]:
     return control_groups(os.getpid())
 
 
-def unit_groups(unit: str) -> set[str]:
-    """The whole paths of the control groups of a unit that is in the same slice as ours.
+def is_unit(group: str, unit: str, own: str) -> bool:
+    """Whether a control group is that of a unit of the manager that has put us into the group `own`.
 
-    Their end alone proves nothing: who has a part of the tree, as a user's own manager, can make such a name there.
+    The whole path tells: from where the manager's tree begins there are slices, and then the unit. Its end alone proves
+    nothing: who has a part of the tree, as a user's own manager has, can make any name there. But that part is below a
+    service or a scope, for none but root makes groups in a slice.
     """
-    return {f"{os.path.dirname(group).rstrip('/')}/{unit}" for group in own_groups()}
+    *above, _ours = own.split("/")
+    begin = next((at for at, part in enumerate(above) if part.endswith(".slice")), len(above))
+    parts = group.split("/")
+    *slices, last = parts[begin:] or [""]
+    return parts[:begin] == above[:begin] and last == unit and all(part.endswith(".slice") for part in slices)
 
 
 def has_company() -> bool:

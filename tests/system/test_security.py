@@ -20,7 +20,7 @@ print(sock.recv(4096).decode())
 """
 # A control group whose path ends as the daemon's does, as one would be that a user's own manager makes.
 ELSEWHERE = f"""
-group=/sys/fs/cgroup/user.slice/{UNIT}
+group=/sys/fs/cgroup/user.slice/user-998.slice/user@998.service/app.slice/{UNIT}
 mkdir -p $group && echo $$ >$group/cgroup.procs && exec "$@"
 """
 PRIVATE_PIDS_SINCE = 257

@@ -125,12 +125,6 @@ def test_what_the_sandbox_is_for(name: str) -> None:
     assert families == {"AF_UNIX", "AF_NETLINK"} | ({"AF_INET", "AF_INET6"} if name == "mlvpn@.service" else set())
 
 
-def test_the_three_services_of_a_tunnel_are_in_one_slice() -> None:
-    """The helper finds the daemon's control group beside its own."""
-    slices = {_read(name)["Service"]["Slice"] for name in ("mlvpn@.service", "mlvpn-helper@.service", SCRIPT)}
-    assert slices == {"system-mlvpn.slice"}
-
-
 def test_the_status_command_keeps_what_it_may_need() -> None:
     settings = _read(SCRIPT)["Service"]
     assert settings["LimitCORE"] == "0:infinity"
