@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.support.lab import wait_until
 from tests.support.services import INSTANCE, UNIT, ServiceTunnel
 
 AS_DAEMON = ("setpriv", "--reuid=mlvpn", "--regid=mlvpn", "--clear-groups", "--")
@@ -47,7 +48,7 @@ def test_the_helpers_know_the_daemon_by_the_whole_path_of_its_group(tunnel: Serv
 def test_no_other_process_of_the_user_looks_into_the_daemons_memory(tunnel: ServiceTunnel) -> None:
     """What a process keeps for itself is root's in /proc."""
     client = tunnel.client
-    assert client.node.run("stat", "-c", "%u", f"/proc/{client.pid}").strip() == "0"
+    assert client.node.run("stat", "-c", "%u", f"/proc/{client.pid}/environ").strip() == "0"
     assert client.node.attempt(*AS_DAEMON, "cat", f"/proc/{client.pid}/environ").returncode
     limits = client.node.read(f"/proc/{client.pid}/limits")
     assert [line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core file size")] == [["0", "0"]]
@@ -83,3 +84,22 @@ def test_other_processes_are_hidden_where_systemd_can(tunnel: ServiceTunnel) -> 
     said = client.node.run("journalctl", "--no-pager", "-o", "cat", "_PID=1")
     assert "Unknown" not in said
     assert not [line for line in said.splitlines() if "mlvpn" in line and "ignoring" in line]
+
+
+def test_what_a_status_command_is_given(tunnel: ServiceTunnel) -> None:
+    """Full root, its own file and directory, and nothing of the runner's."""
+    client = tunnel.client
+    script = "#!/bin/sh\nreadlink /proc/$$/fd/* >/run/status-fds\ngrep CapEff: /proc/self/status >/run/status-caps\n"
+    client.node.write("/etc/mlvpn/status", script, mode=0o700)
+    client.ctl("stop")
+    client.configure(tunnel.config("client", {"statuscommand": "/etc/mlvpn/status"}))
+    client.ctl("start")
+    tunnel.wait_up()
+    assert wait_until(lambda: client.node.read("/run/status-caps") != "", 5)
+    found = client.node.read("/run/status-fds").split()
+    known = ("/dev/null", "pipe:", "/etc/mlvpn", "/etc/mlvpn/status")
+    assert not [one for one in found if not one.startswith("pipe:") and one not in known]
+    capabilities = int(client.node.read("/run/status-caps").split()[1], 16)
+    for number in (0, 1, 12, 13, 16, 19, 21):  # files, network, modules, other processes, administration
+        assert capabilities >> number & 1, number
+    client.node.run("rm", "/run/status-fds", "/run/status-caps", "/etc/mlvpn/status")
