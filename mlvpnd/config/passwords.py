@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import time
 
 from mlvpnd.instance import CONFIG_SUFFIX
 from mlvpnd.printable import printable
@@ -17,9 +18,11 @@ from .parser import parse
 from .problems import ConfigError
 
 MAX_COMPARED = 64
-"""Files of the directory that are looked at, in the order of their names: a start waits for it."""
-MAX_COMPARED_SIZE = 65536
-"""Bytes; a larger file is left out, as it would take a tenth of a second."""
+"""Files of the directory that are looked at, in the order of their names."""
+MAX_COMPARED_SIZE = 16384
+"""Bytes; a larger file is left out."""
+TIME_LIMIT = 0.5
+"""Seconds after which no further file is looked at: a start waits for it."""
 
 
 def files_with_password_of(config: Config, path: str) -> tuple[str, ...]:
@@ -35,7 +38,8 @@ def files_with_password_of(config: Config, path: str) -> tuple[str, ...]:
     except OSError:
         return ()
     others = [other for name in names if not _is_one(other := os.path.join(directory, name), path)]
-    return tuple(other for other in others[:MAX_COMPARED] if _shares(config, other))
+    until = time.monotonic() + TIME_LIMIT
+    return tuple(other for other in others[:MAX_COMPARED] if time.monotonic() < until and _shares(config, other))
 
 
 def warning_of(other: str) -> str:
@@ -57,10 +61,18 @@ def _shares(config: Config, path: str) -> bool:
     try:
         if os.stat(path).st_size > MAX_COMPARED_SIZE:
             return False
-        other = parse(file.read(path), path, require_password=False).config
+        text = file.read(path)
+        if _bare(config.password) not in _bare(text):
+            return False  # as most files: parsing them takes a few milliseconds each
+        other = parse(text, path, require_password=False).config
     except (OSError, ConfigError):
         return False
     return hmac.compare_digest(config.password, other.password) and not _are_ends_of_one(config, other)
+
+
+def _bare(text: bytes) -> bytes:
+    """What is left whatever spaces and quotes a password was written with."""
+    return text.translate(None, b' "\r')
 
 
 def _are_ends_of_one(one: Config, other: Config) -> bool:

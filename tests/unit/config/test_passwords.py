@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from mlvpnd.config import parse, passwords
 from mlvpnd.config.passwords import MAX_COMPARED, MAX_COMPARED_SIZE, files_with_password_of
 from tests.support.configs import CLIENT, SERVER
@@ -29,7 +31,8 @@ def test_files_of_one_directory_that_have_one_password(tmp_path: Path) -> None:
     _write(tmp_path / "other.conf", OTHER)
     _write(tmp_path / "same.conf.old", CLIENT)
     (tmp_path / "link.conf").symlink_to("mine.conf")
-    assert _found(mine) == ["same.conf"]
+    _write(tmp_path / "spaced.conf", CLIENT.replace('"pleasechangeme!"', ' please "change" me!\r'))
+    assert _found(mine) == ["same.conf", "spaced.conf"]
     assert _found(tmp_path / "other.conf") == []
 
 
@@ -59,11 +62,13 @@ def test_the_two_ends_of_one_tunnel_have_one(tmp_path: Path) -> None:
     assert _found(client) == ["server.conf"]
 
 
-def test_a_start_does_not_wait_for_a_directory_full_of_files(tmp_path: Path) -> None:
+def test_a_start_does_not_wait_for_a_directory_full_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = _write(tmp_path / "mine.conf", CLIENT)
     for number in range(MAX_COMPARED + 5):
         _write(tmp_path / f"{number:03}.conf", CLIENT)
     assert len(_found(mine)) == MAX_COMPARED
+    monkeypatch.setattr(passwords, "TIME_LIMIT", 0.0)
+    assert _found(mine) == []
 
 
 def test_nothing_of_the_password_is_said(tmp_path: Path) -> None:
