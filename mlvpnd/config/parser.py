@@ -131,5 +131,5 @@ def _read_filters(entries: list[Entry], links: tuple[LinkConfig, ...], report: R
                 f"{shown(entry.key)} filter {entry.say(expression)} error: too many filters, at most {MAX_FILTERS}",
             )
         else:
-            filters.append(FilterConfig(entry.key, expression, entry.line))
+            filters.append(FilterConfig(entry.key, expression, entry.line, quotable=bool(entry.head)))
     return tuple(filters)
