@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from mlvpnd.config import Config, ConfigError, DeviceKind, Mode, parse
 from mlvpnd.config.file import read
 from mlvpnd.config.model import LinkConfig
-from mlvpnd.config.problems import Problem, shown
+from mlvpnd.config.problems import HIDDEN, Problem, shown
 from mlvpnd.config.values import endpoint
 from mlvpnd.dataplane import choice
 from mlvpnd.net.interface import index_of
@@ -89,8 +89,8 @@ def device_problems(config: Config, path: str) -> Iterator[Problem]:
 
 def expression_problems(config: Config, path: str) -> Iterator[Problem]:
     """What libpcap refuses for this kind of interface; a start leaves such filters and rules out, with a warning."""
-    filters = [("filter", one.link, one.link, one.expression, one.line) for one in config.filters]
-    rules = [("rule", one.action.value, one.head, one.expression, one.line) for one in config.rules]
+    filters = [("filter", one.link, one.link, one.expression, one.line, one.quotable) for one in config.filters]
+    rules = [("rule", one.action.value, one.head, one.expression, one.line, True) for one in config.rules]
     if not filters and not rules:
         return
     try:
@@ -99,11 +99,12 @@ def expression_problems(config: Config, path: str) -> Iterator[Problem]:
         yield Problem(path, 0, "", f"filters and rules cannot be checked: {printable(str(error))}")
         return
     link_type = bpf.LinkType.ETHERNET if config.tuntap is DeviceKind.TAP else bpf.LinkType.RAW
-    for kind, key, head, expression, line in filters + rules:
+    for kind, key, head, expression, line, quotable in filters + rules:
         try:
             bpf.compile(expression, link_type)
         except bpf.FilterError as error:
-            message = f"invalid {kind} {shown(head)} = {shown(expression)}: {printable(str(error))}"
+            said = (shown(expression), printable(str(error))) if quotable else (HIDDEN, "the line has no '='")
+            message = f"invalid {kind} {shown(head)} = {': '.join(said)}"
             yield Problem(path, line, key, message)
 
 

@@ -55,9 +55,10 @@ def main(argv: list[str] | None = None) -> int:
 def _run_instance(name: str) -> int:
     """The daemon of `mlvpn@NAME.service`."""
     address.wake(name, address.Role.HELPER)
-    from mlvpnd import daemon, log_setup, service
+    from mlvpnd import daemon, log_setup, sandbox, service
 
     try:
+        sandbox.hide_memory()  # the daemons of other tunnels have the same user
         options = service.options(name)
         log_setup.setup(options)
         helper = service.ServiceHelper(name)

@@ -72,6 +72,12 @@ def test_filters_are_compiled(
         assert err.count("\n") == expected
 
 
+def test_text_without_a_sign_of_equality_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f", CLIENT + "[filters]\nadsl1 secret words\n")
+    assert main([path]) == 1
+    assert capsys.readouterr().err == f"{path}:9: adsl1: invalid filter adsl1 = …: the line has no '='\n"
+
+
 def test_rules_are_compiled_after_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = "[rules]\nprefer adsl1 = udp pot 1\ndrop = udp port 1900\npin = ether multicast\n[filters]\nadsl1 = x y\n"
     path = write(tmp_path / "f", CLIENT + lines)

@@ -186,6 +186,8 @@ WRAPPED = {
     "the sign left out": '"begin"\npassword"HUNTER"',
     "the sign left out of a misspelt key": '"begin"\npasword HUNTER',
     "all in one line": '"begin"\nmode client password HUNTER',
+    "the line break left out": '"begin"\nstatuscommand = x password HUNTER',
+    "the line break left out of a name": '"begin"\ninterface_name = mlvpn0 password "HUNTER"',
     "two": 'begin" mode = "HUNTER"',
 }
 
