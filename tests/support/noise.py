@@ -64,6 +64,10 @@ class Stopwatch:
         return self.elapsed - self._noise.seconds
 
 
+MOST_PATIENCE = 6
+"""Times as far that a deadline can move: beside enough other work nothing would be our own, and a wait without end."""
+
+
 class Patience:
     """A deadline so many seconds of our own away: what is taken meanwhile moves it."""
 
@@ -73,5 +77,7 @@ class Patience:
     @property
     def left(self) -> float:
         """Seconds to it; 0 or less when it is over."""
-        by_clock = self._seconds - self._watch.elapsed
-        return by_clock if by_clock > 0 else self._seconds - self._watch.own
+        elapsed = self._watch.elapsed
+        if elapsed < self._seconds:
+            return self._seconds - elapsed
+        return min(self._seconds - self._watch.own, MOST_PATIENCE * self._seconds - elapsed)
