@@ -16,7 +16,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.taken = 50.0
-        monkeypatch.setattr(noise.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
         monkeypatch.setattr(noise, "taken", lambda: self.taken)
 
     def run(self, seconds: float, *, taken: float = 0.0) -> None:
