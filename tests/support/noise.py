@@ -59,9 +59,19 @@ class Stopwatch:
         return time.monotonic() - self._begin
 
     @property
+    def taken(self) -> float:
+        """Seconds that were taken of them."""
+        return self._noise.seconds
+
+    @property
+    def taken_share(self) -> float:
+        """The part of them that was taken, 1 at most."""
+        return min(self.taken / max(self.elapsed, 0.001), 1.0)
+
+    @property
     def own(self) -> float:
         """Those without what was taken of them: what the program has to answer for."""
-        return self.elapsed - self._noise.seconds
+        return self.elapsed - self.taken
 
 
 MOST_PATIENCE = 6
