@@ -117,6 +117,7 @@ class Session:
             changed=self._reschedule,
         )
         self._now = 0.0
+
     # What the driver may read.
 
     @property
