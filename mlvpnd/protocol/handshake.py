@@ -109,6 +109,8 @@ class Handshake:
         if header.type == PacketType.DISCONNECT:
             if not path.up and path.asked_seq is None:
                 return DropReason.NOT_UP
+            if not path.up:  # whoever asks and goes is as much work as who comes and goes
+                path.damping.end(0.0, now)
             self.go_down(path, DownReason.DISCONNECTED, now, say_so=False)
             self.ask_again(path, now)
             return None
@@ -144,7 +146,7 @@ class Handshake:
 
     def hears_us(self, path: Path, header: Header, now: float) -> bool:
         """Whether KEEPALIVE or DATA on a link that is down shows that our answer has arrived; the link is up then."""
-        if path.asked_seq is None or header.seq <= path.asked_seq:
+        if path.asked_seq is None or header.seq <= path.asked_seq or now < path.damping.until:
             return False
         self._go_up(path, now)
         return True

@@ -354,6 +354,8 @@ class Session:
 
     def judge_in_time(self, path: Path, now: float) -> None:
         """Judges a link that has not been for a while; to be called when something has come by it."""
+        if path.rtt.unechoed:  # its peer may not hear us: it is probed, or down, sooner than it would be
+            self._deadlines.may_change()
         if now >= path.judge_at:
             self._judge(path)
 
@@ -487,8 +489,6 @@ class Session:
     def _judge(self, path: Path) -> None:
         if not path.up:
             return
-        if path.rtt.unechoed:  # its peer may not hear us: it is probed, or down, sooner than it would be
-            self._deadlines.may_change()
         tried = path.on_trial
         before = judge(path, self._now)
         if path.status is not before:

@@ -131,12 +131,14 @@ def test_between_two_bad_lines_that_are_alike_the_traffic_stays_where_it_is() ->
     for line in pair.lines:
         line.loss = 0.2
     traffic(pair, 3)
-    where: Counter[tuple[int, ...]] = Counter()
+    where = []
     for _ in range(300):
         traffic(pair, 0.1, rate=100)
         assert pair.client.session.tier is pair.server.session.tier is Tier.LAST_RESORT
-        where[pair.client.session.carrying] += 1
-    ((carrying,),) = where
+        where.append(pair.client.session.carrying)
+    # Chance makes one of them clearly better once in a minute or so; links that took turns would do so each second.
+    assert sum(before != after for before, after in pairwise(where)) <= 1
+    (carrying,) = where[-1]
     # Another that is clearly better takes it over.
     pair.lines[carrying].loss = 0.5
     traffic(pair, 4, rate=100)
