@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from mlvpnd.protocol.events import DownReason, PathDown, PathUnheard, PathUp
@@ -28,6 +30,7 @@ DELAY = 0.03
 ROUND_TRIP = 2 * DELAY
 SLACK = 0.06
 """Seconds for what a server waits for behind an AUTH."""
+Up = Callable[..., tuple[Session, HandPeer]]
 both_ways = pytest.mark.parametrize("to_server", [True, False], ids=["to-server", "to-client"])
 TRAFFIC = ("idle", "ping", "up", "down", "both")
 """Packets of the tunnel: none, one a second with its answer, or a stream from the client, the server, or both."""
@@ -219,13 +222,13 @@ def test_a_server_that_gives_a_link_up_says_so() -> None:
 # Echoes.
 
 
-def echoing(up: object, *, until: float, echo_until: float) -> tuple[Session, float]:
+def echoing(up: Up, *, until: float, echo_until: float) -> tuple[Session, float]:
     """A peer that speaks each half second, and echoes till then; when the link is down, or infinity."""
-    session, peer = up(PathParameters("adsl", TIMEOUT))  # type: ignore[operator]
+    session, peer = up(PathParameters("adsl", TIMEOUT))
     tick = 0.0
     while tick < until:
         tick += 0.05
-        if session.get_timer() is not None and session.get_timer() <= tick:  # type: ignore[operator]
+        if (due := session.get_timer()) is not None and due <= tick:
             session.handle_timer(tick)
         if not session.path(0).up:
             return session, tick
@@ -239,21 +242,21 @@ both_roles = pytest.mark.parametrize("up", [server_up, client_up], ids=["server"
 
 
 @both_roles
-def test_a_peer_that_echoes_no_more_does_not_hear_us(up: object) -> None:
+def test_a_peer_that_echoes_no_more_does_not_hear_us(up: Up) -> None:
     session, down_at = echoing(up, until=20.0, echo_until=4.0)
     assert 4.0 + TIMEOUT - 0.01 <= down_at <= 4.0 + TIMEOUT + ROUND_TRIP
     assert PathDown(0, DownReason.UNHEARD) in session.events()
 
 
 @both_roles
-def test_a_peer_that_never_echoed_is_believed(up: object) -> None:
+def test_a_peer_that_never_echoed_is_believed(up: Up) -> None:
     _, down_at = echoing(up, until=20.0, echo_until=-1.0)
     assert down_at == float("inf")
 
 
 @both_roles
-def test_echoes_of_a_queue_of_many_seconds_count(up: object) -> None:
-    session, peer = up(PathParameters("adsl", TIMEOUT))  # type: ignore[operator]
+def test_echoes_of_a_queue_of_many_seconds_count(up: Up) -> None:
+    session, peer = up(PathParameters("adsl", TIMEOUT))
     for tick in range(1, 200):
         now = tick / 10
         session.handle_timer(now)
