@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from mlvpnd.protocol.constants import NO_TIMESTAMP
 from mlvpnd.protocol.events import DownReason, PathDown, PathUnheard, PathUp
 from mlvpnd.protocol.path import PathParameters, PathStatus
 from mlvpnd.protocol.session import Session
@@ -233,8 +234,8 @@ def echoing(up: Up, *, until: float, echo_until: float) -> tuple[Session, float]
         if not session.path(0).up:
             return session, tick
         if round(tick / 0.05) % 10 == 0:
-            echo = {"timestamp_reply": int(tick * 1000) - 60} if tick <= echo_until else {}
-            hear(session, peer.datagram(KEEPALIVE, **echo), tick)
+            echo = int(tick * 1000) - 60 if tick <= echo_until else NO_TIMESTAMP
+            hear(session, peer.datagram(KEEPALIVE, timestamp_reply=echo), tick)
     return session, float("inf")
 
 
