@@ -92,6 +92,27 @@ def test_it_is_down_at_both_ends_in_time(to_server: bool, traffic: str, bandwidt
     assert pair.client.up == pair.server.up == [0, 1]
 
 
+@pytest.mark.parametrize("traffic", ["up", "down", "both"])
+@both_ways
+def test_a_paced_line_carries_nothing_more_after_a_second_or_so(to_server: bool, traffic: str) -> None:
+    """The end that is not heard has the echoes of the other line to compare with; `timeout` may be a minute."""
+    pair = SessionPair([Line(DELAY), Line(DELAY)], timeout=60.0, bandwidths=[2_500_000, 1_250_000])
+    pair.connect()
+    carry(pair, traffic, 3.0)
+    kill(pair.lines[0], to_server=to_server)
+    carry(pair, traffic, 1.5)
+    for end in (pair.client, pair.server):
+        assert end.session.carrying == (1,)
+        assert end.up == [0, 1]
+    carry(pair, traffic, 5.0)
+    for end in (pair.client, pair.server):
+        assert end.session.carrying == (1,)
+    pair.lines[0].loss, pair.lines[0].loss_to_client = 0.0, None
+    carry(pair, traffic, 1.0)
+    for end in (pair.client, pair.server):
+        assert end.session.carrying == (0, 1)
+
+
 @both_ways
 def test_a_line_that_never_worked_in_one_direction_never_carries(to_server: bool) -> None:
     pair = SessionPair([Line(DELAY), Line(DELAY)], timeout=TIMEOUT)
@@ -176,11 +197,11 @@ def test_a_client_that_has_another_socket_and_asks_again_has_a_round_trip_for_it
     assert not session.path(0).distrusted
     assert link_events(session) == []
     # But not for ever.
-    for second in range(6, 12):
+    for second in range(6, 14):
         hear(session, peer.auth(), float(second))
         run_timers(session, float(second), second + 0.95)
-        assert session.path(0).up is (second < 8)
-    assert link_events(session) == [PathDown(0, DownReason.UNHEARD), PathUnheard(0)]
+        assert session.path(0).up is (second < 10)
+    assert link_events(session) == [PathDown(0, DownReason.TIMEOUT), PathUnheard(0)]
 
 
 def test_a_client_that_is_up_and_asks_loses_nothing() -> None:
