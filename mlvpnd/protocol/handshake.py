@@ -162,8 +162,9 @@ class Handshake:
             if header.seq < path.asked_seq:
                 return
             self._has_shown(path)
+            path.believed_at = now
         path.hear(now)
-        if path.distrusted:
+        if path.distrusted and not path.seems_unheard(now):
             path.distrusted = False
             self._changed()
 

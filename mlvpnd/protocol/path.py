@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .answers import AnswerPace
-from .constants import LEAST_PATIENCE, LEAST_UNECHOED, LEAST_UNECHOED_TIME
+from .constants import LEAST_PATIENCE, LEAST_UNECHOED, LEAST_UNECHOED_TIME, UNECHOED_ACTIVE
 from .damping import Damping
 from .drops import DropReason
 from .loss import LossMeter
@@ -261,6 +261,12 @@ class Path:
         if self.rtt.unechoed < LEAST_UNECHOED or self.rtt.echoed_at < 0:
             return self.doubted_until
         return min(self.doubted_until, self._proven_at + self.parameters.timeout)
+
+    def seems_unheard(self, now: float, since: float = float("-inf")) -> bool:
+        """Whether a peer that is heard echoes nothing, though packets have gone to it all the time since then."""
+        if self.rtt.unechoed < UNECHOED_ACTIVE or self.rtt.echoed_at < 0:
+            return False
+        return now - max(self._proven_at, since) > 2 * self.patience
 
     def step(self, what: PathInput) -> PathStatus:
         """Applies the table; returns the status before."""

@@ -152,14 +152,21 @@ class Activity:
         return at if paced and at - self._last < ACTIVE else float("inf")
 
     def find_silent(self, now: float, *, paced: bool) -> bool:
-        """Distrusts links whose peer is heard on others: sooner than `timeout`, with less certainty. True: some are."""
+        """Distrusts links whose peer is heard on others: sooner than `timeout`, with less certainty. True: some are.
+
+        So too those whose peer is heard by them, and shows by no echo that it hears us, as it does on others.
+        """
         found = False
         if not paced or now - self._last >= ACTIVE:
             return found
         paths = self._paths.values()
         for path in paths:
-            if not path.up or path.distrusted or now - max(path.heard_at, self._since) <= path.patience:
+            if not path.up or path.distrusted:
                 continue
-            if any(other.up and other is not path and now - other.heard_at < OTHERS_HEARD for other in paths):
+            unheard = path.seems_unheard(now, self._since)
+            if not unheard and now - max(path.heard_at, self._since) <= path.patience:
+                continue
+            others = [other for other in paths if other.up and other is not path]
+            if any(now - other.heard_at < OTHERS_HEARD and not other.seems_unheard(now) for other in others):
                 path.distrusted = found = True
         return found

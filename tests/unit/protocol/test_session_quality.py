@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_what_an_outage_has_lost_is_not_held_against_a_line_that_is_up_again() -
 
 
 def test_between_two_bad_lines_that_are_alike_the_traffic_stays_where_it_is() -> None:
-    pair = bad_pair()
+    pair = bad_pair(2)
     for line in pair.lines:
         line.loss = 0.2
     traffic(pair, 3)
