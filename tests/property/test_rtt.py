@@ -21,13 +21,14 @@ CLOCKS = st.floats(0, 1e7)
 def test_rfc_6298(samples: list[int]) -> None:
     rtt = RttEstimator()
     srtt = rttvar = Fraction(0)
-    for number, sample in enumerate(samples):
-        rtt.update(sample)
+    for number, said in enumerate(samples):
+        rtt.update(said)
+        sample = Fraction(said)
         if number == 0:
-            srtt, rttvar = Fraction(sample), Fraction(sample, 2)
+            srtt, rttvar = sample, sample / 2
         else:
             if abs(sample - srtt) > 4 * rttvar + Fraction(JUMP_MS):
-                sample = statistics.median([samples[number - 1], srtt, sample])
+                sample = statistics.median([Fraction(samples[number - 1]), srtt, sample])
             rttvar = Fraction(3, 4) * rttvar + Fraction(1, 4) * abs(srtt - sample)
             srtt = Fraction(7, 8) * srtt + Fraction(1, 8) * sample
         assert rtt.srtt_ms == pytest.approx(float(srtt), abs=1e-6)

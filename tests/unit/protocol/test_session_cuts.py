@@ -54,7 +54,7 @@ def told(pair: SessionPair) -> None:
 def test_a_small_packet_is_not_behind_what_waited_for_a_line_that_goes(
     cause: Callable[[SessionPair], None], fast: tuple[int, float], slow: tuple[int, float]
 ) -> None:
-    rates, delays = zip(fast, slow, strict=True)
+    rates, delays = (fast[0], slow[0]), (fast[1], slow[1])
     pair = SessionPair([Line(delay) for delay in delays], bandwidths=[rate * MBIT for rate in rates])
     pair.connect()
     pair.run(2)  # for round trips to be known
