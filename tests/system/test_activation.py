@@ -102,10 +102,10 @@ def test_a_socket_unit_with_timestamps_keeps_its_bulk(tunnel: ServiceTunnel, dat
         result = TcpTransfer(hosts[1], hosts[0], SERVER_INNER_IPV4, size=4_000_000).wait(30)
         assert result.verified, result.error
     finally:
-        server.node.run("systemctl", "stop", SOCKET, UNIT)
-        server.node.run("rm", "-r", drop_in.rpartition("/")[0])
-        server.node.run("systemctl", "daemon-reload")
         hosts[0].ip("link del direct")
+        server.node.run("systemctl", "stop", SOCKET, UNIT)
+        server.node.run("rm", "-rf", drop_in.rpartition("/")[0])
+        server.node.run("systemctl", "daemon-reload")
 
 
 def _inodes(text: str) -> list[str]:
