@@ -17,8 +17,8 @@ OTHER_IPV4 = "198.19.0.77"
 def hear_only(tunnel: Tunnel, address: str) -> None:
     """The client's NAT lets in what comes from where the client has sent to, and nothing else."""
     client, family = tunnel.client.host, "ip6" if ":" in address else "ip"
-    client.run("nft", "destroy table inet nat_of_client")
-    client.run("nft", "add table inet nat_of_client")
+    for verb in ("add", "delete", "add"):  # whether there is one already or not
+        client.run("nft", f"{verb} table inet nat_of_client")
     client.run("nft", "add chain inet nat_of_client input { type filter hook input priority 0; }")
     client.run("nft", f"add rule inet nat_of_client input udp sport 5080 {family} saddr != {address} drop")
 

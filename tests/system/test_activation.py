@@ -87,10 +87,10 @@ def test_a_socket_unit_with_timestamps_keeps_its_bulk(tunnel: ServiceTunnel, dat
     server, hosts = tunnel.server, (tunnel.lab.server, tunnel.lab.client)
     drop_in = f"/etc/systemd/system/{SOCKET}.d/timestamps.conf"
     hosts[0].ip(f"link add direct type veth peer name direct netns {hosts[1].name}")
-    for number, host in enumerate(hosts, start=1):
-        host.ip("link set direct up", f"addr add 198.18.200.{number}/24 dev direct")
-    hosts[1].ip(f"route add {SERVER_IPV4}/32 via 198.18.200.1 dev direct table 101")
     try:
+        for number, host in enumerate(hosts, start=1):
+            host.ip("link set direct up", f"addr add 198.18.200.{number}/24 dev direct")
+        hosts[1].ip(f"route add {SERVER_IPV4}/32 via 198.18.200.1 dev direct table 101")
         tunnel.ensure_up({"data_plane": data_plane, "pacing": "off"})
         server.ctl("stop")
         server.node.write(drop_in, "[Socket]\nTimestamping=us\n")
@@ -102,10 +102,10 @@ def test_a_socket_unit_with_timestamps_keeps_its_bulk(tunnel: ServiceTunnel, dat
         result = TcpTransfer(hosts[1], hosts[0], SERVER_INNER_IPV4, size=4_000_000).wait(30)
         assert result.verified, result.error
     finally:
-        server.node.run("systemctl", "stop", SOCKET, UNIT)
-        server.node.run("rm", "-r", drop_in.rpartition("/")[0])
-        server.node.run("systemctl", "daemon-reload")
         hosts[0].ip("link del direct")
+        server.node.run("systemctl", "stop", SOCKET, UNIT)
+        server.node.run("rm", "-rf", drop_in.rpartition("/")[0])
+        server.node.run("systemctl", "daemon-reload")
 
 
 def _inodes(text: str) -> list[str]:

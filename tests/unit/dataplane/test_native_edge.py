@@ -195,7 +195,7 @@ def addresses_of_ipv6() -> None:
             assert world.call(other) == other
         peer = world.session.path(0).peer
         assert peer is not None
-        assert peer[4:] == (others[-1], socket.if_nametoindex("v0") if device else 0)
+        assert list(peer)[4:] == [others[-1], socket.if_nametoindex("v0") if device else 0]
         world.close()
 
 
