@@ -252,7 +252,6 @@ class Engine:
         weighted: WeightedScheduler,
         retransmissions: Retransmissions,
         flows: FlowIndex,
-        /,
         *,
         layer2: bool,
     ) -> None: ...
