@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_where_no_group_can_be_made_processes_are_counted(monkeypatch: pytest.Mo
 
 def test_a_pace_is_the_median_and_never_quicker_than_usual(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((0.0, 2.0, 10.0, 10.5, 20.0, 29.0))  # looks of 2, 0.5 and 9 seconds
-    monkeypatch.setattr(cpu.time, "thread_time", clock.__next__)
+    monkeypatch.setattr(time, "thread_time", clock.__next__)
     monkeypatch.setattr(cpu, "_USUAL", 0.5)
     pace = Pace()
     for _ in range(3):
