@@ -277,7 +277,6 @@ class Engine:
         retransmissions: Retransmissions,
         fragments: FragmentTable,
         flows: FlowIndex,
-        /,
         *,
         layer2: bool,
     ) -> None: ...

@@ -29,8 +29,8 @@ class ReferencePlane:
         self._loop = loop
         self._sockets: dict[int, LinkSocket] = {}
         self._device: TunDevice
-        self._has_news = False
-        """Whether the driver is to be told of what links have brought, at the end of this turn of the loop."""
+        self._news: asyncio.Handle | None = None
+        """The driver will be told of what links have brought, behind all that are readable in this turn of the loop."""
 
     def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
         self._session, self._device, self._driver = session, device, driver
@@ -80,12 +80,11 @@ class ReferencePlane:
         datagrams = link_socket.receive_batch(LINK_BURST)
         self.deliver(self._session.receive(number, datagrams, self._loop.time()))
         self._driver.received(number)
-        if not self._has_news:  # once for all links that are readable in this turn
-            self._has_news = True
-            self._loop.call_soon(self._tell)
+        if self._news is None:
+            self._news = self._loop.call_soon(self._tell)
 
     def _tell(self) -> None:
-        self._has_news = False
+        self._news = None
         self._driver.after()
 
     def _on_writable(self, number: int) -> None:
@@ -95,7 +94,10 @@ class ReferencePlane:
             self._loop.remove_writer(link_socket.fileno())
 
     def settle(self) -> None:
-        """Nothing is read before it can be dealt with."""
+        """Nothing is read before it can be dealt with, but the driver may have to be told of it."""
+        if self._news is not None:
+            self._news.cancel()
+            self._tell()
 
     def send(self) -> Iterable[int]:
         for number, address, datagrams in self._session.transmits():

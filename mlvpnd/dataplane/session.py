@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
+from mlvpnd.protocol.constants import MAX_FLOWS
 from mlvpnd.protocol.drops import DropReason
 from mlvpnd.protocol.inner import classify
 from mlvpnd.protocol.outbox import Transmit
 from mlvpnd.protocol.path import Address, Meters, Path
-from mlvpnd.protocol.replay import MAX_FLOWS, FlowTable, PeerFlow
+from mlvpnd.protocol.replay import FlowTable, PeerFlow
 from mlvpnd.protocol.rules import Matcher, Rule
 from mlvpnd.protocol.sender import Sender, SendingParts
 from mlvpnd.protocol.session import Parts, Session, SessionParameters
@@ -57,7 +58,7 @@ class NativeFlowTable(FlowTable):
 
     def restore(self, flow: PeerFlow) -> None:
         super().restore(flow)
-        self.index.put(flow)
+        self.index.put(cast(Any, flow))
 
     def _forget(self, flow_id: int) -> None:
         super()._forget(flow_id)
@@ -75,8 +76,8 @@ class NativeSender(Sender):
 
     def begin(self, receiver: _native.Receiver, flows: _native.FlowIndex, *, layer2: bool) -> _native.Engine:
         """Has an engine that works on what this has, and on a receiver."""
-        parts = cast(Any, (self._paced, self._weighted, self.retransmissions, self._fragments))
-        self.engine = _native.Engine(receiver, *parts, flows, layer2=layer2)
+        parts = cast(Any, (self._paced, self._weighted, self.retransmissions, self._fragments, flows))
+        self.engine = _native.Engine(receiver, *parts, layer2=layer2)
         return self.engine
 
     def _follow(self) -> None:

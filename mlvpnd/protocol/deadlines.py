@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from .constants import KEEPALIVE_INTERVAL, TRIAL_TIME
 from .path import Path
 
 
 class Deadlines:
     """The earliest of the links' deadlines.
 
-    Nearly all that happens to a link puts its deadlines off: it is heard, or something leaves. So the earliest is looked
-    for only when it has come, or after `may_change`. Between these it may be told too early, and never too late.
+    Nearly all that happens to a link puts its deadlines off: it is heard, or something leaves. So the earliest is
+    looked for only when it has come, or after `may_change`. Between these it is told too early at worst.
     """
 
     def __init__(
@@ -23,6 +24,8 @@ class Deadlines:
         self._calls = calls
         self._due: float | None = None
         self._is_known = False
+        self._tick_at = 0.0
+        """When all links say KEEPALIVE next that have been up for a while."""
 
     def may_change(self) -> None:
         """Something happened by which a link may be due before all others, or none at all."""
@@ -40,6 +43,16 @@ class Deadlines:
         if self._due is not None and self._due <= now:
             self._is_known = False
 
+    def next_tick(self, path: Path, now: float) -> float:
+        """When a link that says KEEPALIVE now does so next.
+
+        With the others, so that many idle links cost one turn in a second, and not one each. But not while it may be on
+        trial: then it keeps the time of its peer's AUTHs, by each of which the trial begins anew.
+        """
+        if now >= self._tick_at:
+            self._tick_at = _after(self._tick_at, now)
+        return self._tick_at if now >= path.up_at + TRIAL_TIME else _after(path.next_keepalive_at, now)
+
     def _of(self, path: Path) -> tuple[float, ...]:
         if path.up:
             silent_at = path.heard_at + path.parameters.timeout
@@ -47,3 +60,9 @@ class Deadlines:
         if path.asked_seq is not None:
             return (path.asked_at + path.parameters.timeout,)
         return (path.next_auth_at,) if self._calls(path) else ()
+
+
+def _after(tick: float, now: float) -> float:
+    """The next tick; where we were suspended there is no burst to catch up."""
+    following = tick + KEEPALIVE_INTERVAL
+    return following if following > now else now + KEEPALIVE_INTERVAL

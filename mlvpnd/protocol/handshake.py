@@ -212,10 +212,7 @@ class Handshake:
             path.loss = path.meters.loss(path.flow.window.newest)
         begin_trial(path, self._paths.values(), now)
         path.heard_gap = KEEPALIVE_INTERVAL
-        # With the others: many idle links cost one turn in a second, and not one each.
-        next_ticks = (other.next_keepalive_at for other in self._paths.values() if other.up and other is not path)
-        within = (at for at in next_ticks if now < at <= now + KEEPALIVE_INTERVAL)
-        path.next_keepalive_at = min(within, default=now + KEEPALIVE_INTERVAL)
+        path.next_keepalive_at = now + KEEPALIVE_INTERVAL
         self._tell(PathUp(path.number))
         self._changed()
         self._receiver.update(now)

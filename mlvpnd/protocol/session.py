@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .box import Box
-from .constants import HEADER_SIZE, KEEPALIVE_INTERVAL, STANDSTILL
+from .constants import HEADER_SIZE, STANDSTILL
 from .deadlines import Deadlines
 from .drops import DropReason
 from .events import DownReason, Event, PathStatusChanged, PeerMoved, TierChanged
@@ -478,9 +478,7 @@ class Session:
     def _tick(self, path: Path) -> None:
         """Once a second on an up link: KEEPALIVE, then judge the line."""
         now = self._now
-        path.next_keepalive_at += KEEPALIVE_INTERVAL
-        if path.next_keepalive_at <= now:  # we were suspended: no burst to catch up
-            path.next_keepalive_at = now + KEEPALIVE_INTERVAL
+        path.next_keepalive_at = self._deadlines.next_tick(path, now)
         self._emit(path, PacketType.KEEPALIVE, b"")
         if path.unanswered_auths and not self._parameters.is_server:  # it was given a hint and asks until answered
             self._handshake.ask(path, now)

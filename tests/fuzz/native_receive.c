@@ -37,6 +37,7 @@ struct link {
     struct transit transit;
     struct disorder disorder;
     struct loss_meter loss;
+    struct answer_pace answers;
     uint64_t seq;
     uint32_t row;
     struct noted taken[PLACES];
@@ -243,6 +244,9 @@ static void take(struct link *link, const uint8_t *bytes, size_t size, const str
     }
     if (came.count)
         fail("something came of what was not taken");
+    path_clear(path); /* what was said in answer */
+    if (fate == ENGINE_HEARD && (!parsed || header.type != WIRE_KEEPALIVE || !note(link->taken, link->row, header.seq)))
+        fail("what is no new KEEPALIVE was heard");
     if (fate == ENGINE_SLOW && (datagram->data != data || datagram->size != size || memcmp(data, bytes, size)))
         fail("what is for Python was changed");
     free(data);
@@ -396,6 +400,8 @@ static void begin(struct input *input, int choices) {
         path->transit = &link->transit;
         path->disorder = &link->disorder;
         path->loss = &link->loss;
+        path->answers = &link->answers;
+        answers_begin(&link->answers);
         link->flow.flow_id = (uint32_t)number;
         link->seq = 0;
         paths[number] = path;

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.support.cpu import account
+from tests.support.cpu import Pace, Processes
 from tests.support.daemons import Daemon, config_text
 from tests.support.lab import SERVER_IPV4, Lab, Line
 from tests.support.tunnels import CLIENT_INNER_IPV4, FIRST_PORT, PASSWORD, SERVER_INNER_IPV4, link_name
@@ -18,22 +18,9 @@ SETTLE = 8.0
 """Seconds after which none is probed any more because it has come up."""
 SECONDS = 8.0
 MOST = {"native": 0.03, "reference": 0.03}
-"""Of a core, on a machine that does this program's work in `USUAL` seconds."""
-UNIT = 100_000
-USUAL = 0.0032
-"""Seconds that `pace` measures on the machine where the limits were set, while it does nothing else."""
+"""Of a core, at the usual pace."""
 PATIENCE = 60.0
 """Seconds for all links to come up on a busy machine."""
-
-
-def pace() -> float:
-    """Seconds of CPU time that a piece of Python takes now: two processors may share one core, and its caches."""
-    began = time.thread_time()
-    total = 0
-    for number in range(UNIT):
-        total += number
-    assert total == UNIT * (UNIT - 1) // 2
-    return time.thread_time() - began
 
 
 def config(end: str, lab: Lab, data_plane: str) -> str:
@@ -71,15 +58,16 @@ def test_idle_links_cost_next_to_nothing(data_plane: str) -> None:
         for daemon in daemons:
             daemon.wait_links("connected", timeout=PATIENCE)
         time.sleep(SETTLE)
-        used = account("idle")
+        used = Processes()
         for daemon in daemons:
             used.add(daemon.child_pid)
-        began, before, paces = time.monotonic(), used.seconds(), [pace()]
+        began, before, pace = time.monotonic(), used.seconds(), Pace()
         while time.monotonic() < began + SECONDS:
             time.sleep(0.5)
-            paces.append(pace())
+            pace.look()
         part = (used.seconds() - before) / (time.monotonic() - began) / len(daemons)
-        slowness = max(sorted(paces)[len(paces) // 2] / USUAL, 1.0)
-        print(f"{data_plane}: {100 * part:.2f} % of a core for {LINKS} links, {slowness:.2f} times as slow as usual")
-        assert part <= MOST[data_plane] * slowness
+        print(
+            f"{data_plane}: {100 * part:.2f} % of a core for {LINKS} links, {pace.slowness:.2f} times as slow as usual"
+        )
+        assert part <= MOST[data_plane] * pace.slowness
         assert {link["disconnects"] for daemon in daemons for link in daemon.links().values()} == {0}

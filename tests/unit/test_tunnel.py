@@ -20,7 +20,7 @@ from mlvpnd.helper.client import HelperClient
 from mlvpnd.interface import Interface
 from mlvpnd.link import MIN_TRY_INTERVAL
 from mlvpnd.net.tun import TunDevice
-from mlvpnd.protocol import handshake
+from mlvpnd.protocol import deadlines, handshake
 from mlvpnd.protocol import session as session_module
 from mlvpnd.protocol.box import derive_key
 from mlvpnd.protocol.events import DownReason
@@ -186,7 +186,7 @@ def test_a_link_that_was_taken_out_of_the_file_comes_back_as_another() -> None:
 
 
 def test_the_time_in_which_the_process_stood_still_is_not_the_peers_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (session_module, handshake):
+    for module in (deadlines, handshake):
         monkeypatch.setattr(module, "KEEPALIVE_INTERVAL", 0.1)
     links = tuple(LinkConfig(name, bindhost="127.0.0.1", bindport="0", timeout=1) for name in LINKS)
 
