@@ -99,7 +99,8 @@ def test_a_peer_that_flaps(lab: Lab, client: bool) -> None:
         # The last state was run, whatever it was.
         last = "up" if daemon.links()[name]["up"] else "down"
         assert wait_until(lambda: [c for c in calls(lab) if name in c][-1] == f"rtun_{last} {name}", 2 * RUN_INTERVAL)
-    assert [call for call in calls(lab) if call.startswith("tuntap")][-1] == "tuntap_down"
+    # An interface that comes and goes while a run is under way needs none.
+    assert [call for call in calls(lab) if call.startswith("tuntap")][-1:] in ([], ["tuntap_down"])
 
 
 def test_an_honest_line_that_flaps_comes_back_at_once(lab: Lab) -> None:
