@@ -170,19 +170,6 @@ def test_root_and_the_own_user_are_not_asked_for(bus: PrivateBus) -> None:
     assert operator.asked == [("reload",)]
 
 
-def test_the_own_user_is_told_by_his_uid(bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    operator = FakeOperator("wifi")
-
-    async def scenario() -> None:
-        async with served(bus, operator):
-            monkeypatch.setattr("mlvpnd.bus.authorize.os.geteuid", lambda: NOBODY)
-            assert await busctl(bus, *RELOAD) == ""
-            monkeypatch.undo()
-
-    asyncio.run(scenario())
-    assert operator.asked == [("reload",)]
-
-
 def test_while_polkit_thinks_all_else_goes_on_and_may_change(bus: PrivateBus) -> None:
     operator = FakeOperator("adsl", "wifi")
 
