@@ -16,7 +16,7 @@ LEAST = 40
 """Rows; there were so many when the table was made."""
 CONSTANT = re.compile(r"(?:([\w/.]+\.(?:py|c|h))[:. ]+)?([A-Z_][A-Z0-9_]+)")
 OPTION = re.compile(r"`(\w+=)` of the units")
-COST = "–"
+COST = "a cost"
 """In place of a constant: the bound is of what something costs, and its test has the figure."""
 TEST = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
 
