@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
+from .instance import FIRST_PROCESS
 from .log import logger
 
 TUN = "tun"
@@ -27,10 +28,6 @@ ACTIVATED = "link"
 MAX_NAME_SIZE = 255  # systemd.socket(5), FileDescriptorName=
 RETRY = 0.1
 """Seconds until the manager is tried again when it takes nothing."""
-
-_FIRST = 1
-"""Our number where systemd has given us processes of our own (PrivatePIDs=). Version 257 names us by the host's number
-for us, which nobody but the systemd that has started us can have put there."""
 
 Send = Callable[[str, tuple[int, ...]], None]
 """Sends one notification with descriptors, or raises OSError: BlockingIOError where it may be sent later."""
@@ -58,8 +55,8 @@ def inherited() -> Mapping[int, str]:
     """Descriptors that systemd handed over, with their names; each may be taken once."""
     from systemd import daemon  # by hand there is no need for it
 
-    if os.getpid() == _FIRST and "LISTEN_PID" in os.environ:
-        os.environ["LISTEN_PID"] = str(_FIRST)
+    if os.getpid() == FIRST_PROCESS and "LISTEN_PID" in os.environ:
+        os.environ["LISTEN_PID"] = str(FIRST_PROCESS)
     return daemon.listen_fds_with_names(unset_environment=True)
 
 
@@ -114,7 +111,7 @@ class Notifier:
     def start_watchdog(self) -> None:
         """Tells systemd twice in each period that the packet loop turns; it is the loop itself that does."""
         usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-        others = pid and pid != str(os.getpid()) and os.getpid() != _FIRST
+        others = pid and pid != str(os.getpid()) and os.getpid() != FIRST_PROCESS
         if not usec.isdecimal() or int(usec) == 0 or others:
             return
         loop = asyncio.get_running_loop()
