@@ -49,7 +49,7 @@ from .status import LinkState
 from .uplinks import Uplinks
 
 REFUSED_LIMIT = 0.9
-"""Seconds after which a link is down because the system takes nothing that goes out by it: no route, no interface.
+"""Seconds of refusals after which a link is down: the system takes nothing that goes out by it, for want of a route.
 Less than the second between two KEEPALIVEs, so that the next one after the first that was refused is enough.
 
 The peer's silence would tell too, but only after `timeout`, and all that the link was given would be lost till then.
@@ -396,8 +396,8 @@ class Tunnel:
             self._handle(event)
         for number in self.plane.send():
             driver = self.drivers[number]
-            since = driver.socket.refused_since if driver.socket is not None else None
-            if since is not None and self.session.path(number).up and self._loop.time() >= since + REFUSED_LIMIT:
+            refused_for = driver.socket.refused_for if driver.socket is not None else None
+            if refused_for is not None and self.session.path(number).up and refused_for >= REFUSED_LIMIT:
                 self._refused(number, driver)
         due = self.plane.due()
         # A timer that fires early finds nothing to do; only a nearer deadline is worth a new one.

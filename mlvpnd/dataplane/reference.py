@@ -107,7 +107,7 @@ class ReferencePlane:
             link_socket.send_batch(datagrams, address)
             if link_socket.blocked:
                 self._loop.add_writer(link_socket.fileno(), self._on_writable, number)
-        return [number for number, link_socket in self._sockets.items() if link_socket.refused_since is not None]
+        return [number for number, link_socket in self._sockets.items() if link_socket.refused_for is not None]
 
     # Time.
 

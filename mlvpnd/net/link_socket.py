@@ -87,15 +87,16 @@ class LinkSocket:
         self.send_errors = 0
         self.last_error = ""
         """What the system said to the last datagram that it refused."""
-        self.refused_since: float | None = None
-        """The monotonic time from which on the system has refused every datagram; None: it took the last one."""
+        self.refused_for: float | None = None
+        """Seconds from the first to the last of the datagrams in a row that the system refused; None: it took the last."""
+        self._refused_since = 0.0
 
-    def take_counts(self, counts: Mapping[str, int], last_errno: int, refused_since: float | None) -> None:
+    def take_counts(self, counts: Mapping[str, int], last_errno: int, refused_for: float | None) -> None:
         """Takes the counters, by their names here, of one that sends and receives in the place of this."""
         for name, count in counts.items():
             setattr(self, name, count)
         self.last_error = os.strerror(last_errno) if last_errno else ""
-        self.refused_since = refused_since
+        self.refused_for = refused_for
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -200,7 +201,7 @@ class LinkSocket:
                     continue
                 self._refuse(error, end - done)
             else:
-                self.refused_since = None
+                self.refused_for = None
             done = end
         return done
 
@@ -235,8 +236,10 @@ class LinkSocket:
 
     def _refuse(self, error: OSError, count: int) -> None:
         self._note(error, count)
-        if self.refused_since is None:
-            self.refused_since = time.monotonic()
+        now = time.monotonic()
+        if self.refused_for is None:
+            self._refused_since = now
+        self.refused_for = now - self._refused_since
 
     def _note(self, error: OSError, count: int = 1) -> None:
         self.send_errors += count

@@ -31,6 +31,13 @@ class Deadlines:
         """Something happened by which a link may be due before all others, or none at all."""
         self._is_known = False
 
+    def consider(self, path: Path) -> None:
+        """Something happened by which one link may be due sooner, and no link later."""
+        if self._is_known:
+            soonest = min(self._of(path), default=None)
+            if soonest is not None and (self._due is None or soonest < self._due):
+                self._due = soonest
+
     def due(self) -> float | None:
         """The earliest; None: no link waits for anything."""
         if not self._is_known:

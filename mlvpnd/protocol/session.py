@@ -355,7 +355,7 @@ class Session:
     def judge_in_time(self, path: Path, now: float) -> None:
         """Judges a link that has not been for a while; to be called when something has come by it."""
         if path.rtt.unechoed:  # its peer may not hear us: it is probed, or down, sooner than it would be
-            self._deadlines.may_change()
+            self._deadlines.consider(path)
         if now >= path.judge_at:
             self._judge(path)
 

@@ -52,9 +52,9 @@ def cpu(*pids: int) -> float:
 
 
 def flap_at_a_server(site: Site, peer: HandPeer, seconds: float) -> int:
-    """Says AUTH and DISCONNECT by turns; how many of each."""
+    """Joins and leaves by turns; how often."""
     with udp_socket((site.lab.line(1).client.ipv4, 0), host=site.lab.client) as sock:
-        return flap(sock, site.server_address(), (peer.auth, peer.disconnect), seconds)
+        return flap(sock, site.server_address(), (peer.auth, peer.keepalive, peer.disconnect), seconds)
 
 
 def flap_at_a_client(site: Site, peer: HandPeer, seconds: float) -> int:
@@ -109,7 +109,8 @@ def test_an_honest_line_that_flaps_comes_back_at_once(lab: Lab) -> None:
         for turn in range(QUICK_ENDS):
             begin = time.monotonic()
             with udp_socket((lab.line(1).client.ipv4, 0), host=lab.client) as sock:
-                sock.sendto(peer.auth(), site.server_address())
+                for datagram in peer.joins():
+                    sock.sendto(datagram, site.server_address())
                 assert wait_until(lambda: site.daemon.links()["link1"]["up"], 5), turn
                 took = time.monotonic() - begin
                 sock.sendto(peer.disconnect(), site.server_address())

@@ -38,7 +38,7 @@ def test_a_peer_that_flaps(tunnel: ServiceTunnel) -> None:
         time.sleep(1)
         peer, begin = hostile(PASSWORD), time.monotonic()
         with udp_socket((tunnel.lab.line(1).client.ipv4, 0), host=tunnel.lab.client) as sock:
-            rounds = flap(sock, (SERVER_IPV4, FIRST_PORT), (peer.auth, peer.disconnect), FLOOD)
+            rounds = flap(sock, (SERVER_IPV4, FIRST_PORT), (peer.auth, peer.keepalive, peer.disconnect), FLOOD)
         took = time.monotonic() - begin
         told, _ = listening.communicate(timeout=FLOOD + 2 * LISTEN)
     calls = node.read(CALLS).splitlines()[before:]

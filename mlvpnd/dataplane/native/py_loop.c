@@ -101,7 +101,7 @@ static PyObject *flush(PyObject *self, PyObject *nothing) {
     PyObject *refused = PyList_New(0);
     for (size_t index = 0; refused && index < SELF->loop.port_count; index++) {
         const struct loop_port *port = &SELF->loop.ports[index];
-        if (port->udp.refused_since < 0)
+        if (port->udp.refused_for < 0)
             continue;
         PyObject *number = PyLong_FromLong(port->number);
         if (!number || PyList_Append(refused, number) < 0)
@@ -193,7 +193,7 @@ static PyObject *link_counts(PyObject *self, PyObject *object) {
         return NULL;
     }
     const struct udp_port *udp = &port->udp;
-    PyObject *refused = udp->refused_since < 0 ? Py_NewRef(Py_None) : PyFloat_FromDouble(udp->refused_since);
+    PyObject *refused = udp->refused_for < 0 ? Py_NewRef(Py_None) : PyFloat_FromDouble(udp->refused_for);
     if (!refused)
         return NULL;
     return Py_BuildValue("{sKsKsKsKsKsKsO}iN", "overflows", udp->overflows, "send_errors", udp->send_errors, "gso_sends",

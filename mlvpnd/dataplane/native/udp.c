@@ -17,7 +17,7 @@ enum { MOST_SENDS = 16, MOST_PARTS = 512 };
 struct udp_port udp_port(int fd, bool gso, bool gro, bool answers) {
     struct udp_port port = {.fd = fd, .gso = gso, .gro = gro, .answers = answers};
     port.single_until = INFINITY;
-    port.refused_since = -1;
+    port.refused_for = -1;
     return port;
 }
 
@@ -174,7 +174,7 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
         gather(&sends, port, burst, now);
         int taken = send_out(port->fd, &sends);
         if (taken > 0) {
-            port->refused_since = -1;
+            port->refused_for = -1;
             for (int index = 0; index < taken; index++) {
                 if (sends.datagrams[index] > 1) {
                     port->gso_sends++;
@@ -196,8 +196,9 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
         } else { /* it concerns these datagrams, not the link: time will tell */
             port->send_errors += sends.datagrams[0];
             port->last_error = errno;
-            if (port->refused_since < 0)
+            if (port->refused_for < 0)
                 port->refused_since = now;
+            port->refused_for = now - port->refused_since;
             forget_first(burst, sends.datagrams[0]);
         }
     }

@@ -26,7 +26,8 @@ struct udp_port {
     struct called lost; /* one that the kernel has refused, until something comes to it again */
     bool blocked;     /* datagrams wait for the socket to become writable */
     int last_error;   /* errno of the last datagram that was refused */
-    double refused_since; /* seconds of the monotonic clock; < 0: the last datagram was taken */
+    double refused_since; /* seconds of the monotonic clock: the first of those in a row that were refused */
+    double refused_for;   /* seconds from that one to the last; < 0: the last datagram was taken */
     uint64_t overflows, send_errors;
     uint64_t gso_sends, gso_segments, gro_receives, gro_segments;
 };

@@ -28,7 +28,7 @@ class Driver:
 class Socket:
     """Has one datagram."""
 
-    refused_since: float | None = None
+    refused_for: float | None = None
 
     def receive_batch(self, limit: int) -> list[tuple[bytes, Any]]:
         return [(b"one", ("192.0.2.1", 5000))]
@@ -78,7 +78,7 @@ def test_links_are_named_whose_socket_the_system_refuses_everything_for() -> Non
     async def scenario() -> list[int]:
         plane, _ = made(asyncio.get_running_loop())
         assert list(plane.send()) == []
-        plane._sockets[1].refused_since = 5.0
+        plane._sockets[1].refused_for = 5.0
         return list(plane.send())
 
     assert asyncio.run(scenario()) == [1]
