@@ -40,7 +40,7 @@ AMMUNITION = 800
 """Different datagrams of a flood, at most."""
 STORM = 80_000
 """Datagrams of strangers in a second, by which `STORM_COST` is counted: a busy machine sends fewer."""
-STORM_COST = 0.25
+STORM_COST = 0.45
 """Of a core, at the usual pace."""
 LINES_LOGGED = 10
 """What a minute of floods may add to the log."""
