@@ -10,10 +10,9 @@ from . import resolve, systemd
 from .config.model import Config, LinkConfig, Mode
 from .keeper import Keeper
 from .log import logger
+from .net.interface import bound_index, index_of
 from .resolve import Endpoints
 from .service import Service
-
-_MAX_DEVICE_SIZE = 16  # IFNAMSIZ
 
 _net = logger("net")
 
@@ -92,11 +91,8 @@ def _udp(descriptor: int) -> socket.socket | None:
 
 def _fits(sock: socket.socket, wanted: list[resolve.Resolved], link: LinkConfig) -> bool:
     """Whether a socket is bound as the link's section says; one bound by name is opened anew."""
-    try:
-        device = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, _MAX_DEVICE_SIZE)
-    except OSError:  # the interface is gone
-        return False
-    if device.rstrip(b"\0").decode(errors="replace") != link.binddevice:
+    device = index_of(link.binddevice) if link.binddevice else 0
+    if bound_index(sock) != device or bool(device) != bool(link.binddevice):  # that interface may be gone, too
         return False
     host, port = sock.getsockname()[:2]
     for family, address in wanted:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from .allowance import Allowances
+from .config.changes import LinkChange
 from .journal import fields
 from .log import logger
 from .protocol.events import DownReason, PathStatusChanged, TierChanged
@@ -18,6 +20,7 @@ and there by turns moves the peer with each, and must not drown what else the lo
 peer is."""
 REASONS = {
     DownReason.TIMEOUT: "timeout",
+    DownReason.UNHEARD: "unheard",
     DownReason.DISCONNECTED: "disconnect",
     DownReason.CLOSED: "config",
     DownReason.SOCKET_LOST: "error",
@@ -27,18 +30,26 @@ REASONS = {
     DownReason.INTERFACE_GONE: "uplink",
 }
 """Why a link is down, in the words of the bus and the journal."""
+_UPDATE_LINES = {
+    "bandwidth_upload": "%s bandwidth changed from %d to %d",
+    "fallback_only": "%s fallback_only changed from %d to %d",
+    "priority": "%s priority changed from %d to %d",
+    "loss_tolerance": "%s loss tolerence changed from %d%% to %d%%",
+    "latency_tolerance": "%s latency tolerence changed from %d%% to %d%%",
+    "timeout": "%s timeout changed from %d to %d",
+}
 
 _log = logger()
+_config = logger("config")
 _protocol = logger("protocol")
 _rtt = logger("rtt")
 
 
 class EventLog:
-    """Writes the lines; remembers when it wrote those that may come often."""
+    """Writes the lines; limits those that may come often."""
 
     def __init__(self) -> None:
-        self._spent: dict[str, float] = {}
-        """When the lines of each kind that were written would have been, at one each `FLAP_INTERVAL`."""
+        self._allowed = Allowances(FLAP_BURST, FLAP_INTERVAL)
 
     def up(self, path: Path) -> None:
         """The link is up."""
@@ -55,6 +66,11 @@ class EventLog:
         if reason is not DownReason.CLOSED and path.damping.begins:
             _protocol.warning("%s comes and goes: from now on it stays down for a second each time", name)
 
+    def unheard(self, path: Path, now: float) -> None:
+        """The peer asks again and again, for it does not hear the answers."""
+        text = f"{path.parameters.name} the peer asks, and does not hear the answers: the line is dead towards"
+        self._seldom(text, format_address(path.peer), now, logging.WARNING)
+
     def moved(self, path: Path, now: float) -> None:
         """The peer has another address."""
         self._seldom(f"{path.parameters.name} new connection ->", format_address(path.peer), now)
@@ -63,11 +79,9 @@ class EventLog:
         """The peer has begun a new session."""
         self._seldom(f"{path.parameters.name} the peer has restarted", "", now)
 
-    def _seldom(self, text: str, value: str, now: float) -> None:
-        spent = max(self._spent.get(text, now), now)
-        if spent < now + FLAP_BURST * FLAP_INTERVAL:
-            self._spent[text] = spent + FLAP_INTERVAL
-            _protocol.info("%s", f"{text} {value}".rstrip())
+    def _seldom(self, text: str, value: str, now: float, level: int = logging.INFO) -> None:
+        if self._allowed.take(text, now):
+            _protocol.log(level, "%s", f"{text} {value}".rstrip())
 
     def quality(self, path: Path, event: PathStatusChanged) -> None:
         """An up link became lossy or slow, or well again."""
@@ -100,6 +114,14 @@ class EventLog:
         elif event.after is Tier.NORMAL and event.before is not Tier.NONE:
             extra = fields("fallback-off") if event.before is Tier.FALLBACK else None
             _log.info("normal links carry the traffic again", extra=extra)
+
+
+def log_update(change: LinkChange) -> None:
+    """What a reload has changed of a link."""
+    for key, said in _UPDATE_LINES.items():
+        before, after = getattr(change.old, key), getattr(change.new, key)
+        if before != after:
+            _config.info(said, change.new.name, before, after)
 
 
 def _word(*, bad: bool) -> str:

@@ -14,6 +14,7 @@ from .journal import fields
 from .keeper import Keeper
 from .log import logger
 from .net.interface import interface_of, is_gone, mtu_of
+from .net.mirror import Mirror
 from .net.tun import TunDevice
 from .systemd import TUN
 from .tasks import watched
@@ -47,7 +48,11 @@ class Interface:
         """Whether it is that of the process before, with all that was set on it."""
         self._helper = helper
         self._keeper = keeper
+        self._started = False
+        """It may be configured before."""
         self._mss_clamp: int | None = None
+        self._wider: tuple[str, int] | None = None
+        """A port of the same bridge that takes more, and what it takes, as last told."""
         self._ipv6_path = False
         self._work: set[asyncio.Task[None]] = set()
         self._configuring: asyncio.Task[None] | None = None
@@ -61,23 +66,36 @@ class Interface:
         `mss_clamp` is as in the configuration.
         """
         self._plane, self._on_regained, self._mss_clamp = plane, on_regained, mss_clamp
+        self._started = True
         self._clamp()
         plane.watch_device(self.lost)
 
     def _clamp(self) -> None:
-        """Has SYNs allow segments of no more than the interface takes, or what the file says."""
+        """Has SYNs allow what the interface takes at most, or what the file says, and longer packets counted."""
+        if not self._started:
+            return
         chosen = self._mss_clamp
         self.mss = limits_for(self.mtu) if chosen is None else (chosen, chosen)
-        self._plane.clamp_mss(*self.mss)
+        self._plane.set_limits(self.mtu, *self.mss)
 
-    def look(self) -> None:
-        """Something about an interface of this host has changed: perhaps somebody has set the MTU of this one."""
+    def look(self, mirror: Mirror) -> None:
+        """Something about an interface of this host has changed: perhaps the MTU of this one, or its bridge."""
         try:
-            mtu = mtu_of(interface_of(self.device.fileno())[0])
+            name, _ = interface_of(self.device.fileno())
+            mtu = mtu_of(name)
         except OSError:
             return
         if mtu != self.mtu:
             self._take_mtu(mtu)
+        beside = mirror.widest_beside(mirror.number(name))
+        wider = (beside.name, beside.mtu) if beside is not None and beside.mtu > mtu else None
+        if wider is not None and wider != self._wider:
+            _log.warning(
+                "%s takes %d bytes and is in a bridge with %s, which takes %d: longer frames are dropped there, and"
+                " nobody is told; set mtu = %d at both ends",
+                name, mtu, *wider, wider[1],
+            )  # fmt: skip
+        self._wider = wider
 
     def _take_mtu(self, mtu: int) -> None:
         self.mtu = mtu

@@ -4,6 +4,9 @@ Names are looked up and the socket is opened anew after every timeout, so a chan
 address and a new NAT mapping are all followed. What fails is tried again, 1 s later, then 2, up to `MAX_BACKOFF`.
 A name that cannot be looked up any more is no failure: its last addresses are tried, for the name server may be
 out of reach because this tunnel is down.
+
+A client with a `bindport` of its own has one mapping in its router for ever. A router whose address has changed may
+keep an old mapping alive for as long as AUTHs pass, and then no answer arrives. So a free port is tried in turns.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from .errors import MlvpndError
 from .helper.client import HelperClient
 from .journal import fields
 from .log import logger
+from .net.interface import index_of
 from .net.link_socket import LinkSocket
 from .resolve import Endpoints
 from .tasks import watched
@@ -37,6 +41,9 @@ DEVICE_CHECK_INTERVAL = 1.0
 """Seconds between looks at the interface of `binddevice`, where nobody tells of it."""
 LOOKUP_PATIENCE = 2.0
 """Seconds until a look-up is not waited for while addresses are known; its answer then serves the next try."""
+FIXED_PORT_TIMEOUTS = 3
+"""Time-outs in a row at a client's `bindport` after which a free port is tried in turns with it. One or two are those
+of a server that restarts, or of a line that is away for a moment."""
 
 _protocol = logger("protocol")
 _dns = logger("dns")
@@ -82,6 +89,10 @@ class LinkDriver:
         """The ends that were joined last."""
         self._unanswered = False
         """Nobody was there."""
+        self._timeouts = 0
+        """In a row."""
+        self._port_is_free = self._begins_free = False
+        """Whether a client's socket is bound to another port than `bindport`; and the one by which the link was up."""
         self._adopted: tuple[socket.socket, Endpoints] | None = None
         self.nameless = False
         """Whether there is no socket because a name could not be looked up."""
@@ -100,6 +111,16 @@ class LinkDriver:
         """Closes the socket, at once, so that nothing more goes out of it; looks names up again and opens a new one."""
         self._close()
         self._again.set()
+
+    def timed_out(self) -> None:
+        """The peer was silent for too long, or has not answered: `reopen`, which counts."""
+        self._timeouts += 1
+        self.reopen()
+
+    def answered(self) -> None:
+        """The link is up."""
+        self._timeouts = 0
+        self._begins_free = self._port_is_free
 
     def uplink_is_lost(self) -> None:
         """Does the same because the uplink is of no use now; not too often."""
@@ -121,7 +142,7 @@ class LinkDriver:
     def next_address(self) -> Endpoints | None:
         """The peer does not answer: its next address that this socket can reach.
 
-        None: `reopen` is then due, which goes on with the addresses that need another socket.
+        None: `timed_out` is then due, which goes on with the addresses that need another socket.
         """
         following = self._current + 1
         if following < len(self._candidates):
@@ -185,14 +206,14 @@ class LinkDriver:
     async def _until_due(self) -> None:
         """Waits for `reopen`, or for another interface in the place of the one that the socket is bound to."""
         device = self.config.binddevice
-        index = _index(device)
+        index = index_of(device)
         while True:
             try:
                 async with asyncio.timeout(DEVICE_CHECK_INTERVAL if device else None):
                     await self._again.wait()
                 return
             except TimeoutError:
-                if _index(device) != index:
+                if index_of(device) != index:
                     return
 
     def _failed(self, error: Exception, backoff: float) -> None:
@@ -214,10 +235,11 @@ class LinkDriver:
         if self._adopted is not None:
             (sock, ends), self._adopted = self._adopted, None
             self._candidates, self._current, self._last = [ends], 0, ends
-            self.socket = LinkSocket(sock)
+            self.socket = LinkSocket(sock, answers=self._mode is Mode.SERVER)
             self._opened(ends)
             return
         last: Exception | None = None
+        self._choose_port()
         candidates = self._in_turn(await self._find())
         # A candidate that cannot even be bound is no reason not to try the others.
         for index, ends in enumerate(candidates):
@@ -228,7 +250,7 @@ class LinkDriver:
                 continue
             self._candidates, self._current = candidates, index
             self._last, self._unanswered = ends, False
-            self.socket = LinkSocket(sock)
+            self.socket = LinkSocket(sock, answers=self._mode is Mode.SERVER)
             where = self.config.bindhost or "any"
             # A client whose peer is away opens a socket every few seconds.
             level = logging.DEBUG if where == self._told_bind else logging.INFO
@@ -237,6 +259,17 @@ class LinkDriver:
             self._opened(ends)
             return
         raise last or MlvpndError("bind error: no address")
+
+    def _choose_port(self) -> None:
+        """After some time-outs a client takes the other port each time."""
+        turn = self._timeouts - FIXED_PORT_TIMEOUTS
+        if self._mode is Mode.SERVER or not self.config.bindport:
+            self._port_is_free = False
+        else:
+            self._port_is_free = self._begins_free != (turn >= 0 and turn % 2 == 0)
+            if turn == 0 and self._port_is_free:
+                text = "%s no answer comes to bindport %s after %d time-outs: a free port is tried in turns with it"
+                _protocol.warning(text, self.config.name, self.config.bindport, self._timeouts)
 
     def _in_turn(self, found: list[Endpoints]) -> list[Endpoints]:
         """Begins with the address that worked before, or with the one after that which did not answer."""
@@ -292,6 +325,7 @@ class LinkDriver:
 
     async def _bind(self, ends: Endpoints) -> socket.socket:
         link = self.config
+        local = (ends.local[0], 0, *ends.local[2:]) if self._port_is_free else ends.local
         sock = socket.socket(ends.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             wildcard = not link.bindhost
@@ -302,14 +336,14 @@ class LinkDriver:
                 if link.binddevice:
                     device = link.binddevice.encode() + b"\0"
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
-                sock.bind(ends.local)
+                sock.bind(local)
             except PermissionError:
                 # A port below 1024, or an old kernel that binds to devices for root only.
                 await self._helper.bind_socket(link.name, sock)
             await self._tune(sock)
         except OSError as error:
             sock.close()
-            what = f"binddevice {link.binddevice}" if error.errno == errno.ENODEV else f"bind to {_shown(ends.local)}"
+            what = f"binddevice {link.binddevice}" if error.errno == errno.ENODEV else f"bind to {_shown(local)}"
             raise MlvpndError(f"bind error: {what}: {os.strerror(error.errno or 0)}") from None
         except BaseException:
             sock.close()
@@ -327,14 +361,6 @@ class LinkDriver:
             self._closed()
             self.socket.close()
             self.socket = None
-
-
-def _index(device: str) -> int:
-    """The interface's number; 0: there is none."""
-    try:
-        return socket.if_nametoindex(device)
-    except OSError:
-        return 0
 
 
 def _shown(address: Any) -> str:

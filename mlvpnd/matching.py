@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .config.model import Config, DeviceKind
+from .config.problems import HIDDEN
 from .log import logger
 from .net import bpf
 from .protocol.rules import Action, Rule
@@ -20,7 +21,7 @@ def filters(config: Config, numbers: Mapping[str, int]) -> list[tuple[bpf.Progra
     """In the file's order, with the number of the link; `numbers` has those of all links by name."""
     found = []
     for entry in config.filters:
-        program = _compiled(config, "filter", entry.link, entry.expression)
+        program = _compiled(config, "filter", entry.link, entry.expression, quotable=entry.quotable)
         if program is not None:
             found.append((program, numbers[entry.link]))
     return found
@@ -36,10 +37,11 @@ def rules(config: Config, numbers: Mapping[str, int]) -> list[Rule]:
     return found
 
 
-def _compiled(config: Config, kind: str, head: str, expression: str) -> bpf.Program | None:
+def _compiled(config: Config, kind: str, head: str, expression: str, *, quotable: bool = True) -> bpf.Program | None:
     link_type = bpf.LinkType.RAW if config.tuntap is DeviceKind.TUN else bpf.LinkType.ETHERNET
     try:
         return bpf.compile(expression, link_type)
     except bpf.FilterError as error:
-        _log.warning("invalid %s %s = %s: %s", kind, head, expression, error)
+        shown, why = (expression, error) if quotable else (HIDDEN, "the line has no '='")
+        _log.warning("invalid %s %s = %s: %s", kind, head, shown, why)
         return None

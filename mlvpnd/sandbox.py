@@ -91,12 +91,17 @@ def enter(user_name: str) -> None:
         os.setgroups([user.pw_gid])
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
         os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-        _prctl(_PR_SET_DUMPABLE, 0)
         _drop_capabilities()
         _verify_user(user)
     else:
         _drop_capabilities()
+    hide_memory()  # last: another user makes the kernel decide anew
     refuse_imports()
+
+
+def hide_memory() -> None:
+    """Keeps this process's memory, which has the password, from others of the same user, and from core files."""
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def preload() -> None:

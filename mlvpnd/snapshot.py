@@ -57,6 +57,7 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
         tun_packets_read=device.packets_read,
         tun_packets_written=device.packets_written,
         tun_drops=dict(device.drops),
+        tun_oversize=device.oversize,
         tun_offload=TunOffload(
             tso=device.tso,
             uso=device.uso,

@@ -38,7 +38,7 @@ UPSTREAM_VERSION = "1.1"
 TITLE_NAME_SIZE = 28
 """Characters of a link's name in the process title."""
 
-Address = tuple[str, int] | tuple[str, int, int, int]
+Address = tuple[str, int, *tuple[int | str, ...]]
 """A socket address, IPv4 or IPv6."""
 
 
@@ -492,6 +492,15 @@ class TunnelStatus:
     ] = 0
     tun_drops: Annotated[Mapping[str, int], Face(unit=COUNTS, json="packets.tun_drops")] = field(default_factory=dict)
     """Packets lost at the interface, by reason."""
+    tun_oversize: Annotated[
+        int,
+        Face(
+            json="packets.tun_oversize",
+            metric=Metric("tun_oversize_packets_total", "Packets that are longer than its MTU.", "counter"),
+            bus="Oversize",
+        ),
+    ] = 0
+    """Packets taken from the interface that are longer than its MTU."""
     tun_bytes_read: Annotated[
         int,
         Face(
@@ -535,7 +544,7 @@ def format_address(address: Address | None) -> str:
         return f"{parsed}:{port}"
     if parsed.ipv4_mapped is not None:
         return f"{parsed.ipv4_mapped}:{port}"
-    scope = f"%{address[3]}" if len(address) == 4 and address[3] and parsed.scope_id is None else ""
+    scope = f"%{address[3]}" if len(address) >= 4 and address[3] and parsed.scope_id is None else ""
     return f"[{parsed}{scope}]:{port}"
 
 

@@ -20,7 +20,7 @@ from .control_plane import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from .dataplane.plane import Plane
 from .dataplane.reference import ReferencePlane
 from .droplog import DropLog
-from .eventlog import REASONS, EventLog
+from .eventlog import REASONS, EventLog, log_update
 from .helper.client import HelperClient
 from .interface import Interface
 from .keeper import Keeper
@@ -33,12 +33,13 @@ from .protocol.events import (
     PathDown,
     PathStatusChanged,
     PathUnanswered,
+    PathUnheard,
     PathUp,
     PeerMoved,
     PeerRestarted,
     TierChanged,
 )
-from .protocol.path import PathParameters, PathStatus
+from .protocol.path import PathParameters, PathStatus, is_ipv6
 from .protocol.selection import Tier
 from .protocol.session import Session
 from .reports import Reports
@@ -217,10 +218,7 @@ class Tunnel:
         self.changed.set()
 
     def _update_link(self, number: int, change: LinkChange) -> None:
-        for key, said in _UPDATE_LINES.items():
-            before, after = getattr(change.old, key), getattr(change.new, key)
-            if before != after:
-                _config_log.info(said, change.new.name, before, after)
+        log_update(change)
         self.drivers[number].config = change.new
         self._set_parameters(number)
 
@@ -430,6 +428,7 @@ class Tunnel:
         name = driver.config.name
         match event:
             case PathUp(number):
+                driver.answered()
                 self._event_log.up(path)
                 self.states[number] = (time.time(), "")
                 self._learn_family(number)  # first: the scripts are told the MTU
@@ -444,19 +443,22 @@ class Tunnel:
                 self._up.remove(number)
                 if not self._up:
                     self._scripts.put("tuntap_down")
-                if reason is DownReason.TIMEOUT:
-                    self._reopen(driver)
+                unheard = reason is DownReason.UNHEARD and self.config.mode is Mode.CLIENT
+                if (reason is DownReason.TIMEOUT or unheard) and self._may_reopen(driver):
+                    driver.timed_out()
                 self._reports.link(name, LINK_STATES[path.status], REASONS[reason])
             case PeerMoved(number):
                 self._event_log.moved(path, self._loop.time())
                 self._learn_family(number)
                 self._reports.tell(LinkPropertiesChanged(name))
+            case PathUnheard():
+                self._event_log.unheard(path, self._loop.time())
             case PeerRestarted():
                 self._event_log.restarted(path, self._loop.time())
             case PathUnanswered(number):
                 ends = driver.next_address()
                 if ends is None:
-                    driver.reopen()
+                    driver.timed_out()
                 else:
                     self.session.path_ready(number, ends.remote, self._loop.time())
             case PathStatusChanged(number):
@@ -481,8 +483,7 @@ class Tunnel:
 
     def _learn_family(self, number: int) -> None:
         """An unset MTU depends on the family outside, which the peer's address tells."""
-        peer = self.session.path(number).peer
-        if peer is not None and len(peer) == 4 and not peer[0].startswith("::ffff:"):
+        if is_ipv6(self.session.path(number).peer):
             self.interface.use_ipv6(mtu_is_unset=self.config.mtu is None)
 
 
@@ -494,11 +495,3 @@ LINK_STATES = {
     PathStatus.HIGH_LATENCY: LinkState.SLOW,
 }
 """The protocol's states in the words of status."""
-_UPDATE_LINES = {
-    "bandwidth_upload": "%s bandwidth changed from %d to %d",
-    "fallback_only": "%s fallback_only changed from %d to %d",
-    "priority": "%s priority changed from %d to %d",
-    "loss_tolerance": "%s loss tolerence changed from %d%% to %d%%",
-    "latency_tolerance": "%s latency tolerence changed from %d%% to %d%%",
-    "timeout": "%s timeout changed from %d to %d",
-}

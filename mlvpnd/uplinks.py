@@ -41,14 +41,14 @@ class Judgement(NamedTuple):
 class Uplinks:
     """Follows the kernel from `start` to `stop`. `lost(number, reason)` is called for a link's open socket.
 
-    `heard()` is called a moment after anything is told, whatever it is about.
+    `heard(mirror)` is called a moment after anything is told, whatever it is about.
     """
 
     def __init__(
         self,
         drivers: Mapping[int, LinkDriver],
         lost: Callable[[int, DownReason], None],
-        heard: Callable[[], None] | None = None,
+        heard: Callable[[Mirror], None] | None = None,
     ) -> None:
         self._drivers = drivers
         self._lost = lost
@@ -119,8 +119,8 @@ class Uplinks:
 
     def _tell(self) -> None:
         self._heard_soon = None
-        if self._heard is not None:
-            self._heard()
+        if self._heard is not None and self._mirror is not None:
+            self._heard(self._mirror)
 
     def _take(self, told: Told) -> bool:
         """Follows what is told; False: all must be asked for again."""

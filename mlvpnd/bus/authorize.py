@@ -1,4 +1,6 @@
-"""Who may change something: root and the daemon's own user; for all others polkit decides.
+"""Who may change something: root and the tunnel's own unit; for all others polkit decides.
+
+All tunnels have one user, so the user alone says nothing: one that was taken over must not change another.
 
 The bus lets everybody call, for it knows neither arguments nor a way to ask for a password.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 
-from . import errors, names
+from . import errors, manager, names
 from .connection import Connection
 from .errors import BusError, BusUnavailable
 from .lib import Variant
@@ -40,7 +42,7 @@ class Authorizer:
         This takes time, in which anything may have changed.
         """
         uid = await self._uid(call.sender)
-        if uid in (0, os.geteuid()):
+        if uid == 0 or (uid == os.geteuid() and await self._is_ours(call.sender)):
             return uid
         if self._asking[uid] >= MAX_QUESTIONS:
             raise BusError(errors.LIMITS_EXCEEDED, "too many questions wait for an answer")
@@ -61,6 +63,17 @@ class Authorizer:
         except BusError as error:
             raise BusError(errors.ACCESS_DENIED, "the caller is not known") from error
         return int(uid)
+
+    async def _is_ours(self, sender: str) -> bool:
+        """Whether the caller is a process of this tunnel's unit, as `mlvpnctl reload` is in a reload by systemd."""
+        try:
+            (pid,) = await self._connection.call_bus("GetConnectionUnixProcessID", "s", sender)
+            ours = await manager.is_ours(self._connection, int(pid), self._instance)
+            # It is there still: the number was not another process's by then.
+            (again,) = await self._connection.call_bus("GetConnectionUnixProcessID", "s", sender)
+        except BusError:
+            return False
+        return ours and bool(pid == again)
 
     async def _ask(self, call: Message, action: str) -> tuple[bool, bool]:
         """Whether polkit allows it, and else whether it would after a password."""

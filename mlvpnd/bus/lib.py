@@ -9,6 +9,7 @@ sent becomes bytes, and the body of one whose signature is known becomes values.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.machinery
 import io
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 
 from mlvpnd.errors import MlvpndError
 
+from . import fitting
 from .errors import NO_REPLY, BusError
 from .message import Kind, Message
 
@@ -48,14 +50,14 @@ try:
         from dbus_next._private.unmarshaller import Unmarshaller
         from dbus_next.constants import MessageFlag, MessageType
         from dbus_next.message import Message as _Encoder
-        from dbus_next.signature import Variant
+        from dbus_next.signature import SignatureTree, Variant
 except ImportError:  # only dbus-fast is installed, or Python is 3.15, where dbus-next cannot be imported
     with _only_parts_of("dbus_fast"):
         import dbus_fast.errors  # noqa: F401 - as above
         from dbus_fast._private.unmarshaller import Unmarshaller
         from dbus_fast.constants import MessageFlag, MessageType
         from dbus_fast.message import Message as _Encoder
-        from dbus_fast.signature import Variant
+        from dbus_fast.signature import SignatureTree, Variant
 
 __all__ = ["DecodeError", "EncodeError", "Variant", "answered", "decode", "encode", "plain"]
 
@@ -72,9 +74,16 @@ def encode(message: Message) -> bytes:
     """The bytes of a message to be sent; raises EncodeError.
 
     Texts may come from files and peers: what D-Bus forbids in strings, for which the bus would end the
-    connection, is replaced.
+    connection, is replaced. It would end it for any other value, too, that does not fit its signature, and for a
+    name that is none. dbus-fast does not look at the values of a body, so both are checked here.
     """
+    body = [_clean(value) for value in message.body]
     try:
+        fitting.check_header(message)
+        tree = _tree(message.signature)
+        tree.verify(body)
+        for kind, value in zip(tree.types, body, strict=True):
+            fitting.check_value(kind, value, _tree)
         encoder = _Encoder(
             message_type=MessageType(int(message.kind)),
             flags=MessageFlag(message.flags),
@@ -86,11 +95,21 @@ def encode(message: Message) -> bytes:
             reply_serial=message.reply_serial or None,
             destination=message.destination or None,
             signature=message.signature,
-            body=[_clean(value) for value in message.body],
+            body=body,
         )
-        return bytes(encoder._marshall(negotiate_unix_fd=False))
+        data = bytes(encoder._marshall(negotiate_unix_fd=False))
+        fitting.check_size(data)
     except Exception as error:  # the library raises all kinds for a wrong value
         raise EncodeError(f"cannot encode {message.signature!r} of {message.member or message.error_name}") from error
+    return data
+
+
+@functools.lru_cache(maxsize=128)
+def _tree(signature: str) -> Any:
+    """A signature as the library has it; raises for one that is none."""
+    tree = SignatureTree(signature)
+    fitting.check_signature(tree)
+    return tree
 
 
 def decode(message: Message) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What systemd's manager says of our own unit."""
+"""What systemd's manager says of our own unit, and of who is in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIMIT = 1.0
 
 async def is_restarting(instance: str) -> bool:
     """Whether the job on `mlvpn@INSTANCE.service` is one that starts it again; False where nobody can tell."""
-    unit = f"/org/freedesktop/systemd1/unit/{escape(f'mlvpn@{instance}.service')}"
+    unit = _unit_path(instance)
     try:
         async with asyncio.timeout(_LIMIT):
             connection = await Connection.open()
@@ -30,6 +30,30 @@ async def is_restarting(instance: str) -> bool:
                 connection.close()
     except (TimeoutError, BusError, BusUnavailable):
         return False
+
+
+async def is_ours(connection: Connection, pid: int, instance: str) -> bool:
+    """Whether a process is in the control group of `mlvpn@INSTANCE.service`; raises BusError, BusUnavailable.
+
+    The manager itself is asked, which knows whole control groups: the end of a path could be one's that a user makes.
+    """
+    # Only root may own the manager's name.
+    (manager,) = await connection.call_bus("GetNameOwner", "s", _MANAGER)
+    message = Message(
+        kind=Kind.CALL,
+        destination=_MANAGER,
+        path="/org/freedesktop/systemd1",
+        interface=f"{_MANAGER}.Manager",
+        member="GetUnitByPID",
+        signature="u",
+        body=(pid,),
+    )
+    (unit,) = await connection.call(message, answerer=str(manager), limit=_LIMIT)
+    return bool(unit == _unit_path(instance))
+
+
+def _unit_path(instance: str) -> str:
+    return f"/org/freedesktop/systemd1/unit/{escape(f'mlvpn@{instance}.service')}"
 
 
 async def _property(connection: Connection, path: str, interface: str, name: str) -> object:

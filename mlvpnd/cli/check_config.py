@@ -11,10 +11,13 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-from mlvpnd.config import Config, ConfigError, DeviceKind, parse
+from mlvpnd.config import Config, ConfigError, DeviceKind, Mode, parse
 from mlvpnd.config.file import read
-from mlvpnd.config.problems import Problem, shown
+from mlvpnd.config.model import LinkConfig
+from mlvpnd.config.problems import HIDDEN, Problem, shown
+from mlvpnd.config.values import endpoint
 from mlvpnd.dataplane import choice
+from mlvpnd.net.interface import index_of
 from mlvpnd.printable import printable
 
 
@@ -51,7 +54,11 @@ def _check(path: str) -> bool:
     with contextlib.suppress(ConfigError):
         # These are there to be looked at in all files that a start would take.
         config = parse(text, path).config
-        problems += (*data_plane_problems(config, path), *expression_problems(config, path))
+        problems += (
+            *data_plane_problems(config, path),
+            *device_problems(config, path),
+            *expression_problems(config, path),
+        )
     _print(problems, "")
     _print(warnings, "warning: ")
     if not problems:
@@ -65,10 +72,25 @@ def data_plane_problems(config: Config, path: str) -> Iterator[Problem]:
         yield Problem(path, 0, "data_plane", printable(problem))
 
 
+def device_problems(config: Config, path: str) -> Iterator[Problem]:
+    """Links of a server that want one port of one interface, which they call by different names."""
+    taken: dict[tuple[tuple[str, str], int], LinkConfig] = {}
+    for link in config.links if config.mode is Mode.SERVER else ():
+        if not link.binddevice or not (number := index_of(link.binddevice)):
+            continue
+        other = taken.setdefault((endpoint(link.bindhost, link.bindport), number), link)
+        if other.binddevice != link.binddevice:
+            message = (
+                f"[{shown(link.name)}] has the bind address and port of [{shown(other.name)}] in line {other.line}:"
+                f" {shown(link.binddevice)} and {shown(other.binddevice)} are one interface"
+            )
+            yield Problem(path, link.line, "binddevice", message)
+
+
 def expression_problems(config: Config, path: str) -> Iterator[Problem]:
     """What libpcap refuses for this kind of interface; a start leaves such filters and rules out, with a warning."""
-    filters = [("filter", one.link, one.link, one.expression, one.line) for one in config.filters]
-    rules = [("rule", one.action.value, one.head, one.expression, one.line) for one in config.rules]
+    filters = [("filter", one.link, one.link, one.expression, one.line, one.quotable) for one in config.filters]
+    rules = [("rule", one.action.value, one.head, one.expression, one.line, True) for one in config.rules]
     if not filters and not rules:
         return
     try:
@@ -77,11 +99,12 @@ def expression_problems(config: Config, path: str) -> Iterator[Problem]:
         yield Problem(path, 0, "", f"filters and rules cannot be checked: {printable(str(error))}")
         return
     link_type = bpf.LinkType.ETHERNET if config.tuntap is DeviceKind.TAP else bpf.LinkType.RAW
-    for kind, key, head, expression, line in filters + rules:
+    for kind, key, head, expression, line, quotable in filters + rules:
         try:
             bpf.compile(expression, link_type)
         except bpf.FilterError as error:
-            message = f"invalid {kind} {shown(head)} = {shown(expression)}: {printable(str(error))}"
+            said = (shown(expression), printable(str(error))) if quotable else (HIDDEN, "the line has no '='")
+            message = f"invalid {kind} {shown(head)} = {': '.join(said)}"
             yield Problem(path, line, key, message)
 
 

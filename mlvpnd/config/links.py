@@ -10,6 +10,9 @@ from .problems import Report
 from .reader import SectionReader
 from .schema import MAX_LINKS, MAX_TITLE_NAME_LENGTH
 
+PORT_ADVICE = "a router may keep an old entry for a fixed one, and then no answer arrives"
+"""Why the socket of a client is bound to none: a free one is new to the router after each time-out."""
+
 
 def read_link(section: SectionReader, general: Config | None, report: Report) -> LinkConfig:
     """What the section says, with the defaults of `general`; errors are reported."""
@@ -44,6 +47,8 @@ def check_mode(section: SectionReader, link: LinkConfig, mode: Mode) -> None:
         return
     if not link.remotehost:
         section.error("remotehost", f"[{section.label}] No remote address specified.")
+    if link.bindport:
+        section.advise("bindport", f"[{section.label}] a client is better off with any port: {PORT_ADVICE}")
     if not link.remoteport:
         section.error("remoteport", f"[{section.label}] No remote port specified.")
     own = values.endpoint(link.bindhost, link.bindport)

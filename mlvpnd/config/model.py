@@ -109,6 +109,8 @@ class FilterConfig:
     link: str
     expression: str
     line: int = field(default=0, compare=False)
+    quotable: bool = field(default=True, compare=False)
+    """False: the line has no `=`, so that messages must not show what may be a piece of a password."""
 
 
 @dataclass(frozen=True, slots=True)

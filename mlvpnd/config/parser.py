@@ -136,5 +136,5 @@ def _read_filters(
                 f"{shown(entry.key)} filter {entry.say(expression)} error: too many filters, at most {MAX_FILTERS}",
             )
         else:
-            filters.append(FilterConfig(entry.key, expression, entry.line))
+            filters.append(FilterConfig(entry.key, expression, entry.line, quotable=bool(entry.head)))
     return tuple(filters)

@@ -47,8 +47,11 @@ class Entry:
         return shown_key(self.key, certain=plain)
 
     def say(self, text: str) -> str:
-        """A piece of the value as a message may show it: without a `=` it may be a piece of another one."""
-        return shown(text) if self.head else HIDDEN
+        """A piece of the value as a message may show it.
+
+        Without a `=` it may be a piece of another one, and two lines that became one have a password in it.
+        """
+        return shown(text) if self.head and "password" not in self.raw else HIDDEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,8 @@ class NativePlane:
     def unwatch_device(self) -> None:
         self._native.unwatch_tun()
 
-    def clamp_mss(self, ipv4: int, ipv6: int) -> None:
-        self._native.clamp_mss(ipv4, ipv6)
+    def set_limits(self, mtu: int, ipv4: int, ipv6: int) -> None:
+        self._native.set_limits(mtu, ipv4, ipv6)
 
     def deliver(self, packets: Sequence[bytes]) -> None:
         self._native.deliver(list(packets))
@@ -102,7 +102,7 @@ class NativePlane:
 
     def attach_link(self, number: int, link_socket: LinkSocket) -> None:
         self._sockets[number] = link_socket
-        self._native.attach_link(number, link_socket.fileno(), link_socket.gso, link_socket.gro)
+        self._native.attach_link(number, link_socket.fileno(), link_socket.gso, link_socket.gro, link_socket.answers)
 
     def detach_link(self, number: int) -> None:
         link_socket = self._sockets.pop(number, None)
@@ -112,13 +112,13 @@ class NativePlane:
                 link_socket.send_batch(datagrams, address)
 
     def send(self) -> Iterable[int]:
-        self._native.flush()
-        self._sync_links()
-        return list(self._sockets)
+        refused = self._native.flush()
+        self._sync_links(refused)
+        return refused
 
-    def _sync_links(self) -> None:
-        for number, link_socket in self._sockets.items():
-            link_socket.take_counts(*self._native.link_counts(number))
+    def _sync_links(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._sockets[number].take_counts(*self._native.link_counts(number))
 
     # Time.
 
@@ -126,5 +126,5 @@ class NativePlane:
         return self._session.get_control_timer()
 
     def sync(self) -> None:
-        self._sync_links()
+        self._sync_links(self._sockets)
         self._device.take_counts(self._native.tun_counts())

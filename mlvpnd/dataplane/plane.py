@@ -39,8 +39,11 @@ class Plane(Protocol):
     def unwatch_device(self) -> None:
         """Reads no more; what is written still goes out."""
 
-    def clamp_mss(self, ipv4: int, ipv6: int) -> None:
-        """SYNs read and written from now on allow segments of so many bytes at most; 0: what they say."""
+    def set_limits(self, mtu: int, ipv4: int, ipv6: int) -> None:
+        """The interface takes `mtu` bytes: what it gives beyond that is counted.
+
+        SYNs over IPv4, and over IPv6, allow segments of so many bytes at most, read and written; 0: what they say.
+        """
 
     def deliver(self, packets: Sequence[bytes]) -> None:
         """Packets for the interface."""
@@ -55,7 +58,7 @@ class Plane(Protocol):
         """Deals with what was read from the links already: one may be about to go, or the password to change."""
 
     def send(self) -> Iterable[int]:
-        """Sends what the session has to send; the links that were used."""
+        """Sends what the session has to send; the links whose socket the system refuses everything for."""
 
     def due(self) -> float | None:
         """When the session's timer is, as far as the plane does not see to it; None: never."""

@@ -29,6 +29,8 @@ class ReferencePlane:
         self._loop = loop
         self._sockets: dict[int, LinkSocket] = {}
         self._device: TunDevice
+        self._news: asyncio.Handle | None = None
+        """The driver will be told of what links have brought, behind all that are readable in this turn of the loop."""
 
     def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
         self._session, self._device, self._driver = session, device, driver
@@ -54,8 +56,8 @@ class ReferencePlane:
             self._session.send(packets, self._loop.time())
             self._driver.after()
 
-    def clamp_mss(self, ipv4: int, ipv6: int) -> None:
-        self._device.mss = (ipv4, ipv6)
+    def set_limits(self, mtu: int, ipv4: int, ipv6: int) -> None:
+        self._device.mtu, self._device.mss = mtu, (ipv4, ipv6)
 
     def deliver(self, packets: Sequence[bytes]) -> None:
         self._device.write_batch(packets)
@@ -78,6 +80,11 @@ class ReferencePlane:
         datagrams = link_socket.receive_batch(LINK_BURST)
         self.deliver(self._session.receive(number, datagrams, self._loop.time()))
         self._driver.received(number)
+        if self._news is None:
+            self._news = self._loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._news = None
         self._driver.after()
 
     def _on_writable(self, number: int) -> None:
@@ -87,10 +94,12 @@ class ReferencePlane:
             self._loop.remove_writer(link_socket.fileno())
 
     def settle(self) -> None:
-        """Nothing is read before it can be dealt with."""
+        """Nothing is read before it can be dealt with, but the driver may have to be told of it."""
+        if self._news is not None:
+            self._news.cancel()
+            self._tell()
 
     def send(self) -> Iterable[int]:
-        used = []
         for number, address, datagrams in self._session.transmits():
             link_socket = self._sockets.get(number)
             if link_socket is None:
@@ -98,8 +107,7 @@ class ReferencePlane:
             link_socket.send_batch(datagrams, address)
             if link_socket.blocked:
                 self._loop.add_writer(link_socket.fileno(), self._on_writable, number)
-            used.append(number)
-        return used
+        return [number for number, link_socket in self._sockets.items() if link_socket.refused_since is not None]
 
     # Time.
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
+from mlvpnd.protocol.constants import MAX_FLOWS
 from mlvpnd.protocol.drops import DropReason
 from mlvpnd.protocol.inner import classify
 from mlvpnd.protocol.outbox import Transmit
 from mlvpnd.protocol.path import Address, Meters, Path
+from mlvpnd.protocol.replay import FlowTable, PeerFlow
 from mlvpnd.protocol.rules import Matcher, Rule
 from mlvpnd.protocol.sender import Sender, SendingParts
 from mlvpnd.protocol.session import Parts, Session, SessionParameters
@@ -38,8 +40,33 @@ class NativePath(_native.PathState, Path):
     """A link whose hot fields the engine has too."""
 
     meters: ClassVar[Meters] = cast(Any, Meters)(
-        _native.RttEstimator, _native.StampEcho, _native.Transit, _native.Disorder, _native.LossMeter
+        _native.RttEstimator,
+        _native.StampEcho,
+        _native.Transit,
+        _native.Disorder,
+        _native.LossMeter,
+        _native.AnswerPace,
     )
+
+
+class NativeFlowTable(FlowTable):
+    """One that the engine can look into."""
+
+    def __init__(self, limit: int = MAX_FLOWS, flow_type: type[PeerFlow] = PeerFlow) -> None:
+        super().__init__(limit, flow_type)
+        self.index = _native.FlowIndex()
+
+    def restore(self, flow: PeerFlow) -> None:
+        super().restore(flow)
+        self.index.put(cast(Any, flow))
+
+    def _forget(self, flow_id: int) -> None:
+        super()._forget(flow_id)
+        self.index.forget(flow_id)
+
+    def add_own(self, flow_id: int) -> None:
+        super().add_own(flow_id)
+        self.index.put_own(flow_id)
 
 
 class NativeSender(Sender):
@@ -47,9 +74,9 @@ class NativeSender(Sender):
 
     engine: _native.Engine
 
-    def begin(self, receiver: _native.Receiver, *, layer2: bool) -> _native.Engine:
+    def begin(self, receiver: _native.Receiver, flows: _native.FlowIndex, *, layer2: bool) -> _native.Engine:
         """Has an engine that works on what this has, and on a receiver."""
-        parts = cast(Any, (self._paced, self._weighted, self.retransmissions, self._fragments))
+        parts = cast(Any, (self._paced, self._weighted, self.retransmissions, self._fragments, flows))
         self.engine = _native.Engine(receiver, *parts, layer2=layer2)
         return self.engine
 
@@ -116,6 +143,7 @@ class NativeSession(Session):
         box=_native.Box,
         path=NativePath,
         peer_flow=_native.PeerFlow,
+        flow_table=NativeFlowTable,
         replay_window=_native.ReplayWindow,
         clear_window=_native.ClearWindow,
         receiver=_native.Receiver,
@@ -130,12 +158,13 @@ class NativeSession(Session):
         self._last: dict[int, list[Transmit]] = {}
         """By the number of a link that was removed."""
         self._native_sender = cast(NativeSender, self._sender)
-        self.engine = self._native_sender.begin(cast(Any, self._receiver), layer2=parameters.layer2)
+        flows = cast(NativeFlowTable, self.gate.flows).index
+        self.engine = self._native_sender.begin(cast(Any, self._receiver), flows, layer2=parameters.layer2)
         self._set_box(parameters)
 
     def _set_box(self, parameters: SessionParameters) -> None:
         self.engine.set_key(parameters.key)
-        self.engine.cleartext_data = parameters.cleartext_data
+        self.engine.cleartext_data, self.engine.is_server = parameters.cleartext_data, parameters.is_server
 
     def reconfigure(self, parameters: SessionParameters) -> list[bytes]:
         self._set_box(parameters)  # first: what waits may leave by this, as it does where pacing ends

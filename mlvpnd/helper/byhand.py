@@ -101,6 +101,7 @@ def _detach() -> None:
     os.dup2(null, 1)
     os.close(null)
     _only_write_errors()
+    sandbox.hide_memory()
     # No signal may come between the fork and the handlers: it would kill one of the two.
     signal.pthread_sigmask(signal.SIG_SETMASK, (*_FORWARDED, *_IGNORED))
     # Whoever started us may have had them ignored, which scripts would inherit.

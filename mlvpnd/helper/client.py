@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlvpnd.config import file as config_file
+from mlvpnd.config import passwords
 from mlvpnd.errors import MlvpndError
 from mlvpnd.journal import fields
 from mlvpnd.log import logger
@@ -27,6 +28,7 @@ _RESOLVE_LIMIT = 30.0
 _SCRIPT_LIMIT = 90.0
 
 _log = logger("privsep")
+_config_log = logger("config")
 
 
 class HelperError(MlvpndError):
@@ -90,8 +92,14 @@ class HelperClient:
         self._tun = descriptor
 
     async def open_config(self) -> bytes:
-        """The configuration file's text, at most a byte more than the parser takes."""
-        descriptor = _required(await self._ask(requests.OpenConfig(), _LIMIT))
+        """The configuration file's text, at most a byte more than the parser takes.
+
+        Warns of other files with its password, which only root can compare.
+        """
+        answer = await self._ask(requests.OpenConfig(), _LIMIT)
+        descriptor = _required(answer)
+        for other in answer.members.get("same_password", ()):
+            _config_log.warning("%s", passwords.warning_of(str(other)))
         try:
             return config_file.read_descriptor(descriptor, "the configuration")
         except MlvpndError as error:

@@ -5,9 +5,12 @@ Checks are made on descriptors, never on names that could mean another file a mo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mlvpnd.errors import MlvpndError
 
@@ -26,41 +29,58 @@ def trusted_owners() -> frozenset[int]:
     return frozenset((0, os.geteuid()))
 
 
-def check_script(path: str) -> None:
-    """Raises UnsafeFile unless root may run `path`, mostly in upstream's words.
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A status command that root may run, held open: what was checked is what is run."""
 
-    The file is afterwards run by its name and not through this descriptor: the kernel hands the name
-    it was given to the interpreter of a `#!` script, and scripts look at `$0`. That is safe because
-    every directory on the way was found to be changeable by root only, so nobody else can make the name
-    mean another file.
-    """
-    directory = open_trusted_directory(path)
-    try:
-        descriptor = os.open(os.path.basename(path), _SCRIPT_FLAGS, dir_fd=directory)
-    except OSError as error:
-        raise UnsafeFile(f"Unable to open file {path}: {_reason(error)}") from None
-    finally:
-        os.close(directory)
-    try:
+    executable: str
+    """A path through a descriptor. A program is the file that was checked. A script's interpreter opens what it is
+    named, and scripts look for files beside `$0`: its path is the name in the directory that was checked."""
+    descriptor: int
+    """Has to be open in the program that is run."""
+
+
+@contextlib.contextmanager
+def open_script(path: str) -> Iterator[Script]:
+    """The program at `path`, if root may run it; raises UnsafeFile, mostly in upstream's words."""
+    with contextlib.ExitStack() as held:
+        directory = open_trusted_directory(path)
+        held.callback(os.close, directory)
+        name = os.path.basename(path)
+        try:
+            descriptor = os.open(name, _SCRIPT_FLAGS, dir_fd=directory)
+        except OSError as error:
+            raise UnsafeFile(f"Unable to open file {path}: {_reason(error)}") from None
+        held.callback(os.close, descriptor)
         found = os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise UnsafeFile(f"{path} is not a regular file")
-    if found.st_uid not in trusted_owners():
-        raise UnsafeFile(f"{path} is not owned by root")
-    if found.st_mode & 0o077:
-        raise UnsafeFile(f"{path} is group/other accessible")
-    if not found.st_mode & stat.S_IXUSR:
-        raise UnsafeFile(f"{path} is not executable")
+        if not stat.S_ISREG(found.st_mode):
+            raise UnsafeFile(f"{path} is not a regular file")
+        if found.st_uid not in trusted_owners():
+            raise UnsafeFile(f"{path} is not owned by root")
+        if found.st_mode & 0o077:
+            raise UnsafeFile(f"{path} is group/other accessible")
+        if not found.st_mode & stat.S_IXUSR:
+            raise UnsafeFile(f"{path} is not executable")
+        _check_links(found, directory, path)
+        if os.pread(descriptor, 2, 0) == b"#!":
+            yield Script(f"/proc/self/fd/{directory}/{name}", directory)
+        else:
+            yield Script(f"/proc/self/fd/{descriptor}", descriptor)
 
 
-def open_trusted_directory(path: str, *, sticky: bool = False) -> int:
-    """A descriptor (O_PATH) of the directory of `path`, reached through directories that only root can change.
+def check_script(path: str) -> None:
+    """Raises UnsafeFile unless root may run `path`."""
+    with open_script(path):
+        pass
 
-    Symbolic links on the way are followed, and what they lead through is held to the same rule. With `sticky`,
-    directories as /tmp will do as well, where others may make names but not change root's: enough for a file
-    that is to be made, not for one that is found. Raises UnsafeFile.
+
+def open_trusted_directory(path: str) -> int:
+    """A descriptor (O_PATH) of the directory of `path`, reached by directories where others change nothing of root's.
+
+    As OpenSSH has it, root owns each of them, and neither the group, whichever it is, nor others may write to it. With
+    an access list the bits of the group are the most that it gives to anybody, so that they tell of it as well. Where
+    the sticky bit is set, as in /tmp, others may make names, but not change those of root's: such a directory will do.
+    Symbolic links on the way are followed, and what they lead through is held to the same rule. Raises UnsafeFile.
     """
     if not path.startswith("/") or "\0" in path or not os.path.basename(path):
         raise UnsafeFile(f"{path}: must be an absolute path of a file")
@@ -68,24 +88,27 @@ def open_trusted_directory(path: str, *, sticky: bool = False) -> int:
     current = os.open("/", _WALK_FLAGS)
     links = 0
     try:
-        _check_directory(current, path, sticky=sticky)
+        _check_directory(current, path)
         while pending:
             part = pending.popleft()
             following = os.open(part, _WALK_FLAGS, dir_fd=current)
-            found = os.fstat(following)
-            if stat.S_ISLNK(found.st_mode) and found.st_uid in trusted_owners():
-                target = os.readlink("", dir_fd=following)
-                os.close(following)
-                links += 1
-                if links > _MAX_SYMLINKS:
-                    raise UnsafeFile(f"{path}: too many symbolic links")
-                pending.extendleft(reversed([piece for piece in target.split("/") if piece]))
-                if not target.startswith("/"):
+            try:
+                found = os.fstat(following)
+                if not stat.S_ISLNK(found.st_mode):
+                    _check_directory(following, path)
+                    current, following = following, current
                     continue
-                following = os.open("/", _WALK_FLAGS)
-            os.close(current)
-            current = following
-            _check_directory(current, path, sticky=sticky)
+                target = _checked_target(following, found, current, path)
+            finally:
+                os.close(following)
+            links += 1
+            if links > _MAX_SYMLINKS:
+                raise UnsafeFile(f"{path}: too many symbolic links")
+            pending.extendleft(reversed([piece for piece in target.split("/") if piece]))
+            if target.startswith("/"):
+                root = os.open("/", _WALK_FLAGS)
+                os.close(current)
+                current = root
     except OSError as error:
         os.close(current)
         raise UnsafeFile(f"Unable to open file {path}: {_reason(error)}") from None
@@ -95,16 +118,31 @@ def open_trusted_directory(path: str, *, sticky: bool = False) -> int:
     return current
 
 
-def _check_directory(descriptor: int, path: str, *, sticky: bool) -> None:
+def _checked_target(link: int, found: os.stat_result, directory: int, path: str) -> str:
+    """Where a symbolic link leads to; raises UnsafeFile unless it is root's."""
+    if found.st_uid not in trusted_owners():
+        raise UnsafeFile(f"{path}: a symbolic link on the way belongs to user {found.st_uid} instead of root")
+    _check_links(found, directory, path)
+    return os.readlink("", dir_fd=link)
+
+
+def _check_directory(descriptor: int, path: str) -> None:
     found = os.fstat(descriptor)
     if not stat.S_ISDIR(found.st_mode):
         raise UnsafeFile(f"Unable to open file {path}: Not a directory")
-    changeable = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid != 0)
-    if changeable and sticky and found.st_mode & stat.S_ISVTX:
-        changeable = False
-    if found.st_uid not in trusted_owners() or changeable:
+    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    if found.st_uid not in trusted_owners() or shared:
         name = os.readlink(f"/proc/self/fd/{descriptor}")
         raise UnsafeFile(f"{path}: directory {name} can be changed by others than root")
+
+
+def _check_links(found: os.stat_result, directory: int, path: str) -> None:
+    """Raises UnsafeFile if others may have put the file there: where they may make names, they may make hard links.
+
+    The kernel lets them do so with files of root's unless fs.protected_hardlinks is set.
+    """
+    if found.st_nlink > 1 and os.fstat(directory).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise UnsafeFile(f"{path}: has other names, and stands where others than root can make names")
 
 
 def _reason(error: OSError) -> str:

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from mlvpnd.config import ConfigError, parse
+from mlvpnd.config import ConfigError, parse, passwords
 from mlvpnd.config import file as config_file
 from mlvpnd.config.model import Config, LinkConfig
 from mlvpnd.errors import MlvpndError
@@ -109,11 +109,18 @@ class Operations:
         return link
 
     async def open_config(self, _request: requests.OpenConfig) -> Answer:
+        members: dict[str, object] = {}
         try:
-            self._config()  # remembered as what runs
+            config = self._config()  # remembered as what runs
         except MlvpndError:
             pass  # the daemon reads it too, and says what is wrong
-        return Answer(descriptor=config_file.open_file(self._config_path, follow_symlinks=self._follow_symlinks))
+        else:
+            shared = await asyncio.to_thread(passwords.files_with_password_of, config, self._config_path)
+            if shared:
+                members["same_password"] = list(shared)
+        return Answer(
+            members, descriptor=config_file.open_file(self._config_path, follow_symlinks=self._follow_symlinks)
+        )
 
     # The interface
 

@@ -56,7 +56,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class OpenConfig(Request):
-    """The configuration file, open for reading."""
+    """The configuration file, open for reading, and the names of the others beside it that have its password."""
 
     OP: ClassVar[str] = "open-config"
 

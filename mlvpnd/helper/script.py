@@ -16,7 +16,7 @@ from mlvpnd.errors import MlvpndError
 from mlvpnd.journal import fields
 from mlvpnd.log import logger
 
-from .files import check_script
+from .files import Script, open_script
 from .requests import ScriptEvent
 
 TIME_LIMIT = 60.0
@@ -118,8 +118,8 @@ class ScriptRunner:
             if self._closing:
                 raise ScriptError(f"{script.path}: not run, the helper is ending")
             try:
-                check_script(script.path)
-                process, output = await self._start(script)
+                with open_script(script.path) as opened:
+                    process, output = await self._start(script, opened)
             except (OSError, ValueError) as error:
                 raise ScriptError(f"{script.path}: could not launch network script: {error}") from None
             self._follow_output(script.path, output)
@@ -143,12 +143,12 @@ class ScriptRunner:
                 reader.cancel()
             await asyncio.gather(*self._readers, return_exceptions=True)
 
-    async def _start(self, script: ScriptRun) -> tuple[asyncio.subprocess.Process, int]:
+    async def _start(self, script: ScriptRun, opened: Script) -> tuple[asyncio.subprocess.Process, int]:
         output, script_end = os.pipe2(os.O_CLOEXEC)
         try:
             process = await asyncio.create_subprocess_exec(
                 *script.arguments,
-                executable=script.path,
+                executable=opened.executable,
                 env=script.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=script_end,
@@ -156,7 +156,7 @@ class ScriptRunner:
                 cwd="/",
                 umask=0o022,
                 start_new_session=True,
-                close_fds=True,
+                pass_fds=(opened.descriptor,),
             )
         except BaseException:
             os.close(output)

@@ -74,7 +74,7 @@ class Caller:
                 groups = []  # it has ended: the number may by now be another's
         finally:
             os.close(process)
-        if not any(group.endswith(f"/{self.unit}") for group in groups):
+        if not any(is_unit(group, self.unit, own) for own in own_groups() for group in groups):
             raise requests.Refused(f"process {pid} is not in {self.unit}")
         return groups
 
@@ -98,11 +98,30 @@ def control_groups(pid: int) -> list[str]:
     return [path for number, controllers, path in found if number == "0" or controllers == "name=systemd"]
 
 
+def own_groups() -> list[str]:
+    """The control groups that systemd has put us in."""
+    return control_groups(os.getpid())
+
+
+def is_unit(group: str, unit: str, own: str) -> bool:
+    """Whether a control group is that of a unit of the manager that has put us into the group `own`.
+
+    The whole path tells: from where the manager's tree begins there are slices, and then the unit. Its end alone proves
+    nothing: who has a part of the tree, as a user's own manager has, can make any name there. But that part is below a
+    service or a scope, for none but root makes groups in a slice.
+    """
+    *above, _ours = own.split("/")
+    begin = next((at for at, part in enumerate(above) if part.endswith(".slice")), len(above))
+    parts = group.split("/")
+    *slices, last = parts[begin:] or [""]
+    return parts[:begin] == above[:begin] and last == unit and all(part.endswith(".slice") for part in slices)
+
+
 def has_company() -> bool:
     """Whether other processes are in our control group: a script has left them, and they would not outlive us."""
     mine = os.getpid()
     # Those without us are of that name in the other tree.
-    return any(mine in processes and len(processes) > 1 for processes in members(control_groups(mine)))
+    return any(mine in processes and len(processes) > 1 for processes in members(own_groups()))
 
 
 def members(groups: list[str]) -> Iterator[set[int]]:

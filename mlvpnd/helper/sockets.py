@@ -93,7 +93,7 @@ class ControlSocket:
         """
         if os.path.dirname(path) == RUNTIME_DIRECTORY:
             os.makedirs(RUNTIME_DIRECTORY, mode=0o755, exist_ok=True)
-        directory = open_trusted_directory(path, sticky=True)
+        directory = open_trusted_directory(path)
         os.close(directory)
         self.remove()
         _remove_stale(path)

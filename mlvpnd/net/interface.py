@@ -1,4 +1,4 @@
-"""What the kernel says of a TUN or TAP interface to anybody: for the daemon and the helper alike."""
+"""What the kernel says of interfaces to anybody: for the daemon and the helper alike."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _TUNGETIFF = 0x800454D2  # linux/if_tun.h
 _SIOCGIFMTU = 0x8921  # linux/sockios.h
+_SO_BINDTOIFINDEX = 62  # asm-generic/socket.h, Linux 5.0
 _FLAGS_REQUEST = struct.Struct("16sH22x")
 _NUMBER_REQUEST = struct.Struct("16si20x")
 _IFF_TAP = 0x0002
@@ -66,3 +67,16 @@ def matches(pattern: str, name: str) -> bool:
     if not percent:
         return name == pattern
     return name.startswith(before) and name.endswith(after) and name[len(before) : len(name) - len(after)].isdecimal()
+
+
+def index_of(name: str) -> int:
+    """The number of an interface of our network namespace, by its name or an alternative one; 0: there is none."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
+def bound_index(sock: socket.socket) -> int:
+    """The number of the interface that a socket is bound to, which may be gone; 0: to none. Raises OSError."""
+    return sock.getsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX)

@@ -13,7 +13,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 from . import ancillary
 
 Address = Any
-"""A socket address of the socket's family, as Python gives it."""
+"""A socket address of the socket's family, as Python gives it; of one that answers, `ancillary.Called` is behind it."""
 
 RECEIVE_SIZE = 9216
 """A 9000-byte inner packet with all headers; larger datagrams are cut and then refused for their length."""
@@ -43,14 +43,27 @@ _RUN_REFUSALS = frozenset((errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOT
 goes in fragments), the device does no checksums, or the packets go through IPsec."""
 
 
+_SOURCE_REFUSALS = frozenset((errno.EINVAL, errno.ENETUNREACH))
+"""What the system says where a local address that was called is gone: the first over IPv6, the second over IPv4."""
+
+
 class LinkSocket:
     """Owns a non-blocking, bound UDP socket."""
 
-    def __init__(self, sock: socket.socket, *, routers_split: bool = True) -> None:
-        """`routers_split`: see `let_routers_split`; else the system's setting stays, as for one that probes the path."""
+    def __init__(self, sock: socket.socket, *, answers: bool = False, routers_split: bool = True) -> None:
+        """`routers_split`: see `let_routers_split`; False leaves the system's setting, for one that probes the path.
+
+        `answers`: it is a server's. If it is bound to no address, what it sends leaves from the one that was called.
+        """
         if routers_split:
             let_routers_split(sock)
         self._socket = sock
+        self.answers = answers and _has_many_addresses(sock) and ancillary.tell_called(sock)
+        """Whether addresses have behind them which address of ours was called."""
+        self._plain = 4 if sock.family == socket.AF_INET6 else 2
+        """Fields of an address without that."""
+        self._lost: ancillary.Called | tuple[()] = ()
+        """A local address that the system has refused, until something comes to it again."""
         self._max_run_size = MAX_RUN_SIZE.get(sock.family, 0)
         self._queue: deque[tuple[bytes, Address]] = deque()
         self.gso = _has_segment(sock)
@@ -102,7 +115,7 @@ class LinkSocket:
         """About `limit` datagrams that wait now, with their sources: the last call may bring a run of up to 64."""
         received: list[tuple[bytes, Address]] = []
         try:
-            if self.gro:
+            if self.gro or self.answers:
                 while len(received) < limit:
                     self._receive_run(received)
             else:
@@ -119,6 +132,8 @@ class LinkSocket:
         """Appends what one call brings."""
         data, messages, _flags, address = self._socket.recvmsg(_MAX_RECEIVED, ancillary.ROOM)
         size = ancillary.joined_size(messages)
+        if self.answers:
+            address += self._called(messages)
         if not 0 < size < len(data):
             received.append((data if len(data) <= RECEIVE_SIZE else data[:RECEIVE_SIZE], address))
             return
@@ -126,6 +141,13 @@ class LinkSocket:
         self.gro_receives += 1
         self.gro_segments += len(run)
         received += run
+
+    def _called(self, messages: Iterable[ancillary.Message]) -> ancillary.Called | tuple[()]:
+        """Where what has come was sent to."""
+        called = ancillary.called(messages)
+        if called == self._lost:
+            self._lost = ()
+        return called
 
     def send_batch(self, datagrams: Sequence[bytes], address: Address) -> None:
         """Sends, and queues what the socket does not take now; order is kept.
@@ -151,23 +173,30 @@ class LinkSocket:
     def _send(self, datagrams: Sequence[bytes], address: Address) -> int:
         """Sends until the socket takes no more; how many are done with, sent or refused."""
         done, count = 0, len(datagrams)
+        address, called, source = self._ends(address)
         while done < count:
             size = len(datagrams[done])
             in_run = count - done > 1 and (self.gso or self._tries_run(size))
             end = run_end(datagrams, done, self._max_run_size) if in_run else done + 1
             try:
-                if end - done == 1:
-                    self._socket.sendto(datagrams[done], address)
-                else:
-                    self._socket.sendmsg(datagrams[done:end], [ancillary.segment_size(size)], 0, address)
+                if end - done > 1:
+                    messages = [*source, ancillary.segment_size(size)]
+                    self._socket.sendmsg(datagrams[done:end], messages, 0, address)
                     self.gso = self.gso or size >= self._single_from  # a try has gone well
                     self.gso_sends += 1
                     self.gso_segments += end - done
+                elif source:
+                    self._socket.sendmsg([datagrams[done]], source, 0, address)
+                else:
+                    self._socket.sendto(datagrams[done], address)
             except BlockingIOError:
                 break
             except OSError as error:
                 if end - done > 1 and error.errno in _RUN_REFUSALS:
                     self._pause_runs(size)
+                    continue
+                if source and error.errno in _SOURCE_REFUSALS:  # it leaves from any other
+                    self._lost, source = called, []
                     continue
                 self._refuse(error, end - done)
             else:
@@ -175,12 +204,19 @@ class LinkSocket:
             done = end
         return done
 
+    def _ends(self, address: Address) -> tuple[Address, ancillary.Called | tuple[()], list[ancillary.Message]]:
+        """An address without what is behind it, that, and what has a send leave from there."""
+        if not self.answers:
+            return address[: self._plain], (), []
+        called = address[self._plain :]
+        return address[: self._plain], called, [ancillary.source(called)] if called and called != self._lost else []
+
     def _tries_run(self, size: int) -> bool:
         """Whether runs of datagrams of this size are to be tried, though others were refused."""
         return size < self._single_from or time.monotonic() >= self._single_until
 
     def _pause_runs(self, size: int) -> None:
-        """Runs of this size are refused: a datagram is larger than the path's MTU, or the device takes no run at all."""
+        """Runs of this size are refused: a datagram is larger than the path's MTU, or the device takes no run."""
         if self.gso or size < self._single_from:
             self._single_from = size
         self.gso = False
@@ -239,6 +275,11 @@ def _has_segment(sock: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def _has_many_addresses(sock: socket.socket) -> bool:
+    """Whether it is bound to none, so that it is called by any."""
+    return not any(socket.inet_pton(sock.family, sock.getsockname()[0].partition("%")[0]))
 
 
 def _takes_gro(sock: socket.socket) -> bool:

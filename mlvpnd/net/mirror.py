@@ -12,8 +12,14 @@ class Uplink:
     """An interface."""
 
     name: str = ""
+    alternatives: frozenset[str] = frozenset()
+    """Other names of it."""
     up: bool = False
     running: bool = False
+    mtu: int = 0
+    """Bytes; 0: not known."""
+    bridge: int = 0
+    """The number of the bridge that it is a port of; 0: of none."""
     addresses: set[bytes] = field(default_factory=set)
 
 
@@ -34,23 +40,26 @@ class Mirror:
         if news.gone:
             gone = self._uplinks.pop(news.number, None)
             if gone is not None:
-                self._forget_name(gone.name, news.number)
+                self._forget_names(_names(gone), news.number)
             return gone is not None
         uplink = self._uplinks.setdefault(news.number, Uplink())
-        name = news.name or uplink.name
-        before = uplink.name, uplink.up, uplink.running
-        if before == (name, news.up, news.running):
+        name, others = (news.name, news.alternatives) if news.name else (uplink.name, uplink.alternatives)
+        mtu = news.mtu or uplink.mtu
+        before = uplink.name, uplink.alternatives, uplink.up, uplink.running, uplink.mtu, uplink.bridge
+        had = _names(uplink)
+        if before == (name, others, news.up, news.running, mtu, news.bridge):
             return False
-        if name != uplink.name:
-            self._forget_name(uplink.name, news.number)
-            self._by_name[name] = news.number
         self.gains += news.running and not uplink.running
-        uplink.name, uplink.up, uplink.running = name, news.up, news.running
+        uplink.name, uplink.alternatives, uplink.up, uplink.running = name, others, news.up, news.running
+        uplink.mtu, uplink.bridge = mtu, news.bridge
+        self._forget_names(had - _names(uplink), news.number)
+        self._by_name |= dict.fromkeys(_names(uplink) - had, news.number)
         return True
 
-    def _forget_name(self, name: str, number: int) -> None:
-        if self._by_name.get(name) == number:  # another may have taken it already
-            del self._by_name[name]
+    def _forget_names(self, names: frozenset[str], number: int) -> None:
+        for name in names:
+            if self._by_name.get(name) == number:  # another may have taken it already
+                del self._by_name[name]
 
     def _take_address(self, news: AddressNews) -> bool:
         if news.usable:
@@ -68,13 +77,25 @@ class Mirror:
         return True
 
     def number(self, name: str) -> int:
-        """An interface's number; 0: there is none of that name."""
+        """An interface's number, by any of its names; 0: there is none of that name."""
         return self._by_name.get(name, 0)
 
     def uplink(self, number: int) -> Uplink | None:
         """An interface by its number."""
         return self._uplinks.get(number)
 
+    def widest_beside(self, number: int) -> Uplink | None:
+        """Of the other ports of the bridge that an interface is a port of, one with the largest MTU; None: no other."""
+        port = self._uplinks.get(number)
+        if port is None or not port.bridge:
+            return None
+        others = [one for other, one in self._uplinks.items() if other != number and one.bridge == port.bridge]
+        return max(others, key=lambda one: one.mtu) if others else None
+
     def holders(self, address: bytes) -> set[int]:
         """The numbers of the interfaces that have an address."""
         return {number for number, uplink in self._uplinks.items() if address in uplink.addresses}
+
+
+def _names(uplink: Uplink) -> frozenset[str]:
+    return (uplink.alternatives | {uplink.name}) - {""}

@@ -27,7 +27,10 @@ _GROUPS = 1 << 0 | 1 << 4 | 1 << 8  # RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_
 
 # linux/if_link.h, linux/if.h: struct ifinfomsg
 _LINK = struct.Struct("=BxHiII")  # family, type, number, flags, changed flags
-_IFNAME = 3
+_IFNAME, _MTU, _MASTER, _LINKINFO = 3, 4, 10, 18
+_SLAVE_KIND = 4  # IFLA_INFO_SLAVE_KIND, in IFLA_LINKINFO
+_PROP_LIST, _ALT_IFNAME = 52, 53  # the first holds any number of the second
+_NUMBER = struct.Struct("=I")
 _UP, _RUNNING, _LOWER_UP = 0x1, 0x40, 0x10000
 
 # linux/if_addr.h: struct ifaddrmsg
@@ -52,6 +55,12 @@ class LinkNews(NamedTuple):
     running: bool
     """Whether it has carrier and may be used: IFF_LOWER_UP and IFF_RUNNING, and so the operational state too."""
     gone: bool
+    mtu: int = 0
+    """Bytes; 0: not said."""
+    bridge: int = 0
+    """The number of the bridge that it is a port of; 0: of none."""
+    alternatives: frozenset[str] = frozenset()
+    """Other names of it, which may stand wherever a name does; udev gives them to most devices."""
 
 
 class AddressNews(NamedTuple):
@@ -116,10 +125,29 @@ def _link(body: bytes, *, gone: bool) -> LinkNews | None:
     family, _, number, flags, _ = _LINK.unpack_from(body)
     if family != socket.AF_UNSPEC:  # a bridge speaks of its ports, which are not gone when they leave it
         return None
-    name = _attributes(body, _LINK.size, _IFNAME).get(_IFNAME, b"").partition(b"\0")[0]
+    found = _attributes(body, _LINK.size, _IFNAME, _MTU, _MASTER, _LINKINFO, _PROP_LIST)
+    is_port = _attributes(found.get(_LINKINFO, b""), 0, _SLAVE_KIND).get(_SLAVE_KIND, b"").startswith(b"bridge")
     up = bool(flags & _UP)
-    running = up and bool(flags & _RUNNING and flags & _LOWER_UP)
-    return LinkNews(number, name.decode(errors="surrogateescape"), up, running, gone)
+    return LinkNews(
+        number,
+        _text(found.get(_IFNAME, b"")),
+        up=up,
+        running=up and bool(flags & _RUNNING and flags & _LOWER_UP),
+        gone=gone,
+        mtu=_number(found.get(_MTU, b"")),
+        bridge=_number(found.get(_MASTER, b"")) if is_port else 0,
+        alternatives=frozenset(
+            _text(value) for kind, value in _each(found.get(_PROP_LIST, b"")) if kind == _ALT_IFNAME
+        ),
+    )
+
+
+def _text(value: bytes) -> str:
+    return value.partition(b"\0")[0].decode(errors="surrogateescape")
+
+
+def _number(value: bytes) -> int:
+    return int(_NUMBER.unpack(value)[0]) if len(value) == _NUMBER.size else 0
 
 
 def _address(body: bytes, *, gone: bool) -> AddressNews | None:
@@ -138,15 +166,22 @@ def _address(body: bytes, *, gone: bool) -> AddressNews | None:
 def _attributes(body: bytes, place: int, *wanted: int) -> dict[int, bytes]:
     """The values of those that are there, up to the last one wanted."""
     found: dict[int, bytes] = {}
-    while place + _ATTRIBUTE.size <= len(body) and len(found) < len(wanted):
+    for kind, value in _each(body, place):
+        if kind in wanted:
+            found[kind] = value
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def _each(body: bytes, place: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Type and value of each attribute from a place on."""
+    while place + _ATTRIBUTE.size <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, place)
         if length < _ATTRIBUTE.size:
-            break
-        kind &= _TYPE_MASK
-        if kind in wanted:
-            found[kind] = body[place + _ATTRIBUTE.size : place + length]
+            return
+        yield kind & _TYPE_MASK, body[place + _ATTRIBUTE.size : place + length]
         place += _aligned(length)
-    return found
 
 
 def _aligned(length: int) -> int:

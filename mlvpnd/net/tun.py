@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from mlvpnd.dataplane.coalesce import Coalescer
 from mlvpnd.dataplane.mss import clamp_all
 from mlvpnd.dataplane.segment import segment
-from mlvpnd.dataplane.vnet import GSO_UDP, VNET, VNET_SIZE
+from mlvpnd.dataplane.vnet import ETHERNET_HEADER, GSO_UDP, VLAN_TAG, VNET, VNET_SIZE
 
 from . import tun_offload
 
@@ -47,6 +47,11 @@ class TunDevice:
         """Packets in them."""
         self.drops = {"down": 0, "full": 0, "refused": 0, "malformed": 0}
         """Packets lost here: the interface is down, has no room or takes one for no packet; `malformed` was read."""
+        self.oversize = 0
+        """Packets read that are longer than the interface takes: they came past a bridge in super-packets. Single ones
+        of that length the bridge drops, and nothing counts those."""
+        self.mtu = 0
+        """Bytes that the interface takes; 0: not known."""
         self.mss = (0, 0)
         """Bytes of a segment that SYNs over IPv4, and over IPv6, allow at most; 0: what they say."""
         self._use(fd)
@@ -91,9 +96,12 @@ class TunDevice:
                 raise
         self.packets_read += len(packets)
         self.bytes_read += sum(map(len, packets))
-        return self._clamped(packets) if any(self.mss) else packets
+        longest = self.mtu + (ETHERNET_HEADER + VLAN_TAG if self._layer2 else 0)
+        if self.mtu and max(map(len, packets), default=0) > longest:
+            self.oversize += sum(len(packet) > longest for packet in packets)
+        return list(self._clamped(packets)) if any(self.mss) else packets
 
-    def _clamped(self, packets: Sequence[bytes]) -> list[bytes]:
+    def _clamped(self, packets: Sequence[bytes]) -> Sequence[bytes]:
         """With the SYNs among them lowered; checksums that the kernel left unfinished must be finished by now."""
         return clamp_all(packets, *self.mss, layer2=self._layer2)
 

@@ -69,6 +69,21 @@ LEAST_PATIENCE = 0.4
 """Seconds of silence after which a link is distrusted at the soonest: four probes that did not come."""
 OTHERS_HEARD = 0.25
 """Seconds in which another link must have been heard for one to be distrusted: it is not the peer that is silent."""
+AUTH_GRACE = 0.05
+"""Seconds after the AUTH of a peer whose link is up in which it must say something else, or the link is down, unless
+it has echoed a stamp lately. A peer that is up, and asks because it took a hint, says KEEPALIVE in the same burst: only
+a modem may tear that apart."""
+LEAST_UNECHOED = 3
+"""Packets of a peer in a row without an echo of our stamps before that says anything. C MLVPN says one in 1 to 2 s."""
+UNECHOED_ACTIVE = 8
+"""The same while both ends say ten packets a second, and a link is only left alone for it: with 20 % loss each way all
+these fail less than once in thousands of times."""
+LEAST_UNECHOED_TIME = 1.5
+"""Seconds without an echo, at least, after which a link is probed quickly: KEEPALIVEs bring one a second, or C MLVPN
+one in two."""
+UNHEARD_AUTHS = 3
+"""AUTHs of a client in a row, one a second, after which the log says that our answers do not arrive: none is lost by
+chance then."""
 UNANSWERED_AUTHS = 5
 """AUTHs without an answer after which the driver is told to try another address."""
 MAX_DATAGRAM_SIZE = 65507

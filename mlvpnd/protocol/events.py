@@ -16,6 +16,8 @@ class DownReason(enum.Enum):
     DISCONNECTED = "disconnect received"
     CLOSED = "closed"
     """On purpose."""
+    UNHEARD = "the peer does not hear us"
+    """It asks again, or has echoed none of our stamps for too long."""
     SOCKET_LOST = "socket lost"
     """The system takes nothing that goes out by it, or its interface went away."""
     ADDRESS_GONE = "address gone"
@@ -30,7 +32,21 @@ class DownReason(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class PathCalling:
-    """A client has begun to ask for the peer."""
+    """A client has begun to ask for the peer, or a server has been asked and waits to be heard."""
+
+    path: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathUnheard:
+    """A client asks again and again: the answers of this server do not arrive. Told once until the link is up."""
+
+    path: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathForgotten:
+    """A client that was answered, and has not shown that it heard that, asks no more."""
 
     path: int
 
@@ -89,4 +105,15 @@ class TierChanged:
     after: Tier
 
 
-Event = PathCalling | PathUp | PathDown | PathStatusChanged | PeerMoved | PeerRestarted | PathUnanswered | TierChanged
+Event = (
+    PathCalling
+    | PathUnheard
+    | PathForgotten
+    | PathUp
+    | PathDown
+    | PathStatusChanged
+    | PeerMoved
+    | PeerRestarted
+    | PathUnanswered
+    | TierChanged
+)

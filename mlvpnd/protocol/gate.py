@@ -20,7 +20,7 @@ from .box import Box
 from .constants import AUTH_OK_PLAINTEXT, AUTH_PLAINTEXT, HEADER_SIZE, SILENCE
 from .drops import DropReason
 from .path import Address, Path
-from .replay import ClearWindow, FlowTable, PeerFlow
+from .replay import ClearWindow, FlowTable, PeerFlow, clear_beside
 from .wire import Header, PacketType
 
 _PLAINTEXTS = {
@@ -79,7 +79,7 @@ class Gate:
         layer2: bool,
         cleartext_data: bool,
         box_type: type[Box] = Box,
-        flow_type: type[PeerFlow] = PeerFlow,
+        flows: FlowTable | None = None,
         clear_type: type[ClearWindow] = ClearWindow,
     ) -> None:
         self._box_type = box_type
@@ -88,17 +88,15 @@ class Gate:
         self._layer2 = layer2
         self.cleartext_data = cleartext_data
         self._clear_type = clear_type
-        self.flows = FlowTable(flow_type=flow_type)
-        """The peer's."""
-        self.own_flow_ids: set[int] = set()
-        """Of this process, and of those whose session it has taken up."""
+        self.flows = FlowTable() if flows is None else flows
+        """The peer's, and the ids of ours."""
 
     def new_flow_id(self, random_u32: Callable[[], int]) -> int:
         """A flow_id for a link of ours; it stays ours for the life of the process."""
         flow_id = random_u32()
-        while flow_id in self.own_flow_ids or self.flows.get(flow_id) is not None:
+        while flow_id in self.flows.own or self.flows.get(flow_id) is not None:
             flow_id = random_u32()
-        self.own_flow_ids.add(flow_id)
+        self.flows.add_own(flow_id)
         return flow_id
 
     def reconfigure(self, key: bytes, *, is_server: bool, cleartext_data: bool) -> None:
@@ -120,7 +118,7 @@ class Gate:
         header = wire.parse(datagram)
         if isinstance(header, DropReason):
             return header
-        if header.flow_id in self.own_flow_ids:
+        if header.flow_id in self.flows.own:
             return DropReason.REFLECTED
         flow = self.flows.get(header.flow_id)
         if flow is not None and flow.link != path.parameters.name:
@@ -160,7 +158,7 @@ class Gate:
         That would say the same of each: what is looked at here but once cannot change between them.
         """
         flow, peer = path.flow, path.peer
-        if flow is None or flow.link != path.parameters.name or flow.flow_id in self.own_flow_ids:
+        if flow is None or flow.link != path.parameters.name or flow.flow_id in self.flows.own:
             return None
         if self.cleartext_data or flow.clear is not None:
             return None
@@ -199,7 +197,7 @@ class Gate:
         if packet is None:
             return DropReason.BAD_PLAINTEXT
         if flow.clear is None:
-            flow.clear = self._clear_type(flow.window.newest)
+            flow.clear = clear_beside(flow.window, self._clear_type)
         if not flow.clear.accept(header.seq):
             return DropReason.REPLAYED
         return Admitted(header, packet, flow, newest=False, authentic=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from .constants import (
+    AUTH_GRACE,
     AUTH_INTERVAL,
     AUTH_OK_PLAINTEXT,
     AUTH_PLAINTEXT,
@@ -14,9 +15,20 @@ from .constants import (
     RECLAIM_GRACE,
     SILENCE,
     UNANSWERED_AUTHS,
+    UNHEARD_AUTHS,
 )
 from .drops import DropReason
-from .events import DownReason, Event, PathCalling, PathDown, PathUnanswered, PathUp, PeerRestarted
+from .events import (
+    DownReason,
+    Event,
+    PathCalling,
+    PathDown,
+    PathForgotten,
+    PathUnanswered,
+    PathUnheard,
+    PathUp,
+    PeerRestarted,
+)
 from .gate import Admitted, Gate
 from .path import Address, Path, PathInput, PathStatus
 from .quality import begin_trial
@@ -66,7 +78,10 @@ class Handshake:
             return False
         if self._gate.introduces(path, header.type):
             flow.insistent = flow.ousted
-            if current is not None and path.up:
+            if current is not None and not path.up and path.asked_seq is not None:
+                # Neither has shown that it hears us yet: the first that does has the link.
+                path.displaced, path.displaced_at = current, now - RECLAIM_GRACE
+            elif current is not None and path.up:
                 # What has said nothing since it came displaces nobody else: whom it displaced may be alive.
                 if path.displaced in (None, flow) or path.heard_at > path.displaced_at:
                     path.displaced, path.displaced_at = current, now
@@ -76,6 +91,10 @@ class Handshake:
         ):
             # It is alive, so what displaced it was a replay of an older session.
             path.displaced = None
+            self._has_shown(path)
+            path.proven_flow = flow
+            if not path.up:
+                path.asked_seq = header.seq - 1  # it was answered before the other came
         else:
             return False
         if current is not None:
@@ -88,8 +107,10 @@ class Handshake:
     def take(self, path: Path, header: Header, now: float) -> DropReason | None:
         """AUTH, AUTH_OK or DISCONNECT, the newest packet of the link's flow."""
         if header.type == PacketType.DISCONNECT:
-            if not path.up:
+            if not path.up and path.asked_seq is None:
                 return DropReason.NOT_UP
+            if not path.up:  # whoever asks and goes is as much work as who comes and goes
+                path.damping.end(0.0, now)
             self.go_down(path, DownReason.DISCONNECTED, now, say_so=False)
             self.ask_again(path, now)
             return None
@@ -99,8 +120,59 @@ class Handshake:
             return DropReason.DAMPED
         if self._gate.is_server:
             self._say(path, PacketType.AUTH_OK, AUTH_OK_PLAINTEXT)
-        self._go_up(path, now)
+            self._has_asked(path, header.seq, now)
+        else:
+            self._go_up(path, now)
+            self._say(path, PacketType.KEEPALIVE, b"")  # shows the server that its answer has arrived
         return None
+
+    # What shows a server that its answer arrives: the peer speaks after it has asked, and speaks of something else.
+
+    def _has_asked(self, path: Path, seq: int, now: float) -> None:
+        """AUTH shows that the peer's packets arrive, but not that ours do; and that it takes none but an answer now."""
+        path.asked_seq, path.asked_at = seq, now
+        if path.up:
+            if path.flow is path.proven_flow:  # else it has restarted, and never was up before
+                path.doubted_until = min(path.doubted_until, max(now + AUTH_GRACE, path.echo_lasts_until))
+            if not path.distrusted:
+                path.distrusted = True
+                self._changed()
+            return
+        if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
+            self._tell(PathCalling(path.number))
+        path.asked_count += 1
+        if path.asked_count == UNHEARD_AUTHS:
+            self._tell(PathUnheard(path.number))
+
+    def hears_us(self, path: Path, header: Header, now: float) -> bool:
+        """Whether KEEPALIVE or DATA on a link that is down shows that our answer has arrived; the link is up then."""
+        if path.asked_seq is None or header.seq <= path.asked_seq or now < path.damping.until:
+            return False
+        self._go_up(path, now)
+        return True
+
+    @staticmethod
+    def _has_shown(path: Path) -> None:
+        path.asked_seq, path.asked_count, path.doubted_until = None, 0, float("inf")
+        path.proven_flow = path.flow
+
+    def hear(self, path: Path, header: Header, now: float) -> None:
+        """KEEPALIVE or DATA of an up link's flow: a sign of life, unless it was sent before the peer asked again."""
+        if path.asked_seq is not None:
+            if header.seq < path.asked_seq:
+                return
+            self._has_shown(path)
+            path.believed_at = now
+        path.hear(now)
+        if path.distrusted and not path.seems_unheard(now):
+            path.distrusted = False
+            self._changed()
+
+    def forget(self, path: Path) -> None:
+        """A peer that was answered, and never heard that, asks no more."""
+        path.step(PathInput.LOSE)
+        path.asked_seq, path.asked_count = None, 0
+        self._tell(PathForgotten(path.number))
 
     def answer_stranger(self, path: Path, header: Header, address: Address, now: float, *, counted: bool) -> None:
         """An authentic packet of a session that the link does not have: helps a peer that lives to begin anew.
@@ -128,8 +200,9 @@ class Handshake:
     def _go_up(self, path: Path, now: float) -> None:
         was_up = path.up
         path.step(PathInput.AUTHENTICATE)
-        path.heard_at = now
+        path.heard_at = path.believed_at = now
         path.unanswered_auths = path.unanswered_told = 0
+        self._has_shown(path)
         if was_up:
             if path.on_trial:  # its peer has not heard that it is up
                 begin_trial(path, self._paths.values(), now)
@@ -145,7 +218,13 @@ class Handshake:
         self._receiver.update(now)
 
     def go_down(self, path: Path, reason: DownReason, now: float, *, say_so: bool) -> None:
-        """The link carries nothing from now on; nothing happens if it did not."""
+        """The link carries nothing from now on; nothing happens if it did not.
+
+        A peer that has asked and was answered may still hear that: then it has only to speak.
+        """
+        waits = path.asked_seq is not None and reason in (DownReason.TIMEOUT, DownReason.UNHEARD)
+        if not waits:
+            path.asked_seq, path.asked_count = None, 0
         if not path.up:
             if path.status:
                 path.step(PathInput.LOSE)
@@ -153,8 +232,11 @@ class Handshake:
         if say_so:
             self._say(path, PacketType.DISCONNECT, b"")
         path.step(PathInput.LOSE)
+        if waits:
+            path.step(PathInput.CALL)
         path.displaced = None
         path.distrusted = path.on_trial = False
+        path.doubted_until = float("inf")
         path.disconnects += 1
         if reason is not DownReason.CLOSED:
             path.damping.end(now - path.up_at, now)
@@ -189,3 +271,5 @@ class Handshake:
         path.next_auth_at = now + AUTH_INTERVAL
         path.unanswered_auths += 1
         self._say(path, PacketType.AUTH, AUTH_PLAINTEXT)
+        if path.up:  # or the server would take it for one that has lost the link
+            self._say(path, PacketType.KEEPALIVE, b"")

@@ -62,8 +62,8 @@ RESCUED_TIME = 10_000_000
 """Nanoseconds of a line's time that may go first on it of what went first on one that is gone. Half of `EXPRESS_LIMIT`:
 a small packet that comes then finds room, and leaves within 25 ms or two packets' time."""
 LONGEST_DELAY = 500_000_000
-"""Nanoseconds that count as a line's delay at most. The receiver waits no longer for a line (`receiver.py`, MAX_WAIT), and
-what is committed to the others grows with it."""
+"""Nanoseconds that count as a line's delay at most. The receiver waits no longer for a line (`receiver.py`, MAX_WAIT),
+and what is committed to the others grows with it."""
 MOST_AHEAD = 32_000_000
 """Bytes that are committed to all lines together at most, and that wait in the common queue at most for the sake of
 flows that are stretched: what 100 MB/s take for the difference between a satellite and a near line."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .answers import AnswerPace
-from .constants import LEAST_PATIENCE
+from .constants import LEAST_PATIENCE, LEAST_UNECHOED, LEAST_UNECHOED_TIME, UNECHOED_ACTIVE
 from .damping import Damping
 from .drops import DropReason
 from .loss import LossMeter
@@ -19,8 +19,16 @@ from .transit import Disorder, Transit
 GAP_GAIN = 1 / 8
 """Weight of a new gap between packets in the smoothed one."""
 
-Address = tuple[str, int] | tuple[str, int, int, int]
-"""A socket address as the driver's sockets give it; the protocol only compares it."""
+Address = tuple[str, int, *tuple[int | str, ...]]
+"""A socket address as the driver's sockets give it, and behind it, where that is known, which of ours was called.
+
+The protocol only compares it: so what is answered, and where the peer is, goes with the address that it calls us by.
+"""
+
+
+def is_ipv6(address: Address | None) -> bool:
+    """Whether packets for it have IPv6 headers outside."""
+    return address is not None and ":" in address[0] and not address[0].startswith("::ffff:")
 
 
 class PathStatus(enum.IntEnum):
@@ -42,7 +50,7 @@ class PathInput(enum.Enum):
     """What may change a path's status."""
 
     CALL = "call"
-    """A client sends AUTH."""
+    """A client sends AUTH, or a server has answered one and waits to be heard."""
     AUTHENTICATE = "authenticate"
     LOSE = "lose"
     """Timeout, DISCONNECT or removal."""
@@ -114,6 +122,7 @@ class Meters:
     transit: type[Transit] = Transit
     disorder: type[Disorder] = Disorder
     loss: type[LossMeter] = LossMeter
+    answers: type[AnswerPace] = AnswerPace
 
 
 class Path:
@@ -141,7 +150,7 @@ class Path:
         self.transit = self.meters.transit()
         self.disorder = self.meters.disorder(0)
         self.loss: LossMeter | None = None
-        self.answers = AnswerPace()
+        self.answers = self.meters.answers()
         self.damping = Damping()
         # Deadlines and points in time, of the driver's monotonic clock.
         self.next_auth_at = 0.0
@@ -170,6 +179,17 @@ class Path:
         """When it brought data last that takes part in reordering."""
         self.count: int | None = None
         """To which of the peer's counts its flow belongs (`receiver.py`); None: not known yet."""
+        self.proven_flow: PeerFlow | None = None
+        """The flow by which the link came up, or that spoke after it had asked again."""
+        self.believed_at = float("-inf")
+        """When the link came up, or what may not be the peer's silence ended: echoes are missed from then on."""
+        self.asked_seq: int | None = None
+        """Number of the AUTH that a server has answered, while nothing after it shows that the answer has arrived."""
+        self.asked_at = float("-inf")
+        self.asked_count = 0
+        """AUTHs in a row that were answered so while the link was down."""
+        self.doubted_until = float("inf")
+        """When an up link is down whose peer has asked again, unless it speaks."""
         self.greeted = False
         """A client has sent its first AUTH, and before it the DISCONNECT that frees a peer's old session."""
         self.unanswered_auths = 0
@@ -216,6 +236,37 @@ class Path:
         """Seconds of silence that are nothing out of the ordinary while the peer is sending."""
         spread = (self.rtt.srtt_ms + 4 * self.rtt.rttvar_ms) / 1000 if self.rtt.has_sample else 1.0
         return max(LEAST_PATIENCE, 3 * self.heard_gap) + spread
+
+    @property
+    def _proven_at(self) -> float:
+        """When one of our packets is known to have arrived, or was taken to have."""
+        believed = self.believed_at + (self.rtt.srtt_ms / 1000 if self.rtt.has_sample else 0.0)
+        return max(self.rtt.echoed_at, believed)
+
+    @property
+    def echo_lasts_until(self) -> float:
+        """Until when a peer that echoes is taken to hear us by what it has echoed; in the past where it never did."""
+        return self._proven_at + self.parameters.timeout if self.rtt.echoed_at >= 0 else float("-inf")
+
+    @property
+    def echo_missed_at(self) -> float:
+        """When an up link's peer that is heard has echoed nothing for so long that it is asked more often; or never."""
+        if not self.rtt.unechoed or self.rtt.echoed_at < 0:
+            return float("inf")
+        return self._proven_at + max(self.parameters.timeout / 2, LEAST_UNECHOED_TIME)
+
+    @property
+    def unheard_at(self) -> float:
+        """When an up link is down whose peer is heard, and does not hear us. Infinity: it is not known to echo."""
+        if self.rtt.unechoed < LEAST_UNECHOED or self.rtt.echoed_at < 0:
+            return self.doubted_until
+        return min(self.doubted_until, self._proven_at + self.parameters.timeout)
+
+    def seems_unheard(self, now: float, since: float = float("-inf")) -> bool:
+        """Whether a peer that is heard echoes nothing, though packets have gone to it all the time since then."""
+        if self.rtt.unechoed < UNECHOED_ACTIVE or self.rtt.echoed_at < 0:
+            return False
+        return now - max(self._proven_at, since) > 2 * self.patience
 
     def step(self, what: PathInput) -> PathStatus:
         """Applies the table; returns the status before."""

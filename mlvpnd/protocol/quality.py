@@ -8,7 +8,7 @@ to be well it is on trial meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from .constants import (
     ACTIVE,
@@ -114,24 +114,34 @@ def _is_tried(path: Path, now: float) -> bool:
 class Activity:
     """Whether the tunnel carries data, and what follows for its links. Times are seconds of the driver's clock."""
 
-    def __init__(self, paths: Mapping[int, Path]) -> None:
+    def __init__(self, paths: Mapping[int, Path], begins: Callable[[], object]) -> None:
+        """`begins` is called when links may have to be probed sooner than `probe_at` has told."""
         self._paths = paths
+        self._begins = begins
         self._last = self._since = float("-inf")
         """When data came or went last, and since when without a pause of `ACTIVE`."""
 
     def note(self, now: float) -> None:
         """Data comes or goes."""
-        if now - self._last >= ACTIVE:
+        pause = now - self._last
+        if pause >= ACTIVE:
             self._since = now
         self._last = now
+        if pause >= ACTIVE - PROBE_INTERVAL:  # a probe that would have come so late was none
+            self._begins()
 
     def probe_at(self, path: Path, tier: Tier, *, paced: bool) -> float:
         """When an up link wants a KEEPALIVE beside that of each second; infinity: never.
 
-        A link that carries nothing because it is lossy or slow gets them quickly, if it would carry were it well, while
+        A link whose peer is heard and seems not to hear us gets them quickly, until it echoes one or is down. A link
+        that carries nothing because it is lossy or slow gets them quickly, if it would carry were it well, while
         the tunnel is used or for `PROBE_TIME`. So does one that has come up, for `TRIAL_TIME`. Paced links get one now
         and then while the tunnel carries data.
         """
+        missed_at = max(path.sent_at + EXCLUDED_PROBE_INTERVAL, path.echo_missed_at)
+        return min(missed_at, self._usual_probe_at(path, tier, paced=paced))
+
+    def _usual_probe_at(self, path: Path, tier: Tier, *, paced: bool) -> float:
         at, limits = path.sent_at + EXCLUDED_PROBE_INTERVAL, path.parameters
         quick = at < path.probed_until or (
             path.status is not PathStatus.AUTHOK and (at - self._last < ACTIVE or at - path.excluded_at < PROBE_TIME)
@@ -142,14 +152,21 @@ class Activity:
         return at if paced and at - self._last < ACTIVE else float("inf")
 
     def find_silent(self, now: float, *, paced: bool) -> bool:
-        """Distrusts links whose peer is heard on others: sooner than `timeout`, with less certainty. True: some are."""
+        """Distrusts links whose peer is heard on others: sooner than `timeout`, with less certainty. True: some are.
+
+        So too those whose peer is heard by them, and shows by no echo that it hears us, as it does on others.
+        """
         found = False
         if not paced or now - self._last >= ACTIVE:
             return found
         paths = self._paths.values()
         for path in paths:
-            if not path.up or path.distrusted or now - max(path.heard_at, self._since) <= path.patience:
+            if not path.up or path.distrusted:
                 continue
-            if any(other.up and other is not path and now - other.heard_at < OTHERS_HEARD for other in paths):
+            unheard = path.seems_unheard(now, self._since)
+            if not unheard and now - max(path.heard_at, self._since) <= path.patience:
+                continue
+            others = [other for other in paths if other.up and other is not path]
+            if any(now - other.heard_at < OTHERS_HEARD and not other.seems_unheard(now) for other in others):
                 path.distrusted = found = True
         return found

@@ -1,7 +1,8 @@
 """The way in of a packet that the gate has admitted: what it says of the line, copies, its place in the order.
 
-How late a link's packets are, and how far they overtake each other, is measured by every packet of its flow
-(`transit.py`), and says what the reorder buffer waits for: a rise counts at once, a fall a tenth of a second later.
+How late a link's packets are, and how far they overtake each other, is measured by every authentic packet of its flow
+(`transit.py`), and says what the reorder buffer waits for: a rise counts at once, a fall a tenth of a second later. A
+rise of more than a tenth of a second counts with the second packet that says so.
 
 A peer that has restarted counts anew, C MLVPN from 0. Its new flows tell: a flow is of the count that its first number
 fits, and a number that the peer has sent already begins a new one. Links that still live by an older flow bring
@@ -18,7 +19,6 @@ from .drops import DropReason
 from .gate import Admitted, Run
 from .path import Path
 from .reorder import ReorderBuffer
-from .rtt import sample_ms
 from .transit import spread_ms
 from .wire import Header, PacketType
 
@@ -102,14 +102,14 @@ class Receiver:
     def measure(self, path: Path, datagram: Admitted, now: float) -> None:
         """Takes what any packet of the link's flow says of the line."""
         header, _, flow, newest, authentic = datagram
-        risen = path.transit.received(header.timestamp, now)
-        if path.disorder.received(header.seq, now) or risen:
-            self.update(now)
         meter = path.loss
-        if not authentic:
+        if not authentic:  # whoever can forge the peer's address can forge it, stamp and number too
             if meter is not None and header.seq < meter.newest:
                 meter.received(header.seq, now)  # it was overtaken by the packet that vouches for its number
             return
+        risen = path.transit.received(header.timestamp, now)
+        if (path.disorder.received(header.seq, now) or risen) and not self._is_idle(now):
+            self.update(now)
         if meter is not None:
             # Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in.
             clear = flow.clear.count(meter.newest + 1, header.seq) if newest and flow.clear is not None else 0
@@ -117,9 +117,7 @@ class Receiver:
         if newest and flow.clear is not None:
             flow.clear.anchor(flow.window.newest)
         path.echo.received(header.timestamp, now)
-        sample = sample_ms(header.timestamp_reply, now)
-        if sample is not None:
-            path.rtt.update(sample)
+        path.rtt.received(header.timestamp_reply, now)
 
     def receive(self, path: Path, header: Header, packet: bytes, now: float) -> list[bytes]:
         """Takes a packet; returns what is for the interface now, in order."""
@@ -150,8 +148,7 @@ class Receiver:
         for timestamp, reply in run.stamps:
             if transit.received(timestamp, now):
                 self.update(now)
-            if (sample := sample_ms(reply, now)) is not None:
-                path.rtt.update(sample)
+            path.rtt.received(reply, now)
         path.echo.received(run.stamps[-1][0], now)
         path.disorder.follow(count)
         if path.loss is not None:
@@ -228,8 +225,12 @@ class Receiver:
 
     def refresh(self, now: float) -> None:
         """Looks at the links if that was long ago."""
-        if now >= self._update_at:
+        if now >= self._update_at and not self._is_idle(now):
             self.update(now)
+
+    def _is_idle(self, now: float) -> bool:
+        """Whether no numbered data has come for long: nothing can be held, and the next of it updates."""
+        return now - self._numbered_at >= DATA_RECENT
 
     def update(self, now: float) -> None:
         """Follows the links: which are waited for, and for how long."""

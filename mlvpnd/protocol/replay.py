@@ -9,7 +9,7 @@ A window moves only for what was authentic; a look before the box is opened save
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from .constants import CLEAR_WINDOW_SIZE, MAX_FLOWS, REPLAY_WINDOW_SIZE
 
@@ -79,6 +79,29 @@ class ClearWindow:
         self._seen = bytearray(size // 8)
         self._base = self._start(newest_authentic)
 
+    @classmethod
+    def restored(cls, base: int, octets: bytes) -> ClearWindow:
+        """A window as another had it: its `base` and `seen`, which may lack zeros at the end. Raises ValueError."""
+        window = cls(0)
+        if base < 0 or base % 8 or len(octets) > len(window._seen):
+            raise ValueError("no such clear window")
+        window._base = base
+        at, count = base // 8 % len(window._seen), len(window._seen)
+        for place, octet in enumerate(octets):
+            window._seen[(at + place) % count] = octet
+        return window
+
+    @property
+    def base(self) -> int:
+        """The first number of the range; a multiple of 8."""
+        return self._base
+
+    @property
+    def seen(self) -> bytes:
+        """Bit n, the lowest of an octet first: number `base` + n has been seen."""
+        at = self._base // 8 % len(self._seen)
+        return bytes(self._seen[at:] + self._seen[:at])
+
     @staticmethod
     def _start(newest_authentic: int) -> int:
         return max(0, newest_authentic - REPLAY_WINDOW_SIZE + 1) & ~7
@@ -116,6 +139,17 @@ class ClearWindow:
         return (bits & (1 << end - first) - 1).bit_count()
 
 
+def clear_beside(authentic: ReplayWindow, clear_type: type[ClearWindow]) -> ClearWindow:
+    """A flow's first clear window: what counts as seen of authentic packets does here, as all of before the flow."""
+    newest = authentic.newest
+    oldest = newest - REPLAY_WINDOW_SIZE + 1
+    base = max(0, oldest) & ~7
+    # Bit n is the number `newest` - n there, and the number `base` + n here.
+    bits = int(f"{authentic.seen:0{REPLAY_WINDOW_SIZE}b}"[::-1], 2)
+    bits = bits << oldest - base | (1 << oldest - base) - 1 if oldest > base else bits >> base - oldest
+    return clear_type.restored(base, bits.to_bytes((bits.bit_length() + 7) // 8, "little"))
+
+
 class PeerFlow:
     """One `flow_id` of the peer: its window, and the link that it is bound to."""
 
@@ -134,12 +168,16 @@ class PeerFlow:
 
 
 class FlowTable:
-    """All flows of the peer that this process remembers; the least recently used goes when it is full."""
+    """All flows of the peer that this process remembers; the least recently used goes when it is full.
+
+    Beside them the ids of its own flows, and of those whose session it has taken up: nothing of those is forgotten.
+    """
 
     def __init__(self, limit: int = MAX_FLOWS, flow_type: type[PeerFlow] = PeerFlow) -> None:
         self._limit = limit
         self._flow_type = flow_type
         self._flows: OrderedDict[int, PeerFlow] = OrderedDict()
+        self._own: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -157,9 +195,13 @@ class FlowTable:
             victim = next((known for known in self._flows if known not in keep), None)
             if victim is None:
                 break
-            del self._flows[victim]
-        flow = self._flows[flow_id] = self._flow_type(flow_id, link, seq)
+            self._forget(victim)
+        flow = self._flow_type(flow_id, link, seq)
+        self.restore(flow)
         return flow
+
+    def _forget(self, flow_id: int) -> None:
+        del self._flows[flow_id]
 
     def __iter__(self) -> Iterator[PeerFlow]:
         return iter(self._flows.values())
@@ -171,3 +213,12 @@ class FlowTable:
     def touch(self, flow: PeerFlow) -> None:
         """Marks a flow as used."""
         self._flows.move_to_end(flow.flow_id)
+
+    @property
+    def own(self) -> Set[int]:
+        """The ids of flows of ours."""
+        return self._own
+
+    def add_own(self, flow_id: int) -> None:
+        """A flow of ours has this id."""
+        self._own.add(flow_id)

@@ -10,6 +10,7 @@ import hashlib
 from typing import Any
 
 from .path import Path, PathInput
+from .replay import PeerFlow
 from .session import Session
 
 VERSION = 1
@@ -22,12 +23,14 @@ MAX_REMEMBERED_IDS = 4096
 
 def remember(session: Session, now: float) -> dict[str, Any]:
     """All that `recall` needs, as values that JSON can hold."""
+    # Another flow's clear DATA is not taken before a new AUTH.
+    living = {flow for path in session.paths for flow in (path.flow, path.displaced) if flow is not None}
     return {
         "version": VERSION,
         "key": _key_tag(session),
         "server": session.gate.is_server,
         "data_seq": session.next_data_seq,
-        "own_flow_ids": sorted(session.gate.own_flow_ids)[-MAX_REMEMBERED_IDS:],
+        "own_flow_ids": sorted(session.gate.flows.own)[-MAX_REMEMBERED_IDS:],
         "flows": [
             {
                 "id": flow.flow_id,
@@ -36,6 +39,7 @@ def remember(session: Session, now: float) -> dict[str, Any]:
                 "seen": f"{flow.window.seen:x}",
                 "ousted": flow.ousted,
                 "insistent": flow.insistent,
+                "clear": _clear(flow) if flow in living else None,
             }
             for flow in session.gate.flows
         ],
@@ -57,6 +61,11 @@ def _path(path: Path, now: float) -> dict[str, Any]:
     }
 
 
+def _clear(flow: PeerFlow) -> list[Any] | None:
+    """Which clear DATA the flow has brought: where the range begins, and its octets in hexadecimal, 33 KB at most."""
+    return None if flow.clear is None else [flow.clear.base, flow.clear.seen.rstrip(b"\0").hex()]
+
+
 def _key_tag(session: Session) -> str:
     return hashlib.blake2b(session.gate.box.key, digest_size=16, person=b"mlvpnd resume").hexdigest()
 
@@ -72,11 +81,15 @@ def recall(session: Session, memory: dict[str, Any], now: float) -> bool:
     same = (memory["version"], memory["key"], memory["server"])
     if same != (VERSION, _key_tag(session), session.gate.is_server):
         return False
-    session.gate.own_flow_ids.update(memory["own_flow_ids"])
+    for flow_id in memory["own_flow_ids"]:
+        session.gate.flows.add_own(flow_id)
     for known in memory["flows"]:
         flow = session.parts.peer_flow(known["id"], known["link"], known["newest"])
         flow.window = session.parts.replay_window.restored(known["newest"], int(known["seen"], 16))
         flow.ousted, flow.insistent = known["ousted"], known["insistent"]
+        if (clear := known.get("clear")) is not None:  # an older version remembered none
+            base, octets = clear
+            flow.clear = session.parts.clear_window.restored(base, bytes.fromhex(octets))
         session.gate.flows.restore(flow)
     session.next_data_seq = max(session.next_data_seq, memory["data_seq"] + SEQ_MARGIN)
     remembered = {path["name"]: path for path in memory["paths"]}
@@ -89,7 +102,7 @@ def recall(session: Session, memory: dict[str, Any], now: float) -> bool:
 
 
 def _take_up(session: Session, path: Path, before: dict[str, Any], now: float) -> None:
-    session.gate.own_flow_ids.add(path.flow_id)
+    session.gate.flows.add_own(path.flow_id)
     path.flow_id = before["flow_id"]
     path.next_seq = max(path.next_seq, before["seq"] + SEQ_MARGIN)
     path.disconnects = before["disconnects"]
@@ -102,4 +115,5 @@ def _take_up(session: Session, path: Path, before: dict[str, Any], now: float) -
         path.peer = tuple(before["peer"])
         path.step(PathInput.AUTHENTICATE)
         path.heard_at = now - before["silent"]
-        path.up_at = path.next_keepalive_at = now
+        path.up_at = path.believed_at = path.next_keepalive_at = now
+        path.proven_flow = flow

@@ -132,11 +132,11 @@ class Retransmissions:
 
     def _is_harmful(self, link: int) -> bool:
         account = self._accounts[link]
-        if account.endured:
+        if account.endured or account.share <= (HARMLESS if link in self.harmful else HARMFUL):
             return False
         others = [other for number, other in self._accounts.items() if number != link]
         known = [other.share for other in others if other.sent >= CONVICTING]
         share = account.share
         if link in self.harmful:
-            return share > HARMLESS and bool(others) and all(share > ALIKE * other for other in known)
-        return share > HARMFUL and account.use < FULL and any(share > WORSE * other for other in known)
+            return bool(others) and all(share > ALIKE * other for other in known)
+        return account.use < FULL and any(share > WORSE * other for other in known)

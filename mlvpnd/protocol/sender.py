@@ -18,7 +18,7 @@ from .fragments import FragmentTable, Piece, piece_of
 from .inner import Kind, classify, segment_name
 from .line import SECOND, Item
 from .paced import LineParameters, PacedScheduler
-from .path import Path
+from .path import Path, is_ipv6
 from .retransmissions import Retransmissions
 from .rules import Action, Matcher, PinTable, Rule, RuleTable
 from .scheduler import WeightedScheduler, effective_weights
@@ -315,7 +315,7 @@ class Sender:
         chosen = self._chosen
         if not self.paced:
             return
-        self._outer = OUTER_IPV6 if any(_is_ipv6(path) for path in chosen) else OUTER_IPV4
+        self._outer = OUTER_IPV6 if any(is_ipv6(path.peer) for path in chosen) else OUTER_IPV4
         known = [path.rtt.srtt_ms for path in chosen if path.rtt.has_sample]
         unknown = max(known, default=0.0)
         harmful = self.retransmissions.judge({path.number: path.parameters.bandwidth for path in chosen}, now)
@@ -334,7 +334,3 @@ class Sender:
         """Sends at once what is held back for its line: pacing ends, or the process."""
         for number, item in self._paced.drain(int(now * SECOND)):
             self._emit(self._paths[number], item.packet, item.reorder, item.data_seq)
-
-
-def _is_ipv6(path: Path) -> bool:
-    return path.peer is not None and len(path.peer) == 4 and not path.peer[0].startswith("::ffff:")

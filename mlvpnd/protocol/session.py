@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .box import Box
-from .constants import HEADER_SIZE, KEEPALIVE_INTERVAL, STANDSTILL
+from .constants import HEADER_SIZE, STANDSTILL
+from .deadlines import Deadlines
 from .drops import DropReason
 from .events import DownReason, Event, PathStatusChanged, PeerMoved, TierChanged
 from .gate import Admitted, Gate, Run, Stranger
@@ -32,7 +33,7 @@ from .path import Address, Path, PathParameters
 from .quality import Activity, judge
 from .receiver import Receiver
 from .reorder import ReorderBuffer
-from .replay import ClearWindow, PeerFlow, ReplayWindow
+from .replay import ClearWindow, FlowTable, PeerFlow, ReplayWindow
 from .rules import Matcher, Rule
 from .selection import Tier, eligible
 from .sender import REFERENCE, Sender, SendingParts
@@ -63,6 +64,7 @@ class Parts:
     box: type[Box] = Box
     path: type[Path] = Path
     peer_flow: type[PeerFlow] = PeerFlow
+    flow_table: type[FlowTable] = FlowTable
     replay_window: type[ReplayWindow] = ReplayWindow
     clear_window: type[ClearWindow] = ClearWindow
     receiver: type[Receiver] = Receiver
@@ -83,12 +85,13 @@ class Session:
             layer2=parameters.layer2,
             cleartext_data=parameters.cleartext_data,
             box_type=self.parts.box,
-            flow_type=self.parts.peer_flow,
+            flows=self.parts.flow_table(flow_type=self.parts.peer_flow),
             clear_type=self.parts.clear_window,
         )
         self._random_u32 = random_u32
         self._paths: dict[int, Path] = {}
-        self._activity = Activity(self._paths)
+        self._deadlines = Deadlines(self._paths, self._probe_at, self._calls)
+        self._activity = Activity(self._paths, self._deadlines.may_change)
         self._sender = self.parts.sender(
             self._paths,
             first_seq,
@@ -220,6 +223,7 @@ class Session:
         if peer is not None:
             path.peer = peer
         self._handshake.ask_again(path, now)
+        self._deadlines.may_change()
         self._now = now
         self._announce(path)
 
@@ -234,6 +238,7 @@ class Session:
         path = self._paths[number]
         self._handshake.go_down(path, reason, now, say_so=False)
         path.ready = False
+        self._deadlines.may_change()
         return self._receiver.take_released()
 
     def resumed(self, now: float) -> None:
@@ -252,6 +257,7 @@ class Session:
         path = self._paths[number]
         self._handshake.go_down(path, DownReason.CLOSED, now, say_so=True)
         self._handshake.ask_again(path, now)
+        self._deadlines.may_change()
         return self._receiver.take_released()
 
     def flush(self, now: float) -> None:
@@ -348,6 +354,8 @@ class Session:
 
     def judge_in_time(self, path: Path, now: float) -> None:
         """Judges a link that has not been for a while; to be called when something has come by it."""
+        if path.rtt.unechoed:  # its peer may not hear us: it is probed, or down, sooner than it would be
+            self._deadlines.may_change()
         if now >= path.judge_at:
             self._judge(path)
 
@@ -371,24 +379,19 @@ class Session:
         path.packets_received += 1
         path.bytes_received += HEADER_SIZE + header.length
         if header.type == PacketType.DATA or header.type == PacketType.KEEPALIVE:
-            if not path.up:
+            if not path.up and not self._handshake.hears_us(path, header, self._now):
                 self._handshake.answer_stranger(path, header, address, self._now, counted=True)
                 return DropReason.NOT_UP
             if authentic:
-                self._hear(path)
+                self._handshake.hear(path, header, self._now)
             if header.type == PacketType.DATA:
                 return datagram
             self._answer_keepalive(path)
             return None
         if not newest:
             return DropReason.STALE_CONTROL
+        self._deadlines.may_change()
         return self._handshake.take(path, header, self._now)
-
-    def _hear(self, path: Path) -> None:
-        path.hear(self._now)
-        if path.distrusted:
-            path.distrusted = False
-            self._reschedule()
 
     def _answer_keepalive(self, path: Path) -> None:
         if path.answers.answers(self._now, path.sent_at):
@@ -396,6 +399,7 @@ class Session:
 
     def _reschedule(self) -> None:
         """Chooses anew which links carry traffic."""
+        self._deadlines.may_change()
         tier, chosen = eligible(self.paths, self.carrying)
         self._sender.reschedule(chosen, self._now)
         if tier is not self._tier:
@@ -411,6 +415,7 @@ class Session:
             self._receiver.stood_still()
             for path in self._paths.values():
                 path.heard_at = min(path.heard_at + now - due, now)
+                path.believed_at = now
             self._pause_loss()
 
     def _pause_loss(self) -> None:
@@ -429,23 +434,25 @@ class Session:
         return min(due, default=None)
 
     def get_control_timer(self) -> float | None:
-        """The same, but for packets that wait."""
-        return min((at for path in self._paths.values() for at in self._deadlines(path)), default=None)
+        """The same, but for packets that wait; it may be too early, as a link that was heard has longer."""
+        return self._deadlines.due()
 
-    def _deadlines(self, path: Path) -> tuple[float, ...]:
-        if path.up:
-            return path.next_keepalive_at, path.heard_at + path.parameters.timeout, self._probe_at(path)
-        if path.ready and not self._parameters.is_server and path.peer is not None:
-            return (path.next_auth_at,)
-        return ()
+    def _calls(self, path: Path) -> bool:
+        """Whether a link that is down asks for its peer."""
+        return path.ready and not self._parameters.is_server and path.peer is not None
 
     def handle_timer(self, now: float) -> list[bytes]:
         """Does all that is due; returns packets for the interface whose wait has ended."""
         self._now = now
         out: list[bytes] = []
+        self._deadlines.come(now)
         for path in self._paths.values():
-            if path.up and path.heard_at + path.parameters.timeout <= now:
-                self._handshake.go_down(path, DownReason.TIMEOUT, now, say_so=False)
+            silent = path.up and path.heard_at + path.parameters.timeout <= now
+            if silent or (path.up and path.unheard_at <= now):
+                # A client that hears us, and is not heard, would go on for its own timeout.
+                says_so = path.asked_seq is None and (self._parameters.is_server or not silent)
+                reason = DownReason.TIMEOUT if silent else DownReason.UNHEARD
+                self._handshake.go_down(path, reason, now, say_so=says_so)
                 self._handshake.ask_again(path, now)
                 out += self._receiver.take_released()
                 # AUTH is for the next turn: the driver may open another socket first, where the answer will go.
@@ -454,7 +461,10 @@ class Session:
                     self._tick(path)
                 elif self._probe_at(path) <= now:
                     self._emit(path, PacketType.KEEPALIVE, b"")
-            elif path.ready and not self._parameters.is_server and path.peer is not None and path.next_auth_at <= now:
+            elif path.asked_seq is not None:
+                if path.asked_at + path.parameters.timeout <= now:
+                    self._handshake.forget(path)
+            elif self._calls(path) and path.next_auth_at <= now:
                 self._handshake.call(path, now)
         out += self._receiver.expire(now)
         if self._activity.find_silent(now, paced=self._sender.paced):
@@ -468,9 +478,7 @@ class Session:
     def _tick(self, path: Path) -> None:
         """Once a second on an up link: KEEPALIVE, then judge the line."""
         now = self._now
-        path.next_keepalive_at += KEEPALIVE_INTERVAL
-        if path.next_keepalive_at <= now:  # we were suspended: no burst to catch up
-            path.next_keepalive_at = now + KEEPALIVE_INTERVAL
+        path.next_keepalive_at = self._deadlines.next_tick(path, now)
         self._emit(path, PacketType.KEEPALIVE, b"")
         if path.unanswered_auths and not self._parameters.is_server:  # it was given a hint and asks until answered
             self._handshake.ask(path, now)

@@ -3,6 +3,9 @@
 Every packet carries its sender's clock, so `arrival - stamp` is its one-way transit plus an offset that nobody knows.
 All links of a peer share its clock, and thus the offset: between links the difference counts, and that is what a hole
 in the common numbering has to be waited for. A round trip would count the other direction too.
+
+Stamps are not authentic. What one of them says counts if it is near to what the one before it said, or the next says so
+too: else somebody could make all links wait by one packet of one link.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ DISORDER_SPAN = 2.5
 """Seconds, twice at most, for which an overtaken packet makes others of its link be waited for."""
 STEP = 1.0
 """Milliseconds by which a transit must rise to be news: stamps know no less."""
+JUMP = 100.0
+"""Milliseconds from one packet to the next by which a transit changes only if the next one says so too."""
 NEW_CLOCK = 5000.0
 """Milliseconds from one packet to the next by which transits do not change: the peer's clock was set."""
 MAX_GAPS = 64
@@ -71,12 +76,14 @@ class RecentMax:
 class Transit:
     """The lowest and the highest transit of a link lately, in milliseconds beside the unknown offset."""
 
-    __slots__ = ("_high", "_last", "_low", "_noted", "has_sample")
+    __slots__ = ("_high", "_jump", "_last", "_low", "_noted", "has_sample")
 
     def __init__(self) -> None:
         self.has_sample = False
         self._last = 0.0
-        """The newest, freed of the stamps' modulus: it goes on where others of this link are."""
+        """The newest that is believed, freed of the stamps' modulus: it goes on where others of this link are."""
+        self._jump = 0.0
+        """How far the packet before was from that, if it was too far to be believed alone."""
         self._begin()
 
     def _begin(self) -> None:
@@ -89,6 +96,12 @@ class Transit:
         if timestamp == NO_TIMESTAMP:
             return False
         step = (now * 1000 - timestamp - self._last + _HALF) % _PERIOD - _HALF
+        jump, self._jump = self._jump, 0.0
+        if not -JUMP <= step <= JUMP and self.has_sample:
+            if jump * step <= 0.0:
+                self._jump = step
+                return False
+            step = min(jump, step, key=abs)
         if not -NEW_CLOCK < step < NEW_CLOCK:
             self._begin()
         self._last = transit = self._last + step

@@ -12,6 +12,7 @@ import pytest
 
 from mlvpnd.bus import authorize, lib, names
 from mlvpnd.bus.connection import Connection
+from mlvpnd.bus.errors import BusError
 from mlvpnd.bus.message import Kind, Message
 from mlvpnd.bus.turns import Turns
 from tests.support.fake_operator import FakeOperator
@@ -169,19 +170,6 @@ def test_root_and_the_own_user_are_not_asked_for(bus: PrivateBus) -> None:
     assert operator.asked == [("reload",)]
 
 
-def test_the_own_user_is_told_by_his_uid(bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    operator = FakeOperator("wifi")
-
-    async def scenario() -> None:
-        async with served(bus, operator):
-            monkeypatch.setattr("mlvpnd.bus.authorize.os.geteuid", lambda: NOBODY)
-            assert await busctl(bus, *RELOAD) == ""
-            monkeypatch.undo()
-
-    asyncio.run(scenario())
-    assert operator.asked == [("reload",)]
-
-
 def test_while_polkit_thinks_all_else_goes_on_and_may_change(bus: PrivateBus) -> None:
     operator = FakeOperator("adsl", "wifi")
 
@@ -232,6 +220,73 @@ def test_one_user_does_not_keep_polkit_from_others(bus: PrivateBus) -> None:
 
     asyncio.run(scenario())
     assert operator.asked == []
+
+
+UNITS = "/org/freedesktop/systemd1/unit"
+
+
+@contextlib.asynccontextmanager
+async def systemd(bus: PrivateBus, unit: str) -> AsyncIterator[list[int]]:
+    """A manager that says that each process is in `unit`, escaped, or in none; gives whom it was asked for."""
+    turns = Turns()
+    connection = await Connection.open(bus.address, turns=turns)
+    await connection.call_bus("RequestName", "su", "org.freedesktop.systemd1", 0)
+    asked: list[int] = []
+
+    async def answer() -> None:
+        while True:
+            call = await turns.get()
+            assert (call.path, call.member) == ("/org/freedesktop/systemd1", "GetUnitByPID")
+            asked.extend(lib.decode(call))
+            if unit:
+                connection.answer(call, "o", [f"{UNITS}/{unit}"])
+            else:
+                connection.refuse(call, BusError("org.freedesktop.systemd1.NoUnitForPID", "none"))
+
+    task = asyncio.create_task(answer())
+    try:
+        yield asked
+    finally:
+        task.cancel()
+        connection.close()
+        await connection.wait_closed()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize(
+    ("unit", "trusted"),
+    [
+        ("mlvpn_40mlvpn0_2eservice", True),
+        ("mlvpn_40other_2eservice", False),
+        ("mlvpn_2dhelper_40mlvpn0_2eservice", False),
+        ("user_4065534_2eservice", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_of_the_daemons_user_only_the_tunnels_own_unit_is_trusted(
+    bus: PrivateBus, unit: str | None, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tunnels have that user; whose process it is says systemd. Without it, none is trusted."""
+    operator = FakeOperator("wifi")
+
+    async def scenario() -> None:
+        async with contextlib.AsyncExitStack() as held:
+            await held.enter_async_context(served(bus, operator))
+            asked = None if unit is None else await held.enter_async_context(systemd(bus, unit))
+            monkeypatch.setattr(os, "geteuid", lambda: DAEMON)
+            for verb in (RELOAD, DISABLE):
+                said = await busctl(bus, *verb, uid=DAEMON)
+                assert said == "" if trusted else "Access denied" in said
+            if asked is not None:
+                assert len(asked) == 2
+                await busctl(bus, *RELOAD)
+                assert len(asked) == 2, "another user is for polkit, whatever unit it is in"
+            monkeypatch.undo()
+
+    asyncio.run(scenario())
+    assert bool(operator.asked) == trusted
 
 
 def test_nobody_else_answers_for_polkit(bus: PrivateBus) -> None:

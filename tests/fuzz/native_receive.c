@@ -37,6 +37,7 @@ struct link {
     struct transit transit;
     struct disorder disorder;
     struct loss_meter loss;
+    struct answer_pace answers;
     uint64_t seq;
     uint32_t row;
     struct noted taken[PLACES];
@@ -148,7 +149,7 @@ static void begin_flow(struct link *link, int choices) {
     disorder_begin(&link->disorder, link->seq);
     loss_begin(&link->loss, link->seq);
     path->flow = &link->flow;
-    path->flow_is_here = true;
+    path->name = link->flow.link = link;
     receiver_begin_flow(&receiver, path, now);
 }
 
@@ -174,12 +175,12 @@ static void change_link(struct input *input, struct link *link, int choices) {
         receiver_stood_still(&receiver);
         break;
     case 5:
-        path->flow_is_here = false;
+        link->flow.link = NULL;
         break;
     default:
         path->status = PATH_LEAST_UP;
         path->distrusted = false;
-        path->flow_is_here = true;
+        link->flow.link = link;
         path->up_at = now;
         receiver_update(&receiver, now);
     }
@@ -243,6 +244,9 @@ static void take(struct link *link, const uint8_t *bytes, size_t size, const str
     }
     if (came.count)
         fail("something came of what was not taken");
+    path_clear(path); /* what was said in answer */
+    if (fate == ENGINE_HEARD && (!parsed || header.type != WIRE_KEEPALIVE || !note(link->taken, link->row, header.seq)))
+        fail("what is no new KEEPALIVE was heard");
     if (fate == ENGINE_SLOW && (datagram->data != data || datagram->size != size || memcmp(data, bytes, size)))
         fail("what is for Python was changed");
     free(data);
@@ -396,6 +400,8 @@ static void begin(struct input *input, int choices) {
         path->transit = &link->transit;
         path->disorder = &link->disorder;
         path->loss = &link->loss;
+        path->answers = &link->answers;
+        answers_begin(&link->answers);
         link->flow.flow_id = (uint32_t)number;
         link->seq = 0;
         paths[number] = path;

@@ -126,6 +126,18 @@ def test_addresses_and_interfaces(lab: Lab) -> None:
     assert "no carrier" in str(doctor(lab.client, path).one("interface", "link2")["Text"])
 
 
+def test_an_interface_by_another_of_its_names(lab: Lab) -> None:
+    lab.client.ip("link property add dev adsl1 altname wan-one")
+    tunnel = Tunnel(lab, TunnelSpec(client_links={"link1": {"binddevice": "wan-one"}}))
+    tunnel.start()
+    report = doctor(lab.client, tunnel.client.config_path)
+    assert not [check for check, link in report.bad() if link == "link1" and check in ("interface", "address")]
+    lab.line(1).client.set_carrier(up=False)
+    assert "interface adsl1 has no carrier" in str(
+        doctor(lab.client, tunnel.client.config_path).one("interface", "link1")["Text"]
+    )
+
+
 def test_strict_source_check(lab: Lab) -> None:
     """Links bound to devices need no rule, but strict rp_filter does."""
     devices = {f"link{number}": {"binddevice": f"adsl{number}", "bindhost": None} for number in (1, 2)}

@@ -17,6 +17,7 @@ from scapy.layers.inet import ICMP, IP
 
 from mlvpnd.eventlog import FLAP_BURST, FLAP_INTERVAL
 from mlvpnd.scapy_layer import AUTH, AUTH_OK, DATA, DISCONNECT, KEEPALIVE, MLVPN
+from tests.support.cpu import Pace, Processes
 from tests.support.daemons import Daemon, resident_bytes
 from tests.support.flood import flood, garbage, raw_socket, spoofed, truncated, wrong_key
 from tests.support.lab import SERVER_IPV4, Lab, Line, wait_until
@@ -37,6 +38,10 @@ SETTLE = 4.0
 """Seconds in which TCP finds its speed."""
 AMMUNITION = 800
 """Different datagrams of a flood, at most."""
+STORM = 80_000
+"""Datagrams of strangers in a second, by which `STORM_COST` is counted: a busy machine sends fewer."""
+STORM_COST = 0.25
+"""Of a core, at the usual pace."""
 LINES_LOGGED = 10
 """What a minute of floods may add to the log."""
 MEMORY_GROWN = 2_000_000
@@ -222,6 +227,39 @@ def test_a_tunnel_in_floods(lab: Lab) -> None:
         ),
     }
     endure(lab, tunnel, waves, 7.5)
+    tunnel.stop()
+
+
+def test_strangers_cost_little(lab: Lab) -> None:
+    """By what each datagram costs that the daemon has refused, and counted."""
+    tunnel = Tunnel(lab, TunnelSpec(general={"data_plane": "native"}))
+    recorder = started_and_recorded(lab, tunnel)
+    to_server, to_client = recorder.sent_to(*PORTS), recorder.sent_from(*PORTS)
+    forged = wrong_key(AMMUNITION)
+    storms = {
+        "another key": forged,
+        "control of another key": [datagram for datagram in forged if MLVPN(datagram).type != DATA],
+        "another version": [datagram[:2] + bytes([datagram[2] & 0xF0]) + datagram[3:] for datagram in forged],
+        "short": truncated(forged),
+        "replayed": to_server,
+        "reflected": to_client,
+    }
+    costs = {}
+    for name, datagrams in storms.items():
+        used, pace, counted = Processes(), Pace(), sum(drops(tunnel.server).values())
+        used.add(tunnel.server.child_pid)
+        before, sent = used.seconds(), 0
+        with udp_socket((SERVER_IPV4, 0), host=lab.server) as sock:
+            for _ in range(4):
+                sent += flood(sock, (SERVER_IPV4, PORTS[0]), datagrams, count=10**9, rate=STORM, seconds=0.5).sent
+                pace.look()
+        cost = used.seconds() - before
+        refused = sum(settled_drops(tunnel.server).values()) - counted
+        assert refused > 0.8 * sent, name
+        costs[name] = round(STORM * cost / refused / pace.slowness, 3)
+    print(f"part of a core for {STORM} datagrams a second: {costs}")
+    assert max(costs.values()) <= STORM_COST, costs
+    assert {link["status"] for link in tunnel.server.links().values()} == {"connected"}
     tunnel.stop()
 
 

@@ -38,8 +38,13 @@ OLD = (sys.executable, "-m", "tests.netns.old_tun_program")
 
 
 @contextlib.contextmanager
-def direct_tunnel(*, general: Keys | None = None, version: int = 4, mtu: int = 1500, off: str = "") -> Iterator[Tunnel]:
-    """A tunnel with its one link over a veth pair, not yet started; `off`: what ethtool turns off at both ends."""
+def direct_tunnel(
+    *, general: Keys | None = None, version: int = 4, mtu: int = 1500, off: str = "", bound: bool = True
+) -> Iterator[Tunnel]:
+    """A tunnel with its one link over a veth pair, not yet started.
+
+    `off` is what ethtool turns off at both ends; `bound`: the server's link has a bindhost.
+    """
     with Lab([Line(rate=400)]) as lab:
         server, client = ENDS[version]
         lab.server.ip(f"link add {DEVICE} mtu {mtu} type veth peer name {DEVICE} mtu {mtu} netns {lab.client.name}")
@@ -49,7 +54,7 @@ def direct_tunnel(*, general: Keys | None = None, version: int = 4, mtu: int = 1
                 host.run("ethtool", "-K", DEVICE, *(word for name in off.split() for word in (name, "off")))
         spec = TunnelSpec(
             general=general or {},
-            links={"link1": {"bindhost": server}},
+            links={"link1": {"bindhost": server if bound else None}},
             client_links={"link1": {"bindhost": client, "remotehost": server}},
         )
         tunnel = Tunnel(lab, spec)
@@ -79,17 +84,19 @@ def moved(daemon: Daemon) -> tuple[Mapping[str, int], Mapping[str, int]]:
     return daemon.status()["offload"], daemon.links()["link1"]["offload"]
 
 
-KINDS: dict[str, tuple[int, Keys]] = {
-    "boxed tun over IPv4": (4, {}),
-    "clear tun over IPv6": (6, {"cleartext_data": 1}),
-    "boxed tap over IPv6": (6, {"tuntap": "tap"}),
-    "clear tap over IPv4": (4, {"tuntap": "tap", "cleartext_data": 1}),
+KINDS: dict[str, tuple[int, Keys, bool]] = {
+    "boxed tun over IPv4": (4, {}, True),
+    "clear tun over IPv6": (6, {"cleartext_data": 1}, True),
+    "boxed tap over IPv6": (6, {"tuntap": "tap"}, True),
+    "clear tap over IPv4": (4, {"tuntap": "tap", "cleartext_data": 1}, True),
+    "boxed tun over IPv4 to any address": (4, {}, False),
+    "clear tun over IPv6 to any address": (6, {"cleartext_data": 1}, False),
 }
 
 
-@pytest.mark.parametrize(("version", "general"), KINDS.values(), ids=KINDS.keys())
-def test_bulk_goes_in_super_packets_and_runs(version: int, general: Keys) -> None:
-    with direct_tunnel(version=version, general=general) as tunnel:
+@pytest.mark.parametrize(("version", "general", "bound"), KINDS.values(), ids=KINDS.keys())
+def test_bulk_goes_in_super_packets_and_runs(version: int, general: Keys, *, bound: bool) -> None:
+    with direct_tunnel(version=version, general=general, bound=bound) as tunnel:
         tunnel.start()
         carry(tunnel)
         for daemon in (tunnel.server, tunnel.client):

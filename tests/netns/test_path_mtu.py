@@ -86,7 +86,7 @@ def goodputs(tunnel: Tunnel) -> list[float]:
 
 
 @pytest.mark.parametrize("filtered", [True, False], ids=["icmp filtered", "icmp passes"])
-def test_over_ipv4_full_packets_are_split_and_none_is_lost(filtered: bool) -> None:  # noqa: FBT001
+def test_over_ipv4_full_packets_are_split_and_none_is_lost(filtered: bool) -> None:
     with narrow_line(filtered=filtered) as tunnel:
         tunnel.start()
         assert mtu_of(tunnel) == 1428
@@ -96,11 +96,11 @@ def test_over_ipv4_full_packets_are_split_and_none_is_lost(filtered: bool) -> No
 
 
 def test_over_ipv6_full_packets_are_split_where_the_line_tells() -> None:
-    """Only the sender may split: it has to be told, once."""
+    """Only the sender may split: it has to be told once, each way."""
     with narrow_line(version=6, filtered=False) as tunnel:
         tunnel.start()
         assert mtu_of(tunnel) == 1408
-        assert min(full_pings(tunnel)) >= 5
+        assert min(full_pings(tunnel)) >= 4
         assert min(goodputs(tunnel)) > RATE / 2
 
 

@@ -54,11 +54,11 @@ def test_an_end_that_is_killed_and_started_again() -> None:
             result = stream.wait()
             assert (result.duplicates, result.wrong) == (0, 0)
             assert result.received > 20  # of the first 0.3 s; a busy machine needs the rest to start the ends
-        for address, ends in (
-            (CLIENT_INNER_IPV4, (lab.server, lab.client)),
-            (SERVER_INNER_IPV4, (lab.client, lab.server)),
+        for sender, receiver, address in (
+            (lab.server, lab.client, CLIENT_INNER_IPV4),
+            (lab.client, lab.server, SERVER_INNER_IPV4),
         ):
-            assert UdpStream(*ends, address, seconds=0.5, rate=100).wait().received > 40
+            assert UdpStream(sender, receiver, address, seconds=0.5, rate=100).wait().received > 40
         # Nobody waited for a timeout, and who was not killed kept his links.
         for daemon in (tunnel.client, tunnel.server):
             assert " timeout\n" not in daemon.log()

@@ -101,6 +101,40 @@ def test_an_interface_that_was_made_anew_is_bound_to_at_once() -> None:
         assert watch.own < BACK
 
 
+@pytest.mark.parametrize("what", ["carrier", "interface", "setting"])
+def test_an_interface_by_another_of_its_names(what: str) -> None:
+    """udev gives most devices such a name, and an operator takes whichever is shown."""
+    take, give, _, reasons = GONE[what]
+    spec = TunnelSpec(general={"timeout": 60}, client_links={"link2": {"binddevice": "wan-two", "bindhost": None}})
+    with Lab(LINES) as lab:
+        lab.client.ip("link property add dev adsl2 altname wan-two")
+        with running_tunnel(lab, spec) as tunnel:
+            end, client = lab.line(2).client, tunnel.client
+            watch = Stopwatch()
+            take(end)
+            client.wait_links("down", "link2")
+            assert watch.own < LOST
+            reason = client.links()["link2"]["reason"]
+            assert reason in reasons or reason.startswith("bind error")
+            watch = Stopwatch()
+            give(end)
+            client.wait_links("connected", "link2")
+            assert watch.own < BACK
+            assert client.links()["link2"]["disconnects"] == 1
+            assert client.links()["link1"]["disconnects"] == 0
+
+
+def test_a_name_that_moves_to_another_interface() -> None:
+    spec = TunnelSpec(general={"timeout": 60}, client_links={"link2": {"binddevice": "wan-two", "bindhost": None}})
+    with Lab(LINES) as lab:
+        lab.client.ip("link property add dev adsl2 altname wan-two")
+        with running_tunnel(lab, spec) as tunnel:
+            lab.client.ip("link property del dev adsl2 altname wan-two", "link property add dev adsl3 altname wan-two")
+            assert wait_until(lambda: tunnel.client.links()["link2"]["disconnects"] == 1, 2 * LOST)
+            tunnel.client.wait_links("connected", "link2")
+            assert tunnel.server.links()["link2"]["peer"].startswith(lab.line(3).client.ipv4)
+
+
 def test_what_does_not_concern_a_link_does_not_disturb_it() -> None:
     with Lab(LINES) as lab, running_tunnel(lab, SPEC) as tunnel:
         lab.server.ip(

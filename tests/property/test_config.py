@@ -152,7 +152,7 @@ _secret_lines = st.lists(
 )
 
 
-@example(["prefer QZ adsl1"], "[rules]\n", strict=False)
+@example(["prefer QZ adsl1"], "[rules]\n", False)
 @given(
     _secret_lines, st.sampled_from(["password = ", "[rules]\n", "[filters]\n", "[adsl1]\n", "password "]), st.booleans()
 )

@@ -33,9 +33,9 @@ class Cut:
     load: int
     """Milliseconds for which lines are loaded before that, with more than they carry."""
     smalls: int
-    """Small packets a millisecond meanwhile."""
+    """Small packets a millisecond meanwhile: fewer than would fill a line that stays."""
     directed: list[int]
-    """To which of the lines that go rules send bulk and copies."""
+    """To which of the lines that go rules send bulk, small packets and copies."""
     pauses: list[int]
     """Milliseconds before each small packet that comes after it."""
 
@@ -65,7 +65,7 @@ def cuts(draw: st.DrawFn) -> Cut:
         left,
         draw(st.integers(1, 8)),
         draw(st.sampled_from([1, 50, 150])),
-        draw(st.integers(0, 2)),
+        draw(st.integers(0, 2)) if slowest >= 500_000 else 0,
         directed,
         pauses,
     )
@@ -86,9 +86,9 @@ class World:
                 self.put(Kind.BULK, self._sent // SIZE % cut.flows, b"bulk", SIZE)
                 self._sent += SIZE
             for number in cut.directed:
-                for data_seq in (0, 7):
-                    item = Item(b"own", SIZE, data_seq, reorder=False)
-                    self.scheduler.put_on(number, item, 100, now, first=bool(data_seq))
+                for size, data_seq, first in ((SIZE, 0, False), (PING, 0, True), (SIZE, 7, True)):
+                    item = Item(b"own", size, data_seq, reorder=False)
+                    self.scheduler.put_on(number, item, 100, now, first=first)
                     self.count += 1
             for number in range(cut.smalls):
                 self.put(Kind.SMALL, 200 + number, b"small", PING)

@@ -24,6 +24,7 @@ from mlvpnd.dataplane.segment import segment
 from mlvpnd.dataplane.vnet import GSO_TCPV4, GSO_TCPV6, GSO_UDP, NEEDS_CSUM, VNET
 from tests.support.inner_packets import frame, ipv4
 from tests.support.stream_packets import TIMESTAMPS, Fields
+from tests.support.stream_packets import checksum as summed_word_by_word
 
 ETHER_TYPES = {4: 0x0800, 6: 0x86DD}
 
@@ -255,9 +256,12 @@ def test_both_twins_limit_segments_alike(
 def test_a_limited_segment_has_a_right_checksum(fields: Fields, limit: int) -> None:
     packet = fields.packet()
     found = clamp_mss(packet, limit, limit, layer2=False)
-    layer = IP if fields.version == 4 else IPv6
-    if found != packet:
-        assert rebuilt(layer(found)) == found
+    start = 20 + len(fields.ip_options) if fields.version == 4 else 40
+    if not fields.is_udp:
+        addresses = found[12:20] if fields.version == 4 else found[8:40]
+        pseudo = addresses + (len(found) - start).to_bytes(4, "big") + (6).to_bytes(4, "big")
+        assert summed_word_by_word(pseudo + found[start:]) == 0
+    assert found[:start] == packet[:start]
 
 
 @given(st.binary(max_size=120), st.booleans(), st.sampled_from((b"", b"\x45", b"\x60" + bytes(5) + b"\x06")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,31 @@ from .lab import wait_until
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _PATIENCE = 5.0
 """Seconds in which a group that was left is empty."""
+
+
+_WORK = 100_000
+_USUAL = 0.0032
+"""Seconds that `_WORK` steps take on the machine where limits of CPU time were set, while it does nothing else."""
+
+
+class Pace:
+    """How fast processors are now: two may share one core and its caches, so that a second of CPU time does less."""
+
+    def __init__(self) -> None:
+        self._looks: list[float] = []
+
+    def look(self) -> None:
+        """Takes a sample, of some milliseconds."""
+        began, total = time.thread_time(), 0
+        for number in range(_WORK):
+            total += number
+        assert total == _WORK * (_WORK - 1) // 2
+        self._looks.append(time.thread_time() - began)
+
+    @property
+    def slowness(self) -> float:
+        """Times as long as usual that work took, by the median sample; 1 where it was quicker."""
+        return max(sorted(self._looks)[len(self._looks) // 2] / _USUAL, 1.0)
 
 
 class Account(Protocol):

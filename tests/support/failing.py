@@ -1,6 +1,6 @@
 """Failures on demand, of system calls and of memory: the library that `failing.c` makes, which goes in front of libc.
 
-A program that is started with `LD_PRELOAD` naming `build()` asks for them by a `Failing`.
+A program that is started with `LD_PRELOAD` as `in_front` says asks for them by a `Failing`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 from .linkemu import BUILD_DIR
 
 SOURCE = Path(__file__).with_name("failing.c")
+SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
+"""Where AddressSanitizer is in front, all allocations are its own, and none can be made to fail."""
 COMPILE = ("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 
@@ -29,6 +31,11 @@ class Kind(enum.IntEnum):
     MEMORY = 4
 
 
+def in_front() -> str:
+    """The value of LD_PRELOAD for a program: behind what is there already, for sanitizers must come first."""
+    return " ".join(filter(None, (os.environ.get("LD_PRELOAD"), str(build()))))
+
+
 def build() -> Path:
     """The library, compiled unless that was done for this source before."""
     key = hashlib.sha256(SOURCE.read_bytes() + " ".join(COMPILE).encode()).hexdigest()[:16]
@@ -37,7 +44,8 @@ def build() -> Path:
         BUILD_DIR.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=BUILD_DIR) as scratch:
             fresh = Path(scratch) / "failing.so"
-            subprocess.run([*COMPILE, "-o", str(fresh), str(SOURCE), "-ldl"], check=True)
+            clean = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+            subprocess.run([*COMPILE, "-o", str(fresh), str(SOURCE), "-ldl"], env=clean, check=True)
             os.replace(fresh, library)
     return library
 

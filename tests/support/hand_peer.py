@@ -66,6 +66,10 @@ class HandPeer:
     def auth(self) -> bytes:
         return self.datagram(PacketType.AUTH, b"AU")
 
+    def joins(self) -> list[bytes]:
+        """AUTH, and the KEEPALIVE that shows that it has been answered."""
+        return [self.auth(), self.keepalive()]
+
     def auth_ok(self) -> bytes:
         return self.datagram(PacketType.AUTH_OK, b"OK")
 
@@ -148,8 +152,8 @@ def server_up(*links: PathParameters, **options: Any) -> tuple[Session, HandPeer
     """A server that a client has joined at 0.0 on link 0; its answers are taken."""
     session = make_session(*links, is_server=True, **options)
     peer = HandPeer()
-    hear(session, peer.auth(), 0.0)
-    assert types(session) == [PacketType.AUTH_OK]
+    hear(session, peer.joins(), 0.0)
+    assert types(session) == [PacketType.AUTH_OK, PacketType.KEEPALIVE]
     assert session.path(0).up
     session.events()
     return session, peer
@@ -172,7 +176,7 @@ def several(*links: PathParameters, reorder_size: int = 0) -> tuple[Session, lis
     session = make_session(*links, is_server=True, reorder_size=reorder_size)
     peers = [HandPeer(0xB0 + number) for number in range(len(links))]
     for number, peer in enumerate(peers):
-        hear(session, peer.auth(), 0.0, number=number)
+        hear(session, peer.joins(), 0.0, number=number)
     session.transmits()
     session.events()
     return session, peers

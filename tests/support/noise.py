@@ -59,9 +59,23 @@ class Stopwatch:
         return time.monotonic() - self._begin
 
     @property
+    def taken(self) -> float:
+        """Seconds that were taken of them."""
+        return self._noise.seconds
+
+    @property
+    def taken_share(self) -> float:
+        """The part of them that was taken, 1 at most."""
+        return min(self.taken / max(self.elapsed, 0.001), 1.0)
+
+    @property
     def own(self) -> float:
         """Those without what was taken of them: what the program has to answer for."""
-        return self.elapsed - self._noise.seconds
+        return self.elapsed - self.taken
+
+
+MOST_PATIENCE = 6
+"""Times as far that a deadline can move: beside enough other work nothing would be our own, and a wait without end."""
 
 
 class Patience:
@@ -73,5 +87,7 @@ class Patience:
     @property
     def left(self) -> float:
         """Seconds to it; 0 or less when it is over."""
-        by_clock = self._seconds - self._watch.elapsed
-        return by_clock if by_clock > 0 else self._seconds - self._watch.own
+        elapsed = self._watch.elapsed
+        if elapsed < self._seconds:
+            return self._seconds - elapsed
+        return min(self._seconds - self._watch.own, MOST_PATIENCE * self._seconds - elapsed)

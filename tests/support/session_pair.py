@@ -137,7 +137,7 @@ class SessionPair:
 
     # Ends.
 
-    def _make_end(self, *, is_server: bool) -> End:
+    def _make_end(self, *, is_server: bool, first_seq: int | None = None) -> End:
         parameters = SessionParameters(
             KEY,
             is_server=is_server,
@@ -145,7 +145,7 @@ class SessionPair:
             cleartext_data=self._cleartext_data,
             reorder_size=self._reorder_size,
         )
-        first_seq = int(self.now * FIRST_SEQ_PER_SECOND)
+        first_seq = int(self.now * FIRST_SEQ_PER_SECOND) if first_seq is None else first_seq
         session = self._session_type(parameters, first_seq, lambda: self.random.getrandbits(32))
         for number, bandwidth in enumerate(self._bandwidths):
             link = PathParameters(f"link{number}", self._timeout, *self._tolerances, bandwidth=bandwidth)
@@ -160,9 +160,9 @@ class SessionPair:
         for path in end.session.paths:
             end.session.path_unready(path.number, self.now)
 
-    def restart(self, end: End) -> End:
-        """The process dies without a word and a new one takes its place."""
-        new = self._make_end(is_server=end.is_server)
+    def restart(self, end: End, *, first_seq: int | None = None) -> End:
+        """The process dies without a word and a new one takes its place, whose clock may be another."""
+        new = self._make_end(is_server=end.is_server, first_seq=first_seq)
         if end.is_server:
             self.server = new
         else:
@@ -177,7 +177,9 @@ class SessionPair:
         end.events += events
         for event in events:
             if isinstance(event, PathUnanswered) or (
-                isinstance(event, PathDown) and event.reason is DownReason.TIMEOUT and not end.is_server
+                isinstance(event, PathDown)
+                and event.reason in (DownReason.TIMEOUT, DownReason.UNHEARD)
+                and not end.is_server
             ):
                 # As the driver: a new socket, and the server's address from the configuration again.
                 end.session.path_unready(event.path, self.now)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.lab import wait_until
+from tests.support.lab import SERVER_IPV4, wait_until
 from tests.support.services import INSTANCE, UNIT, ServiceTunnel
+from tests.support.traffic import TcpTransfer
+from tests.support.tunnels import SERVER_INNER_IPV4
 
 SOCKET = f"mlvpn@{INSTANCE}.socket"
 
@@ -77,6 +79,36 @@ def test_a_link_that_could_not_send_comes_back_on_the_same_socket(activated: Ser
         activated.lab.server.ip(f"route del {route}")
     activated.wait_up(5)
     assert _inodes(_ports(activated)) == ports
+
+
+@pytest.mark.parametrize("data_plane", [None, "reference"], ids=["default", "reference"])
+def test_a_socket_unit_with_timestamps_keeps_its_bulk(tunnel: ServiceTunnel, data_plane: str | None) -> None:
+    """They come before what tells of a run, and runs come: the first line's way to the server is a veth pair.
+
+    The default is the native twin on the release whose Python it is built for, and the reference on the other.
+    """
+    server, hosts = tunnel.server, (tunnel.lab.server, tunnel.lab.client)
+    drop_in = f"/etc/systemd/system/{SOCKET}.d/timestamps.conf"
+    hosts[0].ip(f"link add direct type veth peer name direct netns {hosts[1].name}")
+    try:
+        for number, host in enumerate(hosts, start=1):
+            host.ip("link set direct up", f"addr add 198.18.200.{number}/24 dev direct")
+        hosts[1].ip(f"route add {SERVER_IPV4}/32 via 198.18.200.1 dev direct table 101")
+        tunnel.ensure_up({"data_plane": data_plane, "pacing": "off"})
+        server.ctl("stop")
+        server.node.write(drop_in, "[Socket]\nTimestamping=us\n")
+        server.node.run("systemctl", "daemon-reload")
+        server.node.run("systemctl", "start", SOCKET)
+        assert wait_until(lambda: server.state == "active", 15)
+        tunnel.wait_up()
+        assert tunnel.ping() == 3
+        result = TcpTransfer(hosts[1], hosts[0], SERVER_INNER_IPV4, size=4_000_000).wait(30)
+        assert result.verified, result.error
+    finally:
+        hosts[0].ip("link del direct")
+        server.node.run("systemctl", "stop", SOCKET, UNIT)
+        server.node.run("rm", "-rf", drop_in.rpartition("/")[0])
+        server.node.run("systemctl", "daemon-reload")
 
 
 def _inodes(text: str) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mlvpnd import adoption
 from mlvpnd.adoption import Sockets
 from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.keeper import Keeper
@@ -103,6 +104,15 @@ def test_a_socket_that_is_bound_to_a_device(given: Given) -> None:
     sockets = Sockets(given.service, given.keeper)
     assert given.take(sockets, LinkConfig("adsl1", bindport=ports[0], binddevice="lo")) is not None
     assert given.take(sockets, LinkConfig("adsl2", bindport=ports[1])) is None
+
+
+def test_a_device_is_compared_by_its_number(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = socket.if_nametoindex("lo")
+    monkeypatch.setattr(adoption, "index_of", {"lo": number, "other-name": number, "eth0": number + 1}.get)
+    for device, fits in (("lo", True), ("other-name", True), ("eth0", False)):
+        port = given.udp("link.adsl1", device="lo")
+        sockets = Sockets(given.service, given.keeper)
+        assert (given.take(sockets, LinkConfig("adsl1", bindport=port, binddevice=device)) is not None) is fits
 
 
 def test_a_server_takes_the_socket_units_sockets_by_their_addresses(given: Given) -> None:

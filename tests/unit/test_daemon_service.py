@@ -251,7 +251,7 @@ def test_a_damaged_memory_begins_afresh(host: Host, lines: pytest.LogCaptureFixt
                 tunnel = daemon._tunnel
                 assert tunnel is not None
                 assert tunnel.session.paths[0].flow_id != flow_id
-                assert flow_id not in tunnel.session.gate.own_flow_ids
+                assert flow_id not in tunnel.session.gate.flows.own
         assert any("cannot be taken up: TypeError" in line for line in lines.messages)
 
     run(steps())

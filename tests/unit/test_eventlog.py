@@ -52,6 +52,17 @@ def test_whether_packets_can_pass(caplog: pytest.LogCaptureFixture, before: str,
     assert told(caplog) == (wanted if event else [])
 
 
+def test_a_peer_that_does_not_hear_the_answers_is_warned_of(caplog: pytest.LogCaptureFixture, path: Path) -> None:
+    events = EventLog()
+    for _ in range(2 * FLAP_BURST):
+        events.unheard(path, 100.0)
+    text = "adsl1 the peer asks, and does not hear the answers: the line is dead towards 192.0.2.1:5080"
+    assert [(one.levelno, one.getMessage()) for one in caplog.records] == [(logging.WARNING, text)] * FLAP_BURST
+    events.down(path, DownReason.UNHEARD)
+    fields = {"EVENT": "link-down", "LINK": "adsl1", "STATE": "down", "REASON": "unheard"}
+    assert told(caplog)[-1] == ("mlvpnd.protocol", "adsl1 the peer does not hear us", fields)
+
+
 def test_up_and_down(caplog: pytest.LogCaptureFixture, path: Path) -> None:
     events = EventLog()
     events.up(path)

@@ -14,11 +14,14 @@ import pytest
 
 from mlvpnd import interface as interface_module
 from mlvpnd.dataplane.mss import limits_for
+from mlvpnd.dataplane.plane import Driver
 from mlvpnd.dataplane.reference import TUN_BURST as BURST
 from mlvpnd.dataplane.reference import ReferencePlane
 from mlvpnd.helper.client import HelperClient, HelperError, TunDescriptor
 from mlvpnd.interface import Interface
 from mlvpnd.keeper import Keeper
+from mlvpnd.net.mirror import Mirror
+from mlvpnd.net.netlink import LinkNews
 from mlvpnd.net.tun import TunDevice
 from mlvpnd.protocol.session import Session
 from tests.support.fd_store import Store
@@ -228,17 +231,70 @@ def test_segments_are_limited_to_the_mtu_or_to_what_the_file_says() -> None:
     run(steps)
 
 
-def test_an_mtu_that_somebody_sets_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    mtus = {"mlvpn7": 1300}
-    monkeypatch.setattr(interface_module, "interface_of", lambda _descriptor: ("mlvpn7", False))
+@pytest.fixture
+def mtus(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """What the kernel says of mlvpn7, which is the interface."""
+    mtus = {"mlvpn7": 1428}
+    monkeypatch.setattr(interface_module, "interface_of", lambda _descriptor: ("mlvpn7", True))
     monkeypatch.setattr(interface_module, "mtu_of", mtus.__getitem__)
+    return mtus
+
+
+def test_an_mtu_that_somebody_sets_is_followed(mtus: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def steps() -> None:
+        async with made() as one:
+            mtus["mlvpn7"] = 1300
+            one.interface.look(Mirror())
+            assert (one.interface.mtu, one.interface.mss) == (1300, limits_for(1300))
+            monkeypatch.undo()  # a descriptor that is no interface's: it is gone just now
+            one.interface.look(Mirror())
+            assert one.interface.mtu == 1300
+
+    run(steps)
+
+
+def test_a_bridge_with_longer_frames_is_told_of_once(
+    mtus: dict[str, int], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    mirror = Mirror()
+
+    def tell(number: int, name: str, mtu: int, bridge: int) -> None:
+        mirror.take(LinkNews(number, name, up=True, running=True, gone=False, mtu=mtu, bridge=bridge))
 
     async def steps() -> None:
         async with made() as one:
-            one.interface.look()
-            assert (one.interface.mtu, one.interface.mss) == (1300, limits_for(1300))
-            monkeypatch.undo()  # a descriptor that is no interface's: it is gone just now
-            one.interface.look()
-            assert one.interface.mtu == 1300
+            tell(7, "mlvpn7", 1428, 9)
+            one.interface.look(mirror)
+            assert caplog.messages == []
+            for _ in range(3):
+                tell(3, "eth0", 1500, 9)
+                one.interface.look(mirror)
+            (told,) = caplog.messages
+            assert told.startswith("mlvpn7 takes 1428 bytes and is in a bridge with eth0, which takes 1500: ")
+            assert told.endswith("set mtu = 1500 at both ends")
+            mtus["mlvpn7"] = 1500
+            one.interface.look(mirror)
+            mtus["mlvpn7"] = 1400
+            one.interface.look(mirror)
+            assert len(caplog.messages) == 2
+
+    run(steps)
+
+
+def test_an_interface_may_be_configured_before_it_starts() -> None:
+    async def steps() -> None:
+        ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        helper = Helper()
+        interface = Interface(cast(HelperClient, helper), TunDevice(ours.detach()), "mlvpn0", 1300)
+        with kernel:
+            await interface.configure()
+            assert (interface.mtu, interface.mss) == (1428, (0, 0))
+            plane = ReferencePlane(asyncio.get_running_loop())
+            plane.begin(cast(Session, None), interface.device, cast(Driver, None))
+            interface.start(plane, lambda: None)
+            assert interface.mss == limits_for(1428)
+            interface.pause()
+            interface.close()
 
     run(steps)

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "mlvpnd.instance": set[str](),
     "mlvpnd.config": {"mlvpnd.errors", "mlvpnd.instance", "mlvpnd.printable"},
     "mlvpnd.journal": set[str](),
-    "mlvpnd.systemd": {"mlvpnd.log"},
+    "mlvpnd.systemd": {"mlvpnd.instance", "mlvpnd.log"},
     "mlvpnd.generator": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.instance"},
     "mlvpnd.helper": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.journal", "mlvpnd.log", "mlvpnd.options"}
     | {"mlvpnd.net.interface"},

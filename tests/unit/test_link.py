@@ -66,7 +66,7 @@ class Followed:
         """The peer does not answer: the address that is asked next over the same socket, or "" for a new socket."""
         ends = self.driver.next_address()
         if ends is None:
-            self.driver.reopen()
+            self.driver.timed_out()
             return ""
         assert ends.remote is not None
         return str(ends.remote[0])
@@ -360,3 +360,77 @@ def test_a_name_that_is_not_found_is_looked_up_when_an_uplink_is_back(monkeypatc
         assert not followed.driver.nameless
 
     follow(helper, steps)
+
+
+# The port.
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def bound_to(port: int) -> LinkConfig:
+    return LinkConfig("adsl1", bindhost="127.0.0.1", bindport=str(port), remotehost="192.0.2.1", remoteport="5080")
+
+
+async def ports_of(followed: Followed, count: int) -> list[int]:
+    """Those of the next sockets, none of which is answered."""
+    ports = []
+    for _ in range(count):
+        await followed.next()
+        assert followed.driver.socket is not None
+        ports.append(followed.driver.socket.local_address[1])
+        assert followed.unanswered() == ""
+    return ports
+
+
+def test_a_fixed_port_that_no_answer_comes_to_takes_turns_with_a_free_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A router keeps an old entry for it as long as it is used."""
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    port = free_port()
+
+    async def steps(followed: Followed) -> None:
+        ports = await ports_of(followed, 7)
+        assert [one == port for one in ports] == [True, True, True, False, True, False, True]
+        assert ports[3] != ports[5]
+        assert [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING] == [
+            f"adsl1 no answer comes to bindport {port} after 3 time-outs: a free port is tried in turns with it"
+        ]
+        # What has worked is kept, and the other tried where that works no more.
+        await followed.next()
+        followed.driver.answered()
+        followed.driver.timed_out()
+        assert [one == port for one in await ports_of(followed, 4)] == [False, False, True, False]
+
+    follow(Helper("192.0.2.1"), steps, bound_to(port))
+
+
+def test_a_link_that_is_answered_keeps_its_fixed_port() -> None:
+    port = free_port()
+
+    async def steps(followed: Followed) -> None:
+        for _ in range(8):
+            await followed.next()
+            assert followed.driver.socket is not None
+            assert followed.driver.socket.local_address[1] == port
+            followed.driver.answered()
+            followed.driver.timed_out()
+
+    follow(Helper("192.0.2.1"), steps, bound_to(port))
+
+
+def test_an_uplink_that_comes_and_goes_is_no_time_out() -> None:
+    port = free_port()
+
+    async def steps(followed: Followed) -> None:
+        for _ in range(5):
+            await followed.next()
+            assert followed.driver.socket is not None
+            assert followed.driver.socket.local_address[1] == port
+            followed.driver.reopen()
+
+    follow(Helper("192.0.2.1"), steps, bound_to(port))

@@ -138,3 +138,15 @@ def test_who_causes_lines_cannot_fill_the_disk(capsys: pytest.CaptureFixture[str
     for _ in range(5000):
         log.logger("privsep").info("refused")
     assert len(capsys.readouterr().err.splitlines()) <= ORDINARY.burst + 60
+
+
+def test_lines_that_a_peer_causes_hide_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+    log.setup(Options(log_to_terminal=True))
+    for _ in range(5000):
+        log.logger("protocol").info("adsl1 authenticated")
+    capsys.readouterr()
+    log.logger("config").info("configuration reloaded")
+    log.logger("privsep").warning("network script")
+    log.logger().error("an error")
+    said = [line.split("] ")[1].partition(" (")[0] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["configuration reloaded", "network script", "an error"]

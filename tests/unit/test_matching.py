@@ -27,6 +27,14 @@ CONFIG = Config(
 NUMBERS = {"a": 7, "b": 3}
 
 
+def test_text_without_a_sign_of_equality_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """It may be a piece of a password that begins with the name of a link."""
+    caplog.set_level(logging.WARNING)
+    filters = (FilterConfig("a", "udp secret", quotable=False),)
+    assert matching.filters(dataclasses.replace(CONFIG, filters=filters), {"a": 0}) == []
+    assert [record.getMessage() for record in caplog.records] == ["invalid filter a = …: the line has no '='"]
+
+
 def test_filters_have_numbers_and_what_libpcap_refuses_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     found = matching.filters(CONFIG, NUMBERS)

@@ -20,6 +20,8 @@ from tests.support.example_status import HOSTILE, START, link, tunnel
         (("2001:DB8:0::1", 5080), "[2001:db8::1]:5080"),
         (("::ffff:192.0.2.1", 5080, 0, 0), "192.0.2.1:5080"),
         (("fe80::1", 5080, 0, 2), "[fe80::1%2]:5080"),
+        (("192.0.2.1", 5080, "198.51.100.1"), "192.0.2.1:5080"),
+        (("fe80::1", 5080, 0, 2, "fe80::2", 2), "[fe80::1%2]:5080"),
         (("fe80::1%eth0", 5080, 0, 2), "[fe80::1%eth0]:5080"),
         (("no address", 1), "no address:1"),
         (None, ""),
@@ -165,6 +167,7 @@ def test_json_has_what_upstream_lacks() -> None:
                 tun_packets_read=10,
                 tun_packets_written=20,
                 tun_drops={"down": 2, "full": 3},
+                tun_oversize=7,
                 tun_offload=TunOffload(
                     tso=True, tso_reads=4, tso_segments=90, coalesced_writes=5, coalesced_segments=70
                 ),
@@ -192,6 +195,7 @@ def test_json_has_what_upstream_lacks() -> None:
         "tun_written": 20,
         "tun_dropped": 5,
         "tun_drops": {"down": 2, "full": 3},
+        "tun_oversize": 7,
         "tun_read_bytes": 1000,
         "tun_written_bytes": 2000,
     }

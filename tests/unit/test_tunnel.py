@@ -20,7 +20,7 @@ from mlvpnd.helper.client import HelperClient
 from mlvpnd.interface import Interface
 from mlvpnd.link import MIN_TRY_INTERVAL
 from mlvpnd.net.tun import TunDevice
-from mlvpnd.protocol import handshake
+from mlvpnd.protocol import deadlines, handshake
 from mlvpnd.protocol import session as session_module
 from mlvpnd.protocol.box import derive_key
 from mlvpnd.protocol.events import DownReason
@@ -125,7 +125,7 @@ def run(steps: Callable[[Tunnel, Helper, list[Peer]], Awaitable[None]]) -> list[
 
 async def both_up(_tunnel: Tunnel, _helper: Helper, peers: list[Peer]) -> None:
     for peer in peers:
-        peer.send(peer.hand.auth())
+        peer.send(*peer.hand.joins())
         await asyncio.sleep(0.02)
 
 
@@ -143,12 +143,12 @@ def test_the_scripts_come_in_upstreams_order() -> None:
 
 def test_a_link_that_comes_and_goes_in_one_burst_leaves_no_script_without_its_opposite() -> None:
     async def steps(tunnel: Tunnel, helper: Helper, peers: list[Peer]) -> None:
-        peers[0].send(peers[0].hand.auth(), peers[0].hand.disconnect())
+        peers[0].send(*peers[0].hand.joins(), peers[0].hand.disconnect())
         await asyncio.sleep(0.02)
         assert helper.asked == []
         await both_up(tunnel, helper, peers[:1])
         assert helper.asked == ["rtun_up adsl1", "tuntap_up"]
-        peers[0].send(peers[0].hand.disconnect(), peers[0].hand.auth())
+        peers[0].send(peers[0].hand.disconnect(), *peers[0].hand.joins())
         await asyncio.sleep(0.02)
         assert helper.asked == ["rtun_up adsl1", "tuntap_up"]
 
@@ -186,7 +186,7 @@ def test_a_link_that_was_taken_out_of_the_file_comes_back_as_another() -> None:
 
 
 def test_the_time_in_which_the_process_stood_still_is_not_the_peers_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (session_module, handshake):
+    for module in (deadlines, handshake):
         monkeypatch.setattr(module, "KEEPALIVE_INTERVAL", 0.1)
     links = tuple(LinkConfig(name, bindhost="127.0.0.1", bindport="0", timeout=1) for name in LINKS)
 

@@ -24,6 +24,7 @@ SYSTEMD = PROJECT / "systemd"
 UNITS = sorted(path for path in SYSTEMD.iterdir() if path.suffix in (".service", ".socket"))
 SERVICES = [path for path in UNITS if path.suffix == ".service"]
 NAME = "srv-1"
+SCRIPT = "mlvpn-script@.service"
 EXEC = re.compile(r"^(Exec\w+=[-+!@:]*)(/usr/(?:s?bin|libexec)/\S+)", re.MULTILINE)
 # systemd 252 is the oldest that must know every key; what came later is not to be used.
 OLDEST = 252
@@ -97,7 +98,7 @@ def test_verification_sees_mistakes(unit_directory: Path, tmp_path: Path) -> Non
     assert "is not executable" in verified.stderr
 
 
-@pytest.mark.parametrize(("name", "limit"), [("mlvpn@.service", 13), ("mlvpn-helper@.service", 17)])
+@pytest.mark.parametrize(("name", "limit"), [("mlvpn@.service", 10), ("mlvpn-helper@.service", 16)])
 def test_exposure(name: str, limit: int) -> None:
     """In tenths, as --threshold takes it."""
     judged = _run("systemd-analyze", "security", "--offline=yes", f"--threshold={limit}", SYSTEMD / name)
@@ -116,8 +117,21 @@ def test_what_the_sandbox_is_for(name: str) -> None:
     assert settings["NoNewPrivileges"] == "yes"
     assert settings["ProtectSystem"] == "strict"
     assert settings["CapabilityBoundingSet"] == ("" if name == "mlvpn@.service" else "CAP_NET_ADMIN")
+    assert (settings["LimitCORE"], settings["TemporaryFileSystem"]) == ("0", "/run:ro")
+    assert int(settings["LimitNOFILE"]) <= 1024
+    assert int(settings["MemoryMax"].removesuffix("M")) <= 512
+    assert "/usr" not in settings["ExecPaths"].split()
     families = set(settings["RestrictAddressFamilies"].split())
     assert families == {"AF_UNIX", "AF_NETLINK"} | ({"AF_INET", "AF_INET6"} if name == "mlvpn@.service" else set())
+
+
+def test_the_status_command_keeps_what_it_may_need() -> None:
+    settings = _read(SCRIPT)["Service"]
+    assert settings["LimitCORE"] == "0:infinity"
+    confining = ("NoNewPrivileges", "Protect", "Private", "Restrict", "ReadOnly", "Device", "User", "Memory", "Tasks")
+    assert not [key for key in settings if key.startswith(confining)]
+    for kept in ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE", "DAC_OVERRIDE", "LINUX_IMMUTABLE"):
+        assert f"CAP_{kept}" not in settings["CapabilityBoundingSet"].removeprefix("~").split()
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)

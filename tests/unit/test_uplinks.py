@@ -120,7 +120,7 @@ class Followed:
             cast(dict[int, LinkDriver], self.drivers), lambda *one: self.lost.append(one), self._on_heard
         )
 
-    def _on_heard(self) -> None:
+    def _on_heard(self, _mirror: Mirror) -> None:
         self.heard += 1
 
     async def answer(self, links: list[News], addresses: list[News]) -> None:

@@ -14,7 +14,7 @@ from mlvpnd.printable import printable
 
 from . import host
 from .ends import Ends, Resolver, ends_of
-from .files import check_config_file, check_credential, check_links_of_file, check_status_command
+from .files import check_config_file, check_credential, check_links_of_file, check_shared_password, check_status_command
 from .finding import Finding, ok, problem, warning
 from .firewall import Objects, check_firewall, read_ruleset
 from .live import check_interface, check_link, check_reorder, check_unit, unit_state
@@ -80,6 +80,7 @@ def examine(patient: Patient, tools: Tools) -> list[Finding]:
         return findings
     if patient.is_instance:
         findings += check_credential(patient.name, config)
+    findings += check_shared_password(patient.path, config)
     findings += check_status_command(config)
     findings += check_links_of_file(config)
     findings += check_interface(config, tools.network, tunnel)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlvpnd.cli.check_config import expression_problems
-from mlvpnd.config import Config, ConfigError, Mode, parse
+from mlvpnd.config import Config, ConfigError, Mode, parse, passwords
 from mlvpnd.config.file import read
 from mlvpnd.helper.files import UnsafeFile, check_script
 from mlvpnd.printable import printable
@@ -69,6 +69,12 @@ def check_credential(name: str, config: Config, stores: Sequence[Path] = CREDENT
         f"the tunnel {name} has no password, neither in its file nor as a credential",
         f"systemd-ask-password -n | systemd-creds encrypt --name={wanted} - {stores[0] / wanted}",
     )
+
+
+def check_shared_password(path: Path, config: Config) -> Iterator[Finding]:
+    """Whether another file has this one's password. Nothing of it is shown."""
+    for other in passwords.files_with_password_of(config, str(path)):
+        yield warning("password", passwords.warning_of(other))
 
 
 def _unreadable(path: Path, reason: str) -> Finding:

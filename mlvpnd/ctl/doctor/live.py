@@ -14,7 +14,7 @@ from mlvpnd.ctl.model import TunnelView
 from mlvpnd.ctl.output import milliseconds, rate
 
 from .finding import Finding, ok, problem, warning
-from .network import Network
+from .network import Interface, Network, widest_beside
 from .routing import Uplink
 
 _PACKET_SIZE = 1400
@@ -76,12 +76,25 @@ def check_interface(config: Config, network: Network, tunnel: TunnelView | None)
         yield problem("tunnel-interface", text, f"systemctl restart mlvpn@{tunnel.name}")
     elif device.up:
         yield ok("tunnel-interface", f"the tunnel's interface {wanted} is up")
+        yield from _bridge(device, network)
     elif not any(link.up for link in tunnel.links):
         yield ok("tunnel-interface", f"the tunnel's interface {wanted} is down, as no link is up")
     else:
         how = "the status command" if config.statuscommand else "mlvpnd"
         text = f"links are up but the tunnel's interface {wanted} is down: {how} did not bring it up"
         yield problem("tunnel-interface", text, f"ip link set {wanted} up", f"mlvpnctl log {tunnel.name}")
+
+
+def _bridge(device: Interface, network: Network) -> Iterator[Finding]:
+    """Frames that are too long for one port of a bridge are dropped there, and no counter of the kernel's tells."""
+    beside = widest_beside(device, network.interfaces())
+    if beside is not None and beside.mtu > device.mtu:
+        yield problem(
+            "bridge-mtu",
+            f"{device.name} takes {device.mtu} bytes and is in a bridge with {beside.name}, which takes {beside.mtu}:"
+            f" longer frames are dropped there, and nobody is told; put 'mtu = {beside.mtu}' into [general] at both"
+            " ends",
+        )
 
 
 def check_link(

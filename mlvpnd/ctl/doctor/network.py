@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -39,6 +39,10 @@ class Interface:
     point_to_point: bool = False
     """No gateway is needed behind it, as with PPP."""
     loopback: bool = False
+    bridge: int = 0
+    """The index of the bridge that it is a port of; 0: of none."""
+    alternatives: tuple[str, ...] = ()
+    """Other names of it, as udev gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +189,15 @@ def _family(version: int) -> int:
     return int(socket.AF_INET if version == 4 else socket.AF_INET6)
 
 
+def widest_beside(port: Interface, interfaces: Sequence[Interface]) -> Interface | None:
+    """Of the other ports of an interface's bridge one with the largest MTU; None: there is no other."""
+    others = [one for one in interfaces if port.bridge and one.bridge == port.bridge and one.index != port.index]
+    return max(others, key=lambda one: one.mtu) if others else None
+
+
 def _interface(link: Any) -> Interface:
+    is_port = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_KIND") == "bridge"
+    properties = link.get_attr("IFLA_PROP_LIST")
     return Interface(
         index=link["index"],
         name=link.get_attr("IFLA_IFNAME"),
@@ -194,6 +206,8 @@ def _interface(link: Any) -> Interface:
         mtu=link.get_attr("IFLA_MTU"),
         point_to_point=bool(link["flags"] & _IFF_POINTOPOINT),
         loopback=bool(link["flags"] & 8),
+        bridge=(link.get_attr("IFLA_MASTER") or 0) if is_port else 0,
+        alternatives=tuple(properties.get_attrs("IFLA_ALT_IFNAME")) if properties is not None else (),
     )
 
 

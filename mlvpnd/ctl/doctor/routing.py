@@ -10,7 +10,7 @@ from mlvpnd.config.model import ETHERNET_HEADER_SIZE, UNSET_MTU_IPV4, UNSET_MTU_
 
 from .ends import Ends, is_ipv6
 from .finding import Finding, Severity, ok, problem, warning
-from .network import Interface, IPAddress, Network, Route
+from .network import Interface, IPAddress, Network, Route, widest_beside
 
 _BOX_OVERHEAD = {False: 1500 - UNSET_MTU_IPV4, True: 1500 - UNSET_MTU_IPV6}
 """Bytes around an inner packet, by whether the outer one is IPv6: IP, UDP, header, MAC."""
@@ -36,7 +36,7 @@ class RoutingDoctor:
     def __init__(self, config: Config, network: Network) -> None:
         self._config = config
         self._network = network
-        self._by_name = {one.name: one for one in network.interfaces()}
+        self._by_name = {name: one for one in network.interfaces() for name in (one.name, *one.alternatives)}
         self._by_index = {one.index: one for one in network.interfaces()}
         self._tables = set(network.tables())
         self.uplinks: list[Uplink] = []
@@ -69,7 +69,7 @@ class RoutingDoctor:
                 text = f"{name}: no interface of this host has its bindhost {ends.local}"
                 add = f"ip addr add {ends.local}/{prefix} dev {link.binddevice or 'INTERFACE'}"
                 return [problem("address", text, "ip addr", add, link=name)], None
-            if device is not None and owner != device and not owner.loopback:
+            if device is not None and owner.index != device.index and not owner.loopback:
                 text = f"{name}: its bindhost {ends.local} is on {owner.name} and not on its binddevice {device.name}"
                 findings.append(warning("address", text, "ip addr", link=name))
             device = device or owner
@@ -131,7 +131,7 @@ class RoutingDoctor:
     def _mtu(self, ends: Ends, interface: Interface, route: Route) -> Iterator[Finding]:
         needs, largest = self.overhead(ends), min(route.mtu or interface.mtu, interface.mtu)
         mtu = self.tunnel_mtu
-        if mtu + needs > largest:
+        if mtu + needs > largest and mtu > self._bridge_takes:
             yield warning(
                 "mtu",
                 f"{ends.link.name}: a full packet of the tunnel (MTU {mtu}) makes {mtu + needs} bytes, and"
@@ -139,6 +139,13 @@ class RoutingDoctor:
                 f" 'mtu = {largest - needs}' into [general] on both ends",
                 link=ends.link.name,
             )
+
+    @property
+    def _bridge_takes(self) -> int:
+        """Bytes that the bridge around the tunnel's interface takes, for which it has to be split; 0: there is none."""
+        device = self._by_name.get(self._config.interface_name)
+        beside = widest_beside(device, self._network.interfaces()) if device is not None else None
+        return beside.mtu if beside is not None else 0
 
     @property
     def tunnel_mtu(self) -> int:

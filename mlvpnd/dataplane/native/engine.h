@@ -1,11 +1,13 @@
 /* The life of a packet, out and in, over the parts of this directory: what Session, Sender and Gate do for packets that
-   change nothing. All others are told to be SLOW, untouched, and are for Python.
+   change nothing but counters, meters and clocks. All others are told to be SLOW, untouched, and are for Python. What is
+   refused is refused here: whoever has no key, or nothing new to say, costs no turn of Python.
 
    Out: engine_schedule puts a packet into the schedule; engine_pump sends what is due; engine_emit numbers and seals it
    into the burst of its link. In: engine_take checks, opens and measures a datagram and puts it in order. */
 #ifndef MLVPND_ENGINE_H
 #define MLVPND_ENGINE_H
 
+#include "flow_index.h"
 #include "fragments.h"
 #include "paced.h"
 #include "receiver.h"
@@ -19,6 +21,7 @@ enum { ENGINE_OUTER_IPV4 = 42, ENGINE_OUTER_IPV6 = 62 }; /* bytes around a datag
 
 struct engine {
     bool layer2;
+    bool is_server;
     bool cleartext_data;
     bool is_paced;  /* rates are paced; else bandwidths are weights */
     bool notes;     /* retransmissions are looked for: there is a choice of links */
@@ -30,6 +33,7 @@ struct engine {
     struct paced *paced;
     struct weighted *weighted;
     struct retransmissions *retransmissions;
+    const struct flow_index *flows; /* NULL: none is known */
     engine_filter filter;
     const void **programs; /* whose packets are for Python */
     size_t program_count;
@@ -38,7 +42,7 @@ struct engine {
     uint8_t plain[WIRE_MAX_DATAGRAM_SIZE]; /* what a filter is shown of a packet with extension headers */
 };
 
-enum engine_fate { ENGINE_DROPPED, ENGINE_DATA, ENGINE_SLOW };
+enum engine_fate { ENGINE_DROPPED, ENGINE_DATA, ENGINE_HEARD, ENGINE_SLOW };
 
 static inline int64_t engine_nanoseconds(double now) { return (int64_t)(now * 1e9); }
 
@@ -61,7 +65,7 @@ void engine_pump(struct engine *engine, double now);
 bool engine_is_usual(const struct path_state *path, const struct packet *datagram);
 
 /* One datagram of a link. ENGINE_DATA: it was taken over, and what is for the interface is behind `out`. ENGINE_DROPPED:
-   it is counted, and still the caller's, as one that is ENGINE_SLOW. */
+   it is counted, and still the caller's, as one that is ENGINE_SLOW, and a KEEPALIVE, which is ENGINE_HEARD. */
 enum engine_fate engine_take(struct engine *engine, struct path_state *path, struct packet *datagram,
                              const struct address *source, double now, struct packet_list *out);
 

@@ -62,7 +62,8 @@ void flow_queue_begin(struct flow_queue *queue, int64_t limit) {
 }
 
 /* A flow that has nothing yet has its packets from now on. */
-static void begin(struct flow_queue *queue, struct flow *flow, void (*place)(struct flow_queue *, enum flow_order, struct flow *)) {
+static void begin(struct flow_queue *queue, struct flow *flow,
+                  void (*place)(struct flow_queue *, enum flow_order, struct flow *)) {
     flow->bytes = 0;
     flow->deficit = FLOW_QUEUE_QUANTUM;
     append(queue, FLOW_AGE, flow);
@@ -90,7 +91,7 @@ size_t flow_queue_push(struct flow_queue *queue, uint32_t flow, struct packet *p
     packet_list_push(&waiting->packets, kept);
     waiting->bytes += kept->line_size;
     queue->bytes += kept->line_size;
-    return drop_from_fattest(queue);
+    return queue->bytes > queue->limit ? drop_from_fattest(queue) : 0;
 }
 
 void flow_queue_put_back(struct flow_queue *queue, struct packet *packet) {

@@ -204,7 +204,10 @@ static unsigned take_one(struct loop *loop, struct loop_port *port, struct path_
             deliver(loop, delivery);
         return 0;
     case ENGINE_DROPPED:
-        loop->dropped = true;
+        loop->is_news = true;
+        return 0;
+    case ENGINE_HEARD:
+        loop->is_news = loop->is_news || !path_is_settled(path);
         return 0;
     case ENGINE_SLOW:
         break;
@@ -328,10 +331,10 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
             reorder_expire(loop->engine->receiver->reorder, now, &delivery.packets);
         deliver(loop, &delivery);
         send_due(loop, now);
-        bool is_news = loop->data_at >= 0 || loop->dropped;
+        bool is_news = loop->data_at >= 0 || loop->is_news;
         if (is_news && now >= loop->housekeeping_at) {
             reasons |= LOOP_HOUSEKEEPING;
-            loop->dropped = false;
+            loop->is_news = false;
         }
         size_t count = 0;
         polled[count++] = (struct pollfd){.fd = wake, .events = POLLIN};

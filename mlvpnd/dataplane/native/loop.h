@@ -30,7 +30,7 @@ struct loop {
     size_t port_count;
     size_t turn;            /* the port that is read first: one that the arena had no room for */
     double housekeeping_at; /* seconds */
-    bool dropped;           /* datagrams were dropped that Python has not been told of */
+    bool is_news;           /* Python has not been told of datagrams that were dropped, or links that are to be judged */
     double data_at;         /* when data came or went last; < 0: not since Python has looked */
     int tun_error;
     struct packet_list from_tun; /* packets that are not in the schedule yet */

@@ -63,6 +63,8 @@ static int (*const parts[])(PyObject *) = {
     native_add_loss,
     native_add_rtt,
     native_add_copies,
+    native_add_answers,
+    native_add_flow_index,
     native_add_reorder,
     native_add_inner,
     native_add_fragments,

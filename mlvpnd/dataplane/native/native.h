@@ -20,6 +20,8 @@ int native_add_transit(PyObject *module);
 int native_add_loss(PyObject *module);
 int native_add_rtt(PyObject *module);
 int native_add_copies(PyObject *module);
+int native_add_answers(PyObject *module);
+int native_add_flow_index(PyObject *module);
 int native_add_reorder(PyObject *module);
 
 /* Makes a type and adds it under the last part of its name; the module's for as long as the process lives. NULL with an

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "answers.h"
 #include "loss.h"
 #include "packet.h"
 #include "replay.h"
@@ -13,7 +14,24 @@
 #include "transit.h"
 #include "wire.h"
 
+/* An address of ours; all zero: not known. One of IPv4 is in the first four bytes. */
+struct called {
+    struct in6_addr address;
+    uint32_t scope; /* the interface of a link-local one */
+};
+
+static inline bool called_equal(const struct called *one, const struct called *other) {
+    return memcmp(one, other, sizeof *one) == 0;
+}
+
+static inline bool called_known(const struct called *called) {
+    static const struct called none;
+    return !called_equal(called, &none);
+}
+
+/* Where a peer is and, on a socket that is bound to no address, which of ours it calls. Model: mlvpnd/protocol/path.py. */
 struct address {
+    struct called called;
     socklen_t size; /* 0: none, or one that is no socket address */
     union {
         struct sockaddr any;
@@ -23,7 +41,8 @@ struct address {
 };
 
 static inline bool address_equal(const struct address *one, const struct address *other) {
-    if (one->size != other->size || !one->size || one->any.sa_family != other->any.sa_family)
+    if (one->size != other->size || !one->size || one->any.sa_family != other->any.sa_family ||
+        !called_equal(&one->called, &other->called))
         return false;
     if (one->any.sa_family == AF_INET)
         return one->v4.sin_port == other->v4.sin_port && one->v4.sin_addr.s_addr == other->v4.sin_addr.s_addr;
@@ -46,7 +65,10 @@ struct path_state {
     int32_t status; /* PathStatus */
     bool distrusted;
     bool fallback_only;
-    bool flow_is_here; /* the flow is bound to this link, and not to another meanwhile */
+    bool on_trial;
+    bool ready;
+    uint32_t unanswered_auths;
+    const void *name; /* equal for one link, whatever has it */
     uint32_t flow_id;
     uint64_t next_seq;
     struct address peer;
@@ -56,14 +78,23 @@ struct path_state {
     struct transit *transit;
     struct disorder *disorder;
     struct loss_meter *loss; /* NULL: none */
+    struct answer_pace *answers;
     int64_t count;     /* of the peer's counts, or PATH_NO_COUNT */
-    double heard_at, heard_gap, sent_at, numbered_at, up_at, judge_at;
+    double heard_at, heard_gap, sent_at, numbered_at, up_at, judge_at, last_auth_at, last_disconnect_at;
     uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
     uint64_t drops[DROP_REASONS]; /* that the Counter of the Python object does not have yet */
     struct burst *bursts, *last_burst;
 };
 
 static inline bool path_up(const struct path_state *path) { return path->status >= PATH_LEAST_UP; }
+
+/* Whether it is up, and neither lossy, slow nor on trial: it needs no judgement at once. */
+static inline bool path_is_settled(const struct path_state *path) {
+    return path->status == PATH_LEAST_UP && !path->on_trial;
+}
+
+/* Whether the peer's flow is bound to this link, and not to another meanwhile. */
+static inline bool path_has_flow(const struct path_state *path) { return path->flow && path->flow->link == path->name; }
 
 /* Notes an authentic packet. */
 static inline void path_hear(struct path_state *path, double now) {

@@ -1,6 +1,7 @@
 #include "py_engine.h"
 
 #include "py_fragments.h"
+#include "py_flow_index.h"
 #include "py_paced.h"
 #include "py_replay.h"
 #include "py_retransmissions.h"
@@ -15,32 +16,17 @@ static struct native_paths *paths_of(struct engine_object *engine) {
 }
 
 int native_engine_enter(struct engine_object *engine) {
-    struct native_paths *paths = paths_of(engine);
-    if (native_paths_follow(paths) < 0)
-        return -1;
-    for (size_t index = 0; index < paths->table.count; index++) {
-        struct path_object *path = (struct path_object *)paths->objects[index];
-        path->state.flow_is_here = false;
-        if (!path->state.flow)
-            continue;
-        PyObject *name = PyObject_GetAttrString(path->parameters, "name");
-        int same = name ? PyObject_RichCompareBool(((struct peer_flow_object *)path->flow)->link, name, Py_EQ) : -1;
-        Py_XDECREF(name);
-        if (same < 0)
-            return -1;
-        path->state.flow_is_here = same;
-    }
-    return 0;
+    return native_paths_follow(paths_of(engine));
 }
 
 static int init(PyObject *self, PyObject *args, PyObject *names) {
-    static char *keywords[] = {"receiver", "paced", "weighted", "retransmissions", "fragments", "layer2", NULL};
-    PyObject *receiver, *paced, *weighted, *retransmissions, *fragments;
+    static char *keywords[] = {"receiver", "paced", "weighted", "retransmissions", "fragments", "flows", "layer2", NULL};
+    PyObject *receiver, *paced, *weighted, *retransmissions, *fragments, *flows;
     int layer2;
-    if (!PyArg_ParseTupleAndKeywords(args, names, "O!O!O!O!O!$p", keywords, native_Receiver_type, &receiver,
+    if (!PyArg_ParseTupleAndKeywords(args, names, "O!O!O!O!O!O!$p", keywords, native_Receiver_type, &receiver,
                                      native_PacedScheduler_type, &paced, native_WeightedScheduler_type, &weighted,
                                      native_Retransmissions_type, &retransmissions, native_FragmentTable_type,
-                                     &fragments, &layer2))
+                                     &fragments, native_FlowIndex_type, &flows, &layer2))
         return -1;
     if (SELF->receiver) {
         PyErr_SetString(PyExc_TypeError, "it has begun already");
@@ -51,6 +37,8 @@ static int init(PyObject *self, PyObject *args, PyObject *names) {
     SELF->weighted = Py_NewRef(weighted);
     SELF->retransmissions = Py_NewRef(retransmissions);
     SELF->fragments = Py_NewRef(fragments);
+    SELF->flows = Py_NewRef(flows);
+    SELF->engine.flows = &((struct flow_index_object *)flows)->index;
     SELF->engine.layer2 = layer2;
     SELF->engine.outer = ENGINE_OUTER_IPV4;
     SELF->engine.receiver = &((struct receiver_object *)receiver)->receiver;
@@ -70,6 +58,7 @@ static void dealloc(PyObject *self) {
     Py_XDECREF(SELF->weighted);
     Py_XDECREF(SELF->retransmissions);
     Py_XDECREF(SELF->fragments);
+    Py_XDECREF(SELF->flows);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -269,6 +258,7 @@ static PyObject *receive(PyObject *self, PyObject *args) {
 }
 
 static PyMemberDef members[] = {
+    {"is_server", T_BOOL, offsetof(struct engine_object, engine.is_server), 0, NULL},
     {"cleartext_data", T_BOOL, offsetof(struct engine_object, engine.cleartext_data), 0, NULL},
     {"is_paced", T_BOOL, offsetof(struct engine_object, engine.is_paced), 0, NULL},
     {"notes", T_BOOL, offsetof(struct engine_object, engine.notes), 0, NULL},

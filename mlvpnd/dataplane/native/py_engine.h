@@ -9,7 +9,7 @@
 struct engine_object {
     PyObject_HEAD
     struct engine engine;
-    PyObject *receiver, *paced, *weighted, *retransmissions, *fragments;
+    PyObject *receiver, *paced, *weighted, *retransmissions, *fragments, *flows;
 };
 
 extern PyTypeObject *native_Engine_type;

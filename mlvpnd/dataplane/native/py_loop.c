@@ -66,19 +66,21 @@ static PyObject *unwatch_tun(PyObject *self, PyObject *nothing) {
     Py_RETURN_NONE;
 }
 
-static PyObject *clamp_mss(PyObject *self, PyObject *args) {
+static PyObject *set_limits(PyObject *self, PyObject *args) {
+    unsigned mtu;
     unsigned short ipv4, ipv6;
-    if (!PyArg_ParseTuple(args, "HH", &ipv4, &ipv6) || enter(self) < 0)
+    if (!PyArg_ParseTuple(args, "IHH", &mtu, &ipv4, &ipv6) || enter(self) < 0)
         return NULL;
+    SELF->loop.tun->mtu = mtu;
     SELF->loop.tun->mss = (struct mss_limits){ipv4, ipv6};
     Py_RETURN_NONE;
 }
 
 static PyObject *attach_link(PyObject *self, PyObject *args) {
-    int number, fd, gso, gro;
-    if (!PyArg_ParseTuple(args, "iipp", &number, &fd, &gso, &gro) || enter(self) < 0)
+    int number, fd, gso, gro, answers;
+    if (!PyArg_ParseTuple(args, "iippp", &number, &fd, &gso, &gro, &answers) || enter(self) < 0)
         return NULL;
-    if (!loop_attach(&SELF->loop, number, udp_port(fd, gso, gro)))
+    if (!loop_attach(&SELF->loop, number, udp_port(fd, gso, gro, answers)))
         return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
@@ -96,7 +98,17 @@ static PyObject *flush(PyObject *self, PyObject *nothing) {
     if (enter(self) < 0)
         return NULL;
     loop_flush(&SELF->loop, loop_now());
-    Py_RETURN_NONE;
+    PyObject *refused = PyList_New(0);
+    for (size_t index = 0; refused && index < SELF->loop.port_count; index++) {
+        const struct loop_port *port = &SELF->loop.ports[index];
+        if (port->udp.refused_since < 0)
+            continue;
+        PyObject *number = PyLong_FromLong(port->number);
+        if (!number || PyList_Append(refused, number) < 0)
+            Py_CLEAR(refused);
+        Py_XDECREF(number);
+    }
+    return refused;
 }
 
 static PyObject *deliver(PyObject *self, PyObject *packets) {
@@ -196,6 +208,7 @@ static PyMemberDef tun_counts_of[] = {
     TUN(packets_read), TUN(packets_written), TUN(bytes_read),       TUN(bytes_written),
     TUN(tso_reads),    TUN(tso_segments),    TUN(coalesced_writes), TUN(coalesced_segments),
     TUN(down),         TUN(full),            TUN(refused),          TUN(malformed),
+    TUN(oversize),
     {NULL},
 };
 
@@ -230,7 +243,7 @@ static PyGetSetDef attributes[] = {
 static PyMethodDef methods[] = {
     {"watch_tun", watch_tun, METH_VARARGS, NULL},
     {"unwatch_tun", unwatch_tun, METH_NOARGS, NULL},
-    {"clamp_mss", clamp_mss, METH_VARARGS, NULL},
+    {"set_limits", set_limits, METH_VARARGS, NULL},
     {"attach_link", attach_link, METH_VARARGS, NULL},
     {"detach_link", detach_link, METH_O, NULL},
     {"flush", flush, METH_NOARGS, NULL},

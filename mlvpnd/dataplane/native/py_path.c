@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include "py_answers.h"
 #include "py_loss.h"
 #include "py_replay.h"
 #include "py_rtt.h"
@@ -12,25 +13,38 @@ static PyObject *reasons; /* all DropReasons, in their order */
 
 #define SELF ((struct path_object *)self)
 
+/* The address of ours that Python has behind that of a peer: over IPv4 a host, over IPv6 that and an interface. */
+static void take_called(PyObject *peer, Py_ssize_t at, struct called *called) {
+    Py_ssize_t more = PyTuple_GET_SIZE(peer) - at;
+    const char *host = more > 0 ? PyUnicode_AsUTF8(PyTuple_GET_ITEM(peer, at)) : NULL;
+    unsigned long scope = host && more > 1 ? PyLong_AsUnsignedLongMask(PyTuple_GET_ITEM(peer, at + 1)) : 0;
+    if (PyErr_Occurred())
+        PyErr_Clear();
+    else if (host && inet_pton(more == 1 ? AF_INET : AF_INET6, host, &called->address) == 1)
+        called->scope = (uint32_t)scope;
+}
+
 void native_address(PyObject *peer, struct address *address) {
     memset(address, 0, sizeof *address);
     if (!peer || !PyTuple_Check(peer) || PyTuple_GET_SIZE(peer) < 2)
         return;
+    Py_ssize_t size = PyTuple_GET_SIZE(peer), plain = size < 4 ? 2 : 4;
     const char *host = PyUnicode_AsUTF8(PyTuple_GET_ITEM(peer, 0));
     unsigned long fields[3] = {0};
-    for (Py_ssize_t index = 1; host && index < PyTuple_GET_SIZE(peer) && index < 4; index++)
+    for (Py_ssize_t index = 1; host && index < plain; index++)
         fields[index - 1] = PyLong_AsUnsignedLongMask(PyTuple_GET_ITEM(peer, index));
     if (PyErr_Occurred()) { /* it is no socket address, so no packet comes from it */
         PyErr_Clear();
         return;
     }
-    if (PyTuple_GET_SIZE(peer) == 2) {
+    take_called(peer, plain, &address->called);
+    if (plain == 2) {
         if (inet_pton(AF_INET, host, &address->v4.sin_addr) != 1)
             return;
         address->v4.sin_family = AF_INET;
         address->v4.sin_port = htons((uint16_t)fields[0]);
         address->size = sizeof address->v4;
-    } else if (PyTuple_GET_SIZE(peer) == 4) {
+    } else {
         char bare[INET6_ADDRSTRLEN];
         size_t length = strcspn(host, "%"); /* the scope is a number beside it */
         if (length >= sizeof bare)
@@ -48,14 +62,18 @@ void native_address(PyObject *peer, struct address *address) {
 }
 
 PyObject *native_address_tuple(const struct address *address) {
-    char host[INET6_ADDRSTRLEN];
+    char host[INET6_ADDRSTRLEN], called[INET6_ADDRSTRLEN];
+    bool known = called_known(&address->called);
+    if (known)
+        inet_ntop(address->any.sa_family, &address->called.address, called, sizeof called);
     if (address->any.sa_family == AF_INET) {
         inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof host);
-        return Py_BuildValue("si", host, (int)ntohs(address->v4.sin_port));
+        return Py_BuildValue(known ? "sis" : "si", host, (int)ntohs(address->v4.sin_port), called);
     }
     inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof host);
-    return Py_BuildValue("siII", host, (int)ntohs(address->v6.sin6_port),
-                         (unsigned)ntohl(address->v6.sin6_flowinfo), (unsigned)address->v6.sin6_scope_id);
+    return Py_BuildValue(known ? "siIIsI" : "siII", host, (int)ntohs(address->v6.sin6_port),
+                         (unsigned)ntohl(address->v6.sin6_flowinfo), (unsigned)address->v6.sin6_scope_id, called,
+                         (unsigned)address->called.scope);
 }
 
 /* Attributes that Python reads as it has set them. */
@@ -97,8 +115,17 @@ static int set_parameters(PyObject *self, PyObject *value, void *closure) {
     PyObject *fallback = PyObject_GetAttrString(value, "fallback_only");
     int only = fallback ? PyObject_IsTrue(fallback) : -1;
     Py_XDECREF(fallback);
-    if (only < 0)
+    PyObject *name = only < 0 ? NULL : PyObject_GetAttrString(value, "name");
+    if (!name)
         return -1;
+    if (!PyUnicode_CheckExact(name)) {
+        Py_DECREF(name);
+        PyErr_SetString(PyExc_TypeError, "a link's name is a str");
+        return -1;
+    }
+    PyUnicode_InternInPlace(&name); /* so that it is told by its address */
+    Py_XSETREF(SELF->name, name);
+    SELF->state.name = name;
     SELF->state.fallback_only = only;
     keep(&SELF->parameters, value);
     return 0;
@@ -185,6 +212,7 @@ SET_PART(echo, StampEcho, stamp_echo_object, echo, false)
 SET_PART(transit, Transit, transit_object, transit, false)
 SET_PART(disorder, Disorder, disorder_object, disorder, false)
 SET_PART(loss, LossMeter, loss_meter_object, meter, true)
+SET_PART(answers, AnswerPace, answer_pace_object, pace, false)
 
 #define OBJECT(name) \
     { #name, get_object, set_##name, NULL, (void *)offsetof(struct path_object, name) }
@@ -199,6 +227,7 @@ static PyGetSetDef attributes[] = {
     OBJECT(transit),
     OBJECT(disorder),
     OBJECT(loss),
+    OBJECT(answers),
     {"drops", get_drops, set_drops, NULL, NULL},
     {"count", get_count, set_count, NULL, NULL},
     {NULL},
@@ -212,12 +241,17 @@ static PyMemberDef members[] = {
     MEMBER(flow_id, T_UINT),
     MEMBER(next_seq, T_ULONGLONG),
     MEMBER(distrusted, T_BOOL),
+    MEMBER(on_trial, T_BOOL),
+    MEMBER(ready, T_BOOL),
+    MEMBER(unanswered_auths, T_UINT),
     MEMBER(heard_at, T_DOUBLE),
     MEMBER(heard_gap, T_DOUBLE),
     MEMBER(sent_at, T_DOUBLE),
     MEMBER(numbered_at, T_DOUBLE),
     MEMBER(up_at, T_DOUBLE),
     MEMBER(judge_at, T_DOUBLE),
+    MEMBER(last_auth_at, T_DOUBLE),
+    MEMBER(last_disconnect_at, T_DOUBLE),
     MEMBER(packets_sent, T_ULONGLONG),
     MEMBER(bytes_sent, T_ULONGLONG),
     MEMBER(packets_received, T_ULONGLONG),
@@ -228,7 +262,8 @@ static PyMemberDef members[] = {
 static void dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     PyObject **objects[] = {&SELF->status, &SELF->parameters, &SELF->peer,  &SELF->flow, &SELF->rtt,
-                            &SELF->echo,   &SELF->transit,    &SELF->disorder, &SELF->loss, &SELF->drops};
+                            &SELF->echo,   &SELF->transit,    &SELF->disorder, &SELF->loss, &SELF->answers,
+                            &SELF->drops,  &SELF->name};
     for (size_t index = 0; index < sizeof objects / sizeof *objects; index++)
         Py_CLEAR(*objects[index]);
     path_clear(&SELF->state);

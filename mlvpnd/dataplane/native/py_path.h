@@ -9,7 +9,7 @@ struct path_object {
     PyObject_HEAD
     struct path_state state;
     /* What Python has set; `state` has what follows from it. */
-    PyObject *status, *parameters, *peer, *flow, *rtt, *echo, *transit, *disorder, *loss, *drops;
+    PyObject *status, *parameters, *peer, *flow, *rtt, *echo, *transit, *disorder, *loss, *answers, *drops, *name;
 };
 
 extern PyTypeObject *native_PathState_type;

@@ -126,6 +126,43 @@ static PyObject *clear_new(PyTypeObject *type, PyObject *args, PyObject *names) 
     return self;
 }
 
+static PyObject *clear_restored(PyObject *type, PyObject *args) {
+    long long base;
+    Py_buffer octets;
+    if (!PyArg_ParseTuple(args, "Ly*", &base, &octets))
+        return NULL;
+    PyObject *self = NULL;
+    if (base < 0 || base % 8 || octets.len > CLEAR_WINDOW_SIZE / 8)
+        PyErr_SetString(PyExc_ValueError, "no such clear window");
+    else if ((self = ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0)) &&
+             !clear_restore(clear_of(self), (uint64_t)base, octets.buf, (size_t)octets.len)) {
+        Py_CLEAR(self);
+        PyErr_NoMemory();
+    }
+    PyBuffer_Release(&octets);
+    return self;
+}
+
+static PyObject *py_clear_seen(PyObject *self, void *closure) {
+    (void)closure;
+    const struct clear_window *window = clear_of(self);
+    PyObject *octets = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(window->size / 8));
+    if (octets)
+        clear_seen(window, (uint8_t *)PyBytes_AS_STRING(octets));
+    return octets;
+}
+
+static PyObject *py_clear_base(PyObject *self, void *closure) {
+    (void)closure;
+    return PyLong_FromUnsignedLongLong(clear_of(self)->base);
+}
+
+static PyGetSetDef clear_properties[] = {
+    {"base", py_clear_base, NULL, NULL, NULL},
+    {"seen", py_clear_seen, NULL, NULL, NULL},
+    {NULL},
+};
+
 static void clear_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     clear_end(clear_of(self));
@@ -176,6 +213,7 @@ static PyObject *py_clear_count(PyObject *self, PyObject *args) {
 }
 
 static PyMethodDef clear_methods[] = {
+    {"restored", clear_restored, METH_VARARGS | METH_CLASS, NULL},
     {"anchor", py_clear_anchor, METH_O, NULL},
     {"accept", py_clear_accept, METH_O, NULL},
     {"count", py_clear_count, METH_VARARGS, NULL},
@@ -186,6 +224,7 @@ static PyType_Slot clear_slots[] = {
     {Py_tp_new, clear_new},
     {Py_tp_dealloc, clear_dealloc},
     {Py_tp_methods, clear_methods},
+    {Py_tp_getset, clear_properties},
     {0, NULL},
 };
 
@@ -205,17 +244,22 @@ static PyObject *flow_new(PyTypeObject *type, PyObject *args, PyObject *names) {
     unsigned long long seq;
     if (!PyArg_ParseTupleAndKeywords(args, names, "IUK", keywords, &flow_id, &link, &seq))
         return NULL;
+    if (!PyUnicode_CheckExact(link)) {
+        PyErr_SetString(PyExc_TypeError, "a str expected");
+        return NULL;
+    }
     struct peer_flow_object *flow = (struct peer_flow_object *)type->tp_alloc(type, 0);
     if (!flow)
         return NULL;
     flow->link = Py_NewRef(link);
+    PyUnicode_InternInPlace(&flow->link);
     flow->clear = Py_NewRef(Py_None);
     flow->window = native_ReplayWindow_type->tp_alloc(native_ReplayWindow_type, 0);
     if (!flow->window) {
         Py_DECREF(flow);
         return NULL;
     }
-    flow->flow = (struct peer_flow){.flow_id = flow_id, .window = window_of(flow->window)};
+    flow->flow = (struct peer_flow){.flow_id = flow_id, .window = window_of(flow->window), .link = flow->link};
     replay_begin(flow->flow.window, seq);
     return (PyObject *)flow;
 }
@@ -237,9 +281,13 @@ static int wrong(const char *what) {
 
 static int set_link(PyObject *self, PyObject *value, void *closure) {
     (void)closure;
-    if (!value || !PyUnicode_Check(value))
+    if (!value || !PyUnicode_CheckExact(value))
         return wrong("a str");
-    Py_SETREF(((struct peer_flow_object *)self)->link, Py_NewRef(value));
+    struct peer_flow_object *flow = (struct peer_flow_object *)self;
+    Py_INCREF(value);
+    PyUnicode_InternInPlace(&value); /* so that it is told by its address */
+    flow->flow.link = value;
+    Py_SETREF(flow->link, value);
     return 0;
 }
 

@@ -18,7 +18,7 @@ struct clear_window_object {
 struct peer_flow_object {
     PyObject_HEAD
     struct peer_flow flow; /* its windows are those of `window` and `clear` */
-    PyObject *link;        /* str */
+    PyObject *link;        /* str, interned */
     PyObject *window;      /* ReplayWindow */
     PyObject *clear;       /* ClearWindow, or None */
 };

@@ -26,16 +26,28 @@ static PyObject *update(PyObject *self, PyObject *number) {
     Py_RETURN_NONE;
 }
 
+static PyObject *rtt_take(PyObject *self, PyObject *args) {
+    unsigned short reply;
+    double now;
+    if (!PyArg_ParseTuple(args, "Hd", &reply, &now))
+        return NULL;
+    rtt_received(rtt_of(self), reply, now);
+    Py_RETURN_NONE;
+}
+
 static PyMemberDef rtt_members[] = {
     {"has_sample", T_BOOL, offsetof(struct rtt_estimator_object, rtt.has_sample), READONLY, NULL},
     {"srtt_ms", T_DOUBLE, offsetof(struct rtt_estimator_object, rtt.srtt_ms), READONLY, NULL},
     {"rttvar_ms", T_DOUBLE, offsetof(struct rtt_estimator_object, rtt.rttvar_ms), READONLY, NULL},
     {"min_rtt_ms", T_DOUBLE, offsetof(struct rtt_estimator_object, rtt.min_rtt_ms), READONLY, NULL},
+    {"echoed_at", T_DOUBLE, offsetof(struct rtt_estimator_object, rtt.echoed_at), READONLY, NULL},
+    {"unechoed", T_ULONGLONG, offsetof(struct rtt_estimator_object, rtt.unechoed), READONLY, NULL},
     {NULL},
 };
 
 static PyMethodDef rtt_methods[] = {
     {"update", update, METH_O, NULL},
+    {"received", rtt_take, METH_VARARGS, NULL},
     {NULL},
 };
 

@@ -70,22 +70,27 @@ void receiver_update(struct receiver *receiver, double now) {
     reorder_set_links(receiver->reorder, waited, waited_count);
 }
 
+/* Whether no numbered data has come for long: nothing can be held, and the next of it updates. */
+static bool is_idle(const struct receiver *receiver, double now) {
+    return now - receiver->numbered_at >= DATA_RECENT;
+}
+
 void receiver_refresh(struct receiver *receiver, double now) {
-    if (now >= receiver->update_at)
+    if (now >= receiver->update_at && !is_idle(receiver, now))
         receiver_update(receiver, now);
 }
 
 void receiver_measure(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
                       const struct peer_flow *flow, bool newest, bool authentic, double now) {
-    bool risen = transit_received(path->transit, header->timestamp, now);
-    if (disorder_received(path->disorder, header->seq, now) || risen)
-        receiver_update(receiver, now);
     struct loss_meter *meter = path->loss;
-    if (!authentic) {
+    if (!authentic) { /* whoever can forge the peer's address can forge it, stamp and number too */
         if (meter && loss_is_behind(meter, header->seq))
             loss_received(meter, header->seq, now, 0); /* overtaken by the packet that vouches for its number */
         return;
     }
+    bool risen = transit_received(path->transit, header->timestamp, now);
+    if ((disorder_received(path->disorder, header->seq, now) || risen) && !is_idle(receiver, now))
+        receiver_update(receiver, now);
     struct clear_window *clear = flow->clear;
     if (meter) {
         /* Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in. */
@@ -95,9 +100,7 @@ void receiver_measure(struct receiver *receiver, struct path_state *path, const 
     if (newest && clear)
         clear_anchor(clear, flow->window->newest);
     echo_received(path->echo, header->timestamp, now);
-    int32_t sample = rtt_sample_ms(header->timestamp_reply, now);
-    if (sample >= 0)
-        rtt_update(path->rtt, sample);
+    rtt_received(path->rtt, header->timestamp_reply, now);
 }
 
 /* A number of a flow that has not shown yet to what count it belongs, or that belongs to an older one. */

@@ -62,6 +62,11 @@ bool replay_accept(struct replay_window *window, uint64_t seq) {
     return true;
 }
 
+/* The octet of the ring that has the bit of a number. */
+static inline uint64_t octet_of(const struct clear_window *window, uint64_t seq) {
+    return (seq & (window->size - 1)) / 8;
+}
+
 static uint64_t clear_start(uint64_t newest_authentic) {
     if (newest_authentic < REPLAY_WINDOW_SIZE)
         return 0;
@@ -75,14 +80,23 @@ bool clear_begin(struct clear_window *window, uint64_t newest_authentic, uint64_
     return window->seen != NULL;
 }
 
+bool clear_restore(struct clear_window *window, uint64_t base, const uint8_t *octets, size_t count) {
+    if (!clear_begin(window, 0, CLEAR_WINDOW_SIZE))
+        return false;
+    window->base = base;
+    for (size_t place = 0; place < count; place++)
+        window->seen[octet_of(window, base + 8 * place)] = octets[place];
+    return true;
+}
+
+void clear_seen(const struct clear_window *window, uint8_t *octets) {
+    for (uint64_t place = 0; place < window->size / 8; place++)
+        octets[place] = window->seen[octet_of(window, window->base + 8 * place)];
+}
+
 void clear_end(struct clear_window *window) {
     free(window->seen);
     window->seen = NULL;
-}
-
-/* The octet of the ring that has the bit of a number. */
-static inline uint64_t octet_of(const struct clear_window *window, uint64_t seq) {
-    return (seq & (window->size - 1)) / 8;
 }
 
 void clear_anchor(struct clear_window *window, uint64_t newest_authentic) {

@@ -3,6 +3,7 @@
 #define MLVPND_REPLAY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -36,6 +37,10 @@ struct clear_window {
 
 /* `size` is a multiple of 8, a power of two; false: no memory. */
 bool clear_begin(struct clear_window *window, uint64_t newest_authentic, uint64_t size);
+/* As another of CLEAR_WINDOW_SIZE numbers was; `octets` are `count` of those that clear_seen gives, the first. */
+bool clear_restore(struct clear_window *window, uint64_t base, const uint8_t *octets, size_t count);
+/* `size` / 8 octets: bit n, the lowest of an octet first, is the number `base` + n. */
+void clear_seen(const struct clear_window *window, uint8_t *octets);
 void clear_end(struct clear_window *window);
 void clear_anchor(struct clear_window *window, uint64_t newest_authentic);
 bool clear_accept(struct clear_window *window, uint64_t seq);
@@ -49,6 +54,7 @@ struct peer_flow {
     bool insistent;
     struct replay_window *window;
     struct clear_window *clear; /* NULL: no clear DATA has come */
+    const void *link; /* where it was introduced last; equal to a path's `name` if that is this link */
 };
 
 #endif

@@ -9,7 +9,10 @@ struct rtt_estimator {
     double srtt_ms;
     double rttvar_ms;
     double min_rtt_ms;
+    double before_ms; /* the sample before */
     bool has_sample;
+    double echoed_at; /* when the newest echo came; -INFINITY: none has */
+    uint64_t unechoed; /* packets without one since */
 };
 
 struct stamp_echo {
@@ -19,6 +22,8 @@ struct stamp_echo {
 
 void rtt_begin(struct rtt_estimator *rtt);
 void rtt_update(struct rtt_estimator *rtt, double sample_ms);
+/* Takes what an authentic packet echoes. */
+void rtt_received(struct rtt_estimator *rtt, uint16_t timestamp_reply, double now);
 
 /* Our clock in milliseconds modulo 65536, never the word for none. */
 uint16_t rtt_stamp(double now);

@@ -3,7 +3,7 @@
 #include <math.h>
 
 static const double LOW_SPAN = 5.0, HIGH_SPAN = 1.25, DISORDER_SPAN = 2.5; /* seconds */
-static const double STEP = 1.0, NEW_CLOCK = 5000.0;                        /* milliseconds */
+static const double STEP = 1.0, JUMP = 100.0, NEW_CLOCK = 5000.0;          /* milliseconds */
 static const double PERIOD = 65536.0, HALF = 32768.0;
 
 enum { NO_TIMESTAMP = 0xffff };
@@ -48,7 +48,7 @@ static void begin(struct transit *transit) {
 
 void transit_begin(struct transit *transit) {
     transit->has_sample = false;
-    transit->last = 0.0;
+    transit->last = transit->jump = 0.0;
     begin(transit);
 }
 
@@ -56,6 +56,16 @@ bool transit_received(struct transit *transit, uint16_t timestamp, double now) {
     if (timestamp == NO_TIMESTAMP)
         return false;
     double step = modulo_period(now * 1000 - timestamp - transit->last + HALF) - HALF;
+    double jump = transit->jump;
+    transit->jump = 0.0;
+    if (!(-JUMP <= step && step <= JUMP) && transit->has_sample) {
+        if (jump * step <= 0.0) {
+            transit->jump = step;
+            return false;
+        }
+        if (fabs(jump) <= fabs(step))
+            step = jump;
+    }
     if (!(-NEW_CLOCK < step && step < NEW_CLOCK))
         begin(transit);
     double last = transit->last = transit->last + step;

@@ -19,7 +19,8 @@ struct recent_max {
 
 /* In milliseconds beside the unknown offset. */
 struct transit {
-    double last;           /* the newest, freed of the stamps' modulus */
+    double last;           /* the newest that is believed, freed of the stamps' modulus */
+    double jump;           /* how far the packet before was from that, if it was too far to be believed alone */
     struct recent_max low; /* of the negated transit */
     struct recent_max high;
     double noted;

@@ -19,6 +19,11 @@ static bool is_not_now(int error) {
     return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
 }
 
+/* An Ethernet header with a tag counts as a part of no packet. */
+static bool is_oversize(const struct tun_port *port, size_t size) {
+    return port->mtu && size > port->mtu + (port->layer2 ? (size_t)ETHERNET_HEADER + VLAN_TAG : 0);
+}
+
 int tun_read(struct tun_port *port, struct packet_list *out) {
     ssize_t size = read(port->fd, port->buffer, sizeof port->buffer);
     if (size < 0)
@@ -28,6 +33,7 @@ int tun_read(struct tun_port *port, struct packet_list *out) {
         struct packet *packet = packet_copy(port->buffer, (size_t)size);
         port->packets_read++;
         port->bytes_read += (uint64_t)size;
+        port->oversize += is_oversize(port, (size_t)size);
         if (packet)
             packet_list_push(out, packet);
         return 1;
@@ -40,8 +46,10 @@ int tun_read(struct tun_port *port, struct packet_list *out) {
     }
     clamp(port, &packets); /* the kernel's unfinished checksums are finished by now */
     port->packets_read += packets.count;
-    for (const struct packet *packet = packets.first; packet; packet = packet->next)
+    for (const struct packet *packet = packets.first; packet; packet = packet->next) {
         port->bytes_read += packet->size;
+        port->oversize += is_oversize(port, packet->size);
+    }
     if (packets.count > 1) {
         port->tso_reads++;
         port->tso_segments += packets.count;

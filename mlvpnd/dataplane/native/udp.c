@@ -14,8 +14,10 @@
 
 enum { MOST_SENDS = 16, MOST_PARTS = 512 };
 
-struct udp_port udp_port(int fd, bool gso, bool gro) {
-    struct udp_port port = {.fd = fd, .gso = gso, .gro = gro, .single_until = INFINITY, .refused_since = -1};
+struct udp_port udp_port(int fd, bool gso, bool gro, bool answers) {
+    struct udp_port port = {.fd = fd, .gso = gso, .gro = gro, .answers = answers};
+    port.single_until = INFINITY;
+    port.refused_since = -1;
     return port;
 }
 
@@ -58,13 +60,41 @@ struct sends {
     struct iovec iov[MOST_PARTS];
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(uint16_t))];
+        char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
     } control[MOST_SENDS];
 };
+
+/* Adds a control message to a send that has room for it. */
+static void add_control(struct msghdr *header, int level, int type, const void *value, size_t size) {
+    struct cmsghdr *part = (struct cmsghdr *)((char *)header->msg_control + header->msg_controllen);
+    part->cmsg_level = level;
+    part->cmsg_type = type;
+    part->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(part), value, size);
+    header->msg_controllen += CMSG_SPACE(size);
+}
+
+/* Has a send leave from the address that its peer calls. */
+static void add_source(struct msghdr *header, const struct address *to) {
+    if (to->any.sa_family == AF_INET6) {
+        struct in6_pktinfo info = {.ipi6_addr = to->called.address, .ipi6_ifindex = to->called.scope};
+        add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+    } else {
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, &to->called.address, sizeof info.ipi_spec_dst);
+        add_control(header, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    }
+}
+
+/* Whether what is sent to an address is to leave from the one that it calls. */
+static bool has_source(const struct udp_port *port, const struct address *to) {
+    return port->answers && called_known(&to->called) && !called_equal(&to->called, &port->lost);
+}
 
 /* Puts the first datagrams of a burst into messages. */
 static void gather(struct sends *sends, const struct udp_port *port, struct burst *burst, double now) {
     size_t from = single_from(port, now);
+    bool sourced = has_source(port, &burst->address);
     sends->count = sends->parts = 0;
     struct packet *packet = burst->datagrams.first;
     while (packet && sends->count < MOST_SENDS) {
@@ -77,16 +107,13 @@ static void gather(struct sends *sends, const struct udp_port *port, struct burs
             .msg_namelen = burst->address.size,
             .msg_iov = &sends->iov[sends->parts],
             .msg_iovlen = group,
+            .msg_control = &sends->control[sends->count],
         };
+        if (sourced)
+            add_source(&message->msg_hdr, &burst->address);
         if (group > 1) {
-            message->msg_hdr.msg_control = &sends->control[sends->count];
-            message->msg_hdr.msg_controllen = sizeof sends->control[0].bytes;
-            struct cmsghdr *control = CMSG_FIRSTHDR(&message->msg_hdr);
             uint16_t size = (uint16_t)packet->size;
-            control->cmsg_level = SOL_UDP;
-            control->cmsg_type = UDP_SEGMENT;
-            control->cmsg_len = CMSG_LEN(sizeof size);
-            memcpy(CMSG_DATA(control), &size, sizeof size);
+            add_control(&message->msg_hdr, SOL_UDP, UDP_SEGMENT, &size, sizeof size);
         }
         sends->datagrams[sends->count++] = group;
         for (; group; group--, packet = packet->next)
@@ -105,6 +132,9 @@ static int send_out(int fd, struct sends *sends) {
 static bool is_of_gso(int error) {
     return error == EIO || error == EINVAL || error == EMSGSIZE || error == EOPNOTSUPP || error == 524; /* ENOTSUPP */
 }
+
+/* Whether a kernel says so where a local address that was called is gone: the first over IPv6, the second over IPv4. */
+static bool is_of_source(int error) { return error == EINVAL || error == ENETUNREACH; }
 
 static void forget_first(struct burst *burst, unsigned count) {
     for (; count; count--)
@@ -161,6 +191,8 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
             return;
         } else if (sends.datagrams[0] > 1 && is_of_gso(errno)) {
             pause_runs(port, burst->datagrams.first->size, now);
+        } else if (is_of_source(errno) && has_source(port, &burst->address)) {
+            port->lost = burst->address.called; /* what is sent leaves from any other */
         } else { /* it concerns these datagrams, not the link: time will tell */
             port->send_errors += sends.datagrams[0];
             port->last_error = errno;
@@ -173,17 +205,37 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
 
 /* In. */
 
-/* Bytes of each datagram, but the last, that one read has brought; 0: it was one. It is looked for among all, since others
-   may stand before it: SO_TIMESTAMP does. */
-static size_t joined_size(struct msghdr *header) {
+static void take_called_ipv4(const struct cmsghdr *part, struct called *called) {
+    struct in_pktinfo info;
+    memcpy(&info, CMSG_DATA(part), sizeof info);
+    /* Of what came before the option was set the kernel knows the header only. */
+    memcpy(&called->address, info.ipi_spec_dst.s_addr ? &info.ipi_spec_dst : &info.ipi_addr, sizeof info.ipi_addr);
+}
+
+static void take_called_ipv6(const struct cmsghdr *part, struct called *called) {
+    struct in6_pktinfo info;
+    memcpy(&info, CMSG_DATA(part), sizeof info);
+    called->address = info.ipi6_addr;
+    /* Any other address is left by the way that routing says, not by the one that it was called by. */
+    called->scope = IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) ? info.ipi6_ifindex : 0;
+}
+
+/* Looks for what is known among all control messages, since others may stand before it: SO_TIMESTAMP does. Gives the bytes
+   of each datagram, but the last, that one read has brought; 0: it was one. */
+static size_t take_control(const struct udp_port *port, struct msghdr *header, struct called *called) {
+    size_t joined = 0;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
         if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO) {
             int size;
             memcpy(&size, CMSG_DATA(part), sizeof size);
-            return size > 0 ? (size_t)size : 0;
+            joined = size > 0 ? (size_t)size : 0;
+        } else if (port->answers && part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
+            take_called_ipv4(part, called);
+        } else if (port->answers && part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO) {
+            take_called_ipv6(part, called);
         }
     }
-    return 0;
+    return joined;
 }
 
 bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct udp_reading *reading) {
@@ -195,6 +247,7 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
     } control[UDP_MOST_MESSAGES];
     size_t slot = port->gro ? UDP_SLOT_SIZE_GRO : UDP_SLOT_SIZE;
     unsigned room = (unsigned)((size_t)(end - *arena) / slot);
+    bool told = port->gro || port->answers;
     unsigned most = port->gro ? UDP_MOST_MESSAGES / 4 : UDP_MOST_MESSAGES;
     if (room > most)
         room = most;
@@ -208,11 +261,11 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
         iov[index] = (struct iovec){message->data, slot};
         messages[index].msg_hdr = (struct msghdr){
             .msg_name = &message->source.any,
-            .msg_namelen = sizeof message->source - offsetof(struct address, any),
+            .msg_namelen = sizeof message->source.v6,
             .msg_iov = &iov[index],
             .msg_iovlen = 1,
-            .msg_control = port->gro ? &control[index] : NULL,
-            .msg_controllen = port->gro ? sizeof control[index].bytes : 0,
+            .msg_control = told ? &control[index] : NULL,
+            .msg_controllen = told ? sizeof control[index].bytes : 0,
         };
     }
     int count = recvmmsg(port->fd, messages, room, MSG_DONTWAIT, NULL);
@@ -229,7 +282,10 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
         struct msghdr *header = &messages[index].msg_hdr;
         message->size = messages[index].msg_len;
         message->source.size = header->msg_namelen;
-        size_t size = port->gro ? joined_size(header) : 0;
+        message->source.called = (struct called){0};
+        size_t size = told ? take_control(port, header, &message->source.called) : 0;
+        if (called_equal(&message->source.called, &port->lost))
+            port->lost = (struct called){0};
         if (size && size < message->size) {
             message->segment = size;
             port->gro_receives++;

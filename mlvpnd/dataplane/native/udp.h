@@ -22,6 +22,8 @@ struct udp_port {
     bool gso, gro;    /* whether the kernel takes runs of what is sent, and joins what comes */
     size_t single_from;  /* without gso: bytes of the datagrams that go singly, and those of larger ones, ... */
     double single_until; /* ... until runs of them are tried again, in seconds of the monotonic clock */
+    bool answers;     /* messages tell which address of ours was called, and what is sent leaves from it */
+    struct called lost; /* one that the kernel has refused, until something comes to it again */
     bool blocked;     /* datagrams wait for the socket to become writable */
     int last_error;   /* errno of the last datagram that was refused */
     double refused_since; /* seconds of the monotonic clock; < 0: the last datagram was taken */
@@ -29,8 +31,8 @@ struct udp_port {
     uint64_t gso_sends, gso_segments, gro_receives, gro_segments;
 };
 
-/* A port with this socket. `gso`, `gro`: what the kernel has said that it can do. */
-struct udp_port udp_port(int fd, bool gso, bool gro);
+/* A port with this socket. `gso`, `gro`: what the kernel has said that it can do. `answers`: it tells what is called. */
+struct udp_port udp_port(int fd, bool gso, bool gro, bool answers);
 /* Sends all bursts of a link, or keeps up to UDP_QUEUE_LIMIT of their datagrams for later. */
 void udp_flush(struct udp_port *port, struct path_state *path, double now);
 /* Of what waits for a socket that is blocked, keeps only the first UDP_QUEUE_LIMIT. */

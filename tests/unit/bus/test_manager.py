@@ -12,6 +12,7 @@ import pytest
 from mlvpnd.bus import lib, manager, names
 from mlvpnd.bus.connection import Connection
 from mlvpnd.bus.errors import UNKNOWN_OBJECT, BusError
+from mlvpnd.bus.message import Message
 from mlvpnd.bus.turns import Turns
 from tests.support.private_bus import PrivateBus
 
@@ -37,6 +38,8 @@ class Manager:
             (UNIT, f"{SYSTEMD}.Unit", "Job"): lib.Variant("(uo)", [7 if job else 0, JOB if job else "/"]),
             (JOB, f"{SYSTEMD}.Job", "JobType"): lib.Variant("s", job),
         }
+        self.units = {1: UNIT, 2: UNIT.replace("my", "your"), 3: UNIT.replace("mlvpn", "mlvpn_2dhelper"), 4: "/"}
+        """Of processes, by number."""
         self._delay = delay
         self.connection: Connection
 
@@ -44,12 +47,22 @@ class Manager:
         while True:
             call = await turns.get()
             await asyncio.sleep(self._delay)
+            if call.member == "GetUnitByPID":
+                self._say_unit(call)
+                continue
             interface, name = lib.decode(call)
             value = self.properties.get((call.path, interface, name))
             if value is None:
                 self.connection.refuse(call, BusError(UNKNOWN_OBJECT, call.path))
             else:
                 self.connection.answer(call, "v", [value])
+
+    def _say_unit(self, call: Message) -> None:
+        (pid,) = lib.decode(call)
+        if pid in self.units:
+            self.connection.answer(call, "o", [self.units[pid]])
+        else:
+            self.connection.refuse(call, BusError(f"{SYSTEMD}.NoUnitForPID", "none"))
 
 
 @contextlib.asynccontextmanager
@@ -102,6 +115,35 @@ def test_a_manager_that_takes_its_time_is_not_waited_for(bus: PrivateBus, monkey
 
 def test_a_bus_without_a_manager(bus: PrivateBus) -> None:
     assert not asyncio.run(manager.is_restarting("my-tunnel"))
+
+
+@pytest.mark.parametrize(("pid", "ours"), [(1, True), (2, False), (3, False), (4, False), (5, False)])
+def test_whose_a_process_is(bus: PrivateBus, pid: int, ours: bool) -> None:
+    async def main() -> bool:
+        async with managed("", 0):
+            connection = await Connection.open()
+            try:
+                return await manager.is_ours(connection, pid, "my-tunnel")
+            except BusError:
+                return False
+            finally:
+                connection.close()
+                await connection.wait_closed()
+
+    assert asyncio.run(main()) is ours
+
+
+def test_nobody_is_ours_without_a_manager(bus: PrivateBus) -> None:
+    async def main() -> None:
+        connection = await Connection.open()
+        try:
+            await manager.is_ours(connection, 1, "my-tunnel")
+        finally:
+            connection.close()
+            await connection.wait_closed()
+
+    with pytest.raises(BusError):
+        asyncio.run(main())
 
 
 def test_no_bus(monkeypatch: pytest.MonkeyPatch) -> None:

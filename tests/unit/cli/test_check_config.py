@@ -7,7 +7,7 @@ import pytest
 
 from mlvpnd.cli.check_config import main
 from mlvpnd.dataplane import choice
-from tests.support.configs import CLIENT, DOCUMENTED_CLIENT
+from tests.support.configs import CLIENT, DOCUMENTED_CLIENT, SERVER
 
 
 def write(path: Path, text: str) -> str:
@@ -17,7 +17,8 @@ def write(path: Path, text: str) -> str:
 
 
 def test_good_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one, two = write(tmp_path / "one", CLIENT), write(tmp_path / "two", DOCUMENTED_CLIENT)
+    documented = DOCUMENTED_CLIENT.replace("bindport = 5080\n", "", 1)
+    one, two = write(tmp_path / "one", CLIENT), write(tmp_path / "two", documented)
     assert main([one, two]) == 0
     assert capsys.readouterr() == (f"{one}: ok, 1 link\n{two}: ok, 2 links\n", "")
 
@@ -71,6 +72,12 @@ def test_filters_are_compiled(
         assert err.count("\n") == expected
 
 
+def test_text_without_a_sign_of_equality_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f", CLIENT + "[filters]\nadsl1 secret words\n")
+    assert main([path]) == 1
+    assert capsys.readouterr().err == f"{path}:9: adsl1: invalid filter adsl1 = …: the line has no '='\n"
+
+
 def test_rules_are_compiled_after_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = "[rules]\nprefer adsl1 = udp pot 1\ndrop = udp port 1900\npin = ether multicast\n[filters]\nadsl1 = x y\n"
     path = write(tmp_path / "f", CLIENT + lines)
@@ -119,3 +126,21 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: mlvpnd check-config" in capsys.readouterr().err
     assert main(["--help"]) == 0
     assert "usage: mlvpnd check-config" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("ports", "code"), [((5080, 5080), 1), ((5080, 5081), 0)])
+def test_one_interface_by_two_names(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    ports: tuple[int, int],
+    code: int,
+) -> None:
+    monkeypatch.setattr("mlvpnd.cli.check_config.index_of", {"eth0": 2, "enp1s0": 2}.get)
+    links = [
+        f'[l{port}{name}]\nbindport = {port}\nbinddevice = "{name}"\n'
+        for port, name in zip(ports, ("eth0", "enp1s0"), strict=True)
+    ]
+    text = SERVER.partition("[adsl1]")[0] + "".join(links)
+    assert main([write(tmp_path / "f", text)]) == code
+    assert ("enp1s0 and eth0 are one interface" in capsys.readouterr().err) is bool(code)

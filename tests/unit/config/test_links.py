@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from mlvpnd.config.links import PORT_ADVICE
 from tests.support.configs import CLIENT, SERVER, errors_of, good, warnings_of
 
 
@@ -22,7 +23,6 @@ def test_client_needs_somebody_to_call() -> None:
     ("line", "field", "value"),
     [
         ("bindhost = 2001:db8::1", "bindhost", "2001:db8::1"),
-        ("bindport = openvpn", "bindport", "openvpn"),
         ("binddevice = wwan0", "binddevice", "wwan0"),
         ("bindfib = 3", "bindfib", 3),
         ("bandwidth_upload = 4294967295", "bandwidth_upload", 4294967295),
@@ -118,6 +118,13 @@ def test_a_file_without_links_is_hardly_meant() -> None:
     text = SERVER[: SERVER.index("[adsl1]")]
     assert warnings_of(text) == ["f: there is no link: nothing will be carried"]
     assert good(text, strict=True).config.links == ()
+
+
+def test_a_port_of_its_own_is_no_good_for_a_client() -> None:
+    advice = f"[adsl1] a client is better off with any port: {PORT_ADVICE}"
+    assert warnings_of(CLIENT + "bindport = 5080\n") == [f"f:8: bindport: {advice}"]
+    assert warnings_of(CLIENT) == warnings_of(SERVER) == []
+    assert good(CLIENT + "bindport = 5080\n", strict=True).config.links[0].bindport == "5080"
 
 
 def test_bandwidth_on_some_links_only() -> None:

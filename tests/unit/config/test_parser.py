@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from mlvpnd.config import Config, ConfigError, DeviceKind, FilterConfig, LinkConfig, Mode, parse
+from mlvpnd.config.links import PORT_ADVICE
 from mlvpnd.config.problems import Problem
 from mlvpnd.config.schema import MAX_FILE_SIZE
 from tests.support.configs import CLIENT, DOCUMENTED_CLIENT, SERVER, errors_of, good, warnings_of
@@ -29,7 +30,7 @@ def test_shortest_server() -> None:
 
 def test_documented_file() -> None:
     result = good(DOCUMENTED_CLIENT, strict=True)
-    assert result.warnings == ()
+    assert [(one.line, one.key) for one in result.warnings] == [(30, "bindport")]
     assert result.config == Config(
         mode=Mode.CLIENT,
         password=b"pleasechangeme!",
@@ -185,6 +186,8 @@ WRAPPED = {
     "the sign left out": '"begin"\npassword"HUNTER"',
     "the sign left out of a misspelt key": '"begin"\npasword HUNTER',
     "all in one line": '"begin"\nmode client password HUNTER',
+    "the line break left out": '"begin"\nstatuscommand = x password HUNTER',
+    "the line break left out of a name": '"begin"\ninterface_name = mlvpn0 password "HUNTER"',
     "two": 'begin" mode = "HUNTER"',
 }
 
@@ -244,6 +247,7 @@ def test_sections_of_one_name_are_joined() -> None:
         "f:8: section [general] is also in line 1; both are joined",
         "f:10: mode: already set as mode in line 2, which counts; give it once",
         "f:11: section [adsl1] is also in line 5; both are joined",
+        f"f:12: bindport: [adsl1] a client is better off with any port: {PORT_ADVICE}",
     ]
     assert len(errors_of(text, strict=True)) == 3
 

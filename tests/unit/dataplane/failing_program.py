@@ -79,6 +79,10 @@ class World:
     def note(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.faults.append(f"{context['message']} {context.get('exception')!r}")
 
+    def is_open(self) -> bool:
+        """Whether the first link has a socket."""
+        return self.tunnel.drivers[0].socket is not None
+
     async def meet(self) -> None:
         """Has a peer on each link."""
         before = self.peers
@@ -161,10 +165,10 @@ async def one(world: World, failing: Failing, case: Case) -> dict[str, Any]:
         world.kernel.send(packet_of(1, world.size))
     failed = failing.disarm()
     if case.kind is Kind.SOCKET:
-        assert world.tunnel.drivers[0].socket is None
+        assert not world.is_open()
         for _ in range(300):
             await asyncio.sleep(0.02)
-            if world.tunnel.drivers[0].socket is not None:
+            if world.is_open():
                 break
     await asyncio.sleep(0.05)
     if case.kind is Kind.SOCKET or not all(path.up for path in session.paths):

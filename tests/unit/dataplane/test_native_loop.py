@@ -56,12 +56,13 @@ class World:
             answer = self.datagram(number, PacketType.AUTH_OK, AUTH_OK_PLAINTEXT, 1)
             self.session.receive(number, [(answer, self.peers[number].getsockname())], NOW)
             assert self.session.path(number).status is PathStatus.AUTHOK
+            self.session.path(number).last_auth_at = float("-inf")  # a stranger is a reason to ask again
         self.session.transmits()
         self.loop = _native.Loop(self.session.engine)
         self.loop.housekeeping_at = float("inf")
         self.loop.watch_tun(self.tun.fileno(), False, False)
         for number, link in enumerate(self.links):
-            self.loop.attach_link(number, link.fileno(), False, False)
+            self.loop.attach_link(number, link.fileno(), False, False, False)
 
     def datagram(self, number: int, kind: PacketType, plaintext: bytes, seq: int, flow: int | None = None) -> bytes:
         """One of the peer's."""
@@ -88,7 +89,7 @@ class World:
     def send_joined(self, number: int, datagrams: list[bytes]) -> None:
         """The same in one piece, of datagrams of one size, for a link that has UDP_GRO."""
         self.links[number].setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-        self.loop.attach_link(number, self.links[number].fileno(), False, True)
+        self.loop.attach_link(number, self.links[number].fileno(), False, True, False)
         size = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", len(datagrams[0])))]
         self.peers[number].sendmsg(datagrams, size, 0, self.links[number].getsockname())
 
@@ -178,12 +179,12 @@ def test_a_lie_about_the_order_holds_up_the_liars_link_only(world: World) -> Non
 
 def test_all_that_several_links_have_brought_can_be_asked_for(world: World) -> None:
     """As before one of them goes."""
-    hello = [world.datagram(number, PacketType.KEEPALIVE, b"", 20) for number in range(2)]
+    bye = [world.datagram(number, PacketType.DISCONNECT, b"", 20) for number in range(2)]
     for number in range(2):
-        world.send(number, [hello[number]])
+        world.send(number, [bye[number]])
     assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
     found = dict([world.loop.slow_datagrams(True), world.loop.slow_datagrams(True)])
-    assert {number: [datagram for datagram, _ in found[number]] for number in found} == {0: hello[:1], 1: hello[1:]}
+    assert {number: [datagram for datagram, _ in found[number]] for number in found} == {0: bye[:1], 1: bye[1:]}
     assert world.loop.slow_datagrams(True) == (-1, [])
 
 
@@ -206,10 +207,10 @@ def test_of_a_burst_only_what_is_for_python_goes_there(world: World) -> None:
     """In its order; what came before it has passed, and what came behind it passes afterwards."""
     packets = [packet_of(1), packet_of(2)]
     data = [world.datagram(0, PacketType.DATA, packet, 2 + number) for number, packet in enumerate(packets)]
-    hello = world.datagram(0, PacketType.KEEPALIVE, b"", 20)
-    world.send(0, [b"garbage", data[0], hello, data[1], b"garbage"])
+    bye = world.datagram(0, PacketType.DISCONNECT, b"", 20)
+    world.send(0, [b"garbage", data[0], bye, data[1], b"garbage"])
     assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
-    assert world.loop.slow_datagrams(False) == (0, [(hello, world.peers[0].getsockname())])
+    assert world.loop.slow_datagrams(False) == (0, [(bye, world.peers[0].getsockname())])
     assert world.came(world.kernel) == packets[:1]
     assert world.loop.run(world.wake, 0.05) == _native.WOKEN
     assert world.came(world.kernel) == packets[1:]
@@ -237,17 +238,72 @@ def test_what_is_for_python_takes_along_what_most_likely_is_too(world: World) ->
     assert world.came(world.kernel) == [packet_of(4)]
 
 
+@pytest.mark.parametrize("kind", PacketType, ids=lambda kind: kind.name)
+def test_who_has_no_key_never_reaches_python(world: World, kind: PacketType) -> None:
+    """Whatever the type, the flow and the address that he claims."""
+    box = Box(derive_key(b"nobody has this password"))
+    own = world.session.path(0).flow_id
+    forged = []
+    for seq, flow in enumerate((100, 101, 999, own), 50):
+        payload = box.seal(b"", flow, seq)
+        forged.append(pack(Header(len(payload), kind, True, 0, 0xFFFF, flow, seq, seq)) + payload)
+    with udp_socket() as elsewhere:
+        for sock in (world.peers[0], elsewhere):
+            for datagram in forged:
+                sock.sendto(datagram, world.links[0].getsockname())
+        assert world.loop.run(world.wake, 0.1) == _native.WOKEN
+    dropped = {reason.name: count for reason, count in world.session.path(0).drops.items()}
+    assert dropped == {"NOT_AUTHENTIC": 4, "WRONG_LINK": 2, "REFLECTED": 2}
+
+
+def test_what_was_recorded_never_reaches_python_twice(world: World) -> None:
+    """Genuine datagrams, again, under another type, on another link, back to their sender, or of a session before."""
+    path = world.session.path(0)
+    path.last_auth_at = float("inf")  # it has just asked again
+    data = world.datagram(0, PacketType.DATA, packet_of(1), 2)
+    changed = bytearray(world.datagram(0, PacketType.DATA, packet_of(1), 9))
+    changed[2] = PacketType.DISCONNECT << 4 | 1
+    sealed = world.box.seal(b"", path.flow_id, 3)
+    reflected = pack(Header(len(sealed), PacketType.KEEPALIVE, True, 0, 0xFFFF, path.flow_id, 3, 0)) + sealed
+    before = [world.datagram(0, kind, b"", 7, flow=999) for kind in (PacketType.KEEPALIVE, PacketType.DISCONNECT)]
+    world.send(0, [data])
+    world.loop.run(world.wake, 0.05)
+    for _ in range(3):
+        world.send(0, [data, bytes(changed), world.datagram(1, PacketType.DATA, packet_of(1), 5), reflected, *before])
+        assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert {reason.name: count for reason, count in path.drops.items()} == {
+        "REPLAYED": 3,
+        "BAD_PLAINTEXT": 3,
+        "WRONG_LINK": 3,
+        "REFLECTED": 3,
+        "UNKNOWN_FLOW": 6,
+    }
+
+
+def test_a_keepalive_is_heard_and_answered_without_python(world: World) -> None:
+    path = world.session.path(0)
+    path.heard_at = 0.0
+    world.send(0, [world.datagram(0, PacketType.KEEPALIVE, b"", number) for number in (2, 2, 3)])
+    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert path.heard_at > 0
+    assert path.packets_received == 3  # with the AUTH_OK
+    assert {reason.name: count for reason, count in path.drops.items()} == {"REPLAYED": 1}
+    [answer] = world.came(world.peers[0])
+    assert (answer[2] >> 4, len(answer)) == (PacketType.KEEPALIVE, 44)
+    assert world.came(world.peers[1]) == []
+
+
 def test_all_that_was_read_can_be_asked_for(world: World) -> None:
-    hello, data = world.datagram(0, PacketType.KEEPALIVE, b"", 20), world.datagram(0, PacketType.DATA, packet_of(1), 2)
-    world.send(0, [hello, data])
+    bye, data = world.datagram(0, PacketType.DISCONNECT, b"", 20), world.datagram(0, PacketType.DATA, packet_of(1), 2)
+    world.send(0, [bye, data])
     assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
     source = world.peers[0].getsockname()
-    assert world.loop.slow_datagrams(True) == (0, [(hello, source), (data, source)])
+    assert world.loop.slow_datagrams(True) == (0, [(bye, source), (data, source)])
 
 
 def test_what_a_lost_socket_has_brought_is_forgotten(world: World) -> None:
     """Whoever wants it asks for it before."""
-    world.send(0, [world.datagram(0, PacketType.KEEPALIVE, b"", number) for number in range(20, 23)])
+    world.send(0, [world.datagram(0, PacketType.DISCONNECT, b"", number) for number in range(20, 23)])
     assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
     world.loop.detach_link(0)
     assert world.loop.slow_datagrams(True) == (-1, [])
@@ -259,7 +315,7 @@ def test_what_waits_for_a_socket_that_takes_nothing_is_bounded(world: World) -> 
     # TCP that nobody reads stands for a full buffer: on the loopback interface UDP has none.
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sender:
         sender.setblocking(False)
-        world.loop.attach_link(0, sender.fileno(), False, False)
+        world.loop.attach_link(0, sender.fileno(), False, False, False)
         world.session.disconnect(1, NOW)
         world.session.transmits()
         try:
@@ -342,7 +398,7 @@ def test_a_scope_is_a_number_beside_an_address(world: World) -> None:
 def test_a_datagram_too_large_for_the_tunnel_is_cut_with_gro_as_without(world: World) -> None:
     packet = packet_of(1, 20000)
     world.links[0].setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-    world.loop.attach_link(0, world.links[0].fileno(), False, True)
+    world.loop.attach_link(0, world.links[0].fileno(), False, True, False)
     world.send(0, [world.datagram(0, PacketType.DATA, packet, 2)])
     world.loop.run(world.wake, 0.05)
     assert world.came(world.kernel) == []
@@ -351,7 +407,7 @@ def test_a_datagram_too_large_for_the_tunnel_is_cut_with_gro_as_without(world: W
 
 def test_segments_are_limited_both_ways(world: World) -> None:
     for limits, expected in (((0, 0), 1460), ((1388, 1368), 1388)):
-        world.loop.clamp_mss(*limits)
+        world.loop.set_limits(1428, *limits)
         seq = 10 + expected
         world.send(0, [world.datagram(0, PacketType.DATA, packet, seq + n) for n, packet in enumerate([syn(1460)] * 2)])
         world.loop.run(world.wake, 0.05)
@@ -363,9 +419,20 @@ def test_segments_are_limited_both_ways(world: World) -> None:
 
 def test_a_checksum_is_finished_before_a_segment_is_limited(world: World) -> None:
     world.loop.watch_tun(world.tun.fileno(), True, False)
-    world.loop.clamp_mss(1388, 1368)
+    world.loop.set_limits(1428, 1388, 1368)
     partial = bytearray(syn(1460))
     partial[36:38] = sum_of_pseudo_header(syn(1460)).to_bytes(2, "big")
     world.kernel.send(VNET.pack(1, 0, 0, 0, 20, 16) + partial)
     world.loop.run(world.wake, 0.05)
     assert world.sent() == [syn(1388)]
+
+
+def test_what_is_longer_than_the_interface_takes_is_counted(world: World) -> None:
+    for has_vnet, start in ((False, b""), (True, bytes(10))):
+        world.loop.watch_tun(world.tun.fileno(), has_vnet, False)
+        before = world.loop.tun_counts()["oversize"]
+        for mtu, count in ((0, 0), (100, 0), (99, 1)):
+            world.loop.set_limits(mtu, 0, 0)
+            world.kernel.send(start + packet_of(1, 100))
+            world.loop.run(world.wake, 0.05)
+            assert world.loop.tun_counts()["oversize"] - before == count

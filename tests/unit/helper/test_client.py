@@ -64,6 +64,22 @@ def test_a_configuration_that_others_can_read(config_path: Path) -> None:
     assert "file is group/other accessible" in _error(config_path, lambda helper: helper.open_config())
 
 
+def test_another_file_with_the_password_is_warned_of_and_the_password_is_not_told(
+    config_path: Path, log_lines: pytest.LogCaptureFixture
+) -> None:
+    other = config_path.with_name("other.conf")
+    other.touch(mode=0o600)
+    other.write_text(config_path.read_text().replace("adsl1", "wifi"))
+    assert _with_helper(config_path, lambda helper: helper.open_config()) == config_path.read_bytes()
+    (line,) = log_lines.messages
+    assert line.startswith(f"{other} has the same password: ")
+    assert log_lines.records[0].levelname == "WARNING"
+    log_lines.clear()
+    other.write_text(other.read_text().replace('"secret"', '"another"'))
+    assert _with_helper(config_path, lambda helper: helper.open_config()) == config_path.read_bytes()
+    assert log_lines.messages == []
+
+
 def test_a_wrong_configuration_is_handed_out_all_the_same(config_path: Path) -> None:
     config_path.write_text("nonsense")
     assert _with_helper(config_path, lambda helper: helper.open_config()) == b"nonsense"

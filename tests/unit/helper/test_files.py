@@ -1,4 +1,5 @@
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,9 @@ def test_not_an_absolute_path_of_a_file(path: str) -> None:
         check_script(path)
 
 
-@pytest.mark.parametrize("mode", [0o757, 0o1777])
+@pytest.mark.parametrize("mode", [0o757, 0o777, 0o775, 0o770])
 def test_a_directory_that_others_can_change(trusted_directory: Path, mode: int) -> None:
+    """Nor may a group write there, not even root's: others may be members of it."""
     inner = trusted_directory / "open" / "inner"
     inner.mkdir(parents=True)
     inner.parent.chmod(mode)
@@ -87,36 +89,63 @@ def test_a_directory_that_others_can_change(trusted_directory: Path, mode: int) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_sticky_directory_will_do_for_a_new_file(trusted_directory: Path) -> None:
+def test_a_sticky_directory_will_do_for_what_is_roots(trusted_directory: Path) -> None:
     shared = trusted_directory / "shared"
     (shared / "ours").mkdir(parents=True)
     (shared / "theirs").mkdir()
     (shared / "link").symlink_to("ours")
+    (shared / "our link").symlink_to("ours")
     os.chown(shared / "theirs", 65534, 65534)
     os.chown(shared / "link", 65534, 65534, follow_symlinks=False)
-    shared.chmod(0o1777)
-    for path in (shared / "file", shared / "ours" / "file"):
-        os.close(open_trusted_directory(str(path), sticky=True))
-        with pytest.raises(UnsafeFile, match="can be changed by others"):
-            open_trusted_directory(str(path))
-    for path in (shared / "theirs" / "file", shared / "link" / "file"):
-        with pytest.raises(UnsafeFile):
-            open_trusted_directory(str(path), sticky=True)
-    shared.chmod(0o777)
+    for mode in (0o1777, 0o1775):
+        shared.chmod(mode)
+        for path in (shared / "file", shared / "ours" / "file", shared / "our link" / "file"):
+            os.close(open_trusted_directory(str(path)))
+        for path in (shared / "theirs" / "file", shared / "link" / "file"):
+            with pytest.raises(UnsafeFile):
+                open_trusted_directory(str(path))
+    os.chown(shared, 65534, 0)
     with pytest.raises(UnsafeFile, match="can be changed by others"):
-        open_trusted_directory(str(shared / "file"), sticky=True)
+        open_trusted_directory(str(shared / "file"))
 
 
-def test_a_directory_of_a_group(trusted_directory: Path) -> None:
-    directory = trusted_directory / "shared"
-    directory.mkdir()
-    directory.chmod(0o775)
-    os.close(open_trusted_directory(str(directory / "file")))  # of root's group or ours
-    if os.geteuid() == 0:
-        os.chown(directory, 0, 50)
-        directory.chmod(0o775)
+def test_a_script_in_a_sticky_directory(trusted_directory: Path, script: Path) -> None:
+    """Others cannot exchange it, but may have made the name, if it is not its only one."""
+    shared = trusted_directory / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    script.rename(shared / "script")
+    check_script(str(shared / "script"))
+    os.link(shared / "script", script)
+    with pytest.raises(UnsafeFile, match="has other names"):
+        check_script(str(shared / "script"))
+    check_script(str(script))
+
+
+ACL_USER_OBJ, ACL_USER, ACL_GROUP_OBJ, ACL_GROUP, ACL_MASK, ACL_OTHER = 1, 2, 4, 8, 16, 32  # linux/posix_acl.h
+
+
+@pytest.mark.parametrize(
+    ("kind", "mask", "trusted"), [(ACL_USER, 7, False), (ACL_GROUP, 7, False), (ACL_USER, 5, True)]
+)
+def test_a_directory_that_an_access_list_opens(
+    trusted_directory: Path, script: Path, kind: int, mask: int, trusted: bool
+) -> None:
+    """As linux/posix_acl_xattr.h has it: user or group 65534 has rwx, of which the mask lets something through."""
+    entries = [
+        (ACL_USER_OBJ, 7, -1),
+        (kind, 7, 65534),
+        (ACL_GROUP_OBJ, 5, -1),
+        (ACL_MASK, mask, -1),
+        (ACL_OTHER, 5, -1),
+    ]
+    text = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *one) for one in sorted(entries))
+    os.setxattr(trusted_directory, "system.posix_acl_access", text)
+    if trusted:
+        check_script(str(script))
+    else:
         with pytest.raises(UnsafeFile, match="can be changed by others"):
-            open_trusted_directory(str(directory / "file"))
+            check_script(str(script))
 
 
 def test_links_to_directories_are_followed_and_checked(trusted_directory: Path) -> None:
@@ -141,7 +170,7 @@ def test_links_to_directories_are_followed_and_checked(trusted_directory: Path) 
 def test_nothing_stays_open(trusted_directory: Path, script: Path) -> None:
     before = open_descriptors()
     check_script(str(script))
-    for path in ("/tmp/x", "/nix/x", str(script / "x")):  # noqa: S108 - refused places
+    for path in ("/tmp/nix/x", "/nix/x", str(script / "x")):  # noqa: S108 - refused places
         with pytest.raises(UnsafeFile):
             check_script(path)
     assert open_descriptors() == before

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mlvpnd.config.model import Config, Mode
 from mlvpnd.helper import script
-from mlvpnd.helper.files import UnsafeFile
+from mlvpnd.helper.files import Script, UnsafeFile
 from mlvpnd.helper.requests import ScriptEvent
 from mlvpnd.helper.script import ScriptError, ScriptRun, ScriptRunner
 from tests.support.lab import wait_until
@@ -76,11 +79,52 @@ def test_what_a_script_sees_and_prints(
         trusted_directory, 'echo "$0 $* $MTU ${SECRET-unset} $(pwd) $(umask)"; echo oops >&2; cat; printf end'
     )
     assert _do(_run(path, "mlvpn0", "rtun_up", "-rf $(x)")) == [0]
-    assert log_lines.messages == [
-        f"{path}: {path} mlvpn0 rtun_up -rf $(x) 1400 unset / 0022",
-        f"{path}: oops",
-        f"{path}: end",
-    ]
+    called, *rest = log_lines.messages
+    assert re.fullmatch(
+        re.escape(path) + r": /proc/self/fd/\d+/script mlvpn0 rtun_up -rf \$\(x\) 1400 unset / 0022", called
+    )
+    assert rest == [f"{path}: oops", f"{path}: end"]
+
+
+def test_a_script_finds_what_stands_beside_it(trusted_directory: Path) -> None:
+    (trusted_directory / "library").write_text('beside() { readlink -f "$0" >"$0.name"; }\n')
+    path = _script(trusted_directory, '. "$(dirname "$0")/library"; beside; sh -c \'echo again >"$1.more"\' x "$0"')
+    assert _do(_run(path)) == [0]
+    assert Path(f"{path}.name").read_text() == f"{path}\n"
+    assert Path(f"{path}.more").read_text() == "again\n"
+
+
+def test_a_program_has_its_own_name(trusted_directory: Path, log_lines: pytest.LogCaptureFixture) -> None:
+    path = trusted_directory / "program"
+    shutil.copyfile("/bin/dash", path)
+    path.chmod(0o700)
+    run = ScriptRun(str(path), (str(path), "-c", 'echo "$0"; ls /proc/$$/fd | wc -l'), {"PATH": script.SEARCH_PATH}, "")
+    assert _do(run) == [0]
+    assert log_lines.messages == [f"{path}: {path}", f"{path}: 4"]  # the three streams, and the program itself
+
+
+@pytest.mark.parametrize("what", ["program", "script"])
+def test_what_was_checked_is_what_is_run(
+    what: str, trusted_directory: Path, monkeypatch: pytest.MonkeyPatch, log_lines: pytest.LogCaptureFixture
+) -> None:
+    """Whatever the path means by then: the directory, and a program itself, are held open."""
+    checked, other = trusted_directory / "checked", trusted_directory / "other"
+    for directory in (checked, other):
+        directory.mkdir()
+        _script(directory, f"echo {directory.name}")
+        if what == "program":
+            shutil.copyfile("/bin/echo" if directory is checked else "/bin/false", directory / "script")
+    start = ScriptRunner._start
+
+    def exchange(self: ScriptRunner, run: ScriptRun, opened: Script) -> Any:
+        checked.rename(trusted_directory / "moved")
+        other.rename(checked)
+        return start(self, run, opened)
+
+    monkeypatch.setattr(ScriptRunner, "_start", exchange)
+    path = str(checked / "script")
+    assert _do(_run(path, "checked")) == [0]
+    assert log_lines.messages == [f"{path}: checked"]
 
 
 def test_exit_status_and_signal_in_upstreams_words(

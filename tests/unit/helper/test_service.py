@@ -106,6 +106,7 @@ class Harness:
 def harness(tmp_path: Path, config_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     harness = Harness(tmp_path, config_path)
     monkeypatch.setattr(service, "control_groups", lambda _pid: harness.groups)
+    monkeypatch.setattr(service, "own_groups", lambda: ["/system.slice/mlvpn-helper@home.service"])
     monkeypatch.setattr(service, "has_company", lambda: False)
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
     monkeypatch.setattr(systemd, "send", lambda text, _descriptors: harness.said.append(text))
@@ -168,6 +169,10 @@ def test_another_user_is_refused(harness: Harness, log_lines: pytest.LogCaptureF
     "groups",
     [
         ["/system.slice/mlvpn@office.service"],
+        ["/user.slice/user-998.slice/user@998.service/app.slice/mlvpn@home.service"],
+        ["/system.slice/some.service/mlvpn@home.service"],
+        ["/system.slice/some.scope/x.slice/mlvpn@home.service"],
+        ["/container/system.slice/mlvpn@home.service"],
         ["/system.slice/xmlvpn@home.service"],
         ["/system.slice/mlvpn@home.service/inner"],
         ["/user.slice"],
@@ -178,9 +183,30 @@ def test_another_user_is_refused(harness: Harness, log_lines: pytest.LogCaptureF
 def test_the_daemon_of_another_tunnel_is_refused(
     harness: Harness, log_lines: pytest.LogCaptureFixture, groups: list[str]
 ) -> None:
+    """The whole path counts: somebody may be able to make a control group of the same name elsewhere."""
     harness.groups = groups
     harness.serve(lambda: _is_refused(harness))
     assert log_lines.messages == [f"request refused: process {os.getpid()} is not in {UNIT}"]
+
+
+@pytest.mark.parametrize(
+    ("own", "group"),
+    [
+        (
+            "/system.slice/system-mlvpn\\x2dhelper.slice/h.service",
+            "/system.slice/system-mlvpn.slice/mlvpn@home.service",
+        ),
+        ("/system.slice/h.service", "/vpn.slice/vpn-fast.slice/mlvpn@home.service"),
+        ("/system.slice/h.service", "/mlvpn@home.service"),
+        ("/h.service", "/system.slice/mlvpn@home.service"),
+        ("/docker/1a2b/system.slice/h.service", "/docker/1a2b/system.slice/mlvpn@home.service"),
+    ],
+)
+def test_the_daemon_is_known_in_whatever_slice_it_is(own: str, group: str) -> None:
+    """Drop-ins may put it elsewhere than the helper, below what the tree of the manager begins with."""
+    assert service.is_unit(group, UNIT, own)
+    assert not service.is_unit(f"/x{group}", UNIT, own)
+    assert not service.is_unit(group, "mlvpn@office.service", own)
 
 
 def _is_refused(harness: Harness) -> None:

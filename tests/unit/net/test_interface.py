@@ -28,14 +28,43 @@ except OSError as error:
     print(error.strerror)
 """
 
+# An interface with two names more, and what is bound to it by each.
+NAMES = """
+import socket, subprocess
+from mlvpnd.net.interface import bound_index, index_of
+subprocess.run(["ip", "tuntap", "add", "eth0", "mode", "tun"], check=True)
+for name in ("enp1s0", "wan"):
+    subprocess.run(["ip", "link", "property", "add", "dev", "eth0", "altname", name], check=True)
+print(index_of("eth0") == index_of("enp1s0") == index_of("wan") > 0, index_of("none"))
+for name in ("eth0", "enp1s0", "wan", ""):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        if name:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode() + b"\\0")
+        print(bound_index(sock) == index_of("eth0"), sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16))
+"""
+
+
+def in_a_namespace(program: str) -> list[str]:
+    """The lines that a program prints in a network namespace of its own."""
+    ran = subprocess.run(
+        ["unshare", "--net", sys.executable, "-c", program], capture_output=True, text=True, timeout=20
+    )
+    assert ran.stderr == ""
+    return ran.stdout.splitlines()
+
+
+@pytest.mark.netns
+def test_alternative_names() -> None:
+    assert in_a_namespace(NAMES) == [
+        "True 0",
+        *[r"True b'eth0\x00'"] * 3,
+        "False b''",
+    ]
+
 
 @pytest.mark.netns
 def test_the_interface_behind_a_descriptor() -> None:
-    ran = subprocess.run(
-        ["unshare", "--net", sys.executable, "-c", INTERFACES], capture_output=True, text=True, timeout=20
-    )
-    assert ran.stderr == ""
-    assert ran.stdout.splitlines() == [
+    assert in_a_namespace(INTERFACES) == [
         "('tun0', False) ('mlvpnt0', True)",
         "('renamed', False) 1234",
         "File descriptor in bad state",

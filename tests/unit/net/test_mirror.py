@@ -40,6 +40,21 @@ def test_names_move() -> None:
     assert mirror.number("old") == 2
 
 
+def test_alternative_names() -> None:
+    mirror = Mirror()
+    news = link(2)
+    assert mirror.take(news._replace(alternatives=frozenset({"enp1s0", "wan"})))
+    assert {name: mirror.number(name) for name in ("eth0", "enp1s0", "wan")} == {"eth0": 2, "enp1s0": 2, "wan": 2}
+    assert not mirror.take(news._replace(alternatives=frozenset({"enp1s0", "wan"})))
+    assert mirror.take(link(3, "eth1")._replace(alternatives=frozenset({"wan"})))  # told in the other order
+    assert mirror.take(news._replace(alternatives=frozenset({"enp1s0"})))
+    assert (mirror.number("wan"), mirror.number("enp1s0"), mirror.number("eth0")) == (3, 2, 2)
+    mirror.take(link(2, "", running=False))  # nothing is said of its names
+    assert mirror.number("enp1s0") == 2
+    mirror.take(link(2, gone=True))
+    assert (mirror.number("enp1s0"), mirror.number("eth0"), mirror.number("wan")) == (0, 0, 3)
+
+
 def test_addresses_come_and_go_with_their_interfaces() -> None:
     mirror = Mirror()
     assert mirror.take(AddressNews(3, A, usable=True))  # before anything of the interface
@@ -71,3 +86,33 @@ def test_gains_are_what_was_not_there_before() -> None:
         mirror.take(news)
         counts.append(mirror.gains)
     assert counts == [0, 1, 1, 2, 2, 2, 2, 3]
+
+
+def port(number: int, name: str, mtu: int, bridge: int) -> LinkNews:
+    return LinkNews(number, name, up=True, running=True, gone=False, mtu=mtu, bridge=bridge)
+
+
+def test_what_stands_beside_a_port_in_its_bridge() -> None:
+    mirror = Mirror()
+    assert mirror.widest_beside(2) is None
+    for news in (
+        port(2, "mlvpn0", 1414, 9),
+        port(9, "br0", 1414, 0),
+        port(3, "eth0", 9000, 8),
+        port(4, "eth1", 9000, 0),
+    ):
+        assert mirror.take(news)
+        assert not mirror.take(news)
+    assert mirror.widest_beside(2) is None
+    mirror.take(port(5, "eth2", 1500, 9))
+    mirror.take(port(6, "eth3", 1400, 9))
+    beside = mirror.widest_beside(2)
+    assert beside is not None
+    assert (beside.name, beside.mtu) == ("eth2", 1500)
+    mirror.take(port(5, "eth2", 1300, 9))
+    beside = mirror.widest_beside(2)
+    assert beside is not None
+    assert beside.name == "eth3"
+    assert mirror.widest_beside(4) is None
+    assert mirror.take(port(2, "mlvpn0", 1414, 0))
+    assert mirror.widest_beside(2) is None

@@ -61,8 +61,31 @@ def test_an_interface(flags: int, up: bool, running: bool) -> None:
     assert news(message(NEWLINK, link(flags))) == LinkNews(2, "eth0", up, running, gone=False)
 
 
+def test_alternative_names() -> None:
+    names = attribute(53, b"enp1s0\0") + attribute(53, b"a-name-of-more-than-fifteen\0")
+    body = link(UP) + attribute(52 | 0x8000, names)
+    wanted = frozenset({"enp1s0", "a-name-of-more-than-fifteen"})
+    assert news(message(NEWLINK, body)) == LinkNews(2, "eth0", True, False, gone=False, alternatives=wanted)
+    for size in range(len(names)):  # cut anywhere: what makes sense is taken
+        told = news(message(NEWLINK, link(UP) + attribute(52, names[:size])))
+        assert isinstance(told, LinkNews)
+        assert told.name == "eth0"
+
+
 def test_an_interface_that_is_gone() -> None:
     assert news(message(DELLINK, link(0))) == LinkNews(2, "eth0", up=False, running=False, gone=True)
+
+
+def test_the_mtu_and_the_bridge_of_a_port() -> None:
+    mtu, master = attribute(4, struct.pack("=I", 1500)), attribute(10, struct.pack("=I", 7))
+    for kind, bridge in ((b"bridge\0", 7), (b"bond\0", 0)):
+        more = mtu + master + attribute(18, attribute(1, b"veth\0") + attribute(4, kind))
+        assert news(message(NEWLINK, link(UP) + more)) == LinkNews(
+            2, "eth0", up=True, running=False, gone=False, mtu=1500, bridge=bridge
+        )
+    assert news(message(NEWLINK, link(UP) + attribute(4, b"\1") + master)) == LinkNews(
+        2, "eth0", up=True, running=False, gone=False
+    )
 
 
 def test_a_port_that_leaves_its_bridge_is_not_gone() -> None:
@@ -149,7 +172,11 @@ def test_the_kernels_interfaces_are_read_as_pyroute2_reads_them() -> None:
         decoded.decode()
         up = bool(decoded["flags"] & 1)
         running = up and decoded["flags"] & (RUNNING | LOWER_UP) == RUNNING | LOWER_UP
-        expected.append(LinkNews(decoded["index"], decoded.get_attr("IFLA_IFNAME"), up, running, gone=False))
+        is_port = decoded.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_KIND") == "bridge"
+        bridge = decoded.get_attr("IFLA_MASTER") if is_port else 0
+        mtu = decoded.get_attr("IFLA_MTU")
+        name = decoded.get_attr("IFLA_IFNAME")
+        expected.append(LinkNews(decoded["index"], name, up, running, gone=False, mtu=mtu, bridge=bridge))
     assert [told.news for told in read(data)] == expected
     assert "lo" in {told.name for told in expected}
 

@@ -243,6 +243,18 @@ def test_a_checksum_is_finished_before_a_segment_is_limited(world: World) -> Non
     assert device.read_batch(64) == [syn(1388)]
 
 
+@pytest.mark.parametrize("layer2", [False, True])
+def test_what_is_longer_than_the_interface_takes_is_counted(world: World, layer2: bool) -> None:
+    device = world.open(Offloads(vnet_header=True, tso=True, layer2=layer2))
+    most = 1000 + (18 if layer2 else 0)
+    for mtu, count in ((0, 0), (1000, 1)):
+        device.mtu = mtu
+        world.kernel.send(PLAIN + bytes(most))
+        world.kernel.send(PLAIN + bytes(most + 1))
+        assert len(device.read_batch(64)) == 2
+        assert device.oversize == count
+
+
 def test_the_coalescer_is_the_data_planes() -> None:
     """Else the tests above would prove little."""
     packets = run_of(3)

@@ -11,13 +11,17 @@ __all__ = ["twin"]
 REACHED = {
     "test_damping": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_handshake": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_handshake_one_way": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_retransmissions_overflow": ("mlvpnd.protocol.sender",),
     "test_sender": ("mlvpnd.protocol.sender",),
     "test_session": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_attacks": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_clear": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_cuts": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_links": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_pair": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_quality": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_stamps": ("tests.support.session_pair", "tests.support.hand_peer"),
 }
 """Modules that reach what has a twin by the names that others have imported, and those others."""
 REFERENCE_ONLY = frozenset(

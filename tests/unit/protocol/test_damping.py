@@ -18,18 +18,26 @@ def flaps(session: Session, peer: HandPeer, seconds: float, *, step: float = 0.0
     ups = []
     for tick in range(round(seconds / step)):
         now = start + tick * step
-        hello, goodbye = (peer.auth, peer.auth_ok)[not session.gate.is_server], peer.disconnect
+        said = (
+            (peer.auth, peer.keepalive, peer.disconnect) if session.gate.is_server else (peer.auth_ok, peer.disconnect)
+        )
         while (due := session.get_timer()) is not None and due <= now:
             session.handle_timer(now)
-        hear(session, (hello, goodbye)[tick % 2](), now)
+        hear(session, said[tick % len(said)](), now)
         session.transmits()
         ups += [now for event in session.events() if isinstance(event, PathUp)]
     return ups
 
 
+def join(session: Session, peer: HandPeer, at: float) -> None:
+    """A client asks, and shows that it has heard the answer."""
+    hear(session, peer.auth(), at)
+    hear(session, peer.keepalive(), at)
+
+
 def come_and_go(session: Session, peer: HandPeer, at: float, lived: float) -> bool:
     """A server's client joins and leaves; whether it came up."""
-    hear(session, peer.auth(), at)
+    join(session, peer, at)
     was_up = session.path(0).up
     for second in range(int(lived)):
         hear(session, peer.keepalive(), at + second)
@@ -64,6 +72,7 @@ def test_no_answer_is_sent_while_a_link_is_held() -> None:
     assert not session.path(0).up
     hear(session, peer.auth(), 1.0 + HOLD)
     assert types(session) == [PacketType.AUTH_OK]
+    hear(session, peer.keepalive(), 1.0 + HOLD)
     assert session.path(0).up
 
 
@@ -92,12 +101,34 @@ def test_timeouts_count_as_well() -> None:
     session, peer = make_session(PathParameters("adsl", 0.5), is_server=True), HandPeer()
     at = 0.0
     for _ in range(QUICK_ENDS):
-        hear(session, peer.auth(), at)
+        join(session, peer, at)
         run_timers(session, at, at + 0.5)
         assert PathDown(0, DownReason.TIMEOUT) in link_events(session)
         at += 0.5
-    hear(session, peer.auth(), at + 0.1)
+    join(session, peer, at + 0.1)
     assert not session.path(0).up
+
+
+def test_who_asks_and_goes_and_never_hears_us_is_held_too() -> None:
+    session, peer = make_session(is_server=True), HandPeer()
+    for turn in range(2 * QUICK_ENDS):
+        hear(session, peer.auth(), 0.01 * turn)
+        hear(session, peer.disconnect(), 0.01 * turn)
+    assert types(session) == [PacketType.AUTH_OK] * QUICK_ENDS
+    assert dropped(session)[DropReason.DAMPED] == QUICK_ENDS
+
+
+def test_who_asks_again_and_then_speaks_is_held_too() -> None:
+    """Its link is down by its doubt, without a DISCONNECT, and the answer that it had holds no longer."""
+    session, peer, now, ups = make_session(is_server=True), HandPeer(), 0.0, []
+    join(session, peer, now)
+    while now < 10.0:
+        hear(session, peer.auth(), now)
+        run_timers(session, now, now + 0.1)
+        hear(session, peer.keepalive(), now + 0.1)
+        ups += [event for event in link_events(session) if isinstance(event, PathUp)]
+        now += 0.11
+    assert len(ups) <= QUICK_ENDS + 11
 
 
 def test_what_an_operator_closes_is_not_held() -> None:

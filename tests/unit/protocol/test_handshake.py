@@ -102,7 +102,7 @@ def test_no_auth_leaves_with_the_advice_to_try_another_address() -> None:
 def test_nothing_carries_before_a_link_is_up() -> None:
     session = make_session(is_server=True)
     before = session.tier
-    hear(session, HandPeer().auth(), 0.0)
+    hear(session, HandPeer().joins(), 0.0)
     assert [before, session.tier] == [Tier.NONE, Tier.NORMAL]
 
 
@@ -124,13 +124,15 @@ def test_a_server_is_silent_until_spoken_to() -> None:
     assert run_timers(session, 0.0, 3.0) == []
 
 
-def test_a_server_answers_auth_and_is_up() -> None:
-    session = make_session(is_server=True)
-    hear(session, HandPeer().auth(), 1.0)
+def test_a_server_answers_auth_and_is_up_when_that_is_heard() -> None:
+    session, peer = make_session(is_server=True), HandPeer()
+    hear(session, peer.auth(), 1.0)
     (answer,) = heard(session)
     assert (answer.type, answer.plaintext, answer.address) == (AUTH_OK, b"OK", PEER)
+    assert session.path(0).status is PathStatus.AUTHSENT
+    hear(session, peer.keepalive(), 1.1)
     assert session.path(0).status is PathStatus.AUTHOK
-    assert link_events(session) == [PeerMoved(0, PEER), PathUp(0)]
+    assert link_events(session) == [PeerMoved(0, PEER), PathCalling(0), PathUp(0)]
 
 
 def test_a_server_answers_each_auth_and_tells_once() -> None:

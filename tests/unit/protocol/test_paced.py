@@ -361,9 +361,9 @@ def test_small_packets_of_a_line_that_goes_go_first_on_others_and_leave_room_for
         scheduler.put(Kind.SMALL, number, b"%03d" % number, PING, 0)
     for data_seq in (0, 5):
         scheduler.put_on(0, Item(b"rule", PING, data_seq, reorder=False), 1, 0, first=True)
-    assert not scheduler.dropped
+    before = scheduler.dropped
     scheduler.set_lines({1: lines[1]}, 0)
-    assert scheduler.dropped == 1  # the copy: another goes by another line
+    assert scheduler.dropped == before + 1  # the copy: another goes by another line
     scheduler.put(Kind.SMALL, 400, b"new", PING, 0)
     left = [item.packet for item in leaving(scheduler, 0)]
     assert left[:10] == [b"%03d" % number for number in range(9)] + [b"new"]

@@ -181,7 +181,7 @@ def probe_at(path: Path, activity: Activity, *, tier: Tier = Tier.NORMAL, paced:
 
 
 def active_at(now: float) -> Activity:
-    activity = Activity({})
+    activity = Activity({}, list)
     activity.note(now)
     return activity
 
@@ -202,9 +202,9 @@ def test_an_excluded_link_is_probed_quickly_while_it_is_used_and_for_some_time_a
     path = link(status)
     path.excluded_at = path.sent_at = 100.0
     quick = 100.0 + EXCLUDED_PROBE_INTERVAL
-    assert probe_at(path, Activity({}), paced=paced) == pytest.approx(quick)
+    assert probe_at(path, Activity({}, list), paced=paced) == pytest.approx(quick)
     path.sent_at = 100.0 + PROBE_TIME
-    assert probe_at(path, Activity({}), paced=paced) == NEVER
+    assert probe_at(path, Activity({}, list), paced=paced) == NEVER
     assert probe_at(path, active_at(path.sent_at), paced=paced) == pytest.approx(quick + PROBE_TIME)
     assert probe_at(path, active_at(path.sent_at - ACTIVE), paced=paced) == NEVER
 
@@ -213,9 +213,9 @@ def test_a_link_that_would_not_carry_were_it_well_is_not_probed_quickly() -> Non
     path = link(LOSSY, fallback=True)
     path.excluded_at = path.sent_at = 100.0
     quick = 100.0 + EXCLUDED_PROBE_INTERVAL
-    assert probe_at(path, Activity({})) == NEVER
+    assert probe_at(path, Activity({}, list)) == NEVER
     for tier in (Tier.FALLBACK, Tier.LAST_RESORT, Tier.NONE):
-        assert probe_at(path, Activity({}), tier=tier) == quick
+        assert probe_at(path, Activity({}, list), tier=tier) == quick
     path.parameters = PathParameters("adsl", 5.0, 5, enabled=False)
-    assert probe_at(path, Activity({})) == NEVER
+    assert probe_at(path, Activity({}, list)) == NEVER
     assert probe_at(path, active_at(100.0)) == 100.0 + PROBE_INTERVAL

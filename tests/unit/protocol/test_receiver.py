@@ -109,7 +109,9 @@ def test_the_wait_is_the_difference_of_the_links_and_a_little() -> None:
 def test_a_link_without_a_sample_may_be_a_slow_one() -> None:
     assert reorder_wait([]) == UNKNOWN_SPREAD
     assert reorder_wait([link(0, delays=[0.010]), link(1)]) == UNKNOWN_SPREAD
-    assert reorder_wait([link(0, delays=[0.010, 0.210]), link(1)]) == pytest.approx(0.2 * (1 + GROWTH) + MIN_WAIT)
+    assert reorder_wait([link(0, delays=[0.010, 0.210, 0.210]), link(1)]) == pytest.approx(
+        0.2 * (1 + GROWTH) + MIN_WAIT
+    )
 
 
 def test_a_terrible_link_is_not_waited_for() -> None:
@@ -280,12 +282,29 @@ def test_what_waited_for_us_is_not_the_lines() -> None:
     side = Side(links=1)
     side.arrive(0, 0, 100.0)
     side.arrive(0, 1, 103.0, sent_at=100.1)
+    side.arrive(0, 2, 103.0, sent_at=100.2)
     side.receiver.update(103.0)
     assert side.receiver.reorder is not None
     assert side.receiver.reorder.wait == MAX_WAIT
     side.receiver.stood_still()
     side.receiver.update(103.0)
     assert side.receiver.reorder.wait == pytest.approx(MIN_WAIT)
+
+
+def test_one_stamp_that_jumps_makes_nobody_wait() -> None:
+    """Of 16 bits, wherever they jump: stamps are not authentic, and what is on the path can change one."""
+    for jump in (-32.0, -4.9, -1.0, 0.5, 1.0, 4.9, 30.0):
+        side = Side(links=2)
+        for number in range(20):
+            side.arrive(number % 2, number, 100.0 + number * 0.01)
+        side.receiver.update(100.2)
+        assert side.receiver.reorder is not None
+        before = side.receiver.reorder.wait
+        side.arrive(0, 20, 100.2, sent_at=100.2 + jump)
+        for number in range(21, 60):
+            side.receiver.update(100.0 + number * 0.01)
+            assert side.receiver.reorder.wait == before
+            side.arrive(number % 2, number, 100.0 + number * 0.01)
 
 
 # A peer that counts anew.

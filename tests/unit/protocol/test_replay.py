@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlvpnd.protocol.constants import CLEAR_WINDOW_SIZE, MAX_FLOWS, REPLAY_WINDOW_SIZE
-from mlvpnd.protocol.replay import ClearWindow, FlowTable, ReplayWindow
+from mlvpnd.protocol.replay import ClearWindow, FlowTable, ReplayWindow, clear_beside
 
 FIRST = 10_000
 NOBODY: frozenset[int] = frozenset()
@@ -155,3 +155,37 @@ def test_links_come_before_the_limit() -> None:
     for number in range(3):
         table.add(number, "adsl", 0, frozenset({0, 1, 2}))
     assert len(table) == 3
+
+
+def test_a_clear_window_goes_on_where_another_was() -> None:
+    window = ClearWindow(FIRST)
+    taken = [FIRST - 100, FIRST, FIRST + 1, FIRST + 70_000, FIRST + CLEAR_WINDOW_SIZE // 2]
+    for seq in taken:
+        assert window.accept(seq)
+    window.anchor(FIRST + 5000)
+    again = ClearWindow.restored(window.base, window.seen.rstrip(b"\0"))
+    assert (again.base, again.seen) == (window.base, window.seen)
+    for seq in taken:
+        assert not again.accept(seq)
+    assert again.accept(FIRST + 70_001)
+    again.anchor(FIRST + 60_000)
+    assert not again.accept(FIRST + 70_000)
+
+
+@pytest.mark.parametrize("octets", [b"", bytes(CLEAR_WINDOW_SIZE // 8 + 1)])
+def test_a_clear_window_that_cannot_be(octets: bytes) -> None:
+    with pytest.raises(ValueError, match="window"):
+        ClearWindow.restored(0 if octets else 7, octets)
+
+
+@pytest.mark.parametrize("first", [0, 5, 2047, 2048, 3000, FIRST])
+@pytest.mark.parametrize("ahead", [0, 1, 100, 2047, 3000])
+def test_a_clear_window_begins_with_its_flow(first: int, ahead: int) -> None:
+    """What was recorded before that came is a replay, as of authentic packets."""
+    authentic = ReplayWindow(first)
+    authentic.accept(first + ahead)
+    window = clear_beside(authentic, ClearWindow)
+    oldest = max(0, first + ahead - REPLAY_WINDOW_SIZE - 8)
+    taken = [seq for seq in range(oldest, first + ahead + 10) if window.accept(seq)]
+    start = max(first + 1, first + ahead - REPLAY_WINDOW_SIZE + 1)
+    assert taken == [seq for seq in range(start, first + ahead + 10) if seq != first + ahead]

@@ -12,6 +12,7 @@ import pytest
 
 from mlvpnd.protocol.box import derive_key
 from mlvpnd.protocol.drops import DropReason
+from mlvpnd.protocol.path import Address
 from mlvpnd.protocol.resume import recall, remember
 from mlvpnd.protocol.session import Session, SessionParameters
 from tests.support.session_pair import KEY, End, SessionPair
@@ -53,6 +54,18 @@ def test_the_peer_notices_nothing(side: str, *, cleartext: bool) -> None:
     assert pair.client.delivered[-50:] == down
     assert other.events[told:] == []
     assert new.events == []
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [("192.0.2.9", 5080, "198.51.100.9"), ("fe80::9", 5080, 0, 2, "fe80::1", 2)],
+    ids=["IPv4", "IPv6"],
+)
+def test_which_address_the_peer_calls_is_known_afterwards(peer: Address) -> None:
+    pair = SessionPair()
+    pair.connect()
+    pair.server.session.path(0).peer = peer
+    assert replace(pair, pair.server).session.path(0).peer == peer
 
 
 def test_a_session_goes_on_with_another_twin() -> None:
@@ -170,3 +183,47 @@ def test_links_that_came_and_went_meanwhile() -> None:
     assert recall(session, memory, pair.now)
     assert [path.up for path in session.paths] == [False, True]
     assert session.carrying == (1,)
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_clear_data_that_was_recorded_before_is_a_replay_after(side: str) -> None:
+    pair = SessionPair(cleartext_data=True)
+    pair.connect()
+    end = pair.server if side == "server" else pair.client
+    before = pair.transfer(range(50), from_server=side == "client")
+    pair.run(0.5)  # the last of it, with no KEEPALIVE behind some
+    assert end.delivered[-50:] == before
+    recording = list(pair.recording)
+    new = replace(pair, end)
+    for flight in recording:
+        pair.inject(flight)
+    pair.run(0.2)
+    assert new.delivered == []
+    after = pair.transfer(range(100, 150), from_server=side == "client")
+    pair.run(1)
+    assert new.delivered == after
+
+
+def test_a_memory_without_clear_windows_is_taken_up_too() -> None:
+    """Of an older version, or of a session that has brought no clear DATA."""
+    pair = SessionPair(cleartext_data=True)
+    pair.connect()
+    memory = remember(pair.server.session, pair.now)
+    for flow in memory["flows"]:
+        del flow["clear"]
+    new = pair.restart(pair.server)
+    assert recall(new.session, memory, pair.now)
+    sent = pair.transfer(range(50))
+    pair.run(1)
+    assert new.delivered == sent
+
+
+@pytest.mark.parametrize("clear", [[5, "00"], [0, "zz"], [0, "00" * (1 << 17)], [-8, ""], ["0", ""], 7])
+def test_a_clear_window_that_is_none_is_an_error(clear: object) -> None:
+    pair = SessionPair(cleartext_data=True)
+    pair.connect()
+    memory = remember(pair.server.session, pair.now)
+    memory["flows"][0]["clear"] = clear
+    new = pair.restart(pair.server)
+    with pytest.raises((ValueError, TypeError, OverflowError)):
+        recall(new.session, memory, pair.now)

@@ -42,6 +42,40 @@ def test_a_sample_of_zero_counts() -> None:
     assert (rtt.has_sample, rtt.srtt_ms, rtt.min_rtt_ms) == (True, 0, 0)
 
 
+def steady(sample: float = 20) -> RttEstimator:
+    rtt = RttEstimator()
+    for _ in range(50):
+        rtt.update(sample)
+    return rtt
+
+
+def test_one_echo_that_is_far_too_late_or_early_changes_nothing() -> None:
+    rtt, before = steady(200), steady(200)
+    for sample in (4999, 200, 0, 200, 4999, 0, 4999, 200):
+        rtt.update(sample)
+        assert rtt.srtt_ms == pytest.approx(200, abs=0.01)
+        assert rtt.rttvar_ms <= before.rttvar_ms
+        assert rtt.min_rtt_ms == 200
+
+
+def test_what_two_samples_in_a_row_say_is_believed() -> None:
+    rtt = steady()
+    rtt.update(4900)
+    rtt.update(420)
+    assert rtt.srtt_ms == pytest.approx(20 + 400 / 8, abs=0.01)
+    rtt = steady(300)
+    rtt.update(10)
+    rtt.update(20)
+    assert rtt.srtt_ms == pytest.approx(300 - 280 / 8, abs=0.01)
+    assert rtt.min_rtt_ms == 20
+
+
+def test_jitter_counts_at_once() -> None:
+    rtt = steady()
+    rtt.update(60)
+    assert rtt.srtt_ms == pytest.approx(25, abs=0.01)
+
+
 @pytest.mark.parametrize(("now", "expected"), [(0.0, 0), (1.25, 1250), (65.534, 65534), (65.5355, 0), (65.536, 0)])
 def test_stamp(now: float, expected: int) -> None:
     assert stamp(now) == expected

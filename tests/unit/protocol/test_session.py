@@ -81,7 +81,7 @@ def test_timeout_exactly() -> None:
     assert session.get_timer() == 7.0
     session.handle_timer(7.0)
     assert link_events(session) == [PathDown(0, DownReason.TIMEOUT)]
-    assert types(session) == []
+    assert types(session) == [DISCONNECT]
     assert session.path(0).disconnects == 1
     assert session.get_timer() is None
 
@@ -112,6 +112,7 @@ def test_a_client_asks_within_a_second_after_disconnect() -> None:
     hear(session, peer.disconnect(), 0.3)
     assert run_timers(session, 0.3, 1.5) == [(1.0, AUTH)]
     hear(session, peer.auth_ok(), 1.5)
+    session.transmits()
     hear(session, peer.disconnect(), 10.0)
     assert run_timers(session, 10.0, 10.5) == [(10.0, AUTH)]
 
@@ -276,8 +277,8 @@ def test_counters() -> None:
     before = path.bytes_received
     hear(session, [peer.data(ONE), b"garbage"], 1.0)
     session.send([TWO], 1.0)
-    assert (path.packets_received, path.bytes_received - before) == (2, 28 + 16 + len(ONE))
-    assert (path.packets_sent, path.bytes_sent) == (2, 46 + 28 + 16 + len(TWO))
+    assert (path.packets_received, path.bytes_received - before) == (3, 28 + 16 + len(ONE))
+    assert (path.packets_sent, path.bytes_sent) == (3, 46 + 44 + 28 + 16 + len(TWO))
 
 
 # Round trips and loss.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -44,6 +45,46 @@ def test_a_link_that_is_about_to_go_says_so_and_can_still_be_asked() -> None:
     session.remove_path(0, 1.0)
     assert [(one.path, one.type) for one in heard(session)] == [(0, DISCONNECT)]
     assert carried(session) == {1: 100}
+
+
+def test_idle_links_say_keepalive_in_one_turn() -> None:
+    """However they came up: a turn costs what it costs, and many links shall not have one each."""
+    session = Session(SessionParameters(KEY, is_server=True), FIRST_SEQ, iter(range(1, 100)).__next__)
+    peers = [HandPeer(0xC0FFEE + number) for number in range(32)]
+    for number, peer in enumerate(peers):
+        session.add_path(number, PathParameters(f"l{number}", 30.0), FIRST_SEQ)
+        session.path_ready(number, None, 0.0)
+        session.handle_timer(0.07 * number)
+        hear(session, peer.joins(), 0.07 * number, number=number)
+    session.transmits()
+    turns: list[tuple[float, set[int]]] = []
+    while (due := session.get_timer()) is not None and due < 9.0:
+        session.handle_timer(due)
+        if spoke := {one.path for one in heard(session) if one.type is PacketType.KEEPALIVE}:
+            turns.append((due, spoke))
+    everybody = set(range(32))
+    last = [(at, spoke) for at, spoke in turns if at >= 6.0]
+    assert [spoke for _, spoke in last] == [everybody] * 3
+    assert [round(after - before, 6) for (before, _), (after, _) in pairwise(last)] == [1.0, 1.0]
+
+
+def test_a_probe_is_due_as_soon_as_data_begins() -> None:
+    """What was known of the links' deadlines while nothing passed does not hold any more."""
+    session, peers = several(*(PathParameters(f"l{n}", 30.0, bandwidth=10_000_000) for n in range(2)))
+    for now in (1.0, 2.0, 3.0, 3.5):
+        for number, peer in enumerate(peers):
+            hear(session, peer.keepalive(), now, number=number)
+        session.handle_timer(now)
+    heard(session)
+    before = session.get_timer()
+    session.send([ONE], 3.6)
+    sent_on = {one.path for one in heard(session) if one.type is DATA}
+    after = session.get_timer()
+    assert before is not None
+    assert after is not None
+    assert after <= min(before, 3.71)
+    session.handle_timer(after)
+    assert {one.path for one in heard(session)} == {0, 1} - sent_on
 
 
 def test_numbers_are_one_row_over_all_links() -> None:
@@ -107,7 +148,7 @@ def test_a_link_under_another_name_finds_its_peer_again() -> None:
     session.add_path(1, PathParameters("adsl2", 5.0), FIRST_SEQ)
     session.path_ready(1, None, 1.0)
     session.transmits()
-    hear(session, peer.auth(), 2.0, number=1)
+    hear(session, peer.joins(), 2.0, number=1)
     assert session.path(1).up
 
 

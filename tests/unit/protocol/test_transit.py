@@ -82,8 +82,10 @@ def test_no_stamp_is_no_sample() -> None:
 
 def test_a_queue_counts_at_once_and_is_forgotten_soon() -> None:
     transit = measured(*[0.01] * 100)
-    send(transit, 1.0, 0.2)
-    assert transit.rise_ms == pytest.approx(190, abs=1.01)
+    send(transit, 1.0, 0.1)
+    assert transit.rise_ms == pytest.approx(90, abs=1.01)
+    send(transit, 1.01, 0.19)
+    assert transit.rise_ms == pytest.approx(180, abs=1.01)
     for number in range(int(2 * HIGH_SPAN / 0.01) + 2):
         send(transit, 1.01 + number * 0.01, 0.01)
     assert transit.rise_ms < 1.01
@@ -125,20 +127,44 @@ def test_a_clock_that_drifts_changes_nothing_for_however_long() -> None:
     assert spread_ms([near, far]) == pytest.approx(20, abs=5)
 
 
+@pytest.mark.parametrize("jump", [0.15, 1.0, 4.9, -0.15, -4.9, 20.0])
+def test_a_jump_counts_when_the_next_packet_says_so_too_and_by_what_both_say(jump: float) -> None:
+    transit = measured(*[1.0] * 100)
+    before = (transit.low_ms, transit.rise_ms)
+    for number in range(5):  # each alone
+        send(transit, 1.0 + 0.1 * number, 1.0 + jump)
+        send(transit, 1.05 + 0.1 * number, 1.0)
+        assert (transit.low_ms, transit.rise_ms) == pytest.approx(before, abs=1.01)
+    send(transit, 2.0, 1.0 + jump)
+    send(transit, 2.01, 1.0 + jump / 2 if abs(jump) > 1 else 1.0 + jump)
+    assert (transit.low_ms, transit.rise_ms) != pytest.approx(before, abs=100)
+
+
+def test_jumps_to_and_fro_are_not_believed() -> None:
+    transit = measured(*[1.0] * 100)
+    before = (transit.low_ms, transit.rise_ms)
+    for number in range(20):
+        send(transit, 1.0 + 0.1 * number, 5.0 if number % 2 else 0.5)
+    assert (transit.low_ms, transit.rise_ms) == pytest.approx(before, abs=1.01)
+
+
 @pytest.mark.parametrize("step_ms", [20_000, -20_000, 32_768])
 def test_a_peer_whose_clock_was_set_is_measured_anew(step_ms: int) -> None:
     transit = measured(*[0.01] * 10)
-    send(transit, 1.0, 0.01, OFFSET_MS + step_ms)
-    send(transit, 1.1, 0.02, OFFSET_MS + step_ms)
+    for sent_at, delay in ((1.0, 0.01), (1.05, 0.01), (1.1, 0.02)):
+        send(transit, sent_at, delay, OFFSET_MS + step_ms)
     assert transit.rise_ms == pytest.approx(10, abs=1.01)
 
 
 def test_the_time_in_which_nobody_read_is_not_the_lines() -> None:
     transit = measured(*[0.01] * 10)
     send(transit, 1.0, 3.0)
+    send(transit, 1.1, 2.9)
+    assert transit.rise_ms == pytest.approx(2890, abs=1.01)
     transit.forget_high()
     assert transit.rise_ms == 0.0
     send(transit, 4.1, 0.015)
+    send(transit, 4.2, 0.015)
     assert transit.rise_ms == pytest.approx(5, abs=1.01)
 
 

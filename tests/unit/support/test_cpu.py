@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support import cpu
-from tests.support.cpu import Account, Processes, account
+from tests.support.cpu import Account, Pace, Processes, account
 
 BURN = "import sys, time\nwhile time.process_time() < 0.3: pass\nprint(flush=True); sys.stdin.read()"
 V1 = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup /sys/fs/cgroup/acct cgroup rw,relatime,cpuacct 0 0\n"
@@ -59,3 +60,15 @@ def test_where_no_group_can_be_made_processes_are_counted(monkeypatch: pytest.Mo
     missing = tmp_path / "missing"
     monkeypatch.setattr(cpu, "_hierarchies", lambda _mounts: [(missing, cpu._Version1)])
     assert isinstance(account("x"), Processes)
+
+
+def test_a_pace_is_the_median_and_never_quicker_than_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 2.0, 10.0, 10.5, 20.0, 29.0))  # looks of 2, 0.5 and 9 seconds
+    monkeypatch.setattr(time, "thread_time", clock.__next__)
+    monkeypatch.setattr(cpu, "_USUAL", 0.5)
+    pace = Pace()
+    for _ in range(3):
+        pace.look()
+    assert pace.slowness == 4.0
+    monkeypatch.setattr(cpu, "_USUAL", 3.0)
+    assert pace.slowness == 1.0

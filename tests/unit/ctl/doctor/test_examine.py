@@ -109,6 +109,18 @@ def test_ports(path: Path) -> None:
         assert "port" not in [check for _, check, _ in bad(run(host, path, running))]
 
 
+def test_one_password_in_two_files(path: Path) -> None:
+    def found() -> list[str]:
+        return [finding.text for finding in run(FakeHost(), path, None) if finding.check == "password"]
+
+    assert found() == []
+    other = path.with_name("other.conf")
+    other.touch(mode=0o600)
+    other.write_text(path.read_text())
+    (text,) = found()
+    assert text.startswith(f"{other} has the same password")
+
+
 def test_a_file_that_cannot_be_used(path: Path) -> None:
     path.write_text("nonsense")
     checks = {finding.check for finding in run(FakeHost(), path, None)}

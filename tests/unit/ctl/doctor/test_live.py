@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 from ipaddress import ip_address
 
@@ -12,7 +13,7 @@ from mlvpnd.ctl.doctor.routing import Uplink
 from mlvpnd.ctl.model import LinkView
 from tests.unit.ctl.views import link_view, tunnel_view
 
-from .facts import CLIENT, ETH0, FakeNetwork, bad, config_of, ends
+from .facts import CLIENT, ETH0, FakeNetwork, bad, config_of, ends, only
 
 UPLINK = Uplink(ends(config_of())[0], ETH0, Route(ETH0.index, ip_address("192.0.2.1")), good=True)
 
@@ -51,6 +52,18 @@ def test_the_tunnels_interface() -> None:
     assert bad(interface(down, link_state="down")) == []
     assert "not this tunnel" in interface(up, running=False)[0].text
     assert interface(down, running=False) == interface(running=False) == []
+
+
+def test_a_bridge_with_longer_frames() -> None:
+    tap = Interface(9, "mlvpn0", up=True, carrier=True, mtu=1414, bridge=7)
+    lan = Interface(8, "lan0", up=True, carrier=True, mtu=1500, bridge=7)
+    elsewhere = Interface(6, "eth5", up=True, carrier=True, mtu=9000, bridge=5)
+    found = only(interface(tap, lan, elsewhere, ETH0), "bridge-mtu")
+    assert found.text.startswith("mlvpn0 takes 1414 bytes and is in a bridge with lan0, which takes 1500: ")
+    assert "'mtu = 1500'" in found.text
+    for others in ((elsewhere,), (dataclasses.replace(lan, mtu=1414),), (dataclasses.replace(lan, bridge=0),)):
+        assert bad(interface(tap, *others)) == []
+    assert bad(interface(dataclasses.replace(tap, mtu=1500), lan)) == []
 
 
 def peer(link: LinkView | None, probed: int | None = None, *, gateway_dead: bool = False) -> Finding:

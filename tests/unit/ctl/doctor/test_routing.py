@@ -49,6 +49,13 @@ def test_devices() -> None:
     assert "is on eth0 and not on its binddevice eth1" in only(check(FakeNetwork(), other), "address").text
 
 
+def test_a_device_by_another_of_its_names() -> None:
+    named = dataclasses.replace(ETH0, alternatives=("enp1s0", "wan"))
+    network = FakeNetwork(devices=[LOOPBACK, named, ETH1])
+    text = CLIENT.replace("bindhost = 192.0.2.2", "bindhost = 192.0.2.2\nbinddevice = wan")
+    assert bad(check(network, text)) == []
+
+
 def test_the_wrong_way_without_any_rule() -> None:
     network = FakeNetwork(by_source={"192.0.2.2": ETH0, "203.0.113.2": ETH0}, used_tables={101, 254})
     findings = check(network)
@@ -118,6 +125,15 @@ def test_mtu() -> None:
     assert len(bad(check(FakeNetwork(devices=[ETH0, ETH1, tun])))) == 2
     tap = CLIENT.replace("[adsl1]", "tuntap = tap\nmtu = 1428\n[adsl1]")
     assert "makes 1514 bytes" in check(FakeNetwork(), tap)[1].text
+
+
+def test_an_mtu_that_a_bridge_needs_is_left() -> None:
+    tap = Interface(9, "mlvpn0", up=True, carrier=True, mtu=1500, bridge=7)
+    lan = Interface(8, "lan0", up=True, carrier=True, mtu=1500, bridge=7)
+    text = CLIENT.replace("[adsl1]", "tuntap = tap\nmtu = 1500\n[adsl1]")
+    assert bad(check(FakeNetwork(devices=[ETH0, ETH1, tap, lan]), text)) == []
+    narrow = Interface(8, "lan0", up=True, carrier=True, mtu=1400, bridge=7)
+    assert len(bad(check(FakeNetwork(devices=[ETH0, ETH1, tap, narrow]), text))) == 2
 
 
 def test_what_could_not_be_looked_up() -> None:

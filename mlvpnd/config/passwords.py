@@ -1,0 +1,82 @@
+"""Which files of a host have one password: a recording of one tunnel brings up the links of another with the same key.
+
+Passwords are compared in memory, and nothing of them leaves it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import time
+
+from mlvpnd.instance import CONFIG_SUFFIX
+from mlvpnd.printable import printable
+
+from . import file
+from .model import Config, Mode
+from .parser import parse
+from .problems import ConfigError
+
+MAX_COMPARED = 64
+"""Files of the directory that are looked at, in the order of their names."""
+MAX_COMPARED_SIZE = 16384
+"""Bytes; a larger file is left out."""
+TIME_LIMIT = 0.5
+"""Seconds after which no further file is looked at: a start waits for it."""
+
+
+def files_with_password_of(config: Config, path: str) -> tuple[str, ...]:
+    """The other files in the directory of `path`, a file that says `config`, that have its password.
+
+    What cannot be read, or is wrong, is left out, and so is the other end of the same tunnel, as in a lab.
+    """
+    if not config.password:
+        return ()
+    directory = os.path.dirname(path) or "."
+    try:
+        names = sorted(name for name in os.listdir(directory) if name.endswith(CONFIG_SUFFIX))
+    except OSError:
+        return ()
+    others = [other for name in names if not _is_one(other := os.path.join(directory, name), path)]
+    until = time.monotonic() + TIME_LIMIT
+    return tuple(other for other in others[:MAX_COMPARED] if time.monotonic() < until and _shares(config, other))
+
+
+def warning_of(other: str) -> str:
+    """What is to be said of such a file."""
+    return (
+        f"{printable(other)} has the same password: a recording of one tunnel brings up the links of the other;"
+        " give each tunnel a password of its own"
+    )
+
+
+def _is_one(other: str, path: str) -> bool:
+    try:
+        return os.path.samefile(other, path)
+    except OSError:
+        return False
+
+
+def _shares(config: Config, path: str) -> bool:
+    try:
+        if os.stat(path).st_size > MAX_COMPARED_SIZE:
+            return False
+        text = file.read(path)
+        if _bare(config.password) not in _bare(text):
+            return False  # as most files: parsing them takes a few milliseconds each
+        other = parse(text, path, require_password=False).config
+    except (OSError, ConfigError):
+        return False
+    return hmac.compare_digest(config.password, other.password) and not _are_ends_of_one(config, other)
+
+
+def _bare(text: bytes) -> bytes:
+    """What is left whatever spaces and quotes a password was written with."""
+    return text.translate(None, b' "\r')
+
+
+def _are_ends_of_one(one: Config, other: Config) -> bool:
+    if one.mode is other.mode:
+        return False
+    server, client = (one, other) if one.mode is Mode.SERVER else (other, one)
+    return {link.bindport for link in server.links} == {link.remoteport for link in client.links}

@@ -1,0 +1,31 @@
+"""A peer that knows the password and comes and goes as fast as a test wants."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+from mlvpnd.protocol.box import derive_key
+
+from .hand_peer import HandPeer
+from .peer import Address
+
+PACE = 0.0025
+"""Seconds between two datagrams: two hundred times up and down a second."""
+
+
+def hostile(password: str) -> HandPeer:
+    """With numbers above those of all who were there before it."""
+    return HandPeer(0xBAD0BAD, time.time_ns() >> 6, key=derive_key(password.encode()))
+
+
+def flap(sock: socket.socket, to: Address, says: Sequence[Callable[[], bytes]], seconds: float) -> int:
+    """Sends what each of `says` gives, one after the other, again and again; how many rounds."""
+    rounds, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        for datagram in says:
+            sock.sendto(datagram(), to)
+            time.sleep(PACE)
+        rounds += 1
+    return rounds
