@@ -10,7 +10,8 @@ from typing import Any
 
 from mlvpnd import __version__, control_plane, status
 from mlvpnd.control_plane import Operator
-from mlvpnd.status import LinkState, LinkStatus, TunnelStatus
+from mlvpnd.faces import bus_values, put
+from mlvpnd.status import LinkStatus, TunnelStatus
 
 from . import names
 from .introspection import INTERFACES
@@ -18,14 +19,6 @@ from .lib import Variant
 
 SYSLOG_IDENTIFIER = "mlvpnd"
 LOG_TARGETS = ("journal", "console")
-
-LINK_STATES: Mapping[LinkState, str] = {
-    LinkState.DISCONNECTED: "down",
-    LinkState.WAITING: "waiting",
-    LinkState.CONNECTED: "up",
-    LinkState.LOSSY: "lossy",
-    LinkState.SLOW: "slow",
-}
 
 LOG_LEVELS: Mapping[str, int] = {
     "emerg": 70,
@@ -97,92 +90,40 @@ class Tree:
     def describe(self) -> str:
         """Everything as JSON: the properties by their names and units, and what is not worth one."""
         now = self._operator.snapshot()
-        told: dict[str, Any] = self._tunnel(now).values()
-        told |= {
-            "Tier": now.tier,
-            "Drops": {**now.drops, "tun": sum(now.tun_drops.values())},
-            "ReorderBuffer": {
-                "Held": now.reorder.held,
-                "WaitUSec": usec(now.reorder.wait_seconds),
-                "Late": now.reorder.late,
-                "Timeouts": now.reorder.timeouts,
-                "Duplicates": now.reorder.duplicates,
-            },
-            "Links": [
-                self._link(link).values()
-                | {
-                    "Device": link.device,
-                    "Reason": link.reason,
-                    "LastError": link.last_error,
-                    "MinRttUSec": _msec(link.min_rtt_ms or 0.0, known=link.has_rtt),
-                    "Drops": dict(link.drops),
-                }
-                for link in now.links
-            ],
-        }
+        told: dict[str, Any] = {**self._tunnel(now).values(), **_described(now, names.TUNNEL_INTERFACE)}
+        told["Drops"]["tun"] = sum(now.tun_drops.values())
+        told["ReorderBuffer"] = {name: read() for name, read in bus_values(now.reorder).items()}
+        told["Links"] = [{**self._link(link).values(), **_described(link, names.LINK_INTERFACE)} for link in now.links]
         return json.dumps(told)
 
     def _tunnel(self, now: TunnelStatus) -> Object:
         read: dict[str, Callable[[], Any]] = {
+            **_properties(now, names.TUNNEL_INTERFACE),
             "Name": lambda: self._instance,
             "Version": lambda: __version__,
-            "ConfigFile": lambda: now.config_file,
-            "Mode": lambda: now.mode,
-            "State": lambda: now.state,
             "StatusText": lambda: status.marked_links(now),
-            "Interface": lambda: now.interface,
-            "InterfaceType": lambda: now.kind,
-            "MTU": lambda: now.mtu,
             "ReorderBufferSize": lambda: now.reorder.size,
-            "CleartextData": lambda: now.cleartext_data,
-            "DataPlane": lambda: now.data_plane,
             "Links": lambda: [self.link_path(link.name) for link in now.links],
-            "StartTimestamp": lambda: usec(now.started_at),
-            "LastReloadTimestamp": lambda: usec(now.reloaded_at),
-            "TxBytes": lambda: now.tun_bytes_read,
-            "RxBytes": lambda: now.tun_bytes_written,
-            "TxPackets": lambda: now.tun_packets_read,
-            "RxPackets": lambda: now.tun_packets_written,
         }
         return Object(self.tunnel_path, names.TUNNEL_INTERFACE, read)
 
     def _link(self, link: LinkStatus) -> Object:
-        read: dict[str, Callable[[], Any]] = {
-            "Name": lambda: link.name,
-            "Tunnel": lambda: self.tunnel_path,
-            "State": lambda: LINK_STATES[link.status],
-            "StateChangeTimestamp": lambda: usec(link.state_since),
-            "Enabled": lambda: link.enabled,
-            "BandwidthUpload": lambda: link.bandwidth_upload,
-            "FallbackOnly": lambda: link.fallback_only,
-            "LossTolerance": lambda: link.loss_tolerance,
-            "LatencyTolerance": lambda: link.latency_tolerance_ms,
-            "TimeoutUSec": lambda: usec(link.timeout),
-            "LocalAddress": lambda: list(status.split_address(link.local)),
-            "RemoteAddress": lambda: list(status.split_address(link.peer)),
-            "Weight": lambda: round(link.share * 100, 2),
-            "LossPercent": lambda: link.loss_percent,
-            "RetransmittedPercent": lambda: round(link.retransmitted * 100, 2),
-            "Spare": lambda: link.spare,
-            "SmoothedRttUSec": lambda: _msec(link.srtt_ms, known=link.has_rtt),
-            "RttVarianceUSec": lambda: _msec(link.rttvar_ms, known=link.has_rtt),
-            "TxBytes": lambda: link.sent_bytes,
-            "RxBytes": lambda: link.received_bytes,
-            "TxPackets": lambda: link.sent_packets,
-            "RxPackets": lambda: link.received_packets,
-            "Disconnects": lambda: link.disconnects,
-            "LastPacketTimestampMonotonic": lambda: usec(link.last_packet_monotonic),
-        }
+        read = {**_properties(link, names.LINK_INTERFACE), "Tunnel": lambda: self.tunnel_path}
         return Object(self.link_path(link.name), names.LINK_INTERFACE, read, link.name)
 
 
-def usec(seconds: float) -> int:
-    """Seconds as the bus has times."""
-    return max(0, round(seconds * 1_000_000))
+def _properties(snapshot: object, interface: str) -> dict[str, Callable[[], Any]]:
+    """What gives the rows' values that the interface has as properties."""
+    return {name: read for name, read in bus_values(snapshot).items() if name in INTERFACES[interface].properties}
 
 
-def _msec(milliseconds: float, *, known: bool) -> int:
-    return usec(milliseconds / 1000) if known else 0
+def _described(snapshot: object, interface: str) -> dict[str, Any]:
+    """The other rows' values: what is not worth a property."""
+    told: dict[str, Any] = {}
+    for name, read in bus_values(snapshot).items():
+        if name not in INTERFACES[interface].properties:
+            put(told, name, read())
+    return told
 
 
 def _log_level_word(level: int) -> str:

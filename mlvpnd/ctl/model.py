@@ -19,15 +19,6 @@ CARRYING_STATES = ("up", "lossy", "slow")
 MARKS = {"up": "@", "lossy": "~", "slow": "~"}
 """In the process title; all other states have `!`."""
 
-_STATE_OF_WORD = {
-    "disconnected": "down",
-    "waiting peer": "waiting",
-    "connected": "up",
-    "lossy link": "lossy",
-    "slow link": "slow",
-}
-_USEC = 1_000_000
-
 
 class View:
     """Something with properties; the getters take what is missing or of another type for the zero of theirs.
@@ -114,82 +105,32 @@ def from_description(description: Mapping[str, object]) -> TunnelView:
 
 def from_control(status: Mapping[str, object]) -> TunnelView:
     """The tunnel by the answer to `status` of a control socket (`status.to_json`), whose links come newest first."""
+    # They take long to import, and are not needed where there is a bus.
+    from mlvpnd.faces import from_json
+    from mlvpnd.status import LinkStatus, ReorderStatus, TunnelStatus
+
     members = status.get("tunnels")
     newest_first = [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []
-    links = newest_first[::-1]
-    device = _mapping(status.get("tuntap"))
-    reorder = _mapping(status.get("reorder"))
-    packets = _mapping(status.get("packets"))
     name = str(status.get("tunnel", ""))
-    state = status.get("state")
-    views = [_link_from_control(link, name) for link in links]
-    properties: dict[str, object] = {
-        "Name": name,
+    tunnel_path = names.tunnel_path(name)
+    views = [
+        LinkView(str(link.get("name", "")), {"State": "down", **from_json(LinkStatus, link), "Tunnel": tunnel_path})
+        for link in reversed(newest_first)
+    ]
+    reorder, packets = _mapping(status.get("reorder")), _mapping(status.get("packets"))
+    told = from_json(TunnelStatus, status)
+    state = told.get("State")
+    properties = {
+        **told,
         "Version": status.get("mlvpnd_version"),
-        "ConfigFile": status.get("config_file"),
-        "Mode": status.get("mode"),
         "State": state if isinstance(state, str) else "down",
         "StatusText": " ".join(MARKS.get(link.state, "!") + link.name for link in reversed(views)),
-        "Interface": device.get("name"),
-        "InterfaceType": device.get("type"),
-        "MTU": device.get("mtu"),
         "ReorderBufferSize": reorder.get("size"),
         "Links": [names.link_path(name, link.name) for link in views],
-        "CleartextData": status.get("cleartext_data"),
-        "DataPlane": status.get("data_plane"),
-        "StartTimestamp": _usec(status.get("start_time")),
-        "LastReloadTimestamp": _usec(status.get("last_reload")),
-        "TxBytes": packets.get("tun_read_bytes"),
-        "RxBytes": packets.get("tun_written_bytes"),
-        "TxPackets": packets.get("tun_read"),
-        "RxPackets": packets.get("tun_written"),
-        "Tier": status.get("tier"),
-        "Drops": {**_mapping(status.get("drops")), "tun": packets.get("tun_dropped")},
-        "ReorderBuffer": {
-            "Held": reorder.get("held"),
-            "WaitUSec": _usec(reorder.get("wait_ms"), 1000),
-            "Late": reorder.get("late"),
-            "Timeouts": reorder.get("timeouts"),
-            "Duplicates": reorder.get("duplicates"),
-        },
+        "Drops": {**_mapping(told.get("Drops")), "tun": packets.get("tun_dropped")},
+        "ReorderBuffer": from_json(ReorderStatus, reorder),
     }
     return TunnelView(name, _known(properties), views)
-
-
-def _link_from_control(link: Mapping[str, object], tunnel: str) -> LinkView:
-    share, retransmitted = link.get("share"), link.get("retransmitted")
-    properties = {
-        "Name": link.get("name"),
-        "Tunnel": names.tunnel_path(tunnel),
-        "State": _STATE_OF_WORD.get(str(link.get("status")), "down"),
-        "StateChangeTimestamp": _usec(link.get("state_since")),
-        "Enabled": link.get("enabled"),
-        "BandwidthUpload": link.get("bandwidth"),
-        "FallbackOnly": link.get("fallback_only"),
-        "LossTolerance": link.get("loss_tolerance"),
-        "LatencyTolerance": link.get("latency_tolerance"),
-        "TimeoutUSec": _usec(link.get("timeout")),
-        "LocalAddress": _endpoint(link.get("local")),
-        "RemoteAddress": _endpoint(link.get("peer")),
-        "Weight": share * 100 if isinstance(share, int | float) else None,
-        "LossPercent": link.get("loss"),
-        "RetransmittedPercent": round(retransmitted * 100, 2) if isinstance(retransmitted, int | float) else None,
-        "Spare": link.get("spare"),
-        "SmoothedRttUSec": _usec(link.get("srtt_ms") or 0, 1000),  # null: no sample yet, which the bus has as 0
-        "RttVarianceUSec": _usec(link.get("rttvar_ms") or 0, 1000),
-        "TxBytes": link.get("sentbytes"),
-        "RxBytes": link.get("recvbytes"),
-        "TxPackets": link.get("sentpackets"),
-        "RxPackets": link.get("recvpackets"),
-        "Disconnects": link.get("disconnects"),
-        "LastPacketTimestampMonotonic": _usec(link.get("last_packet_monotonic")),
-        "Device": link.get("device"),
-        "Reason": link.get("reason"),
-        "LastError": link.get("last_error"),
-        "MinRttUSec": _usec(link.get("min_rtt_ms") or 0, 1000),
-        "Drops": link.get("drops"),
-    }
-    return LinkView(str(link.get("name", "")), _known(properties))
 
 
 def format_endpoint(value: object) -> str:
@@ -198,20 +139,6 @@ def format_endpoint(value: object) -> str:
         return ""
     host, port = value
     return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
-
-
-def _endpoint(text: object) -> list[object]:
-    """The other way."""
-    from mlvpnd.status import split_address  # takes long, and is not needed where there is a bus
-
-    try:
-        return list(split_address(str(text or "")))
-    except ValueError:
-        return ["", 0]
-
-
-def _usec(value: object, unit: int = _USEC) -> int | None:
-    return round(value * unit) if isinstance(value, int | float) else None
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -26,7 +26,7 @@ TIME_SLIP = 10.0
 
 def snapshot() -> TunnelStatus:
     """A tunnel of twelve links, upstream's heap overflow."""
-    links = tuple(LinkStatus(f"link{n}", "client", LinkState.CONNECTED) for n in range(12))
+    links = tuple(LinkStatus(f"link{n}", "client", status=LinkState.CONNECTED) for n in range(12))
     return TunnelStatus("test", "mlvpn0", "tun", 1.0, 1.0, 2.0, 1, links)
 
 
@@ -168,7 +168,7 @@ def test_any_names_come_back_from_json_and_metrics(links: list[tuple[str, str]],
         2.5,
         3.5,
         1,
-        tuple(LinkStatus(one, "client", LinkState.LOSSY, peer=peer, drops={peer: 1}) for one, peer in links),
+        tuple(LinkStatus(one, "client", status=LinkState.LOSSY, peer=peer, drops={peer: 1}) for one, peer in links),
     )
     expected = [one for one, _ in reversed(links)]
     assert [one["name"] for one in json.loads(status.to_json(rendered))["tunnels"]] == expected

@@ -26,7 +26,7 @@ def snapshot(links: int = 1) -> TunnelStatus:
         reloaded_at=1000,
         now=1010,
         pid=os.getpid(),
-        links=tuple(LinkStatus(f"link{n}", "client", LinkState.CONNECTED) for n in range(links)),
+        links=tuple(LinkStatus(f"link{n}", "client", status=LinkState.CONNECTED) for n in range(links)),
     )
 
 

@@ -34,6 +34,7 @@ def link_status(name: str, **values: Any) -> LinkStatus:
         "local": "[2001:db8::2]:5081",
         "share": 0.5,
         "state_since": 1700000001.5,
+        "priority": 2,
         "loss_tolerance": 50,
         "latency_tolerance_ms": 100,
         "last_packet_monotonic": 12.25,
@@ -65,6 +66,8 @@ def tunnel_status(*links: LinkStatus) -> TunnelStatus:
         mode="client",
         config_file="/etc/mlvpn/mlvpn0.conf",
         cleartext_data=True,
+        paced=True,
+        rules=6,
     )
 
 

@@ -261,7 +261,7 @@ class Refuser:
         raise ImportError(name)
 
 def take():
-    link = LinkStatus("a", "client", LinkState.CONNECTED)
+    link = LinkStatus("a", "client", status=LinkState.CONNECTED)
     return TunnelStatus("t", "mlvpn0", "tun", 1.0, 1.0, 2.0, 1, (link,))
 
 async def ask(sock, data):

@@ -84,7 +84,7 @@ def test_a_tunnel_without_a_peer() -> None:
         )
         assert (found.state, found.mode, found.kind, found.pid) == ("down", "server", "tun", os.getpid())
         assert found.reorder.size == 8
-        assert found.mss_clamp == (1388, 1368)
+        assert (found.mss_ipv4, found.mss_ipv6) == (1388, 1368)
         assert found.data_plane == "reference"
         (one,) = found.links
         assert (one.status, one.share, one.peer, one.min_rtt_ms) == (LinkState.DISCONNECTED, 0.0, "", None)

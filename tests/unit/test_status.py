@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from mlvpnd import __version__, status
+from mlvpnd import __version__, faces, status
 from mlvpnd.status import LinkOffload, LinkState, ReorderStatus, TunOffload, format_address
 from tests.support.example_status import HOSTILE, START, link, tunnel
 
@@ -41,7 +41,7 @@ def test_format_address(address: status.Address | None, text: str) -> None:
     ],
 )
 def test_split_address_undoes_format_address(text: str, parts: tuple[str, int]) -> None:
-    assert status.split_address(text) == parts
+    assert faces.split_address(text) == parts
 
 
 def test_marked_links_are_the_title_without_its_name() -> None:
@@ -116,7 +116,7 @@ def test_json_is_upstreams_with_more() -> None:
 
 
 def test_json_has_the_limits_for_segments() -> None:
-    found = json.loads(status.to_json(tunnel(mss_clamp=(1388, 1368))))
+    found = json.loads(status.to_json(tunnel(mss_ipv4=1388, mss_ipv6=1368)))
     assert found["mss_clamp"] == {"ipv4": 1388, "ipv6": 1368}
 
 

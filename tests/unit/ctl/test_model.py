@@ -44,7 +44,7 @@ def test_the_answer_of_a_control_socket() -> None:
         LinkStatus(
             "adsl1",
             "client",
-            LinkState.CONNECTED,
+            status=LinkState.CONNECTED,
             sent_bytes=5,
             received_bytes=6,
             bandwidth_upload=7,
@@ -57,7 +57,7 @@ def test_the_answer_of_a_control_socket() -> None:
             timeout=30,
             state_since=9.0,
         ),
-        LinkStatus("wifi", "client", LinkState.DISCONNECTED, reason="timeout", last_error="Network is down"),
+        LinkStatus("wifi", "client", status=LinkState.DISCONNECTED, reason="timeout", last_error="Network is down"),
     )
     status = TunnelStatus(
         *("mlvpn0", "tun3", "tap", 10.0, 20.0, 30.0, 1, links),
