@@ -26,7 +26,7 @@ SLACK = 0.6
 """Seconds for processes to be scheduled, and for this test to ask."""
 LINES = [Line(rate=20, delay=DELAY), Line(rate=20, delay=DELAY)]
 DIRECTIONS = pytest.mark.parametrize("dead", list(Direction), ids=["to-server", "to-client"])
-PROFILES = [("idle", "off"), ("ping", "off"), ("tcp", "off"), ("tcp", "on"), ("udp", "off"), ("udp", "on")]
+PROFILES = [("idle", "off"), ("ping", "off"), ("tcp", "off"), ("tcp", "auto"), ("udp", "off"), ("udp", "auto")]
 
 
 @pytest.fixture(scope="module")

@@ -168,6 +168,12 @@ class Tunnel:
             if daemon.running:
                 daemon.stop()
 
+    def kill(self) -> None:
+        """Kills what is running: a lab of several tests is free for the next."""
+        for daemon in (self.client, self.server):
+            if daemon.running:
+                daemon.kill()
+
 
 def has_address(host: Host, address: str) -> bool:
     """Whether one of its interfaces has it."""
@@ -176,8 +182,12 @@ def has_address(host: Host, address: str) -> bool:
 
 @contextlib.contextmanager
 def running_tunnel(lab: Lab, spec: TunnelSpec | None = None) -> Iterator[Tunnel]:
-    """A tunnel that is up; stopped at the end unless the block failed (the lab then kills what is left)."""
+    """A tunnel that is up; stopped at the end (both ends must end well), killed if the block failed."""
     tunnel = Tunnel(lab, spec or TunnelSpec())
-    tunnel.start()
-    yield tunnel
+    try:
+        tunnel.start()
+        yield tunnel
+    except BaseException:
+        tunnel.kill()
+        raise
     tunnel.stop()
