@@ -1,7 +1,7 @@
 """`mlvpn-generator`: from `/etc/default/mlvpn` and `/etc/mlvpn/*.conf` to units, at boot and `systemctl daemon-reload`.
 
-It writes which tunnels start with `mlvpn.service`, the addresses and ports of servers for `mlvpn@NAME.socket`, the
-path of a control socket that the daemon cannot make itself, and what this systemd knows and older ones warn of.
+It writes which tunnels start with `mlvpn.service`, the addresses and ports of servers for `mlvpn@NAME.socket`, and
+the path of a control socket that the daemon cannot make itself.
 Nothing else of a file may get into a unit: everybody can read units, and the file holds the password.
 
 Nothing runs this early but the kernel's log, and nothing may be waited for.
@@ -13,7 +13,6 @@ import ipaddress
 import os
 import re
 import shlex
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,8 +22,6 @@ from .instance import CONFIG_DIRECTORY, CONFIG_SUFFIX, RUNTIME_DIRECTORY, is_nam
 
 DEFAULTS_PATH = "/etc/default/mlvpn"
 UNIT_DIRECTORY = "/lib/systemd/system"
-PRIVATE_PIDS_SINCE = 257
-"""The first version of systemd that knows PrivatePIDs=."""
 _DROP_IN = "50-mlvpn.conf"
 _KERNEL_LOG = "/dev/kmsg"
 _HEADER = "# Written by mlvpn-generator.\n"
@@ -46,8 +43,6 @@ def main(argv: list[str]) -> int:
             Path(os.environ.get("MLVPN_DEFAULTS", DEFAULTS_PATH)),
             log_to_kernel,
         )
-        if systemd_version() >= PRIVATE_PIDS_SINCE:
-            hide_processes(Path(argv[1]))
     except Exception as error:
         log_to_kernel(f"failed: {type(error).__name__}")  # its text might quote the file
     return 0
@@ -67,26 +62,6 @@ def generate(output: Path, config_directory: Path, defaults: Path, log: Log) -> 
             log(f"{path}: cannot be used, its sockets are left out: {_places(error)}")
         except Exception as error:
             log(f"{path}: {type(error).__name__}, its sockets are left out")
-
-
-def systemd_version() -> int:
-    """Of this host; 0 where it is not known."""
-    try:
-        command = ["systemctl", "--version"]  # systemd gives generators a PATH of its own
-        said = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout  # noqa: S603 - fixed
-        return int(said.split()[1].partition(".")[0])
-    except (OSError, subprocess.SubprocessError, LookupError, ValueError):
-        return 0
-
-
-def hide_processes(output: Path) -> None:
-    """Has each daemon see no process but its own: those of other tunnels have the same user.
-
-    There it is the first process, which only SIGKILL ends for certain: so the watchdog has to send that.
-    """
-    directory = output / "mlvpn@.service.d"
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / _DROP_IN).write_text(f"{_HEADER}[Service]\nPrivatePIDs=yes\nWatchdogSignal=SIGKILL\n")
 
 
 def autostart(text: str, names: list[str], log: Log) -> list[str]:

@@ -8,9 +8,6 @@ RUNTIME_DIRECTORY = "/run/mlvpn"
 """Has a directory for each tunnel that runs; it is the packaged home of upstream's user, and so its chroot."""
 CONFIG_DIRECTORY = "/etc/mlvpn"
 CONFIG_SUFFIX = ".conf"
-FIRST_PROCESS = 1
-"""The number of a daemon to which systemd gives processes of its own (PrivatePIDs=). Version 257 names it, in what it
-hands over, by its number on the host, which nobody but the systemd that has started it can have put there."""
 
 _NAME = re.compile(r"[A-Za-z0-9:_.-]+")
 

@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
-from .instance import FIRST_PROCESS
 from .log import logger
 
 TUN = "tun"
@@ -55,8 +54,6 @@ def inherited() -> Mapping[int, str]:
     """Descriptors that systemd handed over, with their names; each may be taken once."""
     from systemd import daemon  # by hand there is no need for it
 
-    if os.getpid() == FIRST_PROCESS and "LISTEN_PID" in os.environ:
-        os.environ["LISTEN_PID"] = str(FIRST_PROCESS)
     return daemon.listen_fds_with_names(unset_environment=True)
 
 
@@ -111,8 +108,7 @@ class Notifier:
     def start_watchdog(self) -> None:
         """Tells systemd twice in each period that the packet loop turns; it is the loop itself that does."""
         usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-        others = pid and pid != str(os.getpid()) and os.getpid() != FIRST_PROCESS
-        if not usec.isdecimal() or int(usec) == 0 or others:
+        if not usec.isdecimal() or int(usec) == 0 or (pid and pid != str(os.getpid())):
             return
         loop = asyncio.get_running_loop()
         period = int(usec) / 2_000_000

@@ -148,9 +148,9 @@ class Tunnel:
         self.interface.pause()
         self._stopping = True
         self._report_tunnel()
-        self.session.flush(self._loop.time())
-        if not restarting:
-            self.session.close(self._loop.time())
+        now = self._loop.time()
+        self.session.flush(now)
+        (self.session.greet if restarting else self.session.close)(now)
         self.after()
         self._continuity.save_last(self.session)
         if self._timer is not None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from mlvpnd import __version__, log
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper import address
-from mlvpnd.instance import FIRST_PROCESS
 from mlvpnd.options import DEFAULT_VERBOSITY, Options
 
 from . import streams
@@ -55,8 +54,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run_instance(name: str) -> int:
     """The daemon of `mlvpn@NAME.service`."""
-    if os.getpid() == FIRST_PROCESS:  # the default does nothing there: a stop would wait for SIGKILL
-        signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     address.wake(name, address.Role.HELPER)
     from mlvpnd import daemon, log_setup, sandbox, service
 

@@ -248,6 +248,11 @@ class Session:
         self._events.clear()
         self._receiver.update(now)
         self._pause_loss()
+        self.greet(now)
+
+    def greet(self, now: float) -> None:
+        """Says KEEPALIVE on every up link: also before a restart, for which the peer then waits a whole timeout."""
+        self._now = now
         for path in self._paths.values():
             self._announce(path)
 

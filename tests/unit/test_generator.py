@@ -260,32 +260,6 @@ def test_nothing_makes_the_program_fail(host: Host, monkeypatch: pytest.MonkeyPa
     assert logged == ["failed: IndexError", "failed: NotADirectoryError"]
 
 
-@pytest.mark.parametrize(
-    ("said", "hidden"),
-    [
-        ("systemd 257 (257.13-1~deb13u1)\n+PAM", True),
-        ("systemd 258.1 (258.1-1)", True),
-        ("systemd 252 (252.39-1~deb12u2)", False),
-        ("systemd", False),
-        ("odd", False),
-    ],
-)
-def test_processes_are_hidden_where_systemd_knows_how(
-    host: Host, said: str, hidden: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """An older one would warn of the line at each look at the unit."""
-    (tmp_path / "systemctl").write_text(f"#!/bin/sh\necho '{said}'\n")
-    (tmp_path / "systemctl").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setenv("MLVPN_CONFDIR", str(host.configs))
-    monkeypatch.setenv("MLVPN_DEFAULTS", str(host.defaults))
-    assert generator.main(["mlvpn-generator", str(host.output)]) == 0
-    drop_in = host.output / "mlvpn@.service.d" / "50-mlvpn.conf"
-    assert drop_in.exists() == hidden
-    if hidden:
-        assert "\nPrivatePIDs=yes\n" in drop_in.read_text()
-
-
 def test_without_a_kernel_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(generator, "_KERNEL_LOG", str(tmp_path / "none" / "kmsg"))
     generator.log_to_kernel("text")

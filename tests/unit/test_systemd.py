@@ -6,8 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -89,28 +87,6 @@ def test_no_watchdog_for_us(
 
     asyncio.run(run())
     assert said == []
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes namespaces")
-@pytest.mark.parametrize(
-    ("namespace", "expected"), [(["unshare", "--pid", "--fork"], "{3: 'tun'} True"), ([], "{} False")]
-)
-def test_by_another_number_only_the_first_process_of_a_namespace_is_meant(namespace: list[str], expected: str) -> None:
-    """systemd 257 names it by its number on the host."""
-    code = """if True:
-        import asyncio
-        from mlvpnd import systemd
-        async def fed():
-            said = []
-            systemd.Notifier(lambda text, _: said.append(text)).start_watchdog()
-            return bool(said)
-        print(dict(systemd.inherited()), asyncio.run(fed()))
-        """
-    variables = {"LISTEN_PID": "4194303", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "tun"}
-    variables |= {"WATCHDOG_PID": "4194303", "WATCHDOG_USEC": "10000000"}
-    command = ["sh", "-c", 'exec 3</dev/null; exec "$@"', "sh", *namespace, sys.executable, "-c", code]
-    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == expected
 
 
 def test_a_descriptor_reaches_the_manager(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -144,6 +144,25 @@ def test_after_a_long_pause_links_are_up_until_the_peer_says_otherwise(side: str
     assert pair.server.delivered[-50:] == sent
 
 
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_a_peer_that_was_greeted_before_waits_a_whole_timeout(side: str) -> None:
+    """Else up to the second between two KEEPALIVEs would be gone of it."""
+    pair = SessionPair()
+    pair.connect()
+    pair.run(1.9)
+    end, other = (pair.server, pair.client) if side == "server" else (pair.client, pair.server)
+    timeout = min(path.parameters.timeout for path in other.session.paths)
+    end.session.greet(pair.now)
+    pair.drain(end)
+    pair.run(0.1)
+    assert [pair.now - path.heard_at < 0.2 for path in other.session.paths] == [True, True]
+    told = len(other.events)
+    new = replace(pair, end, pause=timeout - 0.3)
+    pair.run(1)
+    assert new.up == [0, 1]
+    assert other.events[told:] == []
+
+
 def test_a_peer_that_is_gone_is_missed_after_the_timeout() -> None:
     pair = SessionPair(timeout=5.0)
     pair.connect()
