@@ -127,15 +127,18 @@ static PyObject *clear_new(PyTypeObject *type, PyObject *args, PyObject *names) 
 }
 
 static PyObject *clear_restored(PyObject *type, PyObject *args) {
-    long long base;
+    PyObject *number;
     Py_buffer octets;
-    if (!PyArg_ParseTuple(args, "Ly*", &base, &octets))
+    if (!PyArg_ParseTuple(args, "O!y*", &PyLong_Type, &number, &octets))
         return NULL;
     PyObject *self = NULL;
-    if (base < 0 || base % 8 || octets.len > CLEAR_WINDOW_SIZE / 8)
+    uint64_t base = PyLong_AsUnsignedLongLong(number);
+    bool is_number = !PyErr_Occurred();
+    PyErr_Clear();
+    if (!is_number || base % 8 || octets.len > CLEAR_WINDOW_SIZE / 8)
         PyErr_SetString(PyExc_ValueError, "no such clear window");
     else if ((self = ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0)) &&
-             !clear_restore(clear_of(self), (uint64_t)base, octets.buf, (size_t)octets.len)) {
+             !clear_restore(clear_of(self), base, octets.buf, (size_t)octets.len)) {
         Py_CLEAR(self);
         PyErr_NoMemory();
     }

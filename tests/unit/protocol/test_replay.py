@@ -172,6 +172,14 @@ def test_a_clear_window_goes_on_where_another_was() -> None:
     assert not again.accept(FIRST + 70_000)
 
 
+def test_a_clear_window_goes_on_at_the_highest_numbers() -> None:
+    last = (1 << 64) - 1
+    window = ClearWindow(last - 10)
+    assert window.accept(last)
+    again = ClearWindow.restored(window.base, window.seen)
+    assert (again.base, again.accept(last), again.accept(last - 1)) == (window.base, False, True)
+
+
 @pytest.mark.parametrize("octets", [b"", bytes(CLEAR_WINDOW_SIZE // 8 + 1)])
 def test_a_clear_window_that_cannot_be(octets: bytes) -> None:
     with pytest.raises(ValueError, match="window"):

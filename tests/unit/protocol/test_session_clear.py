@@ -16,6 +16,7 @@ from tests.support.hand_peer import (
     client_up,
     dropped,
     hear,
+    make_session,
     server_up,
 )
 from tests.support.session_pair import packet_of
@@ -106,3 +107,14 @@ def test_clear_data_on_a_link_that_is_down() -> None:
 def test_a_clear_session_wants_its_control_packets_boxed(up: Up) -> None:
     session, peer = up(cleartext_data=True)
     refused(session, peer.datagram(DISCONNECT, b"xxxxxxxxxxxxxxxxxxxx", clear=True), DropReason.NOT_AUTHENTIC)
+
+
+@pytest.mark.parametrize("seq", [1 << 63, (1 << 63) + 3000, (1 << 64) - 3000, (1 << 64) - 10])
+def test_a_peer_may_count_from_any_number(seq: int) -> None:
+    session = make_session(is_server=True, cleartext_data=True)
+    peer = HandPeer(seq=seq)
+    hear(session, peer.joins(), 0.0)
+    first = peer.data(ONE, clear=True)
+    assert hear(session, [first, first], 1.0) == [ONE]
+    assert hear(session, [peer.keepalive(), peer.data(TWO, clear=True), first], 2.0) == [TWO]
+    assert dropped(session) == {DropReason.REPLAYED: 2}
