@@ -57,7 +57,7 @@ class Deadlines:
         trial: then it keeps the time of its peer's AUTHs, by each of which the trial begins anew.
         """
         if now >= self._tick_at:
-            self._tick_at = _after(self._tick_at, now)
+            self._tick_at = _after(max(self._tick_at, path.next_keepalive_at), now)
         return self._tick_at if now >= path.up_at + TRIAL_TIME else _after(path.next_keepalive_at, now)
 
     def _of(self, path: Path) -> tuple[float, ...]:

@@ -454,10 +454,9 @@ class Session:
         for path in self._paths.values():
             silent = path.up and path.heard_at + path.parameters.timeout <= now
             if silent or (path.up and path.unheard_at <= now):
-                # A client that hears us, and is not heard, would go on for its own timeout.
-                says_so = path.asked_seq is None and (self._parameters.is_server or not silent)
+                # A peer that hears us, and is not heard, would go on for its own timeout.
                 reason = DownReason.TIMEOUT if silent else DownReason.UNHEARD
-                self._handshake.go_down(path, reason, now, say_so=says_so)
+                self._handshake.go_down(path, reason, now, say_so=path.asked_seq is None)
                 self._handshake.ask_again(path, now)
                 out += self._receiver.take_released()
                 # AUTH is for the next turn: the driver may open another socket first, where the answer will go.

@@ -35,7 +35,8 @@ def log_end(tunnel: Tunnel) -> dict[str, int]:
 
 
 def test_an_end_that_is_killed_and_started_again() -> None:
-    timeouts: dict[str, Keys] = {"link1": {"timeout": 2}, "link2": {"timeout": 60}}
+    # The shorter is longer than a busy machine takes to start a daemon.
+    timeouts: dict[str, Keys] = {"link1": {"timeout": 10}, "link2": {"timeout": 60}}
     with Lab(LINES) as lab, running_tunnel(lab, TunnelSpec(links=timeouts)) as tunnel:
         streams = [
             UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=7, rate=100),

@@ -188,7 +188,7 @@ def test_a_wrong_file_changes_nothing() -> None:
         assert "reload failed" in said
         # Names, scripts and sockets of the running tunnel do not need the file.
         lab.line(1).set(up=False)
-        client.wait_for_log("link1 timeout", timeout=4)
+        client.wait_links("down", "link1", timeout=4)
         lab.line(1).set(up=True)
         tunnel.wait_up()
         # Nothing of it was applied, and the next good file is.

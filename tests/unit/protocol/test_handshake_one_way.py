@@ -92,6 +92,18 @@ def test_it_is_down_at_both_ends_in_time(to_server: bool, traffic: str, bandwidt
     assert pair.client.up == pair.server.up == [0, 1]
 
 
+@pytest.mark.parametrize("tenth", range(10))
+@both_ways
+def test_an_idle_line_is_down_in_time_whenever_it_dies(to_server: bool, tenth: int) -> None:
+    """A KEEPALIVE may echo a stamp that was held for nearly a second: it says nothing of the line as it is now."""
+    pair = SessionPair([Line(DELAY), Line(DELAY)], timeout=TIMEOUT)
+    pair.connect()
+    pair.run(3.0 + tenth / 10)
+    kill(pair.lines[0], to_server=to_server)
+    pair.run(TIMEOUT + ROUND_TRIP + SLACK)
+    assert pair.client.up == pair.server.up == [1]
+
+
 @pytest.mark.parametrize("traffic", ["up", "down", "both"])
 @both_ways
 def test_a_paced_line_carries_nothing_more_after_a_second_or_so(to_server: bool, traffic: str) -> None:
@@ -239,6 +251,13 @@ def test_a_server_that_gives_a_link_up_says_so() -> None:
     session, peer = server_up()
     sent = run_timers(session, 0.0, TIMEOUT)
     assert sent[-1] == (TIMEOUT, DISCONNECT)
+
+
+def test_a_client_that_gives_a_link_up_says_so() -> None:
+    """A server that it does not hear any more may have had an echo late."""
+    session, _ = client_up(PathParameters("adsl", TIMEOUT))
+    sent = run_timers(session, 0.0, TIMEOUT + 0.5)
+    assert [what for at, what in sent if what in (DISCONNECT, AUTH)] == [DISCONNECT, AUTH]
 
 
 # Echoes.

@@ -206,8 +206,17 @@ def test_the_same_moment_twice_and_a_night_asleep() -> None:
     session.handle_timer(30_000.0)
     assert types(session) == [KEEPALIVE]
     assert session.get_timer() == 30_001.0
-    assert run_timers(session, 90_000.0, 90_000.0) == [(90_000.0, AUTH)]
+    assert run_timers(session, 90_000.0, 90_000.0) == [(90_000.0, DISCONNECT), (90_000.0, AUTH)]
     assert not session.path(0).up
+
+
+def test_keepalives_keep_their_second_though_one_was_late() -> None:
+    """The tick that links share is the link's own where it is alone."""
+    session, _ = client_up()
+    for now in (1.01, 2.0, 3.0):
+        session.handle_timer(now)
+        assert types(session) == [KEEPALIVE]
+    assert session.get_timer() == 4.0
 
 
 # Data.
