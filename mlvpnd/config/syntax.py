@@ -98,7 +98,7 @@ def read_sections(text: bytes, report: Report) -> list[Section]:
         found = _section_name(content, number, report)
         if found is not None:
             name = found[0].encode("latin-1").decode(errors="surrogateescape")
-            sections.append(Section(name, number, [], shown(name) if found[1] else HIDDEN))
+            sections.append(Section(name, number, [], shown(name) if found[1] and "=" not in name else HIDDEN))
             continue
         entry = _entry(content, number, report)
         if entry is None:

@@ -19,6 +19,8 @@ LIFETIME = 30.0
 LONGEST_NAME = 36
 """Bytes: two IPv6 addresses and an identification."""
 _IPV4_HEADER = 20
+_USUAL_FIRST = 0x45
+"""The first byte of an IPv4 header without options."""
 _IPV6_HEADER = 40
 _FRAGMENT = 44
 _EXTENSIONS = frozenset({0, 43, _FRAGMENT, 60})
@@ -51,6 +53,8 @@ def piece_of(packet: bytes, *, layer2: bool) -> Piece | None:
         return None
     version = packet[start] >> 4
     if version == 4:
+        if packet[start] < _USUAL_FIRST:  # no header is so short, and `classify` knows of no IP packet there
+            return None
         upper, lower = packet[start + 6], packet[start + 7]
         if not (upper & _MORE_FRAGMENTS_OR_OFFSET or lower):
             return None

@@ -136,6 +136,7 @@ class Handshake:
                 path.doubted_until = min(path.doubted_until, max(now + AUTH_GRACE, path.echo_lasts_until))
             if not path.distrusted:
                 path.distrusted = True
+                path.trust_damping.end(now - max(path.trusted_at, path.up_at), now)  # each moves all that waits for it
                 self._changed()
             return
         if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
@@ -164,8 +165,8 @@ class Handshake:
             self._has_shown(path)
             path.believed_at = now
         path.hear(now)
-        if path.distrusted and not path.seems_unheard(now):
-            path.distrusted = False
+        if path.distrusted and not path.seems_unheard(now) and now >= path.trust_damping.until:
+            path.distrusted, path.trusted_at = False, now
             self._changed()
 
     def forget(self, path: Path) -> None:

@@ -152,6 +152,10 @@ class Path:
         self.loss: LossMeter | None = None
         self.answers = self.meters.answers()
         self.damping = Damping()
+        self.trust_damping = Damping()
+        """Of a link that its peer has distrusted again and again by AUTH: it carries no sooner than that says."""
+        self.trusted_at = float("-inf")
+        """When it was heard after it had been distrusted."""
         # Deadlines and points in time, of the driver's monotonic clock.
         self.next_auth_at = 0.0
         self.last_auth_at = float("-inf")

@@ -58,6 +58,8 @@ bool piece_of(const uint8_t *data, size_t size, bool layer2, struct piece *piece
         return false;
     const uint8_t *ip = data + piece->start;
     if (ip[0] >> 4 == 4) {
+        if (ip[0] < 0x45) /* no header is so short, and inner_classify knows of no IP packet there */
+            return false;
         if (!(ip[6] & MORE_FRAGMENTS_OR_OFFSET || ip[7]))
             return false;
         memcpy(piece->name, ip + 12, 8);

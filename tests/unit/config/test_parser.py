@@ -183,6 +183,7 @@ WRAPPED = {
     "after a gateway": "begin\nconfigure_interface = 1\nip6_gateway HUNTER",
     "brackets": "begin\nx[HUNTER]y",
     "brackets, and what makes it a link": "begin\nx[HUNTER]y\nbandwidth_upload = 3",
+    "a key in brackets": "begin\n[password=HUNTER]",
     "the sign left out": '"begin"\npassword"HUNTER"',
     "the sign left out of a misspelt key": '"begin"\npasword HUNTER',
     "all in one line": '"begin"\nmode client password HUNTER',

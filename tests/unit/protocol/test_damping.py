@@ -6,11 +6,21 @@ import pytest
 
 from mlvpnd.protocol.damping import FORGET, HOLD, QUICK_END, QUICK_ENDS, Damping
 from mlvpnd.protocol.drops import DropReason
-from mlvpnd.protocol.events import DownReason, PathDown, PathUp
+from mlvpnd.protocol.events import DownReason, PathDown, PathUp, TierChanged
 from mlvpnd.protocol.path import PathParameters
 from mlvpnd.protocol.session import Session
 from mlvpnd.protocol.wire import PacketType
-from tests.support.hand_peer import HandPeer, dropped, hear, heard, link_events, make_session, run_timers, types
+from tests.support.hand_peer import (
+    HandPeer,
+    dropped,
+    hear,
+    heard,
+    link_events,
+    make_session,
+    run_timers,
+    several,
+    types,
+)
 
 
 def flaps(session: Session, peer: HandPeer, seconds: float, *, step: float = 0.005, start: float = 0.0) -> list[float]:
@@ -129,6 +139,27 @@ def test_who_asks_again_and_then_speaks_is_held_too() -> None:
         ups += [event for event in link_events(session) if isinstance(event, PathUp)]
         now += 0.11
     assert len(ups) <= QUICK_ENDS + 11
+
+
+@pytest.mark.parametrize("new_flows", [False, True])
+def test_who_asks_and_speaks_on_an_up_link_moves_the_traffic_once_a_second(new_flows: bool) -> None:
+    """Each time all that waits for the link's line is given to others, and back."""
+    session, (peer, other) = several(PathParameters("adsl", 5.0), PathParameters("lte", 5.0, fallback_only=True))
+    moves = 0
+    for tick in range(1000):
+        now = 0.01 * tick
+        if new_flows:
+            peer = HandPeer(0xC000 + tick, seq=10_000 + tick)
+        hear(session, other.keepalive(), now, number=1)
+        hear(session, peer.auth(), now)
+        hear(session, peer.keepalive(), now)
+        moves += sum(isinstance(event, TierChanged) for event in session.events())
+        session.transmits()
+        assert session.path(0).up
+    assert 10 <= moves <= 2 * (QUICK_ENDS + 10)
+    run_timers(session, 10.0, 10.0 + HOLD)
+    hear(session, peer.keepalive(), 10.0 + HOLD)
+    assert session.carrying == (0,)
 
 
 def test_what_an_operator_closes_is_not_held() -> None:

@@ -19,6 +19,14 @@ def test_an_ordinary_packet_is_none() -> None:
     assert piece_of(frame(0x0806, pieces(4)[0]), layer2=True) is None
 
 
+@pytest.mark.parametrize("tags", [None, (), (0x8100,)])
+def test_what_has_no_whole_header_is_none(tags: tuple[int, ...] | None) -> None:
+    for packet in pieces(4):
+        short = b"\x44" + packet[1:]
+        found = piece_of(short if tags is None else framed([short], *tags)[0], layer2=tags is not None)
+        assert found is None
+
+
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("tags", [None, (), (0x8100,)])
 def test_all_fragments_of_a_datagram_have_one_name(version: int, tags: tuple[int, ...] | None) -> None:
