@@ -259,7 +259,8 @@ def test_an_address_that_is_taken_from_an_uplink_and_given_back(tunnel: ServiceT
 
 
 A_DAY = 86400
-FAKE_CLOCK = "/run/fake-clock"
+FAKE_CLOCK = "/etc/fake-clock"
+"""Not in /run, of which the daemon sees little."""
 DROP_IN = "/run/systemd/system/mlvpn@.service.d/tests.conf"
 
 
