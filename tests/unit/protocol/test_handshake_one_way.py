@@ -329,3 +329,16 @@ def test_a_peer_whose_echoes_fail_is_probed_quickly_before_it_is_given_up() -> N
         sent += types(session).count(KEEPALIVE)
     assert sent > 30
     assert session.path(0).peer == PEER
+
+
+def test_a_line_that_is_dead_both_ways_is_a_timeout() -> None:
+    """Also where a stream has brought packets without an echo to the last."""
+    pair = SessionPair([Line(DELAY)], timeout=2.0, seed=3)
+    pair.run(3)
+    for number in range(200):
+        pair.client.send([packet_of(number)])
+        pair.run(0.01)
+    pair.lines[0].cut = True
+    pair.run(2.5)
+    reasons = [e.reason for e in pair.client.events + pair.server.events if isinstance(e, PathDown)]
+    assert reasons == [DownReason.TIMEOUT, DownReason.TIMEOUT]
