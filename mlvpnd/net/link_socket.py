@@ -88,7 +88,7 @@ class LinkSocket:
         self.last_error = ""
         """What the system said to the last datagram that it refused."""
         self.refused_for: float | None = None
-        """Seconds from the first to the last of the datagrams in a row that the system refused; None: it took the last."""
+        """Seconds from the first to the last of the datagrams in a row that were refused; None: the last was taken."""
         self._refused_since = 0.0
 
     def take_counts(self, counts: Mapping[str, int], last_errno: int, refused_for: float | None) -> None:
