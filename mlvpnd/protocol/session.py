@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .box import Box
-from .constants import HEADER_SIZE, KEEPALIVE_INTERVAL, STANDSTILL
+from .constants import HEADER_SIZE, STANDSTILL
 from .deadlines import Deadlines
 from .drops import DropReason
 from .events import DownReason, Event, PathStatusChanged, PeerMoved, TierChanged
@@ -455,8 +455,8 @@ class Session:
             silent = path.up and path.heard_at + path.parameters.timeout <= now
             if silent or (path.up and path.unheard_at <= now):
                 # A peer that hears us, and is not heard, would go on for its own timeout.
-                # It is not heard by us either where a KEEPALIVE is overdue: then the line is dead both ways.
-                silent = silent or now >= path.heard_at + 1.5 * KEEPALIVE_INTERVAL
+                # Where it is overdue itself, the line is dead both ways.
+                silent = silent or now > path.heard_at + path.patience
                 reason = DownReason.TIMEOUT if silent else DownReason.UNHEARD
                 self._handshake.go_down(path, reason, now, say_so=path.asked_seq is None)
                 self._handshake.ask_again(path, now)
