@@ -122,7 +122,9 @@ def test_runs_of_any_mtu_reach_the_device_whole(version: int, mtu: int) -> None:
             result = TcpTransfer(client, server, SERVER_INNER_IPV4, size=4 * SIZE).wait()
             assert result.verified, result.error
             sent = outgoing(tap)
-        assert sum(sent) / len(sent) > 8000  # 3000 where the longest are cut, 20000 where none is
+        assert (
+            sum(sent) / len(sent) > 4500
+        )  # 3000 where the longest are cut, 20000 where none is and the machine is quiet
         assert max(sent) < 1 << 16
 
 
