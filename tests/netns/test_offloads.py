@@ -124,7 +124,7 @@ def test_runs_of_any_mtu_reach_the_device_whole(version: int, mtu: int) -> None:
             sent = outgoing(tap)
         assert (
             sum(sent) / len(sent) > 4500
-        )  # 3000 where the longest are cut, 20000 where none is and the machine is quiet
+        )  # 3000 where the longest are cut; a quiet machine has 20000
         assert max(sent) < 1 << 16
 
 
