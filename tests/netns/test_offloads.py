@@ -122,9 +122,7 @@ def test_runs_of_any_mtu_reach_the_device_whole(version: int, mtu: int) -> None:
             result = TcpTransfer(client, server, SERVER_INNER_IPV4, size=4 * SIZE).wait()
             assert result.verified, result.error
             sent = outgoing(tap)
-        assert (
-            sum(sent) / len(sent) > 4500
-        )  # 3000 where the longest are cut; a quiet machine has 20000
+        assert sum(sent) / len(sent) > 4500  # 3000 where the longest are cut; a quiet machine has 20000
         assert max(sent) < 1 << 16
 
 
