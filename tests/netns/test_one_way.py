@@ -117,7 +117,7 @@ def test_beside_a_peer_that_does_as_upstream_does(lab: Lab, client: bool, dead: 
             since = time.monotonic()
             lab.line(1).set(dead, up=False)
             # Its KEEPALIVEs come in one or two seconds, and echo none but the last stamp: three have to come.
-            assert wait_down(site.daemon, since) < TIMEOUT + ROUND_TRIP + 1 + SLACK
+            assert wait_down(site.daemon, since) < TIMEOUT + ROUND_TRIP + 2 + SLACK
             asked = AUTH if client else AUTH_OK
             before = sum(one.type == asked for one in list(peer.received))
             time.sleep(4)
