@@ -41,6 +41,7 @@ struct link {
     uint64_t seq;
     uint32_t row;
     struct noted taken[PLACES];
+    struct noted controls[PLACES]; /* taken by the other window, where clear DATA has one of its own */
 };
 
 struct input {
@@ -214,6 +215,11 @@ static void look_at(const struct path_state *path, const struct wire_header *hea
     packet_list_join(&out, came);
 }
 
+/* The numbers that the window of control packets took. */
+static struct noted *controls(struct link *link, int choices) {
+    return choices & CLEAR ? link->controls : link->taken;
+}
+
 /* What the engine makes of a datagram, whose bytes are in memory of just their size. */
 static void take(struct link *link, const uint8_t *bytes, size_t size, const struct address *source, int choices) {
     struct path_state *path = &link->path;
@@ -245,7 +251,8 @@ static void take(struct link *link, const uint8_t *bytes, size_t size, const str
     if (came.count)
         fail("something came of what was not taken");
     path_clear(path); /* what was said in answer */
-    if (fate == ENGINE_HEARD && (!parsed || header.type != WIRE_KEEPALIVE || !note(link->taken, link->row, header.seq)))
+    if (fate == ENGINE_HEARD && (!parsed || header.type != WIRE_KEEPALIVE ||
+                                !note(controls(link, choices), link->row, header.seq)))
         fail("what is no new KEEPALIVE was heard");
     if (fate == ENGINE_SLOW && (datagram->data != data || datagram->size != size || memcmp(data, bytes, size)))
         fail("what is for Python was changed");
@@ -347,8 +354,7 @@ static void receive_control(struct input *input, struct link *link, int choices)
     bool newest = header.seq > link->window.newest;
     if (!replay_accept(&link->window, header.seq))
         return;
-    if (!(choices & CLEAR)) /* clear DATA has a window of its own */
-        note(link->taken, link->row, header.seq);
+    note(controls(link, choices), link->row, header.seq);
     receiver_measure(&receiver, &link->path, &header, &link->flow, newest, true, now);
     path_hear(&link->path, now);
 }
