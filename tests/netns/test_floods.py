@@ -40,9 +40,8 @@ AMMUNITION = 800
 """Different datagrams of a flood, at most."""
 STORM = 80_000
 """Datagrams of strangers in a second, by which `STORM_COST` is counted: a busy machine sends fewer."""
-STORM_COST = 0.45
-"""Of a core, at the usual pace. It is a quarter on a machine with nothing else to do (`make bench`), and one where
-each came to Python: the bound is between the two."""
+STORM_COST = 0.25
+"""Of a core, at the usual pace."""
 LINES_LOGGED = 10
 """What a minute of floods may add to the log."""
 MEMORY_GROWN = 2_000_000

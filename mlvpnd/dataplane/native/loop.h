@@ -20,6 +20,8 @@ struct loop_port {
     struct udp_reading reading; /* what was read last, as far as it has not been taken */
     uint64_t next_number;       /* of the next of it */
     unsigned stops;             /* how often Python had to look at one of it */
+    unsigned refused;           /* datagrams in a row */
+    double rests_until;         /* seconds: it is not read before, for they were too many */
     int32_t number;
 };
 

@@ -24,6 +24,7 @@ from tests.unit.net.test_tun import run_of, sum_of_pseudo_header, syn
 KEY = derive_key(b"pleasechangeme!")
 NOW = 1000.0
 QUEUE_LIMIT = 256
+REFUSED_IN_A_ROW = 64
 UDP_SEGMENT, UDP_GRO = 103, 104
 REPORTS = _native.SLOW_DATAGRAM | _native.SLOW_PACKET | _native.TUN_LOST
 
@@ -278,6 +279,31 @@ def test_what_was_recorded_never_reaches_python_twice(world: World) -> None:
         "REFLECTED": 3,
         "UNKNOWN_FLOW": 6,
     }
+
+
+def test_a_link_that_only_strangers_write_to_rests_between_readings(world: World) -> None:
+    """So that not each of theirs costs a turn. The other link is read at once, and a packet of the peer ends the rest."""
+
+    def came_at_once(seq: int) -> list[bytes]:
+        for number in (0, 1):
+            world.send(number, [world.datagram(number, PacketType.DATA, packet_of(number), seq)])
+        world.loop.run(world.wake, 0.0)
+        return world.came(world.kernel)
+
+    both = [packet_of(0), packet_of(1)]
+    for seq in range(2, 42, 2):
+        assert came_at_once(seq) == both
+        world.send(0, [b"garbage"] * REFUSED_IN_A_ROW)
+        world.loop.run(world.wake, 0.0)
+        came = came_at_once(seq + 1)
+        if came == both[1:]:
+            break
+        assert came == both  # a busy machine: the rest was over
+    else:
+        pytest.fail("it never rested")
+    world.loop.run(world.wake, 0.05)
+    assert world.came(world.kernel) == both[:1]
+    assert came_at_once(100) == both
 
 
 def test_a_keepalive_is_heard_and_answered_without_python(world: World) -> None:
