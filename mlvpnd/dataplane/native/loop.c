@@ -15,8 +15,8 @@ enum {
     MOST_STOPS = 2,        /* in a reading, for single datagrams that are for Python */
     REFUSED_IN_A_ROW = 64, /* datagrams of a link, after which it rests between readings */
 };
-/* Seconds that a link rests while all it brings is refused. At 80 000 datagrams a second 20 are then read at once: waking
-   up for each costs more than refusing it. A packet of the peer waits no longer than this, and ends it. */
+/* Seconds that a link rests, once it is read empty, while all it brings is refused. At 80 000 datagrams a second 20 are then read together:
+   waking up for each costs more than refusing it. A packet of the peer waits no longer than this, and ends it. */
 static const double REFUSED_REST = 0.00025;
 
 double loop_now(void) {
@@ -211,10 +211,10 @@ static unsigned take_one(struct loop *loop, struct loop_port *port, struct path_
             deliver(loop, delivery);
         return 0;
     case ENGINE_DROPPED:
-        if (++port->refused >= REFUSED_IN_A_ROW) {
-            port->refused = REFUSED_IN_A_ROW;
+        if (port->refused < REFUSED_IN_A_ROW)
+            port->refused++;
+        else if (reading->drained)
             port->rests_until = now + REFUSED_REST;
-        }
         loop->is_news = true;
         return 0;
     case ENGINE_HEARD:

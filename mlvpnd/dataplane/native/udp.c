@@ -278,6 +278,7 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
         return true;
     }
     reading->count = (unsigned)count;
+    reading->drained = reading->count < room;
     for (int index = 0; index < count; index++) {
         struct udp_message *message = &reading->messages[index];
         struct msghdr *header = &messages[index].msg_hdr;

@@ -42,6 +42,7 @@ void udp_limit(struct udp_port *port, struct path_state *path);
 /* What was read from one socket, and how far it has been looked at. */
 struct udp_reading {
     unsigned count, at; /* messages */
+    bool drained;       /* the socket had no more than these */
     size_t offset;      /* in the message at `at` */
     struct udp_message {
         uint8_t *data;

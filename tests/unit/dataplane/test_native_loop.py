@@ -24,7 +24,7 @@ from tests.unit.net.test_tun import run_of, sum_of_pseudo_header, syn
 KEY = derive_key(b"pleasechangeme!")
 NOW = 1000.0
 QUEUE_LIMIT = 256
-REFUSED_IN_A_ROW = 64
+REFUSED_IN_A_ROW = 65
 UDP_SEGMENT, UDP_GRO = 103, 104
 REPORTS = _native.SLOW_DATAGRAM | _native.SLOW_PACKET | _native.TUN_LOST
 
@@ -282,7 +282,7 @@ def test_what_was_recorded_never_reaches_python_twice(world: World) -> None:
 
 
 def test_a_link_that_only_strangers_write_to_rests_between_readings(world: World) -> None:
-    """So that not each of theirs costs a turn. The other link is read at once, and a packet of the peer ends the rest."""
+    """So that not each of theirs costs a turn. The other link is read at once; a packet of the peer ends the rest."""
 
     def came_at_once(seq: int) -> list[bytes]:
         for number in (0, 1):
