@@ -124,21 +124,20 @@ soak: build
 FUZZ ?= -max_total_time=600
 FUZZ_SANITIZE := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=undefined,float-cast-overflow
 FUZZ_FLAGS := -std=c11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers
-FUZZ_NATIVE := $(filter-out %/module.c %/loop.c %/tun.c %/udp.c, $(filter-out mlvpnd/dataplane/native/py_%, \
-	$(wildcard mlvpnd/dataplane/native/*.c)))
+FUZZ_NATIVE := $(filter-out mlvpnd/native/binding/% mlvpnd/native/io/%, $(wildcard mlvpnd/native/*/*.c))
 
 .PHONY: fuzz-offload fuzz-receive
 fuzz-offload fuzz-receive: fuzz-%: build/fuzz/native_%
 	mkdir -p build/fuzz/corpus-$*
 	$< -max_len=4096 -artifact_prefix=build/fuzz/ $(FUZZ) build/fuzz/corpus-$* tests/fuzz/corpus/$*
 
-build/fuzz/native_%: tests/fuzz/native_%.c $(wildcard mlvpnd/dataplane/native/*.[ch])
+build/fuzz/native_%: tests/fuzz/native_%.c $(wildcard mlvpnd/native/*/*.[ch])
 	mkdir -p build/fuzz
 	clang $(FUZZ_FLAGS) -fsanitize=fuzzer $(FUZZ_SANITIZE) -o $@ $< $(FUZZ_NATIVE) -lsodium -lz -lm
 
 # The same targets by the compiler that builds everything, with a small fuzzer of our own. `make test` runs them for a minute
 # from the inputs in tests/fuzz/corpus.
-build/fuzz/kept_%: tests/fuzz/native_%.c build/fuzz/kept.o $(wildcard mlvpnd/dataplane/native/*.[ch])
+build/fuzz/kept_%: tests/fuzz/native_%.c build/fuzz/kept.o $(wildcard mlvpnd/native/*/*.[ch])
 	$(CC) $(FUZZ_FLAGS) -fsanitize-coverage=trace-pc $(FUZZ_SANITIZE) -o $@ $< build/fuzz/kept.o $(FUZZ_NATIVE) -lsodium -lz -lm
 
 build/fuzz/kept.o: tests/fuzz/kept.c

@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError, CompileError, ExecError, PlatformError
 
-NATIVE = Path("mlvpnd/dataplane/native")
+NATIVE = Path("mlvpnd/native")
 # Doubles are rounded as Python rounds them: without contraction to fused operations.
 FLAGS = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-ffp-contract=off"]
 # All files are optimised as one, from which only PyInit__native is seen: a packet passes functions of a dozen files.
@@ -39,8 +39,9 @@ class BuildNative(build_ext):
 sanitize = SANITIZE if os.environ.get("MLVPND_SANITIZE") == "1" else []
 native = Extension(
     "mlvpnd.dataplane._native",
-    sources=sorted(str(path) for path in NATIVE.glob("*.c")),
-    depends=sorted(str(path) for path in NATIVE.glob("*.h")),
+    sources=sorted(str(path) for path in NATIVE.rglob("*.c")),
+    depends=sorted(str(path) for path in NATIVE.rglob("*.h")),
+    include_dirs=[str(NATIVE)],
     libraries=["sodium", "z", "m"],
     extra_compile_args=[*FLAGS, *ONE, *sanitize],
     extra_link_args=[*ONE, *sanitize],

@@ -11,10 +11,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlvpnd import control_plane, log
 from mlvpnd.config import ConfigError
-from mlvpnd.control_plane import ConfigUnreadable, NoSuchLink, Operator
 from mlvpnd.errors import MlvpndError
+from mlvpnd.logs import log
+from mlvpnd.operator import face
+from mlvpnd.operator.face import ConfigUnreadable, NoSuchLink, Operator
 
 from . import authorize, errors, introspection, lib, names
 from .authorize import Authorizer
@@ -92,13 +93,13 @@ class Dispatcher:
             ),
             (names.LINK_INTERFACE, "BandwidthUpload"): Write(
                 authorize.MANAGE_LINK,
-                lambda value: value <= control_plane.MAX_BANDWIDTH,
+                lambda value: value <= face.MAX_BANDWIDTH,
                 operator.set_bandwidth_upload,
             ),
             (names.LOG_CONTROL_INTERFACE, "LogLevel"): Write(
                 authorize.SET_LOG_LEVEL,
                 lambda value: value in LOG_LEVELS,
-                lambda _, value: control_plane.set_log_level(LOG_LEVELS[value]),
+                lambda _, value: face.set_log_level(LOG_LEVELS[value]),
             ),
             (names.LOG_CONTROL_INTERFACE, "LogTarget"): Write(
                 authorize.SET_LOG_LEVEL,

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlvpnd import __version__, control_plane, status
-from mlvpnd.control_plane import Operator
-from mlvpnd.faces import bus_values, put
-from mlvpnd.status import LinkStatus, TunnelStatus
+from mlvpnd import __version__
+from mlvpnd.operator import face, status
+from mlvpnd.operator.face import Operator
+from mlvpnd.operator.faces import bus_values, put
+from mlvpnd.operator.status import LinkStatus, TunnelStatus
 
 from . import names
 from .introspection import INTERFACES
@@ -80,7 +81,7 @@ class Tree:
             names.LOG_CONTROL_PATH,
             names.LOG_CONTROL_INTERFACE,
             {
-                "LogLevel": lambda: _log_level_word(control_plane.log_level()),
+                "LogLevel": lambda: _log_level_word(face.log_level()),
                 "LogTarget": self._operator.log_target,
                 "SyslogIdentifier": lambda: SYSLOG_IDENTIFIER,
             },

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-from mlvpnd import log
-from mlvpnd.control_plane import Notice, Operator
-from mlvpnd.journal import fields
+from mlvpnd.logs import log
+from mlvpnd.logs.journal import fields
+from mlvpnd.operator.face import Notice, Operator
 
 from . import errors, names
 from .authorize import Authorizer

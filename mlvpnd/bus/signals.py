@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from mlvpnd.allowance import Allowances
-from mlvpnd.control_plane import LinkChanged, Notice, Reloaded, TunnelChanged
-from mlvpnd.status import LinkState
+from mlvpnd.base.allowance import Allowances
+from mlvpnd.operator.face import LinkChanged, Notice, Reloaded, TunnelChanged
+from mlvpnd.operator.status import LinkState
 
 from . import errors, names
 from .introspection import INTERFACES

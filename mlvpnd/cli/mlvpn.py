@@ -10,10 +10,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from mlvpnd import __version__, log
+from mlvpnd import __version__
+from mlvpnd.base.options import DEFAULT_VERBOSITY, Options
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper import address
-from mlvpnd.options import DEFAULT_VERBOSITY, Options
+from mlvpnd.logs import log
 
 from . import streams
 
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs `mlvpn ARGUMENTS`; returns the exit code: 0 after a clean stop, 1 after a fatal error."""
     arguments = sys.argv[1:] if argv is None else argv
     if arguments[:1] == ["check-config"]:
-        from . import check_config
+        from mlvpnd.ctl import check_config
 
         return check_config.main(arguments[1:])
     if arguments[:1] == ["--instance"] and len(arguments) == 2:
@@ -55,14 +56,18 @@ def main(argv: list[str] | None = None) -> int:
 def _run_instance(name: str) -> int:
     """The daemon of `mlvpn@NAME.service`."""
     address.wake(name, address.Role.HELPER)
-    from mlvpnd import daemon, log_setup, sandbox, service
+    from mlvpnd.daemon import run as daemon
+    from mlvpnd.daemon import sandbox
+    from mlvpnd.helper.service_client import ServiceHelper
+    from mlvpnd.logs import setup as log_setup
+    from mlvpnd.systemd import given
 
     try:
         sandbox.hide_memory()  # the daemons of other tunnels have the same user
-        options = service.options(name)
+        options = given.options(name)
         log_setup.setup(options)
-        helper = service.ServiceHelper(name)
-        helper.service = service.gather(name)
+        helper = ServiceHelper(name)
+        helper.service = given.gather(name)
         code = daemon.run(options, helper, helper.service)
     except MlvpndError as error:
         log.logger().critical("%s", error)
@@ -165,7 +170,8 @@ def _echo_fatal_errors() -> None:
 def _daemon(options: Options, helper: HelperClient) -> int:
     """The forked child: everything is imported, then root is given up, then the network is listened to."""
     # Not before the fork: the privileged process needs no protocol code.
-    from mlvpnd import daemon, sandbox
+    from mlvpnd.daemon import run as daemon
+    from mlvpnd.daemon import sandbox
 
     daemon.preload()
     sandbox.enter(options.user)

@@ -9,8 +9,8 @@ import hmac
 import os
 import time
 
-from mlvpnd.instance import CONFIG_SUFFIX
-from mlvpnd.printable import printable
+from mlvpnd.base.instance import CONFIG_SUFFIX
+from mlvpnd.base.printable import printable
 
 from . import file
 from .model import Config, Mode

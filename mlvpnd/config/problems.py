@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from mlvpnd.base.printable import printable
 from mlvpnd.errors import MlvpndError
-from mlvpnd.printable import printable
 
 from .schema import GENERAL_KEYS, LINK_KEYS, RETIRED_KEYS, spellings
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from mlvpnd.instance import RUNTIME_DIRECTORY as RUNTIME_DIRECTORY  # where sockets are whose paths name no directory
+from mlvpnd.base.instance import (
+    RUNTIME_DIRECTORY as RUNTIME_DIRECTORY,  # where sockets are whose paths name no directory
+)
 
 GENERAL = "general"
 FILTERS_PREFIX = "filters"

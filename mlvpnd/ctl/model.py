@@ -106,8 +106,8 @@ def from_description(description: Mapping[str, object]) -> TunnelView:
 def from_control(status: Mapping[str, object]) -> TunnelView:
     """The tunnel by the answer to `status` of a control socket (`status.to_json`), whose links come newest first."""
     # They take long to import, and are not needed where there is a bus.
-    from mlvpnd.faces import from_json
-    from mlvpnd.status import LinkStatus, ReorderStatus, TunnelStatus
+    from mlvpnd.operator.faces import from_json
+    from mlvpnd.operator.status import LinkStatus, ReorderStatus, TunnelStatus
 
     members = status.get("tunnels")
     newest_first = [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []

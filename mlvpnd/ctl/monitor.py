@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
+from mlvpnd.base.printable import printable
 from mlvpnd.bus import names
 from mlvpnd.bus.message import Message
-from mlvpnd.printable import printable
 
 from .client import SystemBus, values_of
 from .errors import CtlError, Unreachable

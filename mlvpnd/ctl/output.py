@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TextIO
 
-from mlvpnd.printable import printable
+from mlvpnd.base.printable import printable
 
 Cell = str | tuple[str, str]
 """A text, or a style of `STYLES` and a text."""

@@ -12,8 +12,8 @@ import os
 import socket
 import time
 
+from mlvpnd.base.instance import RUNTIME_DIRECTORY
 from mlvpnd.bus.caller import connected
-from mlvpnd.instance import RUNTIME_DIRECTORY
 
 from .errors import ConfigRefused, CtlError, NotAllowed, Unreachable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlvpnd.printable import printable
+from mlvpnd.base.printable import printable
 
 from .model import LinkView, TunnelView, View, format_endpoint
 from .output import Cell, Output, milliseconds, moment, rate, size, state_cell

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from mlvpnd.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX, RUNTIME_DIRECTORY, is_name
+from mlvpnd.base.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX, RUNTIME_DIRECTORY, is_name
 
 from . import private_socket
 from .errors import CtlError, NotFound, NotRunning, TunnelGone, Unreachable

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from mlvpnd.printable import printable
+from mlvpnd.base.printable import printable
 
 from .model import LinkView, TunnelView
 from .output import STATE_STYLE, duration, milliseconds, rate, short_rate, width

@@ -211,7 +211,7 @@ def log_level(context: Context, arguments: argparse.Namespace) -> int:
 
 def check_config(_context: Context, arguments: argparse.Namespace) -> int:
     """`check-config FILE…`: as `mlvpnd check-config`."""
-    from mlvpnd.cli import check_config as checker
+    from mlvpnd.ctl import check_config as checker
 
     return checker.main(["--", *arguments.files])
 

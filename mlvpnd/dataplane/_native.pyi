@@ -3,10 +3,10 @@
 import builtins
 from collections.abc import Iterable, Mapping, Sequence
 
-from mlvpnd.protocol.inner import Kind
-from mlvpnd.protocol.line import Item
-from mlvpnd.protocol.paced import LineParameters
-from mlvpnd.protocol.path import Address, Path
+from mlvpnd.protocol.links.path import Address, Path
+from mlvpnd.protocol.sending.line import Item
+from mlvpnd.protocol.sending.paced import LineParameters
+from mlvpnd.protocol.wire.inner import Kind
 
 # box.c
 

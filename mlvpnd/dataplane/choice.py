@@ -10,7 +10,7 @@ from mlvpnd.errors import MlvpndError
 
 from .plane import Plane
 from .reference import ReferencePlane
-from .turns import TurnLoop
+from .selector import TurnLoop
 
 ENGINE = "Engine"
 """What the extension offers to a tunnel. One built from an older tree may lack it."""
@@ -24,7 +24,7 @@ except ImportError as error:
 else:
     _missing = ""
 if hasattr(_native, ENGINE):
-    from .native import NativePlane
+    from .native_plane import NativePlane
 
 
 def why_not_native() -> str:

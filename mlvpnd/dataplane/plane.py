@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 from mlvpnd.config.model import DataPlane
 from mlvpnd.net.link_socket import LinkSocket
 from mlvpnd.net.tun import TunDevice
-from mlvpnd.protocol.session import Session
+from mlvpnd.protocol.links.session import Session
 
 
 class Driver(Protocol):

@@ -9,7 +9,7 @@ from typing import ClassVar
 from mlvpnd.config.model import DataPlane
 from mlvpnd.net.link_socket import LinkSocket
 from mlvpnd.net.tun import TunDevice
-from mlvpnd.protocol.session import Session
+from mlvpnd.protocol.links.session import Session
 
 from .plane import Driver
 

@@ -21,13 +21,14 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mlvpnd import proctitle, sandbox
+from mlvpnd.base import proctitle
+from mlvpnd.base.options import Options
 from mlvpnd.config import file as config_file
 from mlvpnd.config.schema import MAX_LINKS
+from mlvpnd.daemon import sandbox
 from mlvpnd.errors import MlvpndError
-from mlvpnd.log import descriptors as log_descriptors
-from mlvpnd.log import logger
-from mlvpnd.options import Options
+from mlvpnd.logs.log import descriptors as log_descriptors
+from mlvpnd.logs.log import logger
 
 from . import channel
 from .client import HelperClient

@@ -16,8 +16,8 @@ from typing import Any
 from mlvpnd.config import file as config_file
 from mlvpnd.config import passwords
 from mlvpnd.errors import MlvpndError
-from mlvpnd.journal import fields
-from mlvpnd.log import logger
+from mlvpnd.logs.journal import fields
+from mlvpnd.logs.log import logger
 
 from . import channel, requests
 

@@ -15,7 +15,7 @@ from mlvpnd.config import ConfigError, parse, passwords
 from mlvpnd.config import file as config_file
 from mlvpnd.config.model import Config, LinkConfig
 from mlvpnd.errors import MlvpndError
-from mlvpnd.log import connect_syslog, logger
+from mlvpnd.logs.log import connect_syslog, logger
 
 from . import interface, network, requests, script, sockets
 from .resolver import Resolver

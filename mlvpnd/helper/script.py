@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from mlvpnd.config.model import Config
 from mlvpnd.errors import MlvpndError
-from mlvpnd.journal import fields
-from mlvpnd.log import logger
+from mlvpnd.logs.journal import fields
+from mlvpnd.logs.log import logger
 
 from .files import Script, open_script
 from .requests import ScriptEvent

@@ -9,9 +9,9 @@ import os
 import socket
 from collections.abc import Set
 
-from mlvpnd import journal
 from mlvpnd.errors import MlvpndError
-from mlvpnd.log import logger
+from mlvpnd.logs import journal
+from mlvpnd.logs.log import logger
 
 from . import channel, requests
 from .operations import Operations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mlvpnd.log import logger
+from mlvpnd.logs.log import logger
 
 _log = logger("privsep")
 

@@ -10,10 +10,10 @@ import errno
 import os
 from collections.abc import Mapping, Sequence
 
-from mlvpnd.dataplane.coalesce import Coalescer
-from mlvpnd.dataplane.mss import clamp_all
-from mlvpnd.dataplane.segment import segment
-from mlvpnd.dataplane.vnet import ETHERNET_HEADER, GSO_UDP, VLAN_TAG, VNET, VNET_SIZE
+from mlvpnd.offload.coalesce import Coalescer
+from mlvpnd.offload.mss import clamp_all
+from mlvpnd.offload.segment import segment
+from mlvpnd.offload.vnet import ETHERNET_HEADER, GSO_UDP, VLAN_TAG, VNET, VNET_SIZE
 
 from . import tun_offload
 

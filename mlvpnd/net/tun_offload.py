@@ -11,7 +11,7 @@ import fcntl
 import struct
 from dataclasses import dataclass
 
-from mlvpnd.dataplane.vnet import VNET_SIZE
+from mlvpnd.offload.vnet import VNET_SIZE
 
 from .interface import kind_of
 

@@ -12,7 +12,7 @@ from mlvpnd.bus.connection import Connection
 from mlvpnd.bus.errors import BusError
 from mlvpnd.bus.message import Kind, Message
 from mlvpnd.bus.service import BusService
-from mlvpnd.control_plane import Operator
+from mlvpnd.operator.face import Operator
 from tests.support.private_bus import PrivateBus
 
 TUNNEL = "/org/mlvpn1/tunnel/mlvpn0"

@@ -13,8 +13,8 @@ from mlvpnd.bus import connection, errors
 from mlvpnd.bus.connection import Connection
 from mlvpnd.bus.message import Kind, Message
 from mlvpnd.bus.service import BusService
-from mlvpnd.control_plane import LinkChanged, TunnelChanged
-from mlvpnd.status import LinkState
+from mlvpnd.operator.face import LinkChanged, TunnelChanged
+from mlvpnd.operator.status import LinkState
 from tests.support.fake_operator import FakeOperator
 from tests.support.private_bus import PrivateBus
 

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlvpnd import control_plane
 from mlvpnd.config import ConfigError, Problem
-from mlvpnd.control_plane import LinkChanged, TunnelChanged
-from mlvpnd.status import LinkState
+from mlvpnd.operator import face
+from mlvpnd.operator.face import LinkChanged, TunnelChanged
+from mlvpnd.operator.status import LinkState
 from tests.support.fake_operator import FakeOperator
 from tests.support.private_bus import PrivateBus
 from tests.support.terminal import Terminal
@@ -112,7 +112,7 @@ def test_what_is_shown(bus: PrivateBus) -> None:
 def test_what_is_changed(bus: PrivateBus) -> None:
     async def scenario() -> None:
         operator = two_links()
-        level = control_plane.log_level()
+        level = face.log_level()
         async with tunnel(bus, operator):
             assert await run(bus, "link", "mlvpn0", "adsl-2", "disable") == Done(
                 0, "mlvpn0: adsl-2: disabled until it is enabled or restarted\n", ""
@@ -130,7 +130,7 @@ def test_what_is_changed(bus: PrivateBus) -> None:
                 assert (await run(bus, "log-level", "mlvpn0", "debug")).code == 0
                 assert (await run(bus, "log-level", "mlvpn0")).out == "debug\n"
             finally:
-                control_plane.set_log_level(level)
+                face.set_log_level(level)
 
     asyncio.run(scenario())
 

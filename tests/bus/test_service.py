@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from mlvpnd import __version__, control_plane
+from mlvpnd import __version__
 from mlvpnd.bus import errors, names
 from mlvpnd.bus.errors import BusError
 from mlvpnd.bus.introspection import INTERFACES
 from mlvpnd.config import ConfigError, Problem
-from mlvpnd.control_plane import ConfigUnreadable
 from mlvpnd.errors import MlvpndError
+from mlvpnd.operator import face
+from mlvpnd.operator.face import ConfigUnreadable
 from tests.support.fake_operator import FakeOperator, link_status
 from tests.support.private_bus import PrivateBus
 
@@ -401,7 +402,7 @@ def test_log_control(bus: PrivateBus) -> None:
             for word in ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"):
                 await one.set(path, interface, "LogLevel", "s", word)
                 assert await one.get(path, interface, "LogLevel") == word
-            assert control_plane.log_level() == logging.DEBUG
+            assert face.log_level() == logging.DEBUG
             assert await one.get(path, interface, "SyslogIdentifier") == "mlvpnd"
             assert await one.get(path, interface, "LogTarget") == "journal"
             await one.set(path, interface, "LogTarget", "s", "console")
@@ -413,8 +414,8 @@ def test_log_control(bus: PrivateBus) -> None:
             ):
                 assert await refused(one.set(path, interface, name, "s", value)) == error
 
-    level = control_plane.log_level()
+    level = face.log_level()
     try:
         asyncio.run(scenario())
     finally:
-        control_plane.set_log_level(level)
+        face.set_log_level(level)

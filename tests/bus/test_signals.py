@@ -10,8 +10,8 @@ from typing import Any
 from mlvpnd.bus import errors
 from mlvpnd.bus.introspection import INTERFACES
 from mlvpnd.bus.signals import BURST, INTERVAL, PAUSE
-from mlvpnd.control_plane import LinkChanged, LinkPropertiesChanged, LinksChanged, Reloaded, TunnelChanged
-from mlvpnd.status import LinkState
+from mlvpnd.operator.face import LinkChanged, LinkPropertiesChanged, LinksChanged, Reloaded, TunnelChanged
+from mlvpnd.operator.status import LinkState
 from tests.support.fake_operator import FakeOperator, link_status
 from tests.support.private_bus import PrivateBus
 

@@ -33,11 +33,11 @@ def main() -> None:
         for module in ("box", "path", "session", "wire"):
             importlib.import_module(f"mlvpnd.protocol.{module}")
 
-    from mlvpnd.protocol.box import Box, derive_key
-    from mlvpnd.protocol.constants import HEADER_SIZE, MAC_SIZE
-    from mlvpnd.protocol.path import PathParameters
-    from mlvpnd.protocol.session import Session, SessionParameters
-    from mlvpnd.protocol.wire import Header, PacketType, pack, parse
+    from mlvpnd.protocol.links.path import PathParameters
+    from mlvpnd.protocol.links.session import Session, SessionParameters
+    from mlvpnd.protocol.wire.box import Box, derive_key
+    from mlvpnd.protocol.wire.constants import HEADER_SIZE, MAC_SIZE
+    from mlvpnd.protocol.wire.wire import Header, PacketType, pack, parse
 
     known, unknown = derive_key(PASSWORD), derive_key(b"none of the seeds")
     living = VECTORS[0].flow_id

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../mlvpnd/dataplane/native/checksum.h"
-#include "../../mlvpnd/dataplane/native/coalesce.h"
-#include "../../mlvpnd/dataplane/native/segment.h"
-#include "../../mlvpnd/dataplane/native/vnet.h"
+#include "offload/checksum.h"
+#include "offload/coalesce.h"
+#include "offload/segment.h"
+#include "offload/vnet.h"
 
 enum { LAYER2 = 1, USO = 2, JOIN = 4 };                               /* choices for all */
 enum { AGAIN = 8, FIX = 16, FOLLOW = 32, IPV6 = 64, DATAGRAM = 128 }; /* choices for a packet, or the one read */

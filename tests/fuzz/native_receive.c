@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../mlvpnd/dataplane/native/checksum.h"
-#include "../../mlvpnd/dataplane/native/coalesce.h"
-#include "../../mlvpnd/dataplane/native/engine.h"
-#include "../../mlvpnd/dataplane/native/vnet.h"
+#include "offload/checksum.h"
+#include "offload/coalesce.h"
+#include "sending/engine.h"
+#include "offload/vnet.h"
 
 enum { CLEAR = 1, LAYER2 = 2, USO = 4, COPIES = 8, TWICE = 16 }; /* choices for all */
 enum { REPEAT = 1, FAR = 2, UNNUMBERED = 4, MADE = 8, STRANGE = 16, FOREIGN = 32 }; /* choices for a datagram */

@@ -20,11 +20,12 @@ import time
 from types import ModuleType
 from typing import Any, TextIO
 
-from mlvpnd import log, proctitle
+from mlvpnd.base import proctitle
+from mlvpnd.base.options import Options
 from mlvpnd.cli import mlvpn
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperClient
-from mlvpnd.options import Options
+from mlvpnd.logs import log
 
 TUNGETIFF = 0x800454D2
 

@@ -13,10 +13,10 @@ import pwd
 import socket
 import subprocess
 
-from mlvpnd import instance
+from mlvpnd.base import instance
 from mlvpnd.helper import address, requests
+from mlvpnd.helper.activated import Caller, Service
 from mlvpnd.helper.operations import Operations
-from mlvpnd.helper.service import Caller, Service
 
 NAME = "mlvpn0"
 USER = "nobody"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mlvpnd.protocol.damping import HOLD, QUICK_ENDS
+from mlvpnd.protocol.links.damping import HOLD, QUICK_ENDS
 from mlvpnd.scapy_layer import AUTH, MLVPN
-from mlvpnd.scripts import RUN_BURST, RUN_INTERVAL
+from mlvpnd.tunnel.scripts import RUN_BURST, RUN_INTERVAL
 from tests.support.flapping import flap, hostile
 from tests.support.hand_peer import HandPeer
 from tests.support.lab import Lab, Line, wait_until

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import pytest
 from scapy.layers.inet import ICMP, IP
 
-from mlvpnd.eventlog import FLAP_BURST, FLAP_INTERVAL
 from mlvpnd.scapy_layer import AUTH, AUTH_OK, DATA, DISCONNECT, KEEPALIVE, MLVPN
+from mlvpnd.tunnel.eventlog import FLAP_BURST, FLAP_INTERVAL
 from tests.support.cpu import Pace, Processes
 from tests.support.daemons import Daemon, resident_bytes
 from tests.support.flood import flood, garbage, raw_socket, spoofed, truncated, wrong_key

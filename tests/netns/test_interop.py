@@ -16,16 +16,7 @@ from mlvpnd.scapy_layer import AUTH, AUTH_OK, DATA, DISCONNECT, KEEPALIVE, NO_TI
 from tests.support.lab import SERVER_IPV4, Lab, Line, wait_until
 from tests.support.noise import Stopwatch
 from tests.support.peer import Received, ScapyPeer, Style
-from tests.support.sites import (
-    DAEMON_INNER,
-    INTERFACE,
-    PEER_INNER,
-    Site,
-    SiteSpec,
-    hear,
-    numbered,
-    running_site,
-)
+from tests.support.sites import DAEMON_INNER, INTERFACE, PEER_INNER, Site, SiteSpec, hear, numbered, running_site
 from tests.support.traffic import ping
 
 pytestmark = pytest.mark.netns

@@ -13,14 +13,7 @@ from tests.support.daemons import Daemon, process_status
 from tests.support.lab import Lab, Line, wait_until
 from tests.support.noise import Stopwatch
 from tests.support.traffic import UdpStream, ping, wait_for_answer
-from tests.support.tunnels import (
-    CLIENT_INNER_IPV4,
-    SERVER_INNER_IPV4,
-    Keys,
-    Tunnel,
-    TunnelSpec,
-    running_tunnel,
-)
+from tests.support.tunnels import CLIENT_INNER_IPV4, SERVER_INNER_IPV4, Keys, Tunnel, TunnelSpec, running_tunnel
 
 pytestmark = pytest.mark.netns
 

@@ -11,12 +11,7 @@ import pytest
 from tests.support.lab import Lab, Line, wait_until
 from tests.support.noise import Stopwatch
 from tests.support.traffic import UdpStream
-from tests.support.tunnels import (
-    CLIENT_INNER_IPV4,
-    Tunnel,
-    TunnelSpec,
-    running_tunnel,
-)
+from tests.support.tunnels import CLIENT_INNER_IPV4, Tunnel, TunnelSpec, running_tunnel
 
 pytestmark = pytest.mark.netns
 

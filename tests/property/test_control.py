@@ -15,10 +15,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from mlvpnd import status
-from mlvpnd.control import ControlServer
-from mlvpnd.metrics import to_metrics
-from mlvpnd.status import LinkState, LinkStatus, TunnelStatus
+from mlvpnd.operator import status
+from mlvpnd.operator.metrics import to_metrics
+from mlvpnd.operator.status import LinkState, LinkStatus, TunnelStatus
+from mlvpnd.operator.status_socket import ControlServer
 
 TIME_SLIP = 10.0
 """Seconds in which an answer must come on a busy machine."""

@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mlvpnd.protocol import wire
-from mlvpnd.protocol.box import Box
-from mlvpnd.protocol.constants import HEADER_SIZE, MAC_SIZE, MAX_DATAGRAM_SIZE, MAX_FLOWS, NO_TIMESTAMP
-from mlvpnd.protocol.wire import Header, PacketType
+from mlvpnd.protocol.wire import wire
+from mlvpnd.protocol.wire.box import Box
+from mlvpnd.protocol.wire.constants import HEADER_SIZE, MAC_SIZE, MAX_DATAGRAM_SIZE, MAX_FLOWS, NO_TIMESTAMP
+from mlvpnd.protocol.wire.wire import Header, PacketType
 from tests.support.session_pair import KEY, Flight, Line, SessionPair, packet_of
 
 from .test_twins_session import TWINS, known

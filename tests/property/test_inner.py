@@ -8,7 +8,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlvpnd.protocol.inner import SMALL_SIZE, Kind, classify, segment_name
+from mlvpnd.protocol.wire.inner import SMALL_SIZE, Kind, classify, segment_name
 from tests.support.inner_packets import ACK, frame, ipv4, ipv6, tcp, udp
 
 PSH = 0x08

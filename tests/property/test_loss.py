@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlvpnd.protocol.loss import BUCKET, JUMP, LEAST, WINDOW, LossMeter
+from mlvpnd.protocol.receiving.loss import BUCKET, JUMP, LEAST, WINDOW, LossMeter
 
 STEPS = st.tuples(st.one_of(st.integers(-3, 5), st.integers(-70, 70)), st.sampled_from([0.0, 0.003, 0.07, 1.1]))
 

@@ -17,11 +17,11 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 
 from mlvpnd.dataplane import _native
-from mlvpnd.dataplane import checksum as checksums
-from mlvpnd.dataplane.coalesce import Coalescer
-from mlvpnd.dataplane.mss import clamp_all, clamp_mss
-from mlvpnd.dataplane.segment import segment
-from mlvpnd.dataplane.vnet import GSO_TCPV4, GSO_TCPV6, GSO_UDP, NEEDS_CSUM, VNET
+from mlvpnd.offload import checksum as checksums
+from mlvpnd.offload.coalesce import Coalescer
+from mlvpnd.offload.mss import clamp_all, clamp_mss
+from mlvpnd.offload.segment import segment
+from mlvpnd.offload.vnet import GSO_TCPV4, GSO_TCPV6, GSO_UDP, NEEDS_CSUM, VNET
 from tests.support.inner_packets import frame, ipv4
 from tests.support.stream_packets import TIMESTAMPS, Fields
 from tests.support.stream_packets import checksum as summed_word_by_word

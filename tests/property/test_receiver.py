@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlvpnd.protocol.constants import RECLAIM_GRACE
-from mlvpnd.protocol.gate import Admitted
-from mlvpnd.protocol.path import Path, PathParameters, PathStatus
-from mlvpnd.protocol.receiver import MAX_WAIT, Receiver
-from mlvpnd.protocol.replay import PeerFlow
-from mlvpnd.protocol.rtt import stamp
-from mlvpnd.protocol.wire import Header, PacketType
+from mlvpnd.protocol.links.gate import Admitted
+from mlvpnd.protocol.links.path import Path, PathParameters, PathStatus
+from mlvpnd.protocol.receiving.receiver import MAX_WAIT, Receiver
+from mlvpnd.protocol.receiving.rtt import stamp
+from mlvpnd.protocol.wire.constants import RECLAIM_GRACE
+from mlvpnd.protocol.wire.replay import PeerFlow
+from mlvpnd.protocol.wire.wire import Header, PacketType
 
 MODULUS = 1 << 64
 LINKS = 3

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlvpnd.protocol.reorder import STRAYS, ReorderBuffer
+from mlvpnd.protocol.receiving.reorder import STRAYS, ReorderBuffer
 
 MODULUS = 1 << 64
 TICK = 2.0**-10

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlvpnd.protocol.constants import REPLAY_WINDOW_SIZE
-from mlvpnd.protocol.replay import ClearWindow, FlowTable, ReplayWindow
+from mlvpnd.protocol.wire.constants import REPLAY_WINDOW_SIZE
+from mlvpnd.protocol.wire.replay import ClearWindow, FlowTable, ReplayWindow
 
 STEPS = st.one_of(
     st.integers(-5, 5),

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlvpnd.protocol.constants import NO_TIMESTAMP
-from mlvpnd.protocol.rtt import JUMP_MS, RttEstimator, StampEcho, sample_ms, stamp
+from mlvpnd.protocol.receiving.rtt import JUMP_MS, RttEstimator, StampEcho, sample_ms, stamp
+from mlvpnd.protocol.wire.constants import NO_TIMESTAMP
 
 CLOCKS = st.floats(0, 1e7)
 

@@ -9,10 +9,10 @@ from unittest import mock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlvpnd.protocol.constants import NO_TIMESTAMP
-from mlvpnd.protocol.path import PathParameters
-from mlvpnd.protocol.session import Session
-from mlvpnd.protocol.wire import PacketType
+from mlvpnd.protocol.links.path import PathParameters
+from mlvpnd.protocol.links.session import Session
+from mlvpnd.protocol.wire.constants import NO_TIMESTAMP
+from mlvpnd.protocol.wire.wire import PacketType
 from tests.support.hand_peer import ELSEWHERE, PEER, HandPeer, several
 from tests.support.session_pair import packet_of
 

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlvpnd.protocol.scheduler import WeightedScheduler
+from mlvpnd.protocol.sending.scheduler import WeightedScheduler
 
 WEIGHTS = st.lists(st.integers(1, 1000), min_size=1, max_size=8)
 PACKET = st.one_of(st.integers(44, 1544), st.sampled_from([44, 1544, 65507]))

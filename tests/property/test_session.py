@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mlvpnd.protocol.constants import MAX_FLOWS
+from mlvpnd.protocol.wire.constants import MAX_FLOWS
 from tests.support.session_pair import End, Line, SessionPair, packet_of
 
 ATTACKER = ("203.0.113.66", 6666)

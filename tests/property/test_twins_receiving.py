@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlvpnd.dataplane import _native
-from mlvpnd.protocol import copies, loss, reorder, replay, rtt, transit
-from mlvpnd.protocol.constants import CLEAR_WINDOW_SIZE, NO_TIMESTAMP, REPLAY_WINDOW_SIZE
+from mlvpnd.protocol.receiving import copies, loss, reorder, rtt, transit
+from mlvpnd.protocol.wire import replay
+from mlvpnd.protocol.wire.constants import CLEAR_WINDOW_SIZE, NO_TIMESTAMP, REPLAY_WINDOW_SIZE
 
 TOP = (1 << 64) - 1
 FIRSTS = st.sampled_from([0, 1, 100, 1 << 20, (1 << 63) - 10, TOP - 5000, TOP - 3, TOP])

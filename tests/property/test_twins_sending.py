@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlvpnd.dataplane import _native as native
-from mlvpnd.protocol import flow_queue, fragments, inner, paced, retransmissions, scheduler, stretch
-from mlvpnd.protocol.inner import Kind
-from mlvpnd.protocol.line import SECOND, Item
-from mlvpnd.protocol.paced import LineParameters
+from mlvpnd.protocol.sending import flow_queue, fragments, paced, retransmissions, scheduler, stretch
+from mlvpnd.protocol.sending.line import SECOND, Item
+from mlvpnd.protocol.sending.paced import LineParameters
+from mlvpnd.protocol.wire import inner
+from mlvpnd.protocol.wire.inner import Kind
 from tests.support.pieces import framed, pieces
 
 MS = 1_000_000

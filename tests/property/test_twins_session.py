@@ -8,14 +8,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mlvpnd.dataplane.session import NativeSession
+from mlvpnd.dataplane.native_session import NativeSession
 from mlvpnd.net import bpf
 from mlvpnd.net.bpf import LinkType
-from mlvpnd.protocol.box import derive_key
-from mlvpnd.protocol.outbox import Transmit
-from mlvpnd.protocol.path import PathParameters
-from mlvpnd.protocol.rules import Action, Matcher, Rule
-from mlvpnd.protocol.session import Session, SessionParameters
+from mlvpnd.protocol.links.path import PathParameters
+from mlvpnd.protocol.links.session import Session, SessionParameters
+from mlvpnd.protocol.sending.outbox import Transmit
+from mlvpnd.protocol.sending.rules import Action, Matcher, Rule
+from mlvpnd.protocol.wire.box import derive_key
 from tests.support.inner_packets import frame, ipv4, tcp
 from tests.support.pieces import OTHER, SIP, framed, pieces
 from tests.support.session_pair import KEY, End, Line, SessionPair, frame_of, packet_of

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlvpnd.protocol import wire
-from mlvpnd.protocol.box import Box
-from mlvpnd.protocol.constants import HEADER_SIZE
-from mlvpnd.protocol.drops import DropReason
-from mlvpnd.protocol.wire import Header, PacketType
+from mlvpnd.protocol.wire import wire
+from mlvpnd.protocol.wire.box import Box
+from mlvpnd.protocol.wire.constants import HEADER_SIZE
+from mlvpnd.protocol.wire.drops import DropReason
+from mlvpnd.protocol.wire.wire import Header, PacketType
 
 U16, U32, U64 = (st.integers(0, (1 << bits) - 1) for bits in (16, 32, 64))
 HEADERS = st.builds(Header, st.integers(1, 0xFFFF), st.sampled_from(PacketType), st.booleans(), U16, U16, U32, U64, U64)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scapy.packet import Packet
 
 from mlvpnd import scapy_layer
-from mlvpnd.protocol.box import Box, derive_key
-from mlvpnd.protocol.constants import HEADER_SIZE, MAC_SIZE
-from mlvpnd.protocol.drops import DropReason
-from mlvpnd.protocol.wire import Header, PacketType, pack, parse
+from mlvpnd.protocol.wire.box import Box, derive_key
+from mlvpnd.protocol.wire.constants import HEADER_SIZE, MAC_SIZE
+from mlvpnd.protocol.wire.drops import DropReason
+from mlvpnd.protocol.wire.wire import Header, PacketType, pack, parse
 from mlvpnd.scapy_layer import MLVPN
 from tests.support.vectors import KEYS, PASSWORD, VECTORS, Vector
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlvpnd.control import ControlServer
-from mlvpnd.status import LinkState, LinkStatus, TunnelStatus
+from mlvpnd.operator.status import LinkState, LinkStatus, TunnelStatus
+from mlvpnd.operator.status_socket import ControlServer
 
 
 def snapshot(links: int = 1) -> TunnelStatus:

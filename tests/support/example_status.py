@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlvpnd.status import LinkState, LinkStatus, TunnelStatus
+from mlvpnd.operator.status import LinkState, LinkStatus, TunnelStatus
 
 START = 1795333267
 

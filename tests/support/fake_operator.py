@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from mlvpnd.control_plane import LinkPropertiesChanged, NoSuchLink, Notice, Reloaded
 from mlvpnd.errors import MlvpndError
-from mlvpnd.status import LinkState, LinkStatus, ReorderStatus, TunnelStatus
+from mlvpnd.operator.face import LinkPropertiesChanged, NoSuchLink, Notice, Reloaded
+from mlvpnd.operator.status import LinkState, LinkStatus, ReorderStatus, TunnelStatus
 
 
 def link_status(name: str, **values: Any) -> LinkStatus:

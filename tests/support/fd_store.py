@@ -6,8 +6,8 @@ import os
 from types import TracebackType
 from typing import Any, Self
 
-from mlvpnd.service import Service
-from mlvpnd.systemd import Notifier
+from mlvpnd.systemd.given import Service
+from mlvpnd.systemd.notify import Notifier
 
 
 class Store:

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from mlvpnd.protocol.box import derive_key
+from mlvpnd.protocol.wire.box import derive_key
 
 from .hand_peer import HandPeer
 from .peer import Address

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from mlvpnd.protocol import wire
-from mlvpnd.protocol.box import Box
-from mlvpnd.protocol.constants import HEADER_SIZE, NO_TIMESTAMP
-from mlvpnd.protocol.drops import DropReason
-from mlvpnd.protocol.events import Event, TierChanged
-from mlvpnd.protocol.path import Address, PathParameters
-from mlvpnd.protocol.session import Session, SessionParameters
-from mlvpnd.protocol.wire import Header, PacketType
+from mlvpnd.protocol.links.events import Event, TierChanged
+from mlvpnd.protocol.links.path import Address, PathParameters
+from mlvpnd.protocol.links.session import Session, SessionParameters
+from mlvpnd.protocol.wire import wire
+from mlvpnd.protocol.wire.box import Box
+from mlvpnd.protocol.wire.constants import HEADER_SIZE, NO_TIMESTAMP
+from mlvpnd.protocol.wire.drops import DropReason
+from mlvpnd.protocol.wire.wire import Header, PacketType
 
 from .session_pair import KEY
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from mlvpnd.config.model import DataPlane
 from mlvpnd.dataplane import choice
 from mlvpnd.dataplane.plane import Plane
-from mlvpnd.dataplane.turns import TurnLoop
+from mlvpnd.dataplane.selector import TurnLoop
 
 Result = TypeVar("Result")
 wanted = DataPlane.REFERENCE

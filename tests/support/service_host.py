@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from mlvpnd import continuity, proctitle
-from mlvpnd import daemon as daemon_module
+from mlvpnd.base import proctitle
+from mlvpnd.base.options import Options
 from mlvpnd.bus import manager
-from mlvpnd.daemon import Daemon
+from mlvpnd.daemon import run as daemon_module
+from mlvpnd.daemon.run import Daemon
 from mlvpnd.helper.client import HelperError, TunDescriptor
-from mlvpnd.options import Options
-from mlvpnd.service import ServiceHelper
-from mlvpnd.status import LinkState
+from mlvpnd.helper.service_client import ServiceHelper
+from mlvpnd.operator.status import LinkState
+from mlvpnd.tunnel import restart
 from tests.support import planes
 from tests.support.fd_store import Store
 from tests.support.peer import ScapyPeer, udp_socket
@@ -142,7 +143,7 @@ def is_up(daemon: Daemon) -> bool:
 def service_host(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """A host whose daemons meet nothing of the machine's own; that lasts as long as the monkeypatch."""
     monkeypatch.setattr(daemon_module, "RELOAD_DELAY", 0.01)
-    monkeypatch.setattr(continuity, "SAVE_INTERVAL", 0.02)
+    monkeypatch.setattr(restart, "SAVE_INTERVAL", 0.02)
     monkeypatch.setattr(daemon_module, "RUNTIME_DIRECTORY", str(directory))
     monkeypatch.setattr(proctitle, "set_title", lambda *_, **__: None)
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere")

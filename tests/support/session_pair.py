@@ -19,10 +19,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mlvpnd.protocol.box import derive_key
-from mlvpnd.protocol.events import DownReason, Event, PathDown, PathUnanswered
-from mlvpnd.protocol.path import Address, PathParameters
-from mlvpnd.protocol.session import Session, SessionParameters
+from mlvpnd.protocol.links.events import DownReason, Event, PathDown, PathUnanswered
+from mlvpnd.protocol.links.path import Address, PathParameters
+from mlvpnd.protocol.links.session import Session, SessionParameters
+from mlvpnd.protocol.wire.box import derive_key
 
 KEY = derive_key(b"pleasechangeme!")
 FIRST_SEQ_PER_SECOND = 1_000_000

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlvpnd.protocol.constants import HEADER_SIZE, MAC_SIZE
-from mlvpnd.protocol.path import Path, PathInput, PathParameters
-from mlvpnd.protocol.retransmissions import Retransmissions
-from mlvpnd.protocol.sender import OUTER_IPV4, Sender
+from mlvpnd.protocol.links.path import Path, PathInput, PathParameters
+from mlvpnd.protocol.sending.retransmissions import Retransmissions
+from mlvpnd.protocol.sending.sender import OUTER_IPV4, Sender
+from mlvpnd.protocol.wire.constants import HEADER_SIZE, MAC_SIZE
 
 MSS = 1448
 SIZE = OUTER_IPV4 + HEADER_SIZE + 52 + MSS + MAC_SIZE

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mlvpnd.dataplane import _native
-from mlvpnd.dataplane.session import NativePath, NativeSession
+from mlvpnd.dataplane.native_session import NativePath, NativeSession
 from tests.support import session_pair
 
 TWINS = ("reference", "native")

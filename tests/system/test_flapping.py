@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from mlvpnd.bus.signals import BURST, INTERVAL
-from mlvpnd.protocol.damping import HOLD, QUICK_ENDS
-from mlvpnd.scripts import RUN_BURST, RUN_INTERVAL
+from mlvpnd.protocol.links.damping import HOLD, QUICK_ENDS
+from mlvpnd.tunnel.scripts import RUN_BURST, RUN_INTERVAL
 from tests.support.flapping import flap, hostile
 from tests.support.lab import SERVER_IPV4, wait_until
 from tests.support.peer import udp_socket

@@ -101,9 +101,9 @@ def test_its_tests_exist(cells: list[str]) -> None:
 
 def test_a_name_that_is_not_there_is_found_out() -> None:
     """The reading itself: what only looks like a constant or a test is none."""
-    assert "MAX_FLOWS" in names_in(ROOT / "mlvpnd/protocol/constants.py")
-    assert "MAX_FLOW" not in names_in(ROOT / "mlvpnd/protocol/constants.py")
-    assert "UDP_ARENA" in names_in(ROOT / "mlvpnd/dataplane/native/udp.h")
-    assert "UDP_ARENA" not in names_in(ROOT / "mlvpnd/dataplane/native/loop.h")
+    assert "MAX_FLOWS" in names_in(ROOT / "mlvpnd/protocol/wire/constants.py")
+    assert "MAX_FLOW" not in names_in(ROOT / "mlvpnd/protocol/wire/constants.py")
+    assert "UDP_ARENA" in names_in(ROOT / "mlvpnd/native/io/udp.h")
+    assert "UDP_ARENA" not in names_in(ROOT / "mlvpnd/native/io/loop.h")
     assert "test_the_table_has_its_columns_and_rows" in contents_of(Path(__file__))
     assert "test_the_table_has" not in contents_of(Path(__file__))

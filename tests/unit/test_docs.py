@@ -10,8 +10,12 @@ import pytest
 
 from tests.support.linkemu import PROJECT
 
-DOCUMENTS = sorted((PROJECT / "docs").rglob("*.md"))
+DOCUMENTS = sorted((PROJECT / "docs").rglob("*.md")) + sorted(PROJECT.glob("*.md"))
 _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(test_\w+))?`")
+_PATH = re.compile(r"`([a-z_]+(?:/[\w.-]+)*/[\w.@-]+\.(?:py|c|h|xml|scd|toml))`")
+"""A file of the tree."""
+_OTHERS = ("net/ipv4/", "net/ipv6/", "net/core/", "include/net/")
+"""Where the kernel has its own."""
 _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -39,6 +43,13 @@ def test_every_decision_has_a_rule_and_a_test(document: Path) -> None:
         title = decision.partition("\n")[0]
         assert "- **Rule**: " in decision, title
         assert _TEST.search(decision.partition("- **Held by**: ")[2]), title
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_every_file_that_a_document_names_is_there(document: Path) -> None:
+    for name in _PATH.findall(document.read_text()):
+        if not name.startswith(_OTHERS):
+            assert (PROJECT / name).exists() or (PROJECT / "mlvpnd" / name).exists(), name
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)

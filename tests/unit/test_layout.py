@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,60 +14,79 @@ ROOT = Path(__file__).parent.parent.parent
 PACKAGE = ROOT / "mlvpnd"
 MODULES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
 
-_PLANE = {"mlvpnd.dataplane", "mlvpnd.config", "mlvpnd.errors", "mlvpnd.net", "mlvpnd.protocol"}
-# What a part may import of mlvpnd, by the longest name that fits; anything below a name is meant too.
-MAY_IMPORT = {
-    "mlvpnd.errors": set[str](),
-    "mlvpnd.options": set[str](),
-    "mlvpnd.proctitle": set[str](),
-    "mlvpnd.allowance": set[str](),
-    "mlvpnd.loglimit": {"mlvpnd.allowance"},
-    "mlvpnd.log": {"mlvpnd.loglimit", "mlvpnd.options"},
-    "mlvpnd.printable": set[str](),
-    "mlvpnd.instance": set[str](),
-    "mlvpnd.config": {"mlvpnd.errors", "mlvpnd.instance", "mlvpnd.printable"},
-    "mlvpnd.journal": set[str](),
-    "mlvpnd.systemd": {"mlvpnd.instance", "mlvpnd.log"},
-    "mlvpnd.generator": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.instance"},
-    "mlvpnd.helper": {"mlvpnd.config", "mlvpnd.errors", "mlvpnd.journal", "mlvpnd.log", "mlvpnd.options"}
-    | {"mlvpnd.net.interface"},
-    "mlvpnd.helper.byhand": {"mlvpnd.helper", "mlvpnd.config", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.options"}
-    | {"mlvpnd.proctitle", "mlvpnd.sandbox"},
-    "mlvpnd.helper.service": {"mlvpnd.helper", "mlvpnd.errors", "mlvpnd.log", "mlvpnd.journal", "mlvpnd.systemd"}
-    | {"mlvpnd.instance", "mlvpnd.loglimit"},
-    "mlvpnd.protocol": set[str](),
-    "mlvpnd.dataplane": {"mlvpnd.errors"},
-    "mlvpnd.dataplane.session": {"mlvpnd.dataplane", "mlvpnd.protocol"},
-    "mlvpnd.dataplane.turns": set[str](),
-    "mlvpnd.dataplane.plane": _PLANE,
-    "mlvpnd.dataplane.reference": _PLANE,
-    "mlvpnd.dataplane.native": _PLANE,
-    "mlvpnd.dataplane.choice": _PLANE,
-    "mlvpnd.net": {"mlvpnd.errors", "mlvpnd.dataplane"},
-    "mlvpnd.scapy_layer": set[str](),
-}
-# The others may import anything but these.
-MAY_NOT_IMPORT = {
-    "mlvpnd": {"mlvpnd.daemon", "mlvpnd.cli", "mlvpnd.scapy_layer"},
-    "mlvpnd.status": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.daemon", "mlvpnd.cli"},
-    "mlvpnd.metrics": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.daemon", "mlvpnd.cli"},
-    "mlvpnd.control": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.daemon", "mlvpnd.cli"},
-    "mlvpnd.daemon": {"mlvpnd.cli", "mlvpnd.scapy_layer"},
-    "mlvpnd.bus": {"mlvpnd.protocol", "mlvpnd.net", "mlvpnd.daemon", "mlvpnd.cli", "mlvpnd.scapy_layer"},
-    "mlvpnd.ctl": {"mlvpnd.protocol", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.daemon", "mlvpnd.scapy_layer"},
-    "mlvpnd.cli": {"mlvpnd.protocol", "mlvpnd.tunnel", "mlvpnd.link", "mlvpnd.scapy_layer"},
-    "mlvpnd.__main__": {"mlvpnd.scapy_layer"},
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One row of the map: what a part of the tree is for, and what it may import of mlvpnd beside itself."""
+
+    purpose: str
+    imports: frozenset[str] = frozenset()
+
+
+def room(purpose: str, imports: str = "") -> Room:
+    return Room(purpose, frozenset(f"mlvpnd.{name}" for name in imports.split()))
+
+
+# The longest name that fits a module is its room's. A name stands for all that is below it.
+ROOMS = {
+    "mlvpnd.errors": room("the root of all errors that are shown to a person"),
+    "mlvpnd.scapy_layer": room("the protocol once more, for tests and captures; nothing imports it"),
+    "mlvpnd.base": room("leaves: options, names of instances, titles, printable text", "errors"),
+    "mlvpnd.logs": room("where lines go: standard error, syslog, the journal", "base errors"),
+    "mlvpnd.config": room("mlvpn.conf to frozen dataclasses, or all that is wrong with it", "base errors"),
+    "mlvpnd.protocol": room("the protocol without IO: bytes and times in, datagrams and events out"),
+    "mlvpnd.protocol.wire": room("bytes: header, box, numbers seen, what an inner packet is"),
+    "mlvpnd.protocol.receiving": room(
+        "the way in behind the gate: what a packet says of its line, copies, order",
+        "protocol.wire protocol.links.path protocol.links.gate",
+    ),
+    "mlvpnd.protocol.sending": room(
+        "the way out: which link, when, under which number",
+        "protocol.wire protocol.links.path protocol.links.gate protocol.receiving.rtt",
+    ),
+    "mlvpnd.protocol.links": room(
+        "the session and its links: who is up, who is believed, who is well",
+        "protocol.wire protocol.receiving protocol.sending",
+    ),
+    "mlvpnd.offload": room("super-packets of the interface, split and joined"),
+    "mlvpnd.net": room("bursts from and to descriptors, BPF, addresses, what the kernel tells", "errors offload"),
+    "mlvpnd.dataplane": room(
+        "what joins a session to the interface and the sockets, either twin", "config errors net offload protocol"
+    ),
+    "mlvpnd.systemd": room("what systemd gives, keeps and is told", "base config errors logs net"),
+    "mlvpnd.helper": room(
+        "what runs as root, and the daemon's stubs for it", "base config errors logs net.interface systemd"
+    ),
+    "mlvpnd.helper.byhand": room(
+        "the parent of a tunnel by hand",
+        "base config errors helper logs net.interface daemon.sandbox",
+    ),
+    "mlvpnd.operator": room("what an operator sees and asks: status, metrics, notices", "errors logs"),
+    "mlvpnd.tunnel": room(
+        "one tunnel: session, data plane, interface and links together",
+        "base config dataplane errors helper logs net offload operator protocol systemd",
+    ),
+    "mlvpnd.bus": room("the service on the system bus, and its blocking client", "base config errors logs operator"),
+    "mlvpnd.daemon": room(
+        "the unprivileged process's life",
+        "base bus config dataplane errors helper logs net operator protocol systemd tunnel",
+    ),
+    "mlvpnd.ctl": room(
+        "mlvpnctl: verbs, top, doctor", "base bus config dataplane.choice errors helper.files net operator"
+    ),
+    "mlvpnd.cli": room("command lines", "base bus config ctl daemon errors helper logs systemd"),
+    "mlvpnd.__main__": room("python -m mlvpnd", "cli"),
 }
 # What is only honestly tested by real daemons on real sockets, or on a real bus.
 TESTED_ELSEWHERE = {
-    "dataplane/native.py": "unit/test_tunnel.py",
-    "dataplane/plane.py": "unit/test_tunnel.py",
-    "dataplane/reference.py": "unit/test_tunnel.py",
-    "dataplane/session.py": "property/test_twins_session.py",
-    "continuity.py": "unit/test_daemon_service.py",
-    "droplog.py": "netns/test_floods.py",
-    "resolve.py": "netns/test_recovery.py",
-    "snapshot.py": "netns/test_byhand.py",
+    "dataplane/native_plane.py": "unit/tunnel/test_tunnel.py",
+    "dataplane/plane.py": "unit/tunnel/test_tunnel.py",
+    "dataplane/reference.py": "unit/tunnel/test_tunnel.py",
+    "dataplane/native_session.py": "property/test_twins_session.py",
+    "tunnel/restart.py": "unit/daemon/test_run_service.py",
+    "tunnel/droplog.py": "netns/test_floods.py",
+    "net/resolve.py": "netns/test_recovery.py",
+    "tunnel/snapshot.py": "netns/test_byhand.py",
     "bus/authorize.py": "bus/test_authorize.py",
     "bus/dispatch.py": "bus/test_service.py",
     "bus/objects.py": "bus/test_service.py",
@@ -73,13 +94,12 @@ TESTED_ELSEWHERE = {
     "bus/signals.py": "bus/test_signals.py",
 }
 STANDARD_LIBRARY_ONLY = (
-    "mlvpnd.allowance",
     "mlvpnd.config",
     "mlvpnd.errors",
-    "mlvpnd.options",
-    "mlvpnd.log",
-    "mlvpnd.instance",
-    "mlvpnd.printable",
+    "mlvpnd.base.options",
+    "mlvpnd.base.instance",
+    "mlvpnd.base.printable",
+    "mlvpnd.logs.log",
 )
 PROTOCOL_THIRD_PARTY = {"nacl"}
 
@@ -113,12 +133,12 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-def rule_for(rules: dict[str, set[str]], module: str) -> tuple[str, set[str]] | None:
-    fitting = [part for part in rules if within(module, part)]
+def room_of(module: str) -> str:
+    """The room's name; KeyError: the module stands in none."""
+    fitting = [name for name in ROOMS if within(module, name)]
     if not fitting:
-        return None
-    longest = max(fitting, key=len)
-    return longest, rules[longest]
+        raise KeyError(module)
+    return max(fitting, key=len)
 
 
 def has_logic(path: Path) -> bool:
@@ -128,26 +148,45 @@ def has_logic(path: Path) -> bool:
 
 
 def test_imports_are_read_rightly() -> None:
-    session = imports_of(Path("mlvpnd/protocol/session.py"))
-    assert {"mlvpnd.protocol.wire", "mlvpnd.protocol.drops", "typing"} <= session
+    session = imports_of(Path("mlvpnd/protocol/links/session.py"))
+    assert {"mlvpnd.protocol.wire.wire", "mlvpnd.protocol.wire.drops", "typing"} <= session
     assert "mlvpnd.errors" in imports_of(Path("mlvpnd/helper/channel.py"))
     assert "mlvpnd.config.model" in imports_of(Path("mlvpnd/config/__init__.py"))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_few_modules_stand_in_the_root() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= 5
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if name_of(p) != "mlvpnd"], ids=name_of)
 def test_imports_go_one_way(path: Path) -> None:
     module = name_of(path)
+    name = room_of(module)
     ours = {found for found in imports_of(path) if within(found, "mlvpnd") and found != "mlvpnd"}
-    allowed = rule_for(MAY_IMPORT, module)
-    if allowed is not None:
-        part, others = allowed
-        outside = {found for found in ours if not any(within(found, other) for other in {part, *others})}
-        assert not outside, f"{module} may import {sorted({part, *others})} only"
-        return
-    forbidden = rule_for(MAY_NOT_IMPORT, module)
-    assert forbidden is not None
-    back = {found for found in ours if any(within(found, other) for other in forbidden[1])}
-    assert not back, f"{module} must not import {sorted(back)}"
+    outside = {found for found in ours if not any(within(found, other) for other in {name, *ROOMS[name].imports})}
+    assert not outside, f"{module} may import {sorted({name, *ROOMS[name].imports})} only"
+
+
+def test_arrows_never_turn_back() -> None:
+    """No room imports, by any way round, one that imports it; what a row names below a room is its exception."""
+    rooms = {name: {other for other in row.imports if other in ROOMS} for name, row in ROOMS.items()}
+
+    def reached(name: str) -> set[str]:
+        found, left = set[str](), list(rooms[name])
+        while left:
+            if (one := left.pop()) not in found:
+                found.add(one)
+                left += rooms[one]
+        return found
+
+    assert not [name for name in rooms if name in reached(name)]
+
+
+def test_the_architecture_has_a_row_for_each_room() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    named = set(re.findall(r"^\| `(\w+(?:/\w+)*)/?` ", text, re.M))
+    expected = {name.removeprefix("mlvpnd.").replace(".", "/") for name in ROOMS}
+    assert expected - {"errors", "scapy_layer", "helper/byhand", "protocol", "__main__"} <= named
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if name_of(p).startswith(STANDARD_LIBRARY_ONLY)], ids=name_of)

@@ -22,16 +22,7 @@ from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap, wrpcapng
 
 from mlvpnd import scapy_layer
-from mlvpnd.scapy_layer import (
-    AUTH,
-    AUTH_OK,
-    DATA,
-    DISCONNECT,
-    KEEPALIVE,
-    MLVPN,
-    seal,
-    split_segments,
-)
+from mlvpnd.scapy_layer import AUTH, AUTH_OK, DATA, DISCONNECT, KEEPALIVE, MLVPN, seal, split_segments
 from tests.support.example_packets import ETHER, KEY, PING, PING6
 
 CONVERSATION = (

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import pytun
 
-from mlvpnd import generator, journal
-from mlvpnd.helper import address, service
-from mlvpnd.instance import CONFIG_DIRECTORY, RUNTIME_DIRECTORY, config_path
+from mlvpnd.base.instance import CONFIG_DIRECTORY, RUNTIME_DIRECTORY, config_path
+from mlvpnd.helper import activated, address
+from mlvpnd.logs import journal
+from mlvpnd.systemd import generator
 
-from .test_generator import SERVER
+from .systemd.test_generator import SERVER
 
 PROJECT = Path(__file__).parents[2]
 SYSTEMD = PROJECT / "systemd"
@@ -141,11 +142,11 @@ def test_every_program_is_installed(path: Path, installed: Path) -> None:
             assert os.access(f"{installed}{program}", os.X_OK), program
 
 
-@pytest.mark.parametrize("role", sorted(service.ROLES))
+@pytest.mark.parametrize("role", sorted(activated.ROLES))
 def test_the_sockets_name_is_the_role(role: str) -> None:
     socket = _read(f"mlvpn-{role}@.socket")["Socket"]
     assert socket["FileDescriptorName"] == role
-    assert socket["SocketUser"] == service.USER
+    assert socket["SocketUser"] == activated.USER
     assert socket["SocketMode"] == "0600"
     ending = "sock" if role == "helper" else "script"
     assert socket["ListenSequentialPacket"] == f"{address.DIRECTORY.replace('/run', '%t')}/%i.{ending}"
@@ -174,8 +175,8 @@ def test_nothing_gives_up_after_some_starts(name: str) -> None:
         ("sbin/mlvpnd", "mlvpnd.cli.mlvpn"),
         ("sbin/mlvpn", "mlvpnd.cli.mlvpn"),
         ("bin/mlvpnctl", "mlvpnd.cli.mlvpnctl"),
-        ("libexec/mlvpnd/mlvpn-helper", "mlvpnd.helper.service"),
-        ("lib/systemd/system-generators/mlvpn-generator", "mlvpnd.generator"),
+        ("libexec/mlvpnd/mlvpn-helper", "mlvpnd.helper.activated"),
+        ("lib/systemd/system-generators/mlvpn-generator", "mlvpnd.systemd.generator"),
     ],
 )
 def test_launchers(program: str, module: str, installed: Path) -> None:
@@ -205,9 +206,8 @@ def test_the_installed_helper_starts(installed: Path, tmp_path: Path) -> None:
         shutil.copy(pytun.__file__, tmp_path)
         private = tmp_path
     code = f"import sys; sys.path[:0] = ['{packages}', '{private}']; sys.argv[0] = 'mlvpn-helper'; "
-    code += (
-        "from mlvpnd.helper import service; assert service.__file__.startswith(sys.path[0]); sys.exit(service.main())"
-    )
+    code += "from mlvpnd.helper import activated; "
+    code += "assert activated.__file__.startswith(sys.path[0]); sys.exit(activated.main())"
     ran = _run("/usr/bin/python3", "-I", "-B", "-c", code, "--instance", "x")
     assert ran.returncode == 1
     assert "0 sockets were passed instead of one" in ran.stderr

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlvpnd.base.printable import printable
 from mlvpnd.config import Config, Mode
 from mlvpnd.ctl.model import TunnelView
-from mlvpnd.printable import printable
 
 from . import host
 from .ends import Ends, Resolver, ends_of

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlvpnd.cli.check_config import expression_problems
+from mlvpnd.base.printable import printable
 from mlvpnd.config import Config, ConfigError, Mode, parse, passwords
 from mlvpnd.config.file import read
+from mlvpnd.ctl.check_config import expression_problems
 from mlvpnd.helper.files import UnsafeFile, check_script
-from mlvpnd.printable import printable
 
 from .finding import Finding, ok, problem, warning
 

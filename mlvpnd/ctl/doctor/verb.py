@@ -9,7 +9,8 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlvpnd import instance
+from mlvpnd.base import instance
+from mlvpnd.base.printable import printable
 from mlvpnd.config import Config, ConfigError, parse
 from mlvpnd.config.file import read
 from mlvpnd.ctl import private_socket
@@ -17,7 +18,6 @@ from mlvpnd.ctl.errors import DONE, FAILED, CtlError, Unreachable
 from mlvpnd.ctl.model import TunnelView, from_control
 from mlvpnd.ctl.output import Output
 from mlvpnd.ctl.verbs import Context
-from mlvpnd.printable import printable
 
 from .examine import Patient, examine, examine_host, kernel_tools
 from .finding import Finding, Severity, problem, warning

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "box.h"
+#include "wire/box.h"
 
 enum { PACKETS = 45, LARGEST = 65536 };
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.linkemu import BUILD_DIR
 
 SOURCE = Path(__file__).with_name("secretbox.c")
-NATIVE = Path(__file__).parents[3] / "mlvpnd/dataplane/native"
+NATIVE = Path(__file__).parents[3] / "mlvpnd/native"
 PAYLOAD = 1348
 """Bytes of TCP in a full packet of MTU 1400; so many are sealed at a time."""
 
@@ -42,7 +42,7 @@ def program() -> Path:
             "-o",
             str(binary),
             str(SOURCE),
-            str(NATIVE / "box.c"),
+            str(NATIVE / "wire/box.c"),
             "-lsodium",
         ],
         capture_output=True,

@@ -8,8 +8,8 @@ from mlvpnd.bus import errors
 from mlvpnd.bus.dispatch import of_operator
 from mlvpnd.bus.errors import BusError
 from mlvpnd.config import ConfigError, Problem
-from mlvpnd.control_plane import ConfigUnreadable, NoSuchLink
 from mlvpnd.errors import MlvpndError
+from mlvpnd.operator.face import ConfigUnreadable, NoSuchLink
 
 
 @pytest.mark.parametrize(

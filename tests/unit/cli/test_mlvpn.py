@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from mlvpnd import __version__, log
+from mlvpnd import __version__
+from mlvpnd.base.options import Options
 from mlvpnd.cli import mlvpn
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper import byhand
-from mlvpnd.options import Options
+from mlvpnd.logs import log
 
 
 def _parsed(line: str) -> Options:
@@ -138,15 +139,15 @@ def test_wrong_usage(line: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_check_config_is_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[list[str]] = []
-    fake: Any = ModuleType("mlvpnd.cli.check_config")
+    fake: Any = ModuleType("mlvpnd.ctl.check_config")
 
     def main(arguments: list[str]) -> int:
         called.append(arguments)
         return 3
 
     fake.main = main
-    monkeypatch.setitem(sys.modules, "mlvpnd.cli.check_config", fake)
-    monkeypatch.setattr("mlvpnd.cli.check_config", fake, raising=False)
+    monkeypatch.setitem(sys.modules, "mlvpnd.ctl.check_config", fake)
+    monkeypatch.setattr("mlvpnd.ctl.check_config", fake, raising=False)
     assert mlvpn.main(["check-config", "-x", "a.conf"]) == 3
     assert called == [["-x", "a.conf"]]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from mlvpnd import log
 from mlvpnd.cli import mlvpn
-from mlvpnd.generator import DEFAULTS_PATH
+from mlvpnd.logs import log
+from mlvpnd.systemd.generator import DEFAULTS_PATH
 from tests.support.linkemu import PROJECT
 from tests.support.manual import MAN, part, render, source
 

@@ -146,7 +146,7 @@ def test_only_what_is_needed_is_imported() -> None:
     code = (
         "import sys; from mlvpnd.cli import mlvpnctl; mlvpnctl.main(['list']);"
         "print([name for name in ('urwid', 'pyroute2', 'nacl', 'gi', 'asyncio', 'logging', 'dataclasses', 'json',"
-        " 'mlvpnd.config', 'mlvpnd.status', 'mlvpnd.protocol', 'mlvpnd.ctl.doctor')"
+        " 'mlvpnd.config', 'mlvpnd.operator.status', 'mlvpnd.protocol', 'mlvpnd.ctl.doctor')"
         " if name in sys.modules])"
     )
     done = subprocess.run(

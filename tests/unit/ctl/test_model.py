@@ -6,7 +6,7 @@ import pytest
 
 from mlvpnd.bus.objects import Tree
 from mlvpnd.ctl.model import LinkView, format_endpoint, from_control, from_description, from_objects
-from mlvpnd.status import LinkState, LinkStatus, ReorderStatus, TunnelStatus, to_json
+from mlvpnd.operator.status import LinkState, LinkStatus, ReorderStatus, TunnelStatus, to_json
 from tests.support.fake_operator import FakeOperator
 
 TUNNEL = "/org/mlvpn1/tunnel/mlvpn0"

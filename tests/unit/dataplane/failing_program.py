@@ -18,14 +18,14 @@ from typing import Any, NamedTuple, cast
 from mlvpnd.config.model import Config, DataPlane, LinkConfig, Mode
 from mlvpnd.dataplane import _native
 from mlvpnd.helper.client import HelperClient
-from mlvpnd.interface import Interface
 from mlvpnd.net.tun import TunDevice
-from mlvpnd.protocol.wire import PacketType
-from mlvpnd.tunnel import Tunnel
+from mlvpnd.protocol.wire.wire import PacketType
+from mlvpnd.tunnel.interface import Interface
+from mlvpnd.tunnel.tunnel import Tunnel
 from tests.support import planes
 from tests.support.failing import Failing, Kind
 from tests.support.session_pair import packet_of
-from tests.unit.test_tunnel import LINKS, Helper, Peer
+from tests.unit.tunnel.test_tunnel import LINKS, Helper, Peer
 
 PACKETS = 40
 SMALL, LARGE = 60, 3000

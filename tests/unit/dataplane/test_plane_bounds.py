@@ -12,16 +12,16 @@ import pytest
 from mlvpnd.config.model import Config, DataPlane, LinkConfig, Mode
 from mlvpnd.dataplane.reference import LINK_BURST
 from mlvpnd.helper.client import HelperClient
-from mlvpnd.interface import Interface
 from mlvpnd.net.tun import TunDevice
-from mlvpnd.protocol.wire import PacketType
-from mlvpnd.tunnel import Tunnel
+from mlvpnd.protocol.wire.wire import PacketType
+from mlvpnd.tunnel.interface import Interface
+from mlvpnd.tunnel.tunnel import Tunnel
 from tests.support import planes
 from tests.support.session_pair import packet_of
-from tests.unit.test_tunnel import LINKS, Helper, Peer
+from tests.unit.tunnel.test_tunnel import LINKS, Helper, Peer
 
 from .failing_program import World
-from .test_native_loop import World as NativeWorld
+from .test_native_plane_loop import World as NativeWorld
 
 FLOOD = 400
 """Datagrams: fewer than a socket's buffer holds by default, more than either twin takes in a turn."""

@@ -11,13 +11,13 @@ from typing import IO, Any, cast
 
 import pytest
 
-from mlvpnd import sandbox
+from mlvpnd.base.options import Options
 from mlvpnd.config.schema import MAX_LINKS
+from mlvpnd.daemon import sandbox
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper import byhand
 from mlvpnd.helper.byhand import ByHandConnector
 from mlvpnd.helper.client import HelperClient
-from mlvpnd.options import Options
 
 from .descriptors import open_descriptors
 

@@ -13,11 +13,11 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from mlvpnd.dataplane.coalesce import Coalescer
-from mlvpnd.dataplane.vnet import VNET, VNET_SIZE
 from mlvpnd.net import tun_offload
 from mlvpnd.net.tun import TunDevice
 from mlvpnd.net.tun_offload import Offloads
+from mlvpnd.offload.coalesce import Coalescer
+from mlvpnd.offload.vnet import VNET, VNET_SIZE
 
 PLAIN = bytes(VNET_SIZE)
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from mlvpnd import instance
+from mlvpnd.base import instance
 from mlvpnd.ctl.doctor import verb
 from mlvpnd.ctl.doctor.examine import Patient
 from mlvpnd.ctl.doctor.finding import Finding, ok, problem, warning

@@ -1,0 +1,113 @@
+"""`mlvpnd check-config FILE…`: would a start take these files, and does any line not do what it seems to?
+
+Stricter than a start: what upstream lets pass (unknown keys, text after numbers, …) is an error here. Filters
+and rules are compiled, and it is seen whether the data plane that is asked for can run here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from mlvpnd.base.printable import printable
+from mlvpnd.config import Config, ConfigError, DeviceKind, Mode, parse
+from mlvpnd.config.file import read
+from mlvpnd.config.model import LinkConfig
+from mlvpnd.config.problems import HIDDEN, Problem, shown
+from mlvpnd.config.values import endpoint
+from mlvpnd.dataplane import choice
+from mlvpnd.net.interface import index_of
+
+
+def main(argv: list[str]) -> int:
+    """Checks the files named in `argv`, the arguments after `check-config`.
+
+    Returns 0 if all are good, 1 if one is not, 2 on wrong usage. Problems go to standard error.
+    """
+    parser = argparse.ArgumentParser(
+        prog="mlvpnd check-config", description="Check configuration files as a start does, and more strictly."
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", help="the configuration of a tunnel")
+    try:
+        paths: list[str] = parser.parse_args(argv).files
+    except SystemExit as end:
+        return 2 if end.code else 0
+    results = [_check(path) for path in paths]
+    return 0 if all(results) else 1
+
+
+def _check(path: str) -> bool:
+    """Prints what is wrong with the file, or that it is good, and returns whether it is."""
+    try:
+        text = read(path)
+    except ConfigError as error:
+        _print(error.problems, "")
+        return False
+    problems: tuple[Problem, ...] = ()
+    try:
+        strict = parse(text, path, strict=True)
+        links, warnings = strict.config.links, strict.warnings
+    except ConfigError as error:
+        problems, warnings = error.problems, error.warnings
+    with contextlib.suppress(ConfigError):
+        # These are there to be looked at in all files that a start would take.
+        config = parse(text, path).config
+        problems += (
+            *data_plane_problems(config, path),
+            *device_problems(config, path),
+            *expression_problems(config, path),
+        )
+    _print(problems, "")
+    _print(warnings, "warning: ")
+    if not problems:
+        print(f"{printable(path)}: ok, {len(links)} {'link' if len(links) == 1 else 'links'}")
+    return not problems
+
+
+def data_plane_problems(config: Config, path: str) -> Iterator[Problem]:
+    """That the twin which the file asks for cannot run here."""
+    if problem := choice.problem(config.data_plane):
+        yield Problem(path, 0, "data_plane", printable(problem))
+
+
+def device_problems(config: Config, path: str) -> Iterator[Problem]:
+    """Links of a server that want one port of one interface, which they call by different names."""
+    taken: dict[tuple[tuple[str, str], int], LinkConfig] = {}
+    for link in config.links if config.mode is Mode.SERVER else ():
+        if not link.binddevice or not (number := index_of(link.binddevice)):
+            continue
+        other = taken.setdefault((endpoint(link.bindhost, link.bindport), number), link)
+        if other.binddevice != link.binddevice:
+            message = (
+                f"[{shown(link.name)}] has the bind address and port of [{shown(other.name)}] in line {other.line}:"
+                f" {shown(link.binddevice)} and {shown(other.binddevice)} are one interface"
+            )
+            yield Problem(path, link.line, "binddevice", message)
+
+
+def expression_problems(config: Config, path: str) -> Iterator[Problem]:
+    """What libpcap refuses for this kind of interface; a start leaves such filters and rules out, with a warning."""
+    filters = [("filter", one.link, one.link, one.expression, one.line, one.quotable) for one in config.filters]
+    rules = [("rule", one.action.value, one.head, one.expression, one.line, True) for one in config.rules]
+    if not filters and not rules:
+        return
+    try:
+        from mlvpnd.net import bpf  # needs libpcap, which a file without them does not
+    except ImportError as error:
+        yield Problem(path, 0, "", f"filters and rules cannot be checked: {printable(str(error))}")
+        return
+    link_type = bpf.LinkType.ETHERNET if config.tuntap is DeviceKind.TAP else bpf.LinkType.RAW
+    for kind, key, head, expression, line, quotable in filters + rules:
+        try:
+            bpf.compile(expression, link_type)
+        except bpf.FilterError as error:
+            said = (shown(expression), printable(str(error))) if quotable else (HIDDEN, "the line has no '='")
+            message = f"invalid {kind} {shown(head)} = {': '.join(said)}"
+            yield Problem(path, line, key, message)
+
+
+def _print(problems: tuple[Problem, ...], prefix: str) -> None:
+    for problem in problems:
+        print(f"{prefix}{problem}", file=sys.stderr)

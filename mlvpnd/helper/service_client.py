@@ -1,0 +1,131 @@
+"""The helper of a service, as its daemon sees it: two roles behind sockets. Names are resolved here, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mlvpnd.config.model import Config
+from mlvpnd.systemd import notify
+from mlvpnd.systemd.given import Service
+
+from . import address, requests
+from .address import Role
+from .client import HelperClient, HelperError
+
+MAX_LOOKUPS = 8
+"""Names looked up at the same time, in a thread each."""
+_BACKLOG = 16
+
+
+class ServiceHelper(HelperClient):
+    """The helper behind its sockets; `config` is what names are resolved from, `service` what systemd gave."""
+
+    def __init__(self, instance: str, directory: str = address.DIRECTORY) -> None:
+        super().__init__(lambda: address.connect(instance, self._role, directory))
+        self._instance = instance
+        self._directory = directory
+        self._role = Role.HELPER
+        self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
+        self.config: Config | None = None
+        self.service: Service | None = None
+
+    def wake(self, role: Role) -> None:
+        """Has the helper started before it is asked, or the script runner, which stays while down scripts are owed.
+
+        At a stop it is too late: systemd starts nothing by a socket that is about to be stopped.
+        """
+        address.wake(self._instance, role, self._directory)
+
+    async def _ask_once(self, request: requests.Request, limit: float, sent: int | None) -> Any:
+        self._role = Role.SCRIPT if isinstance(request, requests.RunScript) else Role.HELPER
+        return await super()._ask_once(request, limit, sent)
+
+    async def resolve(self, end: str, link: str | None = None) -> list[tuple[int, Any]]:
+        """The same as the helper by hand, without it."""
+        if self.config is None:
+            raise HelperError("no configuration yet")
+        if link is None:
+            host, port = self.config.control_bind_host, self.config.control_bind_port
+        else:
+            section = self.config.link(link)
+            if section is None:
+                raise HelperError(f"no link {link}")
+            remote = end == requests.End.REMOTE.value
+            host, port = (section.remotehost, section.remoteport) if remote else (section.bindhost, section.bindport)
+        flags = 0 if end == requests.End.REMOTE.value else socket.AI_PASSIVE
+        await self._lookups.acquire()
+        try:
+            return await _look_up(host, port, flags, self._lookups.release)
+        except (OSError, UnicodeError) as error:
+            raise HelperError(getattr(error, "strerror", None) or str(error)) from None
+
+    async def open_control(self) -> socket.socket | None:
+        """The control socket of the file, from its socket unit, or bound here in the runtime directory."""
+        inherited = self.service.take(notify.CONTROL) if self.service is not None else None
+        if inherited is not None:
+            return socket.socket(fileno=inherited)
+        path = self.config.control_unix_path if self.config else ""
+        return listen(path) if path else None
+
+    async def open_log(self) -> socket.socket | None:
+        """There is nothing to open: the journal needs no connection."""
+        return None
+
+
+async def _look_up(host: str, port: str, flags: int, ended: Callable[[], None]) -> list[tuple[int, Any]]:
+    """`getaddrinfo` in a thread that nobody waits for at the end: a name server that is silent would delay a stop.
+
+    `ended` is called when the thread is gone, which may be long after this was cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[tuple[int, Any]]] = loop.create_future()
+
+    def settle(result: list[tuple[int, Any]], error: Exception | None) -> None:
+        ended()
+        if found.cancelled():
+            return
+        if error is None:
+            found.set_result(result)
+        else:
+            found.set_exception(error)
+
+    def work() -> None:
+        result: list[tuple[int, Any]] = []
+        problem: Exception | None = None
+        try:
+            answers = socket.getaddrinfo(host or None, port or "0", type=socket.SOCK_DGRAM, flags=flags)
+            result = [(family, sockaddr) for family, _, _, _, sockaddr in answers]
+        except Exception as error:
+            problem = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
+            loop.call_soon_threadsafe(settle, result, problem)
+
+    try:
+        threading.Thread(target=work, name="name look-up", daemon=True).start()
+    except RuntimeError:
+        ended()
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+    return await found
+
+
+def listen(path: str, mode: int = 0o660) -> socket.socket:
+    """A listening unix socket in place of one that an earlier process left. Raises HelperError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if Path(path).is_socket():
+            os.unlink(path)
+        sock.bind(path)
+        os.chmod(path, mode)
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise HelperError(error.strerror or str(error)) from None
+    return sock

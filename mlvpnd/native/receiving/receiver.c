@@ -1,0 +1,191 @@
+#include "receiving/receiver.h"
+
+#include <math.h>
+
+static const double DATA_RECENT = 3.0, UNKNOWN_SPREAD = 0.1, MAX_WAIT = 0.5, MIN_WAIT = 0.002, GROWTH = 1.0 / 8;
+static const double RECLAIM_GRACE = 1.0, WAIT_INTERVAL = 0.1;
+
+enum { MOST_PATHS = 256 }; /* that can be waited for: more than an interface's descriptor table has room for links */
+
+void receiver_begin(struct receiver *receiver, struct path_table *table) {
+    *receiver = (struct receiver){
+        .table = table,
+        .numbered_at = -INFINITY,
+        .numbered_since = -INFINITY,
+        .update_at = -INFINITY,
+    };
+}
+
+/* The links that may bring a number that is missing. */
+static size_t awaited(const struct path_table *table, double now, double data_since, struct path_state **links) {
+    size_t up = 0, count = 0;
+    struct path_state *all[MOST_PATHS];
+    for (size_t index = 0; index < table->count && up < MOST_PATHS; index++) {
+        struct path_state *path = table->paths[index];
+        if (path_up(path) && !path->distrusted)
+            all[up++] = path;
+    }
+    for (size_t index = 0; index < up; index++) {
+        struct path_state *path = all[index];
+        double since = path->up_at > data_since ? path->up_at : data_since;
+        if (now - path->numbered_at < DATA_RECENT || (now - since < DATA_RECENT && !path->fallback_only))
+            links[count++] = path;
+    }
+    if (!count)
+        for (; count < up; count++)
+            links[count] = all[count];
+    return count;
+}
+
+/* Seconds that a hole is worth waiting for. */
+static double reorder_wait(struct path_state *const *links, size_t count) {
+    const struct transit *transits[MOST_PATHS];
+    bool all_known = count > 0;
+    for (size_t index = 0; index < count; index++) {
+        transits[index] = links[index]->transit;
+        all_known = all_known && transits[index]->has_sample;
+    }
+    double wait = (1 + GROWTH) * transit_spread_ms(transits, count) / 1000 + MIN_WAIT;
+    if (!all_known && wait < UNKNOWN_SPREAD)
+        wait = UNKNOWN_SPREAD;
+    return wait < MAX_WAIT ? wait : MAX_WAIT;
+}
+
+void receiver_update(struct receiver *receiver, double now) {
+    receiver->update_at = now + WAIT_INTERVAL;
+    if (!receiver->reorder)
+        return;
+    struct path_state *links[MOST_PATHS];
+    for (size_t index = 0; index < receiver->table->count; index++)
+        transit_note(receiver->table->paths[index]->transit);
+    size_t count = awaited(receiver->table, now, receiver->numbered_since, links);
+    receiver->reorder->wait = reorder_wait(links, count);
+    struct reorder_link waited[MOST_PATHS];
+    size_t waited_count = 0;
+    for (size_t index = 0; index < count; index++) {
+        struct path_state *path = links[index];
+        if (path->count == PATH_NO_COUNT || path->count == receiver->count)
+            waited[waited_count++] = (struct reorder_link){path->number, disorder_seconds(path->disorder, now)};
+    }
+    reorder_set_links(receiver->reorder, waited, waited_count);
+}
+
+/* Whether no numbered data has come for long: nothing can be held, and the next of it updates. */
+static bool is_idle(const struct receiver *receiver, double now) {
+    return now - receiver->numbered_at >= DATA_RECENT;
+}
+
+void receiver_refresh(struct receiver *receiver, double now) {
+    if (now >= receiver->update_at && !is_idle(receiver, now))
+        receiver_update(receiver, now);
+}
+
+void receiver_measure(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
+                      const struct peer_flow *flow, bool newest, bool authentic, double now) {
+    struct loss_meter *meter = path->loss;
+    if (!authentic) { /* whoever can forge the peer's address can forge it, stamp and number too */
+        if (meter && loss_is_behind(meter, header->seq))
+            loss_received(meter, header->seq, now, 0); /* overtaken by the packet that vouches for its number */
+        return;
+    }
+    bool risen = transit_received(path->transit, header->timestamp, now);
+    if ((disorder_received(path->disorder, header->seq, now) || risen) && !is_idle(receiver, now))
+        receiver_update(receiver, now);
+    struct clear_window *clear = flow->clear;
+    if (meter) {
+        /* Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in. */
+        int64_t others = newest && clear ? (int64_t)clear_count(clear, loss_next(meter), header->seq) : 0;
+        loss_received(meter, header->seq, now, others);
+    }
+    if (newest && clear)
+        clear_anchor(clear, flow->window->newest);
+    echo_received(path->echo, header->timestamp, now);
+    rtt_received(path->rtt, header->timestamp_reply, now);
+}
+
+/* A number of a flow that has not shown yet to what count it belongs, or that belongs to an older one. */
+static void of_other_count(struct receiver *receiver, struct path_state *path, struct packet *packet, double now,
+                           struct packet_list *out) {
+    struct reorder_buffer *buffer = receiver->reorder;
+    if (path->count == PATH_NO_COUNT) {
+        int anew = reorder_is_anew(buffer, packet->data_seq, now, RECLAIM_GRACE);
+        if (anew < 0) {
+            reorder_push(buffer, packet, now, path->number, out);
+            return;
+        }
+        if (anew) {
+            receiver->count++;
+            receiver->count_began = now;
+            reorder_flush(buffer, out);
+        }
+    } else if (now < receiver->count_began + RECLAIM_GRACE) {
+        packet_list_push(out, packet);
+        return;
+    }
+    /* Else it has gone on for too long to be on its way since before the restart. */
+    path->count = receiver->count;
+    receiver_update(receiver, now);
+    reorder_push(buffer, packet, now, path->number, out);
+}
+
+void receiver_receive(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
+                      struct packet *packet, double now, struct packet_list *out) {
+    if (!header->reorder) {
+        if (!receiver->copies || copies_is_first(receiver->copies, header->data_seq)) {
+            packet_list_push(out, packet);
+        } else {
+            path->drops[DROP_COPY]++;
+            packet_free(packet);
+        }
+        return;
+    }
+    if (!receiver->reorder) {
+        packet_list_push(out, packet);
+        return;
+    }
+    bool returned = now - path->numbered_at >= DATA_RECENT;
+    path->numbered_at = now;
+    if (returned) {
+        if (now - receiver->numbered_at >= DATA_RECENT)
+            receiver->numbered_since = now;
+        receiver_update(receiver, now);
+    }
+    receiver->numbered_at = now;
+    packet->data_seq = header->data_seq;
+    if (path->count != receiver->count)
+        of_other_count(receiver, path, packet, now, out);
+    else
+        reorder_push(receiver->reorder, packet, now, path->number, out);
+}
+
+static void release(struct receiver *receiver) {
+    if (receiver->reorder)
+        reorder_flush(receiver->reorder, &receiver->released);
+}
+
+void receiver_begin_flow(struct receiver *receiver, struct path_state *path, double now) {
+    path->count = PATH_NO_COUNT;
+    receiver_update(receiver, now);
+    for (size_t index = 0; index < receiver->table->count; index++) {
+        const struct path_state *other = receiver->table->paths[index];
+        if (path_up(other) && other->count == receiver->count)
+            return;
+    }
+    release(receiver);
+}
+
+void receiver_lose(struct receiver *receiver, double now) {
+    for (size_t index = 0; index < receiver->table->count; index++)
+        if (path_up(receiver->table->paths[index])) {
+            receiver_update(receiver, now);
+            if (receiver->reorder)
+                reorder_expire(receiver->reorder, now, &receiver->released);
+            return;
+        }
+    release(receiver);
+}
+
+void receiver_stood_still(struct receiver *receiver) {
+    for (size_t index = 0; index < receiver->table->count; index++)
+        transit_forget_high(receiver->table->paths[index]->transit);
+}

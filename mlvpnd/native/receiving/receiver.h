@@ -1,0 +1,34 @@
+/* Twin of mlvpnd/protocol/receiving/receiver.py: the way in of a packet that the gate has admitted. */
+#ifndef MLVPND_RECEIVER_H
+#define MLVPND_RECEIVER_H
+
+#include "receiving/copies.h"
+#include "sending/path_state.h"
+#include "receiving/reorder.h"
+
+struct receiver {
+    struct path_table *table;
+    struct reorder_buffer *reorder; /* NULL: none */
+    struct copy_filter *copies; /* NULL: each packet comes once */
+    double numbered_at, numbered_since;
+    double update_at;
+    int64_t count;
+    double count_began;
+    struct packet_list released;
+};
+
+void receiver_begin(struct receiver *receiver, struct path_table *table);
+
+/* Takes what any packet of the link's flow says of the line. */
+void receiver_measure(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
+                      const struct peer_flow *flow, bool newest, bool authentic, double now);
+/* Takes a packet; what is for the interface now goes behind `out`, in order. */
+void receiver_receive(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
+                      struct packet *packet, double now, struct packet_list *out);
+void receiver_begin_flow(struct receiver *receiver, struct path_state *path, double now);
+void receiver_lose(struct receiver *receiver, double now);
+void receiver_refresh(struct receiver *receiver, double now);
+void receiver_update(struct receiver *receiver, double now);
+void receiver_stood_still(struct receiver *receiver);
+
+#endif

@@ -1,0 +1,87 @@
+#include "receiving/rtt.h"
+
+#include <math.h>
+
+static const double ALPHA = 1.0 / 8, BETA = 1.0 / 4; /* RFC 6298 §2.3 */
+static const double JUMP_MS = 50.0, INITIAL_SRTT_MS = 1000.0;
+
+enum { NO_TIMESTAMP = 0xffff, ECHO_LIMIT_MS = 1000, RTT_LIMIT_MS = 5000 };
+
+void rtt_begin(struct rtt_estimator *rtt) {
+    *rtt = (struct rtt_estimator){.srtt_ms = INITIAL_SRTT_MS, .rttvar_ms = INITIAL_SRTT_MS / 2, .echoed_at = -INFINITY};
+}
+
+static inline double smaller(double one, double other) {
+    return other < one ? other : one;
+}
+
+static inline double larger(double one, double other) {
+    return other > one ? other : one;
+}
+
+void rtt_update(struct rtt_estimator *rtt, double sample_ms) {
+    if (!rtt->has_sample) {
+        rtt->has_sample = true;
+        rtt->srtt_ms = rtt->min_rtt_ms = rtt->before_ms = sample_ms;
+        rtt->rttvar_ms = sample_ms / 2;
+        return;
+    }
+    double before = rtt->before_ms;
+    rtt->before_ms = sample_ms;
+    rtt->min_rtt_ms = smaller(rtt->min_rtt_ms, larger(before, sample_ms));
+    if (fabs(rtt->srtt_ms - sample_ms) > 4 * rtt->rttvar_ms + JUMP_MS) { /* the one in the middle of three */
+        double lower = smaller(before, rtt->srtt_ms), upper = larger(before, rtt->srtt_ms);
+        sample_ms = larger(lower, smaller(upper, sample_ms));
+    }
+    rtt->rttvar_ms += BETA * (fabs(rtt->srtt_ms - sample_ms) - rtt->rttvar_ms);
+    rtt->srtt_ms += ALPHA * (sample_ms - rtt->srtt_ms);
+}
+
+/* Seconds in milliseconds, without what is less than one. */
+static inline int64_t whole_ms(double seconds) {
+    return (int64_t)(seconds * 1000);
+}
+
+uint16_t rtt_stamp(double now) {
+    uint16_t value = (uint16_t)whole_ms(now);
+    return value == NO_TIMESTAMP ? 0 : value;
+}
+
+int32_t rtt_sample_ms(uint16_t timestamp_reply, double now) {
+    if (timestamp_reply == NO_TIMESTAMP)
+        return -1;
+    uint16_t elapsed = (uint16_t)(rtt_stamp(now) - timestamp_reply);
+    return elapsed < RTT_LIMIT_MS ? elapsed : -1;
+}
+
+void rtt_received(struct rtt_estimator *rtt, uint16_t timestamp_reply, double now) {
+    if (timestamp_reply == NO_TIMESTAMP) {
+        rtt->unechoed++;
+        return;
+    }
+    rtt->echoed_at = now;
+    rtt->unechoed = 0;
+    int32_t sample = rtt_sample_ms(timestamp_reply, now);
+    if (sample >= 0)
+        rtt_update(rtt, sample);
+}
+
+void echo_begin(struct stamp_echo *echo) {
+    *echo = (struct stamp_echo){.stamp = NO_TIMESTAMP};
+}
+
+void echo_received(struct stamp_echo *echo, uint16_t timestamp, double now) {
+    echo->stamp = timestamp;
+    echo->at = now;
+}
+
+uint16_t echo_take(struct stamp_echo *echo, double now) {
+    if (echo->stamp == NO_TIMESTAMP)
+        return NO_TIMESTAMP;
+    int64_t held_ms = whole_ms(now - echo->at);
+    uint16_t reply = (uint16_t)(echo->stamp + held_ms);
+    echo->stamp = NO_TIMESTAMP;
+    if (held_ms >= ECHO_LIMIT_MS)
+        return NO_TIMESTAMP;
+    return reply != NO_TIMESTAMP ? reply : 0;
+}

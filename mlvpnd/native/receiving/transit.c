@@ -1,0 +1,155 @@
+#include "receiving/transit.h"
+
+#include <math.h>
+
+static const double LOW_SPAN = 5.0, HIGH_SPAN = 1.25, DISORDER_SPAN = 2.5; /* seconds */
+static const double STEP = 1.0, JUMP = 100.0, NEW_CLOCK = 5000.0;          /* milliseconds */
+static const double PERIOD = 65536.0, HALF = 32768.0;
+
+enum { NO_TIMESTAMP = 0xffff };
+
+static void recent_begin(struct recent_max *most, double span, double floor) {
+    *most = (struct recent_max){.span = span, .floor = floor, .newest = floor, .before = floor, .turn_at = -INFINITY};
+}
+
+static void recent_turn(struct recent_max *most, double now) {
+    most->before = now < most->turn_at + most->span ? most->newest : most->floor;
+    most->newest = most->floor;
+    most->turn_at = now + most->span;
+}
+
+static void recent_add(struct recent_max *most, double value, double now) {
+    if (now >= most->turn_at)
+        recent_turn(most, now);
+    if (value > most->newest)
+        most->newest = value;
+}
+
+static inline double recent_last(const struct recent_max *most) {
+    return most->before > most->newest ? most->before : most->newest;
+}
+
+static double recent_at(struct recent_max *most, double now) {
+    if (now >= most->turn_at)
+        recent_turn(most, now);
+    return recent_last(most);
+}
+
+/* Python's `value % PERIOD`. Exact but for one rounding, as there: PERIOD is a power of two. */
+static inline double modulo_period(double value) {
+    return value - floor(value / PERIOD) * PERIOD;
+}
+
+static void begin(struct transit *transit) {
+    recent_begin(&transit->low, LOW_SPAN, -INFINITY);
+    recent_begin(&transit->high, HIGH_SPAN, -INFINITY);
+    transit->noted = -INFINITY;
+}
+
+void transit_begin(struct transit *transit) {
+    transit->has_sample = false;
+    transit->last = transit->jump = 0.0;
+    begin(transit);
+}
+
+bool transit_received(struct transit *transit, uint16_t timestamp, double now) {
+    if (timestamp == NO_TIMESTAMP)
+        return false;
+    double step = modulo_period(now * 1000 - timestamp - transit->last + HALF) - HALF;
+    double jump = transit->jump;
+    transit->jump = 0.0;
+    if (!(-JUMP <= step && step <= JUMP) && transit->has_sample) {
+        if (jump * step <= 0.0) {
+            transit->jump = step;
+            return false;
+        }
+        if (fabs(jump) <= fabs(step))
+            step = jump;
+    }
+    if (!(-NEW_CLOCK < step && step < NEW_CLOCK))
+        begin(transit);
+    double last = transit->last = transit->last + step;
+    struct recent_max *low = &transit->low, *high = &transit->high;
+    if (-low->newest <= last && last <= high->newest && now < low->turn_at && now < high->turn_at)
+        return false;
+    transit->has_sample = true;
+    recent_add(low, -last, now);
+    recent_add(high, last, now);
+    return last > transit->noted + STEP;
+}
+
+void transit_note(struct transit *transit) {
+    transit->noted = recent_last(&transit->high);
+}
+
+void transit_forget_high(struct transit *transit) {
+    recent_begin(&transit->high, HIGH_SPAN, -INFINITY);
+}
+
+double transit_low_ms(const struct transit *transit) {
+    return -recent_last(&transit->low);
+}
+
+double transit_rise_ms(const struct transit *transit) {
+    double rise = recent_last(&transit->high) - transit_low_ms(transit);
+    return 0.0 > rise ? 0.0 : rise;
+}
+
+double transit_spread_ms(const struct transit *const *transits, size_t count) {
+    double origin = 0.0, lowest = 0.0, highest = 0.0;
+    bool sampled = false;
+    for (size_t at = 0; at < count; at++) {
+        if (!transits[at]->has_sample)
+            continue;
+        if (!sampled)
+            origin = transit_low_ms(transits[at]);
+        double low = modulo_period(transit_low_ms(transits[at]) - origin + HALF) - HALF;
+        double high = low + transit_rise_ms(transits[at]);
+        if (!sampled || low < lowest)
+            lowest = low;
+        if (!sampled || high > highest)
+            highest = high;
+        sampled = true;
+    }
+    return highest - lowest;
+}
+
+void disorder_begin(struct disorder *disorder, uint64_t newest) {
+    disorder->newest = newest;
+    disorder->first_gap = disorder->gaps = 0;
+    recent_begin(&disorder->late, DISORDER_SPAN, 0.0);
+}
+
+static inline struct disorder_gap *gap_at(struct disorder *disorder, uint32_t place) {
+    return &disorder->ring[(disorder->first_gap + place) % DISORDER_GAPS];
+}
+
+bool disorder_received(struct disorder *disorder, uint64_t seq, double now) {
+    if (seq > disorder->newest) {
+        if (seq - disorder->newest > 1) {
+            if (disorder->gaps == DISORDER_GAPS)
+                disorder->first_gap = (disorder->first_gap + 1) % DISORDER_GAPS;
+            else
+                disorder->gaps++;
+            *gap_at(disorder, disorder->gaps - 1) = (struct disorder_gap){disorder->newest + 1, now};
+        }
+        disorder->newest = seq;
+        return false;
+    }
+    if (!disorder->gaps) /* it was on its way before the first that counts */
+        return false;
+    double since = gap_at(disorder, 0)->since;
+    for (uint32_t place = disorder->gaps; place-- > 0;) {
+        if (gap_at(disorder, place)->first <= seq) {
+            since = gap_at(disorder, place)->since;
+            break;
+        }
+    }
+    double lateness = now - since, before = recent_at(&disorder->late, now);
+    recent_add(&disorder->late, lateness, now);
+    return lateness > before;
+}
+
+double disorder_seconds(struct disorder *disorder, double now) {
+    return recent_at(&disorder->late, now);
+}

@@ -1,0 +1,56 @@
+/* Twin of mlvpnd/protocol/receiving/transit.py: how long packets of a link are on their way, and how far they overtake. */
+#ifndef MLVPND_TRANSIT_H
+#define MLVPND_TRANSIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DISORDER_GAPS = 64 }; /* MAX_GAPS of the reference */
+
+/* The largest value of the last `span` to 2 `span` seconds. */
+struct recent_max {
+    double span;
+    double floor;   /* the value where there is none */
+    double newest;  /* the largest since the last turn */
+    double before;
+    double turn_at; /* until when nothing below `newest` changes anything */
+};
+
+/* In milliseconds beside the unknown offset. */
+struct transit {
+    double last;           /* the newest that is believed, freed of the stamps' modulus */
+    double jump;           /* how far the packet before was from that, if it was too far to be believed alone */
+    struct recent_max low; /* of the negated transit */
+    struct recent_max high;
+    double noted;
+    bool has_sample;
+};
+
+void transit_begin(struct transit *transit);
+/* Takes the stamp of a packet that came at `now` seconds; whether the highest is more than was noted. */
+bool transit_received(struct transit *transit, uint16_t timestamp, double now);
+void transit_note(struct transit *transit);
+void transit_forget_high(struct transit *transit);
+double transit_low_ms(const struct transit *transit);
+double transit_rise_ms(const struct transit *transit);
+/* How much later than the quickest packet of these links the slowest may come. 0 without samples. */
+double transit_spread_ms(const struct transit *const *transits, size_t count);
+
+struct disorder {
+    uint64_t newest;
+    struct recent_max late;
+    uint32_t first_gap; /* place of the oldest in the ring */
+    uint32_t gaps;
+    struct disorder_gap {
+        uint64_t first; /* number that is missing */
+        double since;   /* a greater one came then */
+    } ring[DISORDER_GAPS];
+};
+
+void disorder_begin(struct disorder *disorder, uint64_t newest);
+/* Takes the link's own number of a packet; whether `disorder_seconds` has grown by it. */
+bool disorder_received(struct disorder *disorder, uint64_t seq, double now);
+double disorder_seconds(struct disorder *disorder, double now);
+
+#endif

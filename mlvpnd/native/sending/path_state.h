@@ -1,0 +1,121 @@
+/* What the engine needs of a link: the fields of mlvpnd/protocol/links/path.py that packets read and write. */
+#ifndef MLVPND_PATH_STATE_H
+#define MLVPND_PATH_STATE_H
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "receiving/answers.h"
+#include "receiving/loss.h"
+#include "wire/packet.h"
+#include "wire/replay.h"
+#include "receiving/rtt.h"
+#include "receiving/transit.h"
+#include "wire/wire.h"
+
+/* An address of ours; all zero: not known. One of IPv4 is in the first four bytes. */
+struct called {
+    struct in6_addr address;
+    uint32_t scope; /* the interface of a link-local one */
+};
+
+static inline bool called_equal(const struct called *one, const struct called *other) {
+    return memcmp(one, other, sizeof *one) == 0;
+}
+
+static inline bool called_known(const struct called *called) {
+    static const struct called none;
+    return !called_equal(called, &none);
+}
+
+/* Where a peer is and, on a socket that is bound to no address, which of ours it calls. Model: mlvpnd/protocol/links/path.py. */
+struct address {
+    struct called called;
+    socklen_t size; /* 0: none, or one that is no socket address */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    };
+};
+
+static inline bool address_equal(const struct address *one, const struct address *other) {
+    if (one->size != other->size || !one->size || one->any.sa_family != other->any.sa_family ||
+        !called_equal(&one->called, &other->called))
+        return false;
+    if (one->any.sa_family == AF_INET)
+        return one->v4.sin_port == other->v4.sin_port && one->v4.sin_addr.s_addr == other->v4.sin_addr.s_addr;
+    return one->v6.sin6_port == other->v6.sin6_port && one->v6.sin6_flowinfo == other->v6.sin6_flowinfo &&
+           one->v6.sin6_scope_id == other->v6.sin6_scope_id &&
+           memcmp(&one->v6.sin6_addr, &other->v6.sin6_addr, sizeof one->v6.sin6_addr) == 0;
+}
+
+/* Datagrams for one address. */
+struct burst {
+    struct burst *next;
+    struct address address;
+    struct packet_list datagrams;
+};
+
+enum { PATH_LEAST_UP = 2, PATH_NO_COUNT = -1 };
+
+struct path_state {
+    int32_t number;
+    int32_t status; /* PathStatus */
+    bool distrusted;
+    bool fallback_only;
+    bool on_trial;
+    bool ready;
+    uint32_t unanswered_auths;
+    const void *name; /* equal for one link, whatever has it */
+    uint32_t flow_id;
+    uint64_t next_seq;
+    struct address peer;
+    struct peer_flow *flow; /* NULL: none */
+    struct rtt_estimator *rtt;
+    struct stamp_echo *echo;
+    struct transit *transit;
+    struct disorder *disorder;
+    struct loss_meter *loss; /* NULL: none */
+    struct answer_pace *answers;
+    int64_t count;     /* of the peer's counts, or PATH_NO_COUNT */
+    double heard_at, heard_gap, sent_at, numbered_at, up_at, judge_at, last_auth_at, last_disconnect_at;
+    uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
+    uint64_t drops[DROP_REASONS]; /* that the Counter of the Python object does not have yet */
+    struct burst *bursts, *last_burst;
+};
+
+static inline bool path_up(const struct path_state *path) { return path->status >= PATH_LEAST_UP; }
+
+/* Whether it is up, and neither lossy, slow nor on trial: it needs no judgement at once. */
+static inline bool path_is_settled(const struct path_state *path) {
+    return path->status == PATH_LEAST_UP && !path->on_trial;
+}
+
+/* Whether the peer's flow is bound to this link, and not to another meanwhile. */
+static inline bool path_has_flow(const struct path_state *path) { return path->flow && path->flow->link == path->name; }
+
+/* Notes an authentic packet. */
+static inline void path_hear(struct path_state *path, double now) {
+    double gap = now - path->heard_at;
+    if (!(gap < 1.0))
+        gap = 1.0;
+    path->heard_gap += 1.0 / 8 * (gap - path->heard_gap);
+    path->heard_at = now;
+}
+
+/* Puts a datagram into the link's burst; false: no memory. */
+bool path_queue(struct path_state *path, const struct address *to, struct packet *datagram);
+/* Frees a burst that is in no list any more. */
+void path_burst_free(struct burst *burst);
+/* Frees what no socket took. */
+void path_clear(struct path_state *path);
+
+/* The links of a session, in its order. */
+struct path_table {
+    struct path_state **paths;
+    size_t count;
+};
+
+#endif

@@ -1,0 +1,185 @@
+#include "sending/retransmissions.h"
+
+#include <math.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOW 3000000.0        /* bytes */
+#define CONVICTING 1000000.0    /* bytes */
+#define FORGET 30.0             /* seconds */
+#define HARMFUL 0.002           /* shares */
+#define HARMLESS 0.001
+#define WORSE 3.0               /* times */
+#define ALIKE 1.5
+#define USE_TIME 0.5            /* seconds */
+#define FULL 0.8                /* parts of a rate */
+#define IDLE 0.3
+#define ENDURANCE 1.0           /* seconds */
+#define LEAST_TIME 0.05         /* seconds */
+enum { BORNE = 3 };             /* segments */
+
+_Static_assert(RETRANSMISSIONS_KEY == crypto_shorthash_KEYBYTES, "the key is SipHash's");
+
+void retransmissions_begin(struct retransmissions *seen, const uint8_t key[RETRANSMISSIONS_KEY]) {
+    memset(seen, 0, sizeof *seen);
+    memcpy(seen->key, key, sizeof seen->key);
+}
+
+void retransmissions_end(struct retransmissions *seen) {
+    free(seen->links);
+    memset(seen, 0, sizeof *seen);
+}
+
+/* The slot where a name is, or the free one where it would be. */
+static uint16_t *slot_of(struct remembered_table *table, uint64_t hash, const uint8_t *name, size_t size) {
+    for (uint64_t at = hash;; at++) {
+        uint16_t *slot = &table->slots[at % RETRANSMISSIONS_SLOTS];
+        if (!*slot)
+            return slot;
+        const struct remembered *one = &table->all[*slot - 1];
+        if (one->size == size && !memcmp(one->name, name, size))
+            return slot;
+    }
+}
+
+/* NULL: there is none, and no memory for one. */
+static struct retransmissions_link *link_of(struct retransmissions *seen, int32_t number, bool add) {
+    for (size_t i = 0; i < seen->count; i++) {
+        if (seen->links[i].number == number)
+            return &seen->links[i];
+    }
+    if (!add)
+        return NULL;
+    if (seen->count == seen->room) {
+        size_t room = seen->room ? 2 * seen->room : 8;
+        struct retransmissions_link *links = realloc(seen->links, room * sizeof *links);
+        if (!links)
+            return NULL;
+        seen->links = links;
+        seen->room = room;
+    }
+    seen->links[seen->count] = (struct retransmissions_link){.number = number};
+    return &seen->links[seen->count++];
+}
+
+void retransmissions_sent(struct retransmissions *seen, int32_t link, const uint8_t *name, size_t name_size,
+                          int64_t length) {
+    struct remembered_table *latest = &seen->tables[seen->latest], *earlier = &seen->tables[!seen->latest];
+    uint64_t hash;
+    crypto_shorthash((unsigned char *)&hash, name, name_size, seen->key);
+    uint16_t *slot = slot_of(latest, hash, name, name_size);
+    uint16_t before = *slot ? *slot : *slot_of(earlier, hash, name, name_size);
+    if (before) {
+        struct retransmissions_link *loser = link_of(seen, (*slot ? latest : earlier)->all[before - 1].link, true);
+        if (loser) {
+            loser->given_lost += length;
+            loser->losses++;
+        }
+    }
+    if (!*slot) {
+        struct remembered *one = &latest->all[latest->count++];
+        memcpy(one->name, name, name_size);
+        one->size = (uint8_t)name_size;
+        *slot = (uint16_t)latest->count;
+    }
+    latest->all[*slot - 1].link = link;
+    struct retransmissions_link *giver = link_of(seen, link, true);
+    if (giver)
+        giver->given += length;
+    if (latest->count >= RETRANSMISSIONS_REMEMBERED) {
+        seen->latest = !seen->latest;
+        earlier->count = 0;
+        memset(earlier->slots, 0, sizeof earlier->slots);
+    }
+}
+
+static double share(const struct retransmissions_link *link) {
+    return link->lost / (link->sent > CONVICTING ? link->sent : CONVICTING);
+}
+
+double retransmissions_share(const struct retransmissions *seen, int32_t link) {
+    for (size_t i = 0; i < seen->count; i++) {
+        if (seen->links[i].number == link && seen->links[i].has_account)
+            return share(&seen->links[i]);
+    }
+    return 0.0;
+}
+
+static void note(struct retransmissions_link *link, int64_t rate, double elapsed) {
+    double given = (double)link->given;
+    double fade = exp(-elapsed / FORGET - given / WINDOW);
+    link->sent = link->sent * fade + given;
+    link->lost = link->lost * fade + (double)link->given_lost;
+    link->use += (1 - exp(-elapsed / USE_TIME)) * (given / (elapsed * (double)rate) - link->use);
+    if (link->use < IDLE) {
+        link->full_for = 0.0;
+        link->borne = 0;
+        link->endured = false;
+    } else if (link->use >= FULL) {
+        link->full_for += elapsed;
+        link->borne += link->losses;
+        link->endured = link->endured || (link->full_for >= ENDURANCE && link->borne >= BORNE);
+    }
+}
+
+static bool is_harmful(const struct retransmissions *seen, const struct retransmissions_link *link) {
+    if (link->endured)
+        return false;
+    double own = share(link);
+    bool others = false, worse = false, all = true;
+    for (size_t i = 0; i < seen->count; i++) {
+        const struct retransmissions_link *other = &seen->links[i];
+        if (other == link || !other->has_account)
+            continue;
+        others = true;
+        if (other->sent >= CONVICTING) {
+            worse = worse || own > WORSE * share(other);
+            all = all && own > ALIKE * share(other);
+        }
+    }
+    return link->harmful ? own > HARMLESS && others && all : own > HARMFUL && link->use < FULL && worse;
+}
+
+bool retransmissions_judge(struct retransmissions *seen, const struct retransmissions_rate *rates, size_t count,
+                           double now) {
+    double elapsed = now - seen->judged_at;
+    bool *harmful = malloc(seen->count + count + 1);
+    if (!harmful)
+        return false;
+    if (elapsed >= LEAST_TIME) {
+        for (size_t i = 0; i < count; i++) {
+            if (!link_of(seen, rates[i].number, true)) {
+                free(harmful);
+                return false;
+            }
+        }
+        seen->judged_at = now;
+        for (size_t i = 0; i < count; i++) {
+            struct retransmissions_link *link = link_of(seen, rates[i].number, false);
+            link->has_account = true;
+            note(link, rates[i].rate, elapsed);
+        }
+    }
+    size_t left = 0;
+    for (size_t i = 0; i < seen->count; i++) {
+        struct retransmissions_link link = seen->links[i];
+        if (elapsed >= LEAST_TIME)
+            link.given = link.given_lost = link.losses = 0;
+        bool carries = false;
+        for (size_t place = 0; place < count; place++)
+            carries = carries || rates[place].number == link.number;
+        if (!carries) /* its account is closed; what was counted since the last judgement is not judged yet */
+            link = (struct retransmissions_link){
+                .number = link.number, .given = link.given, .given_lost = link.given_lost, .losses = link.losses};
+        if (carries || link.given || link.given_lost || link.losses)
+            seen->links[left++] = link;
+    }
+    seen->count = left;
+    for (size_t i = 0; i < seen->count; i++)
+        harmful[i] = seen->links[i].has_account && is_harmful(seen, &seen->links[i]);
+    for (size_t i = 0; i < seen->count; i++)
+        seen->links[i].harmful = harmful[i];
+    free(harmful);
+    return true;
+}

@@ -1,0 +1,41 @@
+/* Twin of mlvpnd/protocol/sending/scheduler.py: weighted round robin by bytes. */
+#ifndef MLVPND_WEIGHTED_H
+#define MLVPND_WEIGHTED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Virtual time: for as long as anybody bonds lines, 64 bits are too few. */
+__extension__ typedef __int128 weighted_time;
+
+enum { WEIGHTED_LARGE_BURST = 32, WEIGHTED_BURST_LINKS = 2, WEIGHTED_BURST_SHARE = 4 };
+
+#define WEIGHTED_MAX_WEIGHT (INT64_C(1) << 32) /* what virtual time has room for */
+
+struct weighted_link {
+    int32_t number;
+    int64_t weight;         /* 1 to WEIGHTED_MAX_WEIGHT */
+    int64_t cost;           /* virtual time per byte */
+    weighted_time clock;
+    bool in_burst;          /* whether it takes some of the packets that are picked for */
+};
+
+/* All zero has no links. */
+struct weighted {
+    struct weighted_link *links;    /* in the order in which they were given */
+    size_t count;
+    bool burst_begins;              /* the next pick names its links */
+    weighted_time virtual_time;     /* what the clock of the link that took the last packet shows */
+};
+
+/* Spreads over these links from now on, of which `number` and `weight` are set; false: no memory, nothing changed. */
+bool weighted_set_links(struct weighted *weighted, const struct weighted_link *given, size_t count);
+/* So many packets have come at once: those that are picked for from now on, until the next call. */
+void weighted_begin_burst(struct weighted *weighted, size_t packets);
+/* The number of the link that takes a packet of `size` bytes, or -1 if there is none. */
+int32_t weighted_pick(struct weighted *weighted, uint32_t size);
+/* Forgets all links. */
+void weighted_end(struct weighted *weighted);
+
+#endif

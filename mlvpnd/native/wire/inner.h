@@ -1,0 +1,32 @@
+/* Twin of mlvpnd/protocol/wire/inner.py: what the scheduler must know of a packet inside. Any bytes will do. */
+#ifndef MLVPND_INNER_H
+#define MLVPND_INNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a packet wants of the scheduler. */
+enum inner_kind {
+    INNER_BULK,     /* order and throughput */
+    INNER_SMALL,    /* not TCP, at most INNER_SMALL_SIZE bytes: to arrive soon */
+    INNER_ACK,      /* a TCP segment that acknowledges and does nothing else */
+    INNER_SHORT,    /* a TCP segment with a payload, at most INNER_SMALL_SIZE bytes */
+    INNER_KINDS,
+};
+
+enum {
+    INNER_SMALL_SIZE = 256, /* bytes of an IP packet */
+    INNER_LONGEST_NAME = 40,
+};
+
+/* Where the IP packet in a frame begins, behind one VLAN tag at most; 0: there is none. */
+size_t inner_in_frame(const uint8_t *data, size_t size);
+/* The kind of an IP packet, or of a frame with `layer2`, and the key of its flow. */
+enum inner_kind inner_classify(const uint8_t *data, size_t size, bool layer2, uint32_t *flow);
+/* What names a TCP segment with payload: the bytes of the name, 0 for all else. */
+size_t inner_segment(const uint8_t *data, size_t size, bool layer2, uint8_t name[INNER_LONGEST_NAME]);
+/* Bytes of the IP packet or Ethernet frame at the start of a DATA's payload; 0: there is none. */
+size_t inner_packet_from(const uint8_t *data, size_t size, bool layer2);
+
+#endif

@@ -1,0 +1,60 @@
+/* Twin of mlvpnd/protocol/wire/replay.py: which numbers of a flow have been seen. */
+#ifndef MLVPND_REPLAY_H
+#define MLVPND_REPLAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    REPLAY_WINDOW_SIZE = 2048,
+    REPLAY_WORDS = REPLAY_WINDOW_SIZE / 64,
+    CLEAR_WINDOW_SIZE = 1 << 17,
+};
+
+/* A ring of bits: number n is bit n % size. There is one for each of the last `size` numbers up to the newest. */
+struct replay_window {
+    uint64_t newest;
+    uint64_t bits[REPLAY_WORDS];
+};
+
+/* All before the first count as seen. */
+void replay_begin(struct replay_window *window, uint64_t first);
+/* Of the window of `newest`, that only has been seen. */
+void replay_begin_unseen(struct replay_window *window, uint64_t newest);
+/* Bit n of `seen`, words in ascending order: number `newest` - n has been seen. */
+void replay_restore(struct replay_window *window, uint64_t newest, const uint64_t seen[REPLAY_WORDS]);
+void replay_seen(const struct replay_window *window, uint64_t seen[REPLAY_WORDS]);
+bool replay_may_accept(const struct replay_window *window, uint64_t seq);
+bool replay_accept(struct replay_window *window, uint64_t seq);
+
+/* A ring of bits too, for the `size` numbers from `base` on. */
+struct clear_window {
+    uint64_t base;
+    uint64_t size;
+    uint8_t *seen;
+};
+
+/* `size` is a multiple of 8, a power of two; false: no memory. */
+bool clear_begin(struct clear_window *window, uint64_t newest_authentic, uint64_t size);
+/* As another of CLEAR_WINDOW_SIZE numbers was; `octets` are `count` of those that clear_seen gives, the first. */
+bool clear_restore(struct clear_window *window, uint64_t base, const uint8_t *octets, size_t count);
+/* `size` / 8 octets: bit n, the lowest of an octet first, is the number `base` + n. */
+void clear_seen(const struct clear_window *window, uint8_t *octets);
+void clear_end(struct clear_window *window);
+void clear_anchor(struct clear_window *window, uint64_t newest_authentic);
+bool clear_accept(struct clear_window *window, uint64_t seq);
+/* How many from `first` up to but not including `end`. */
+uint64_t clear_count(const struct clear_window *window, uint64_t first, uint64_t end);
+
+/* What a packet needs of a flow; `py_replay.h` has the whole. The windows are those of the Python objects. */
+struct peer_flow {
+    uint32_t flow_id;
+    bool ousted;
+    bool insistent;
+    struct replay_window *window;
+    struct clear_window *clear; /* NULL: no clear DATA has come */
+    const void *link; /* where it was introduced last; equal to a path's `name` if that is this link */
+};
+
+#endif

@@ -1,0 +1,220 @@
+"""What may come in: every check between a datagram and the session, cheap ones first.
+
+1 length, version, type · 2 not our own flow_id · 3 its flow lives on this link, or AUTH or AUTH_OK bring it here ·
+4 a look into the replay window · 5 the box opens · 6 the plaintext is what the type carries · 7 the flow is known, or
+introduced by AUTH or AUTH_OK · 8 the window moves. Up to 7 nothing has changed; what fails is dropped and counted,
+never answered.
+
+Clear DATA leaves after 3: it proves nothing, so it moves nothing, and it counts only on an up link, from the current
+flow and address of the peer, and once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from mlvpnd.protocol.wire import inner, wire
+from mlvpnd.protocol.wire.box import Box
+from mlvpnd.protocol.wire.constants import AUTH_OK_PLAINTEXT, AUTH_PLAINTEXT, HEADER_SIZE, SILENCE
+from mlvpnd.protocol.wire.drops import DropReason
+from mlvpnd.protocol.wire.replay import ClearWindow, FlowTable, PeerFlow, clear_beside
+from mlvpnd.protocol.wire.wire import Header, PacketType
+
+from .path import Address, Path
+
+_PLAINTEXTS = {
+    PacketType.AUTH: AUTH_PLAINTEXT,
+    PacketType.AUTH_OK: AUTH_OK_PLAINTEXT,
+    PacketType.KEEPALIVE: b"",
+    PacketType.DISCONNECT: b"",
+}
+
+
+class Admitted(NamedTuple):
+    """A datagram of a known flow, seen for the first time."""
+
+    header: Header
+    packet: bytes
+    """The inner packet of DATA; the plaintext of other types."""
+    flow: PeerFlow
+    newest: bool
+    """No packet of a higher number came before it: only then may it move the address or the session."""
+    authentic: bool
+    """False for clear DATA."""
+
+
+class Stranger(NamedTuple):
+    """An authentic datagram of a session that this process does not know."""
+
+    header: Header
+
+
+class Run(NamedTuple):
+    """DATA of a link's own flow, each the newest and behind the one before: what nearly all traffic is."""
+
+    flow: PeerFlow
+    first: int
+    """The sequence number of the first."""
+    stamps: list[tuple[int, int]]
+    """`timestamp` and `timestamp_reply` of each, ..."""
+    numbers: list[int]
+    """... its `data_seq`, ..."""
+    packets: list[bytes]
+    """... and what is in it."""
+    size: int
+    """Bytes of the datagrams."""
+    refused: DropReason | None
+    """Why the datagram behind them is dropped, if that is known by now."""
+
+
+class Gate:
+    """Checks datagrams under one key; owns the table of flows."""
+
+    def __init__(
+        self,
+        key: bytes,
+        *,
+        is_server: bool,
+        layer2: bool,
+        cleartext_data: bool,
+        box_type: type[Box] = Box,
+        flows: FlowTable | None = None,
+        clear_type: type[ClearWindow] = ClearWindow,
+    ) -> None:
+        self._box_type = box_type
+        self.box = box_type(key)
+        self.is_server = is_server
+        self._layer2 = layer2
+        self.cleartext_data = cleartext_data
+        self._clear_type = clear_type
+        self.flows = FlowTable() if flows is None else flows
+        """The peer's, and the ids of ours."""
+
+    def new_flow_id(self, random_u32: Callable[[], int]) -> int:
+        """A flow_id for a link of ours; it stays ours for the life of the process."""
+        flow_id = random_u32()
+        while flow_id in self.flows.own or self.flows.get(flow_id) is not None:
+            flow_id = random_u32()
+        self.flows.add_own(flow_id)
+        return flow_id
+
+    def reconfigure(self, key: bytes, *, is_server: bool, cleartext_data: bool) -> None:
+        """Another password, role or mode of DATA; what is known of flows stays."""
+        self.box = self._box_type(key)
+        self.is_server = is_server
+        self.cleartext_data = cleartext_data
+
+    def introduces(self, path: Path, packet_type: int) -> bool:
+        """Whether a packet of this type may bring a new flow to the link now."""
+        if self.is_server:
+            return packet_type == PacketType.AUTH
+        return packet_type == PacketType.AUTH_OK and path.unanswered_auths > 0
+
+    def admit(
+        self, path: Path, datagram: bytes, address: Address, live: Iterable[Path], now: float
+    ) -> Admitted | Stranger | DropReason:
+        """Checks one datagram that came in on `path`; `live` are the links whose flows must be remembered."""
+        header = wire.parse(datagram)
+        if isinstance(header, DropReason):
+            return header
+        if header.flow_id in self.flows.own:
+            return DropReason.REFLECTED
+        flow = self.flows.get(header.flow_id)
+        if flow is not None and flow.link != path.parameters.name:
+            # A flow belongs to the link where it was first seen. A recording can have been what was seen there first,
+            # so a flow that no link lives on may be introduced to another.
+            if not self.introduces(path, header.type) or _lives(flow, live, now):
+                return DropReason.WRONG_LINK
+        payload = datagram[HEADER_SIZE:]
+        if header.type == PacketType.DATA and self.cleartext_data:
+            return self._admit_clear(path, flow, header, payload, address)
+        if flow is not None and not flow.window.may_accept(header.seq):
+            return DropReason.REPLAYED
+        plaintext = self.box.open(payload, header.flow_id, header.seq)
+        if plaintext is None:
+            return DropReason.NOT_AUTHENTIC
+        packet = self._expected(header, plaintext)
+        if packet is None:
+            return DropReason.BAD_PLAINTEXT
+        if flow is None:
+            if not self.introduces(path, header.type):
+                return Stranger(header)
+            flow = self.flows.add(header.flow_id, path.parameters.name, header.seq, _flow_ids(live))
+            return Admitted(header, packet, flow, newest=True, authentic=True)
+        newest = header.seq > flow.window.newest
+        if flow.link != path.parameters.name:
+            if not newest:
+                return DropReason.WRONG_LINK
+            flow.link = path.parameters.name
+        flow.window.accept(header.seq)
+        if flow is not path.flow:  # that one is never forgotten while it is
+            self.flows.touch(flow)
+        return Admitted(header, packet, flow, newest=newest, authentic=True)
+
+    def admit_run(self, path: Path, datagrams: Sequence[tuple[bytes, Address]], start: int) -> Run | None:
+        """Checks datagrams from `start` on together, as far as they make a run; None if the first is for `admit`.
+
+        That would say the same of each: what is looked at here but once cannot change between them.
+        """
+        flow, peer = path.flow, path.peer
+        if flow is None or flow.link != path.parameters.name or flow.flow_id in self.flows.own:
+            return None
+        if self.cleartext_data or flow.clear is not None:
+            return None
+        first = seq = flow.window.newest + 1
+        stamps, numbers, packets, size = list[tuple[int, int]](), list[int](), list[bytes](), 0
+        refused, open_box, layer2 = None, self.box.open, self._layer2
+        for datagram, address in islice(datagrams, start, None):
+            if len(datagram) <= HEADER_SIZE:
+                break
+            length, word, timestamp, reply, flow_id, number, data_seq = wire.unpack(datagram)
+            if number != seq or word != wire.NUMBERED_DATA or flow_id != flow.flow_id or address != peer:
+                break
+            if length != len(datagram) - HEADER_SIZE:
+                break
+            plaintext = open_box(datagram[HEADER_SIZE:], flow_id, seq)
+            packet = inner.packet_from(plaintext, layer2=layer2) if plaintext is not None else None
+            if packet is None:
+                refused = DropReason.NOT_AUTHENTIC if plaintext is None else DropReason.BAD_PLAINTEXT
+                break
+            stamps.append((timestamp, reply))
+            numbers.append(data_seq)
+            packets.append(packet)
+            size += len(datagram)
+            seq += 1
+        if not packets and refused is None:
+            return None
+        flow.window.advance(len(packets))
+        return Run(flow, first, stamps, numbers, packets, size, refused)
+
+    def _admit_clear(
+        self, path: Path, flow: PeerFlow | None, header: Header, payload: bytes, address: Address
+    ) -> Admitted | DropReason:
+        if not path.up or flow is None or flow is not path.flow or address != path.peer:
+            return DropReason.CLEAR_NOT_ALLOWED
+        packet = inner.packet_from(payload, layer2=self._layer2)
+        if packet is None:
+            return DropReason.BAD_PLAINTEXT
+        if flow.clear is None:
+            flow.clear = clear_beside(flow.window, self._clear_type)
+        if not flow.clear.accept(header.seq):
+            return DropReason.REPLAYED
+        return Admitted(header, packet, flow, newest=False, authentic=False)
+
+    def _expected(self, header: Header, plaintext: bytes) -> bytes | None:
+        """What the type carries, or None: the header was changed on the way."""
+        if header.type == PacketType.DATA:
+            return inner.packet_from(plaintext, layer2=self._layer2)
+        return plaintext if plaintext == _PLAINTEXTS[PacketType(header.type)] else None
+
+
+def _lives(flow: PeerFlow, paths: Iterable[Path], now: float) -> bool:
+    """Whether a link is up by this flow and heard it lately."""
+    return any(path.flow is flow and path.up and now < path.heard_at + SILENCE for path in paths)
+
+
+def _flow_ids(paths: Iterable[Path]) -> frozenset[int]:
+    flows = (flow for path in paths for flow in (path.flow, path.displaced))
+    return frozenset(flow.flow_id for flow in flows if flow is not None)

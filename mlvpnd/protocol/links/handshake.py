@@ -1,0 +1,277 @@
+"""How a link comes up and goes down: who greets whom, whose flow is the link's, and what a stranger is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from mlvpnd.protocol.receiving.receiver import Receiver
+from mlvpnd.protocol.wire.constants import (
+    AUTH_GRACE,
+    AUTH_INTERVAL,
+    AUTH_OK_PLAINTEXT,
+    AUTH_PLAINTEXT,
+    DISCONNECT_INTERVAL,
+    KEEPALIVE_INTERVAL,
+    RECLAIM_GRACE,
+    SILENCE,
+    UNANSWERED_AUTHS,
+    UNHEARD_AUTHS,
+)
+from mlvpnd.protocol.wire.drops import DropReason
+from mlvpnd.protocol.wire.wire import Header, PacketType
+
+from .events import (
+    DownReason,
+    Event,
+    PathCalling,
+    PathDown,
+    PathForgotten,
+    PathUnanswered,
+    PathUnheard,
+    PathUp,
+    PeerRestarted,
+)
+from .gate import Admitted, Gate
+from .path import Address, Path, PathInput, PathStatus
+from .quality import begin_trial
+
+
+class Say(Protocol):
+    """Sends one control packet to the link's peer, or to `address`."""
+
+    def __call__(
+        self, path: Path, packet_type: PacketType, plaintext: bytes, /, *, address: Address | None = None
+    ) -> None: ...
+
+
+class Handshake:
+    """Works on the links of one session; `tell` takes what happened, `changed` is called as a link comes or goes."""
+
+    def __init__(
+        self,
+        paths: Mapping[int, Path],
+        gate: Gate,
+        receiver: Receiver,
+        *,
+        say: Say,
+        tell: Callable[[Event], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._paths = paths
+        self._gate = gate
+        self._receiver = receiver
+        self._say = say
+        self._tell = tell
+        self._changed = changed
+
+    # What comes.
+
+    def adopts(self, path: Path, datagram: Admitted, now: float) -> bool:
+        """Whether a flow that is not the link's becomes it: the peer begins anew, or takes back what is its own.
+
+        Two flows that both speak are a peer and a recording, and either may have come first: none is shut out for
+        ever. Speaking takes a link back from a newcomer, but not from a flow that was ousted and has asked again.
+        """
+        header, _, flow, newest, _ = datagram
+        current = path.flow
+        if not newest:
+            return False
+        if self._gate.introduces(path, header.type):
+            flow.insistent = flow.ousted
+            if current is not None and not path.up and path.asked_seq is not None:
+                # Neither has shown that it hears us yet: the first that does has the link.
+                path.displaced, path.displaced_at = current, now - RECLAIM_GRACE
+            elif current is not None and path.up:
+                # What has said nothing since it came displaces nobody else: whom it displaced may be alive.
+                if path.displaced in (None, flow) or path.heard_at > path.displaced_at:
+                    path.displaced, path.displaced_at = current, now
+                self._tell(PeerRestarted(path.number))
+        elif (
+            flow is path.displaced and now >= path.displaced_at + RECLAIM_GRACE and not (current and current.insistent)
+        ):
+            # It is alive, so what displaced it was a replay of an older session.
+            path.displaced = None
+            self._has_shown(path)
+            path.proven_flow = flow
+            if not path.up:
+                path.asked_seq = header.seq - 1  # it was answered before the other came
+        else:
+            return False
+        if current is not None:
+            self._gate.flows.touch(current)  # as recent as what ousts it
+            current.ousted = True
+        path.begin_flow(flow, header.seq)
+        self._receiver.begin_flow(path, now)
+        return True
+
+    def take(self, path: Path, header: Header, now: float) -> DropReason | None:
+        """AUTH, AUTH_OK or DISCONNECT, the newest packet of the link's flow."""
+        if header.type == PacketType.DISCONNECT:
+            if not path.up and path.asked_seq is None:
+                return DropReason.NOT_UP
+            if not path.up:  # whoever asks and goes is as much work as who comes and goes
+                path.damping.end(0.0, now)
+            self.go_down(path, DownReason.DISCONNECTED, now, say_so=False)
+            self.ask_again(path, now)
+            return None
+        if not self._gate.introduces(path, header.type):
+            return DropReason.STALE_CONTROL
+        if not path.up and now < path.damping.until:
+            return DropReason.DAMPED
+        if self._gate.is_server:
+            self._say(path, PacketType.AUTH_OK, AUTH_OK_PLAINTEXT)
+            self._has_asked(path, header.seq, now)
+        else:
+            self._go_up(path, now)
+            self._say(path, PacketType.KEEPALIVE, b"")  # shows the server that its answer has arrived
+        return None
+
+    # What shows a server that its answer arrives: the peer speaks after it has asked, and speaks of something else.
+
+    def _has_asked(self, path: Path, seq: int, now: float) -> None:
+        """AUTH shows that the peer's packets arrive, but not that ours do; and that it takes none but an answer now."""
+        path.asked_seq, path.asked_at = seq, now
+        if path.up:
+            if path.flow is path.proven_flow:  # else it has restarted, and never was up before
+                path.doubted_until = min(path.doubted_until, max(now + AUTH_GRACE, path.echo_lasts_until))
+            if not path.distrusted:
+                path.distrusted = True
+                path.trust_damping.end(now - max(path.trusted_at, path.up_at), now)  # each moves all that waits for it
+                self._changed()
+            return
+        if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
+            self._tell(PathCalling(path.number))
+        path.asked_count += 1
+        if path.asked_count == UNHEARD_AUTHS:
+            self._tell(PathUnheard(path.number))
+
+    def hears_us(self, path: Path, header: Header, now: float) -> bool:
+        """Whether KEEPALIVE or DATA on a link that is down shows that our answer has arrived; the link is up then."""
+        if path.asked_seq is None or header.seq <= path.asked_seq or now < path.damping.until:
+            return False
+        self._go_up(path, now)
+        return True
+
+    @staticmethod
+    def _has_shown(path: Path) -> None:
+        path.asked_seq, path.asked_count, path.doubted_until = None, 0, float("inf")
+        path.proven_flow = path.flow
+
+    def hear(self, path: Path, header: Header, now: float) -> None:
+        """KEEPALIVE or DATA of an up link's flow: a sign of life, unless it was sent before the peer asked again."""
+        if path.asked_seq is not None:
+            if header.seq < path.asked_seq:
+                return
+            self._has_shown(path)
+            path.believed_at = now
+        path.hear(now)
+        if path.distrusted and not path.seems_unheard(now) and now >= path.trust_damping.until:
+            path.distrusted, path.trusted_at = False, now
+            self._changed()
+
+    def forget(self, path: Path) -> None:
+        """A peer that was answered, and never heard that, asks no more."""
+        path.step(PathInput.LOSE)
+        path.asked_seq, path.asked_count = None, 0
+        self._tell(PathForgotten(path.number))
+
+    def answer_stranger(self, path: Path, header: Header, address: Address, now: float, *, counted: bool) -> None:
+        """An authentic packet of a session that the link does not have: helps a peer that lives to begin anew.
+
+        A server says DISCONNECT, or the client would wait out its timeout; but not while the link lives, since
+        a recorded packet would buy its sender a valid DISCONNECT of ours. A client takes a foreign packet for
+        a hint that the server has restarted and asks where the server was: a replay gets nothing by that, and
+        an AUTH_OK that was lost is asked for again. It asks where the packet came from, too, but not while the link
+        lives and the packet is not `counted` (its flow has no window, it could come again and again): who is given
+        a fresh AUTH can pass it on to the server from his own address, and is taken for the client that has moved.
+        """
+        silent = not path.up or now >= path.heard_at + SILENCE
+        if self._gate.is_server:
+            is_traffic = header.type == PacketType.KEEPALIVE or header.type == PacketType.DATA
+            if is_traffic and silent and path.ready and now >= path.last_disconnect_at + DISCONNECT_INTERVAL:
+                path.last_disconnect_at = now
+                self._say(path, PacketType.DISCONNECT, b"", address=address)
+        elif path.up and now >= path.last_auth_at + AUTH_INTERVAL:
+            self.ask(path, now)
+            if address != path.peer and (counted or silent):
+                self._say(path, PacketType.AUTH, AUTH_PLAINTEXT, address=address)
+
+    # Up and down.
+
+    def _go_up(self, path: Path, now: float) -> None:
+        was_up = path.up
+        path.step(PathInput.AUTHENTICATE)
+        path.heard_at = path.believed_at = now
+        path.unanswered_auths = path.unanswered_told = 0
+        self._has_shown(path)
+        if was_up:
+            if path.on_trial:  # its peer has not heard that it is up
+                begin_trial(path, self._paths.values(), now)
+            return
+        path.up_at = path.judge_at = now
+        if path.flow is not None:  # what an outage has lost says nothing of the line now
+            path.loss = path.meters.loss(path.flow.window.newest)
+        begin_trial(path, self._paths.values(), now)
+        path.heard_gap = KEEPALIVE_INTERVAL
+        path.next_keepalive_at = now + KEEPALIVE_INTERVAL
+        self._tell(PathUp(path.number))
+        self._changed()
+        self._receiver.update(now)
+
+    def go_down(self, path: Path, reason: DownReason, now: float, *, say_so: bool) -> None:
+        """The link carries nothing from now on; nothing happens if it did not.
+
+        A peer that has asked and was answered may still hear that: then it has only to speak.
+        """
+        waits = path.asked_seq is not None and reason in (DownReason.TIMEOUT, DownReason.UNHEARD)
+        if not waits:
+            path.asked_seq, path.asked_count = None, 0
+        if not path.up:
+            if path.status:
+                path.step(PathInput.LOSE)
+            return
+        if say_so:
+            self._say(path, PacketType.DISCONNECT, b"")
+        path.step(PathInput.LOSE)
+        if waits:
+            path.step(PathInput.CALL)
+        path.displaced = None
+        path.distrusted = path.on_trial = False
+        path.doubted_until = float("inf")
+        path.disconnects += 1
+        if reason is not DownReason.CLOSED:
+            path.damping.end(now - path.up_at, now)
+        self._tell(PathDown(path.number, reason))
+        self._changed()
+        self._receiver.lose(now)
+
+    # What a client asks.
+
+    def call(self, path: Path, now: float) -> None:
+        """A link that is down and due to ask does so, or tells that nobody answers."""
+        if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
+            self._tell(PathCalling(path.number))
+        if path.unanswered_auths - path.unanswered_told < UNANSWERED_AUTHS:
+            self.ask(path, now)
+        else:  # the driver may open another socket first, where the answer will go
+            path.unanswered_told = path.unanswered_auths
+            self._tell(PathUnanswered(path.number))
+
+    @staticmethod
+    def ask_again(path: Path, now: float) -> None:
+        """It is due to ask at once, or as soon as it may."""
+        path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL, path.damping.until)
+
+    def ask(self, path: Path, now: float) -> None:
+        """Says AUTH."""
+        if not path.greeted:
+            # An upstream server that was up with our last process is reset by this; one that is down ignores it.
+            path.greeted = True
+            self._say(path, PacketType.DISCONNECT, b"")
+        path.last_auth_at = now
+        path.next_auth_at = now + AUTH_INTERVAL
+        path.unanswered_auths += 1
+        self._say(path, PacketType.AUTH, AUTH_PLAINTEXT)
+        if path.up:  # or the server would take it for one that has lost the link
+            self._say(path, PacketType.KEEPALIVE, b"")

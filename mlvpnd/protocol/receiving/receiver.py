@@ -1,0 +1,260 @@
+"""The way in of a packet that the gate has admitted: what it says of the line, copies, its place in the order.
+
+How late a link's packets are, and how far they overtake each other, is measured by every authentic packet of its flow
+(`transit.py`), and says what the reorder buffer waits for: a rise counts at once, a fall a tenth of a second later. A
+rise of more than a tenth of a second counts with the second packet that says so.
+
+A peer that has restarted counts anew, C MLVPN from 0. Its new flows tell: a flow is of the count that its first number
+fits, and a number that the peer has sent already begins a new one. Links that still live by an older flow bring
+stragglers of the old count then, which pass the buffer by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mlvpnd.protocol.links.gate import Admitted, Run
+from mlvpnd.protocol.links.path import Path
+from mlvpnd.protocol.wire.constants import MAC_SIZE, RECLAIM_GRACE, WAIT_INTERVAL
+from mlvpnd.protocol.wire.drops import DropReason
+from mlvpnd.protocol.wire.wire import Header, PacketType
+
+from .copies import CopyFilter
+from .reorder import ReorderBuffer
+from .transit import spread_ms
+
+DATA_RECENT = 3.0
+"""Seconds in which a link must have come up or brought data to be waited for."""
+UNKNOWN_SPREAD = 0.1
+"""Seconds to wait at least while a link that may bring data has not been measured."""
+MAX_WAIT = 0.5
+"""Seconds; a link that is later than this is no help to the others."""
+MIN_WAIT = 0.002
+"""Seconds more than the spread: stamps are whole milliseconds, and bursts are read link by link."""
+GROWTH = 1 / 8
+"""Of the spread, more than that: in a queue that grows, each packet is later than those that were measured."""
+
+
+def awaited(paths: Iterable[Path], now: float, data_since: float) -> list[Path]:
+    """The links that may bring a number that is missing.
+
+    Those that have brought some lately, and those that may be about to: they have just come up, or data flows only
+    since `data_since`, and a far link's first packets are on their way then, long behind those of a near one. So an
+    idle link, and one kept for the worst, delay nobody; nor does one that has fallen silent while others are heard.
+    """
+    up = [path for path in paths if path.up and not path.distrusted]
+    return [
+        path
+        for path in up
+        if now - path.numbered_at < DATA_RECENT
+        or (now - max(path.up_at, data_since) < DATA_RECENT and not path.parameters.fallback_only)
+    ] or up
+
+
+def reorder_wait(paths: Iterable[Path]) -> float:
+    """Seconds that a hole is worth waiting for: how much later than the quickest of these links the slowest may be."""
+    transits = [path.transit for path in paths]
+    wait = (1 + GROWTH) * spread_ms(transits) / 1000 + MIN_WAIT
+    if not transits or not all(transit.has_sample for transit in transits):
+        wait = max(wait, UNKNOWN_SPREAD)
+    return min(wait, MAX_WAIT)
+
+
+class Receiver:
+    """Delivers what comes over `paths`, which the session owns and changes."""
+
+    def __init__(self, paths: Mapping[int, Path], reorder_size: int, *, takes_first: bool) -> None:
+        self._paths = paths
+        self._copies: CopyFilter | None = None
+        self.takes_first = takes_first
+        self.reorder: ReorderBuffer | None = None
+        """The reorder buffer, if there is one."""
+        self.resize(reorder_size)
+        self.released: list[bytes] = []
+        """Packets that the reorder buffer gave up because nothing will fill its holes any more."""
+        self._numbered_at = self._numbered_since = float("-inf")
+        """When numbered data came last, and since when without a long break."""
+        self._update_at = float("-inf")
+        self._count = 0
+        """Grows with each new count of the peer's."""
+        self._count_began = 0.0
+
+    @property
+    def takes_first(self) -> bool:
+        """Whether the peer may send a packet several times, of which the first counts."""
+        return self._copies is not None
+
+    @takes_first.setter
+    def takes_first(self, value: bool) -> None:
+        if value != self.takes_first:
+            self._copies = CopyFilter() if value else None
+
+    def resize(self, size: int) -> list[bytes]:
+        """Another reorder buffer, or none for 0; returns what the old one held."""
+        held = self.flush()
+        self.reorder = ReorderBuffer(size, UNKNOWN_SPREAD) if size else None
+        for path in self._paths.values():
+            path.count = None
+        self._update_at = float("-inf")
+        return held
+
+    # Packets.
+
+    def measure(self, path: Path, datagram: Admitted, now: float) -> None:
+        """Takes what any packet of the link's flow says of the line."""
+        header, _, flow, newest, authentic = datagram
+        meter = path.loss
+        if not authentic:  # whoever can forge the peer's address can forge it, stamp and number too
+            if meter is not None and header.seq < meter.newest:
+                meter.received(header.seq, now)  # it was overtaken by the packet that vouches for its number
+            return
+        risen = path.transit.received(header.timestamp, now)
+        if (path.disorder.received(header.seq, now) or risen) and not self._is_idle(now):
+            self.update(now)
+        if meter is not None:
+            # Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in.
+            clear = flow.clear.count(meter.newest + 1, header.seq) if newest and flow.clear is not None else 0
+            meter.received(header.seq, now, clear)
+        if newest and flow.clear is not None:
+            flow.clear.anchor(flow.window.newest)
+        path.echo.received(header.timestamp, now)
+        path.rtt.received(header.timestamp_reply, now)
+
+    def receive(self, path: Path, header: Header, packet: bytes, now: float) -> list[bytes]:
+        """Takes a packet; returns what is for the interface now, in order."""
+        buffer = self.reorder
+        if not header.reorder:
+            if self._copies is None or self._copies.is_first(header.data_seq):
+                return [packet]
+            path.drops[DropReason.COPY] += 1
+            return []
+        if buffer is None:
+            return [packet]
+        returned = now - path.numbered_at >= DATA_RECENT
+        path.numbered_at = now
+        if returned:
+            if now - self._numbered_at >= DATA_RECENT:
+                self._numbered_since = now
+            self.update(now)
+        self._numbered_at = now
+        if path.count != self._count:
+            return self._of_other_count(path, buffer, header.data_seq, packet, now)
+        return buffer.push(header.data_seq, packet, now, path.number)
+
+    def receive_run(self, path: Path, run: Run, now: float) -> list[bytes]:
+        """Measures and takes a run; returns what is for the interface now, in order."""
+        if not self._is_next(path, run, now):
+            return self._receive_each(path, run, now)
+        transit, count = path.transit, len(run.packets)
+        for timestamp, reply in run.stamps:
+            if transit.received(timestamp, now):
+                self.update(now)
+            path.rtt.received(reply, now)
+        path.echo.received(run.stamps[-1][0], now)
+        path.disorder.follow(count)
+        if path.loss is not None:
+            path.loss.follow(count, now)
+        if self.reorder is not None:
+            self.reorder.pass_by(count)
+            path.numbered_at = self._numbered_at = now
+        return run.packets
+
+    def _is_next(self, path: Path, run: Run, now: float) -> bool:
+        """Whether nothing is to be decided for a run: its packets are all the next ones, for each that counts."""
+        before = run.first - 1
+        if path.disorder.newest != before or (path.loss is not None and path.loss.newest != before):
+            return False
+        if self.reorder is None:
+            return True
+        is_expected = path.count == self._count and now - path.numbered_at < DATA_RECENT
+        return is_expected and self.reorder.is_next(run.numbers)
+
+    def _receive_each(self, path: Path, run: Run, now: float) -> list[bytes]:
+        out: list[bytes] = []
+        for at, (packet, data_seq, stamps) in enumerate(zip(run.packets, run.numbers, run.stamps, strict=True)):
+            size, ids = len(packet) + MAC_SIZE, (run.flow.flow_id, run.first + at, data_seq)
+            header = Header(size, PacketType.DATA, True, *stamps, *ids)  # noqa: FBT003 - it is of a tuple
+            self.measure(path, Admitted(header, packet, run.flow, newest=True, authentic=True), now)
+            out += self.receive(path, header, packet, now)
+        return out
+
+    def _of_other_count(
+        self, path: Path, buffer: ReorderBuffer, data_seq: int, packet: bytes, now: float
+    ) -> list[bytes]:
+        """A number of a flow that has not shown yet to what count it belongs, or that belongs to an older one."""
+        out: list[bytes] = []
+        if path.count is None:
+            anew = buffer.is_anew(data_seq, now, RECLAIM_GRACE)
+            if anew is None:
+                return buffer.push(data_seq, packet, now, path.number)
+            if anew:
+                self._count += 1
+                self._count_began = now
+                out = buffer.flush()
+        elif now < self._count_began + RECLAIM_GRACE:
+            return [packet]
+        # Else it has gone on for too long to be on its way since before the restart.
+        path.count = self._count
+        self.update(now)
+        return out + buffer.push(data_seq, packet, now, path.number)
+
+    def begin_flow(self, path: Path, now: float) -> None:
+        """The link has another flow of the peer's, so the peer may have restarted."""
+        path.count = None
+        self.update(now)
+        if not any(other.up and other.count == self._count for other in self._paths.values()):
+            self.released += self.flush()
+
+    def lose(self, now: float) -> None:
+        """A link went down: what only that could bring does not come. When it was the last, the peer may count anew."""
+        if any(path.up for path in self._paths.values()):
+            self.update(now)
+            self.released += self.expire(now)
+        else:
+            self.released += self.flush()
+
+    def take_released(self) -> list[bytes]:
+        """What has become free beside the packets that came."""
+        released, self.released = self.released, []
+        return released
+
+    def flush(self) -> list[bytes]:
+        """Everything held, in order, now."""
+        return self.reorder.flush() if self.reorder is not None else []
+
+    # Time.
+
+    def refresh(self, now: float) -> None:
+        """Looks at the links if that was long ago."""
+        if now >= self._update_at and not self._is_idle(now):
+            self.update(now)
+
+    def _is_idle(self, now: float) -> bool:
+        """Whether no numbered data has come for long: nothing can be held, and the next of it updates."""
+        return now - self._numbered_at >= DATA_RECENT
+
+    def update(self, now: float) -> None:
+        """Follows the links: which are waited for, and for how long."""
+        self._update_at = now + WAIT_INTERVAL
+        if self.reorder is None:
+            return
+        for path in self._paths.values():
+            path.transit.note()
+        links = awaited(self._paths.values(), now, self._numbered_since)
+        self.reorder.wait = reorder_wait(links)
+        self.reorder.set_links(
+            {path.number: path.disorder.seconds(now) for path in links if path.count in (None, self._count)}
+        )
+
+    def stood_still(self) -> None:
+        """Nobody has read for a while: what comes now has waited for us, not on the line."""
+        for path in self._paths.values():
+            path.transit.forget_high()
+
+    def due(self) -> float | None:
+        """When `expire` has something to give up, or None."""
+        return self.reorder.deadline() if self.reorder is not None else None
+
+    def expire(self, now: float) -> list[bytes]:
+        """What nothing has to be waited for any more, in order."""
+        return self.reorder.expire(now) if self.reorder is not None else []

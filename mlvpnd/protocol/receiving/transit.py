@@ -1,0 +1,184 @@
+"""How long the packets of one link are on their way to us, and how far they overtake each other there.
+
+Every packet carries its sender's clock, so `arrival - stamp` is its one-way transit plus an offset that nobody knows.
+All links of a peer share its clock, and thus the offset: between links the difference counts, and that is what a hole
+in the common numbering has to be waited for. A round trip would count the other direction too.
+
+Stamps are not authentic. What one of them says counts if it is near to what the one before it said, or the next says so
+too: else somebody could make all links wait by one packet of one link.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from mlvpnd.protocol.wire.constants import NO_TIMESTAMP
+
+LOW_SPAN = 5.0
+"""Seconds, twice at most, for which the quickest packet is remembered: clocks drift by less than a millisecond
+meanwhile, and a line's route may change."""
+HIGH_SPAN = 1.25
+"""Seconds, twice at most, for which the slowest is remembered: with a KEEPALIVE a second there always is one."""
+DISORDER_SPAN = 2.5
+"""Seconds, twice at most, for which an overtaken packet makes others of its link be waited for."""
+STEP = 1.0
+"""Milliseconds by which a transit must rise to be news: stamps know no less."""
+JUMP = 100.0
+"""Milliseconds from one packet to the next by which a transit changes only if the next one says so too."""
+NEW_CLOCK = 5000.0
+"""Milliseconds from one packet to the next by which transits do not change: the peer's clock was set."""
+MAX_GAPS = 64
+"""Gaps in the numbers of a link that are remembered: what comes later than so many others has a lower bound."""
+_PERIOD = 65536.0
+_HALF = _PERIOD / 2
+_NONE = float("-inf")
+
+
+class RecentMax:
+    """The largest value of the last `span` to 2 `span` seconds."""
+
+    __slots__ = ("_before", "_floor", "_span", "newest", "turn_at")
+
+    def __init__(self, span: float, floor: float) -> None:
+        self._span = span
+        self._floor = self._before = floor
+        """The value where there is none."""
+        self.newest = floor
+        """The largest since the last turn."""
+        self.turn_at = _NONE
+        """Until when nothing below that changes anything."""
+
+    def add(self, value: float, now: float) -> None:
+        """Takes a value."""
+        if now >= self.turn_at:
+            self._turn(now)
+        if value > self.newest:
+            self.newest = value
+
+    def at(self, now: float) -> float:
+        """The largest of the time before `now`."""
+        if now >= self.turn_at:
+            self._turn(now)
+        return self.last
+
+    @property
+    def last(self) -> float:
+        """The largest of the time before the last `add`, however long ago that is."""
+        return max(self.newest, self._before)
+
+    def _turn(self, now: float) -> None:
+        self._before = self.newest if now < self.turn_at + self._span else self._floor
+        self.newest = self._floor
+        self.turn_at = now + self._span
+
+
+class Transit:
+    """The lowest and the highest transit of a link lately, in milliseconds beside the unknown offset."""
+
+    __slots__ = ("_high", "_jump", "_last", "_low", "_noted", "has_sample")
+
+    def __init__(self) -> None:
+        self.has_sample = False
+        self._last = 0.0
+        """The newest that is believed, freed of the stamps' modulus: it goes on where others of this link are."""
+        self._jump = 0.0
+        """How far the packet before was from that, if it was too far to be believed alone."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._low = RecentMax(LOW_SPAN, _NONE)  # of the negated transit
+        self._high = RecentMax(HIGH_SPAN, _NONE)
+        self._noted = _NONE
+
+    def received(self, timestamp: int, now: float) -> bool:
+        """Takes the stamp of a packet that came at `now` seconds; whether the highest is more than was noted."""
+        if timestamp == NO_TIMESTAMP:
+            return False
+        step = (now * 1000 - timestamp - self._last + _HALF) % _PERIOD - _HALF
+        jump, self._jump = self._jump, 0.0
+        if not -JUMP <= step <= JUMP and self.has_sample:
+            if jump * step <= 0.0:
+                self._jump = step
+                return False
+            step = min(jump, step, key=abs)
+        if not -NEW_CLOCK < step < NEW_CLOCK:
+            self._begin()
+        self._last = transit = self._last + step
+        low, high = self._low, self._high
+        if -low.newest <= transit <= high.newest and now < low.turn_at and now < high.turn_at:
+            return False
+        self.has_sample = True
+        low.add(-transit, now)
+        high.add(transit, now)
+        return transit > self._noted + STEP
+
+    def note(self) -> None:
+        """The highest is known as it is."""
+        self._noted = self._high.last
+
+    def forget_high(self) -> None:
+        """We stood still: what waited for us says nothing of the line."""
+        self._high = RecentMax(HIGH_SPAN, _NONE)
+
+    @property
+    def low_ms(self) -> float:
+        """The least; only to be compared with that of other links of the same peer, modulo 65536."""
+        return -self._low.last
+
+    @property
+    def rise_ms(self) -> float:
+        """How far the highest is above the lowest: the line's queue and jitter."""
+        return max(self._high.last - self.low_ms, 0.0)
+
+
+def spread_ms(transits: Iterable[Transit]) -> float:
+    """How much later than the quickest packet of these links the slowest may come. 0 without samples."""
+    sampled = [transit for transit in transits if transit.has_sample]
+    if not sampled:
+        return 0.0
+    origin = sampled[0].low_ms
+    lows = [(transit.low_ms - origin + _HALF) % _PERIOD - _HALF for transit in sampled]
+    return max(low + transit.rise_ms for low, transit in zip(lows, sampled, strict=True)) - min(lows)
+
+
+class Disorder:
+    """By how much packets of a link are late that others of the same link have overtaken; 0 where it keeps order."""
+
+    __slots__ = ("_gaps", "_late", "_newest")
+
+    def __init__(self, newest: int) -> None:
+        self._newest = newest
+        self._gaps: deque[tuple[int, float]] = deque(maxlen=MAX_GAPS)
+        """First number that is missing, and since when: a greater one came then."""
+        self._late = RecentMax(DISORDER_SPAN, 0.0)
+
+    def received(self, seq: int, now: float) -> bool:
+        """Takes the link's own number of a packet; whether `seconds` has grown by it."""
+        expected = self._newest + 1
+        if seq >= expected:
+            if seq > expected:
+                self._gaps.append((expected, now))
+            self._newest = seq
+            return False
+        since = next((at for first, at in reversed(self._gaps) if first <= seq), None)
+        if since is None:
+            if not self._gaps:  # it was on its way before the first that counts
+                return False
+            since = self._gaps[0][1]
+        lateness, before = now - since, self._late.at(now)
+        self._late.add(lateness, now)
+        return lateness > before
+
+    @property
+    def newest(self) -> int:
+        """The greatest number that has come."""
+        return self._newest
+
+    def follow(self, count: int) -> None:
+        """Takes the next `count` numbers: none is late."""
+        self._newest += count
+
+    def seconds(self, now: float) -> float:
+        """The most lately."""
+        return self._late.at(now)

@@ -1,0 +1,87 @@
+"""What a session has to send: datagrams, numbered and sealed, that gather to a burst for each link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mlvpnd.protocol.links.gate import Gate
+from mlvpnd.protocol.links.path import Address, Path
+from mlvpnd.protocol.receiving.rtt import stamp
+from mlvpnd.protocol.wire import wire
+from mlvpnd.protocol.wire.constants import HEADER_SIZE, NO_TIMESTAMP
+from mlvpnd.protocol.wire.wire import Header, PacketType
+
+
+class Transmit(NamedTuple):
+    """A burst for one link: send each datagram to `address`."""
+
+    path: int
+    address: Address
+    datagrams: list[bytes]
+
+
+class Outbox:
+    """Sealed by the box of that gate, as long as that is its box."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._bursts: dict[int, list[tuple[Address, list[bytes]]]] = {}
+
+    def put(
+        self,
+        path: Path,
+        packet_type: PacketType,
+        plaintext: bytes,
+        reorder: bool,  # noqa: FBT001
+        data_seq: int,
+        to: Address,
+        now: float,
+    ) -> None:
+        """One datagram for that address."""
+        seq = path.next_seq
+        path.next_seq = seq + 1
+        if packet_type is PacketType.DATA and self._gate.cleartext_data:
+            payload = plaintext
+        else:
+            payload = self._gate.box.seal(plaintext, path.flow_id, seq)
+        header = wire.pack(
+            Header(len(payload), packet_type, reorder, stamp(now), path.echo.take(now), path.flow_id, seq, data_seq)
+        )
+        self._burst(path, to).append(header + payload)
+        path.sent_at = now
+        path.packets_sent += 1
+        path.bytes_sent += HEADER_SIZE + len(payload)
+
+    def put_run(self, path: Path, run: Sequence[tuple[int, bytes]], now: float) -> None:
+        """What `put` does with each of them, which are DATA with their numbers."""
+        to, flow_id, seq = path.peer, path.flow_id, path.next_seq
+        if to is None:
+            return
+        seal = None if self._gate.cleartext_data else self._gate.box.seal
+        stamp_now, echo, size = stamp(now), path.echo.take(now), 0
+        datagrams = self._burst(path, to)
+        for data_seq, packet in run:
+            payload = seal(packet, flow_id, seq) if seal is not None else packet
+            length = len(payload)
+            size += length
+            fields = length, wire.NUMBERED_DATA, stamp_now, echo, flow_id, seq, data_seq
+            datagrams.append(wire.pack_fields(*fields) + payload)
+            echo = NO_TIMESTAMP  # the first has taken it
+            seq += 1
+        path.next_seq = seq
+        path.sent_at = now
+        path.packets_sent += len(run)
+        path.bytes_sent += len(run) * HEADER_SIZE + size
+
+    def _burst(self, path: Path, to: Address) -> list[bytes]:
+        """Where datagrams for that address gather."""
+        bursts = self._bursts.setdefault(path.number, [])
+        if not bursts or bursts[-1][0] != to:
+            bursts.append((to, []))
+        return bursts[-1][1]
+
+    def take(self) -> list[Transmit]:
+        """All of it, in the order of each link."""
+        bursts, self._bursts = self._bursts, {}
+        return [Transmit(path, to, datagrams) for path, list_ in bursts.items() for to, datagrams in list_]

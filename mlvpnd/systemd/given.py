@@ -1,0 +1,78 @@
+"""The daemon as `mlvpn@NAME.service`: what systemd hands over in place of what the parent does by hand.
+
+The unit is the sandbox: no privilege, no device, no chroot of ours.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlvpnd.base.instance import config_path, is_name
+from mlvpnd.base.options import Options
+from mlvpnd.errors import MlvpndError
+
+from . import notify
+
+PRIVATE_SOCKET = "private.sock"
+"""In the runtime directory of the instance: status, and reload for root and the daemon's own user."""
+
+
+@dataclass(slots=True)
+class Service:
+    """What the service manager gave to this process."""
+
+    instance: str
+    notifier: notify.Notifier
+    descriptors: dict[str, list[int]] = field(default_factory=dict)
+    """Inherited descriptors by name; each is taken out by who uses it."""
+    password: bytes | None = None
+    """From the credential `mlvpn.NAME.password`; it goes before the file's."""
+
+    def take(self, name: str) -> int | None:
+        """The descriptor of that name, or None; it belongs to the caller from now on."""
+        found = self.descriptors.get(name)
+        return found.pop() if found else None
+
+    def take_all(self, name: str) -> list[int]:
+        """All descriptors of that name."""
+        return self.descriptors.pop(name, [])
+
+    def close_rest(self, *, but: str = "") -> None:
+        """Closes and gives up what nobody took, `but` for that name: it is taken later."""
+        for name in [name for name in self.descriptors if name != but]:
+            descriptors = self.take_all(name)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if descriptors and name not in (notify.ACTIVATED, notify.CONTROL):  # those are the socket units'
+                self.notifier.forget(name)
+
+
+def credential(instance: str) -> bytes | None:
+    """The password that systemd decrypted for this service, without a final newline; None if there is none."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        return None
+    try:
+        text = (Path(directory) / f"mlvpn.{instance}.password").read_bytes()
+    except FileNotFoundError:
+        return None
+    return text.removesuffix(b"\n") or None
+
+
+def gather(instance: str) -> Service:
+    """Takes over what systemd handed to this process."""
+    notifier = notify.Notifier(notify.send if os.environ.get("NOTIFY_SOCKET") else None)
+    descriptors: dict[str, list[int]] = {}
+    for descriptor, name in notify.inherited().items():
+        os.set_inheritable(descriptor, False)  # noqa: FBT003  (the standard library's signature)
+        descriptors.setdefault(name, []).append(descriptor)
+    return Service(instance, notifier, descriptors, credential(instance))
+
+
+def options(instance: str) -> Options:
+    """What the command line of a daemon by hand would say. Raises MlvpndError for a name that is none."""
+    if not is_name(instance):
+        raise MlvpndError(f"{instance!r} is no instance: letters, digits and :_.- only")
+    return Options(config_path=config_path(instance), name=instance)

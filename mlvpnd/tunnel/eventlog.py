@@ -1,0 +1,128 @@
+"""Operators' lines about links and tiers, in upstream's words where it has any, with fields for the journal."""
+
+from __future__ import annotations
+
+import logging
+
+from mlvpnd.base.allowance import Allowances
+from mlvpnd.config.changes import LinkChange
+from mlvpnd.logs.journal import fields
+from mlvpnd.logs.log import logger
+from mlvpnd.operator.status import format_address
+from mlvpnd.protocol.links.events import DownReason, PathStatusChanged, TierChanged
+from mlvpnd.protocol.links.path import Path, PathStatus
+from mlvpnd.protocol.links.selection import Tier
+
+FLAP_INTERVAL = 1.0
+FLAP_BURST = 5
+"""Lines of one kind about a link's peer at once, and seconds between them after that: who passes packets on from here
+and there by turns moves the peer with each, and must not drown what else the log has to say. Status shows where the
+peer is."""
+REASONS = {
+    DownReason.TIMEOUT: "timeout",
+    DownReason.UNHEARD: "unheard",
+    DownReason.DISCONNECTED: "disconnect",
+    DownReason.CLOSED: "config",
+    DownReason.SOCKET_LOST: "error",
+    DownReason.ADDRESS_GONE: "uplink",
+    DownReason.CARRIER_LOST: "uplink",
+    DownReason.INTERFACE_DOWN: "uplink",
+    DownReason.INTERFACE_GONE: "uplink",
+}
+"""Why a link is down, in the words of the bus and the journal."""
+_UPDATE_LINES = {
+    "bandwidth_upload": "%s bandwidth changed from %d to %d",
+    "fallback_only": "%s fallback_only changed from %d to %d",
+    "priority": "%s priority changed from %d to %d",
+    "loss_tolerance": "%s loss tolerence changed from %d%% to %d%%",
+    "latency_tolerance": "%s latency tolerence changed from %d%% to %d%%",
+    "timeout": "%s timeout changed from %d to %d",
+}
+
+_log = logger()
+_config = logger("config")
+_protocol = logger("protocol")
+_rtt = logger("rtt")
+
+
+class EventLog:
+    """Writes the lines; limits those that may come often."""
+
+    def __init__(self) -> None:
+        self._allowed = Allowances(FLAP_BURST, FLAP_INTERVAL)
+
+    def up(self, path: Path) -> None:
+        """The link is up."""
+        name = path.parameters.name
+        extra = fields("link-up", name, state="up", peer=format_address(path.peer))
+        _protocol.info("%s authenticated", name, extra=extra)
+
+    def down(self, path: Path, reason: DownReason) -> None:
+        """The link is down; one that was closed on purpose has a line of its own already."""
+        name = path.parameters.name
+        level = logging.DEBUG if reason is DownReason.CLOSED else logging.INFO
+        extra = fields("link-down", name, state="down", reason=REASONS[reason])
+        _protocol.log(level, "%s %s", name, reason.value, extra=extra)
+        if reason is not DownReason.CLOSED and path.damping.begins:
+            _protocol.warning("%s comes and goes: from now on it stays down for a second each time", name)
+
+    def unheard(self, path: Path, now: float) -> None:
+        """The peer asks again and again, for it does not hear the answers."""
+        text = f"{path.parameters.name} the peer asks, and does not hear the answers: the line is dead towards"
+        self._seldom(text, format_address(path.peer), now, logging.WARNING)
+
+    def moved(self, path: Path, now: float) -> None:
+        """The peer has another address."""
+        self._seldom(f"{path.parameters.name} new connection ->", format_address(path.peer), now)
+
+    def restarted(self, path: Path, now: float) -> None:
+        """The peer has begun a new session."""
+        self._seldom(f"{path.parameters.name} the peer has restarted", "", now)
+
+    def _seldom(self, text: str, value: str, now: float, level: int = logging.INFO) -> None:
+        if self._allowed.take(text, now):
+            _protocol.log(level, "%s", f"{text} {value}".rstrip())
+
+    def quality(self, path: Path, event: PathStatusChanged) -> None:
+        """An up link became lossy or slow, or well again."""
+        name, limits = path.parameters.name, path.parameters
+        if PathStatus.LOSSY in (event.before, event.after):
+            now_lossy = event.after is PathStatus.LOSSY
+            extra = fields("link-lossy", name, loss=path.loss_percent) if now_lossy else None
+            text = f"%s packet loss {_word(bad=now_lossy)}: %d%%/%d%%"
+            _rtt.info(text, name, path.loss_percent, limits.loss_tolerance, extra=extra)
+        if PathStatus.HIGH_LATENCY in (event.before, event.after):
+            now_slow = event.after is PathStatus.HIGH_LATENCY
+            extra = fields("link-slow", name, srtt_usec=int(path.rtt.srtt_ms * 1000)) if now_slow else None
+            text = f"%s latency {_word(bad=now_slow)}: %fms/%dms"
+            _rtt.info(text, name, path.rtt.srtt_ms, limits.latency_tolerance, extra=extra)
+
+    def tunnel(self, before: str, after: str) -> None:
+        """Packets can pass from now on, or no more; the words are those of `status.TunnelStatus.state`."""
+        if before == "down" and after in ("up", "fallback"):
+            _log.info("tunnel is up", extra=fields("tunnel-up", old_state=before, state=after))
+        elif before in ("up", "fallback") and after == "down":
+            _log.info("tunnel is down", extra=fields("tunnel-down", old_state=before, state=after))
+
+    def tier(self, event: TierChanged) -> None:
+        """Traffic moved to links of another kind."""
+        if event.after is Tier.FALLBACK:
+            text = "all tunnels are down, lossy or too slow, switch fallback mode"
+            _log.info(text, extra=fields("fallback-on"))
+        elif event.after is Tier.LAST_RESORT:
+            _log.info("all tunnels are down, lossy or too slow but fallback is not available")
+        elif event.after is Tier.NORMAL and event.before is not Tier.NONE:
+            extra = fields("fallback-off") if event.before is Tier.FALLBACK else None
+            _log.info("normal links carry the traffic again", extra=extra)
+
+
+def log_update(change: LinkChange) -> None:
+    """What a reload has changed of a link."""
+    for key, said in _UPDATE_LINES.items():
+        before, after = getattr(change.old, key), getattr(change.new, key)
+        if before != after:
+            _config.info(said, change.new.name, before, after)
+
+
+def _word(*, bad: bool) -> str:
+    return "reached threashold" if bad else "acceptable again"  # upstream's spelling, which is grepped for

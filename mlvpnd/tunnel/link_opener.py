@@ -1,0 +1,368 @@
+"""The life of one link's socket: resolve, open, bind, serve, and all of it again when the link has died.
+
+Names are looked up and the socket is opened anew after every timeout, so a changed DNS record, a changed local
+address and a new NAT mapping are all followed. What fails is tried again, 1 s later, then 2, up to `MAX_BACKOFF`.
+A name that cannot be looked up any more is no failure: its last addresses are tried, for the name server may be
+out of reach because this tunnel is down.
+
+A client with a `bindport` of its own has one mapping in its router for ever. A router whose address has changed may
+keep an old mapping alive for as long as AUTHs pass, and then no answer arrives. So a free port is tried in turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from mlvpnd.config.model import LinkConfig, Mode
+from mlvpnd.errors import MlvpndError
+from mlvpnd.helper.client import HelperClient
+from mlvpnd.logs.journal import fields
+from mlvpnd.logs.log import logger
+from mlvpnd.logs.tasks import watched
+from mlvpnd.net import resolve
+from mlvpnd.net.interface import index_of
+from mlvpnd.net.link_socket import LinkSocket
+from mlvpnd.net.resolve import Endpoints
+
+FIRST_BACKOFF = 1.0
+MAX_BACKOFF = 10.0
+"""Seconds between look-ups of a name."""
+MAX_BIND_BACKOFF = 2.0
+"""Seconds. A missing address or interface costs nothing to look for, and its owner waits for it to work again."""
+MIN_TRY_INTERVAL = 0.25
+"""Seconds from one try to the next, at least, however often the uplink comes and goes."""
+DEVICE_CHECK_INTERVAL = 1.0
+"""Seconds between looks at the interface of `binddevice`, where nobody tells of it."""
+LOOKUP_PATIENCE = 2.0
+"""Seconds until a look-up is not waited for while addresses are known; its answer then serves the next try."""
+FIXED_PORT_TIMEOUTS = 3
+"""Time-outs in a row at a client's `bindport` after which a free port is tried in turns with it. One or two are those
+of a server that restarts, or of a line that is away for a moment."""
+
+_protocol = logger("protocol")
+_dns = logger("dns")
+
+
+class _LookupError(MlvpndError):
+    """A name has no address now."""
+
+
+class LinkDriver:
+    """Keeps one link supplied with a socket.
+
+    `opened(endpoints)` is called when there is one, `closed()` before it goes away.
+    """
+
+    def __init__(
+        self,
+        config: LinkConfig,
+        mode: Mode,
+        helper: HelperClient,
+        opened: Callable[[Endpoints], None],
+        closed: Callable[[], None],
+    ) -> None:
+        self.config = config
+        self._mode = mode
+        self._helper = helper
+        self._opened = opened
+        self._closed = closed
+        self.socket: LinkSocket | None = None
+        self.error = ""
+        """Why there is no socket, for status."""
+        self.tried = asyncio.Event()
+        """Set when a socket was opened, or could not be, for the first time."""
+        self._known: list[Endpoints] = []
+        """What the last look-up found."""
+        self._lookup: asyncio.Task[list[Endpoints] | MlvpndError] | None = None
+        self._lookup_error = ""
+        self._told_bind = ""
+        self._told_down = False
+        self._candidates: list[Endpoints] = []
+        self._current = 0
+        self._last: Endpoints | None = None
+        """The ends that were joined last."""
+        self._unanswered = False
+        """Nobody was there."""
+        self._timeouts = 0
+        """In a row."""
+        self._port_is_free = self._begins_free = False
+        """Whether a client's socket is bound to another port than `bindport`; and the one by which the link was up."""
+        self._adopted: tuple[socket.socket, Endpoints] | None = None
+        self.nameless = False
+        """Whether there is no socket because a name could not be looked up."""
+        self._again = asyncio.Event()
+        self._sooner = asyncio.Event()
+        self._hurried = False
+        """Whether the next try is made because of the uplink."""
+        self._tried_at = float("-inf")
+        self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"link {config.name}"))
+
+    def adopt(self, sock: socket.socket, ends: Endpoints) -> None:
+        """Begins with a socket that is bound already; to be called before the loop turns."""
+        self._adopted = sock, ends
+
+    def reopen(self) -> None:
+        """Closes the socket, at once, so that nothing more goes out of it; looks names up again and opens a new one."""
+        self._close()
+        self._again.set()
+
+    def timed_out(self) -> None:
+        """The peer was silent for too long, or has not answered: `reopen`, which counts."""
+        self._timeouts += 1
+        self.reopen()
+
+    def answered(self) -> None:
+        """The link is up."""
+        self._timeouts = 0
+        self._begins_free = self._port_is_free
+
+    def uplink_is_lost(self) -> None:
+        """Does the same because the uplink is of no use now; not too often."""
+        self._hurried = True
+        self.reopen()
+
+    def uplink_is_back(self) -> None:
+        """Ends a pause between tries: what was missing may be there now."""
+        self._hurried = True
+        self._sooner.set()
+
+    @property
+    def local_hosts(self) -> list[str]:
+        """The local address that the socket is bound to; while there is none, those that it may be bound to."""
+        if self.socket is not None:
+            return [self.socket.local_address[0]]
+        return [ends.local[0] for ends in self._known]
+
+    def next_address(self) -> Endpoints | None:
+        """The peer does not answer: its next address that this socket can reach.
+
+        None: `timed_out` is then due, which goes on with the addresses that need another socket.
+        """
+        following = self._current + 1
+        if following < len(self._candidates):
+            before, now = self._candidates[self._current], self._candidates[following]
+            if (now.family, now.local) == (before.family, before.local):
+                self._current, self._last = following, now
+                return now
+        self._unanswered = True
+        return None
+
+    def stop(self) -> None:
+        """Closes the socket for good, at once: another link may want its port. `closed` is not called."""
+        self._task.cancel()
+        if self._lookup is not None:
+            self._lookup.cancel()
+        if self._adopted is not None:
+            self._adopted[0].close()
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+
+    async def _run(self) -> None:
+        backoff = FIRST_BACKOFF
+        while True:
+            await self._calm()
+            self._again.clear()
+            self._sooner.clear()
+            try:
+                await self._open()
+            except (OSError, MlvpndError) as error:
+                self.nameless = isinstance(error, _LookupError)
+                backoff = min(backoff, MAX_BACKOFF if self.nameless else MAX_BIND_BACKOFF)
+                self._failed(error, backoff)
+                self.tried.set()
+                backoff = FIRST_BACKOFF if await self._is_due_sooner(backoff) else 2 * backoff
+                continue
+            backoff = FIRST_BACKOFF
+            self.nameless = False
+            self.error = ""
+            self.tried.set()
+            await self._until_due()
+            self._close()  # unless `reopen` has done it
+
+    async def _calm(self) -> None:
+        """Lets an uplink that comes and goes all the time have no more than its share of tries."""
+        now = asyncio.get_running_loop().time
+        if self._hurried:
+            self._hurried = False
+            await asyncio.sleep(self._tried_at + MIN_TRY_INTERVAL - now())
+        self._tried_at = now()
+
+    async def _is_due_sooner(self, seconds: float) -> bool:
+        """Waits so long, or until the uplink is back."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._sooner.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _until_due(self) -> None:
+        """Waits for `reopen`, or for another interface in the place of the one that the socket is bound to."""
+        device = self.config.binddevice
+        index = index_of(device)
+        while True:
+            try:
+                async with asyncio.timeout(DEVICE_CHECK_INTERVAL if device else None):
+                    await self._again.wait()
+                return
+            except TimeoutError:
+                if index_of(device) != index:
+                    return
+
+    def _failed(self, error: Exception, backoff: float) -> None:
+        text = str(error) if isinstance(error, MlvpndError) else os.strerror(getattr(error, "errno", 0) or 0)
+        log = _dns if isinstance(error, _LookupError) else _protocol
+        if text != self.error:  # once, not at every try
+            # That an up link went down has been told; of one that never had a socket this is the first word.
+            first = self._last is None and not self._told_down
+            self._told_down = True
+            extra = fields("link-down", self.config.name, state="down", reason="error") if first else None
+            level = logging.WARNING if first else logging.INFO
+            log.log(level, "%s %s (trying again until it works)", self.config.name, text, extra=extra)
+        else:
+            log.debug("%s %s, next try in %d s", self.config.name, text, backoff)
+        self.error = text
+        self._told_bind = ""
+
+    async def _open(self) -> None:
+        if self._adopted is not None:
+            (sock, ends), self._adopted = self._adopted, None
+            self._candidates, self._current, self._last = [ends], 0, ends
+            self.socket = LinkSocket(sock, answers=self._mode is Mode.SERVER)
+            self._opened(ends)
+            return
+        last: Exception | None = None
+        self._choose_port()
+        candidates = self._in_turn(await self._find())
+        # A candidate that cannot even be bound is no reason not to try the others.
+        for index, ends in enumerate(candidates):
+            try:
+                sock = await self._bind(ends)
+            except (OSError, MlvpndError) as error:
+                last = error
+                continue
+            self._candidates, self._current = candidates, index
+            self._last, self._unanswered = ends, False
+            self.socket = LinkSocket(sock, answers=self._mode is Mode.SERVER)
+            where = self.config.bindhost or "any"
+            # A client whose peer is away opens a socket every few seconds.
+            level = logging.DEBUG if where == self._told_bind else logging.INFO
+            _protocol.log(level, "%s bind to %s", self.config.name, where)
+            self._told_bind = where
+            self._opened(ends)
+            return
+        raise last or MlvpndError("bind error: no address")
+
+    def _choose_port(self) -> None:
+        """After some time-outs a client takes the other port each time."""
+        turn = self._timeouts - FIXED_PORT_TIMEOUTS
+        if self._mode is Mode.SERVER or not self.config.bindport:
+            self._port_is_free = False
+        else:
+            self._port_is_free = self._begins_free != (turn >= 0 and turn % 2 == 0)
+            if turn == 0 and self._port_is_free:
+                text = "%s no answer comes to bindport %s after %d time-outs: a free port is tried in turns with it"
+                _protocol.warning(text, self.config.name, self.config.bindport, self._timeouts)
+
+    def _in_turn(self, found: list[Endpoints]) -> list[Endpoints]:
+        """Begins with the address that worked before, or with the one after that which did not answer."""
+        if self._last not in found:
+            return found
+        start = found.index(self._last) + self._unanswered
+        return found[start:] + found[:start]
+
+    async def _find(self) -> list[Endpoints]:
+        """The ends to try; those known already while names cannot be looked up."""
+        if self._lookup is None:
+            self._lookup = asyncio.get_running_loop().create_task(self._look_up())
+        await asyncio.wait([self._lookup], timeout=LOOKUP_PATIENCE if self._known else None)
+        if not self._lookup.done():
+            return self._known
+        found, self._lookup = self._lookup.result(), None
+        if isinstance(found, list):
+            self._known, self._lookup_error = found, ""
+        elif not self._known:
+            raise found
+        elif str(found) != self._lookup_error:
+            self._lookup_error = str(found)
+            _dns.warning("%s %s (the addresses found before are tried)", self.config.name, found)
+        return self._known
+
+    async def _look_up(self) -> list[Endpoints] | MlvpndError:
+        try:
+            return await self._resolve()
+        except MlvpndError as error:
+            return error
+
+    async def _resolve(self) -> list[Endpoints]:
+        link = self.config
+        local = await self._addresses("bind", link.bindhost, link.bindport, passive=True)
+        if self._mode is Mode.SERVER:
+            # [::] takes IPv4 too; it comes first where nothing is said of the address.
+            ordered = sorted(local, key=lambda found: found[0] != socket.AF_INET6) if not link.bindhost else local
+            return [Endpoints(family, address, None) for family, address in ordered]
+        remote = await self._addresses("remote", link.remotehost, link.remoteport)
+        found = resolve.pairs(local, remote)
+        if not found:
+            raise MlvpndError(f"bind error: {link.bindhost} and {link.remotehost} have no address family in common")
+        return found
+
+    async def _addresses(self, end: str, host: str, port: str, *, passive: bool = False) -> list[resolve.Resolved]:
+        async def lookup() -> list[resolve.Resolved]:
+            return await self._helper.resolve(end, self.config.name)
+
+        try:
+            return await resolve.addresses(host, port, lookup, passive=passive)
+        except MlvpndError as error:
+            raise _LookupError(str(error)) from None
+
+    async def _bind(self, ends: Endpoints) -> socket.socket:
+        link = self.config
+        local = (ends.local[0], 0, *ends.local[2:]) if self._port_is_free else ends.local
+        sock = socket.socket(ends.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            wildcard = not link.bindhost
+            if ends.family == socket.AF_INET6:
+                both = wildcard and self._mode is Mode.SERVER
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
+            try:
+                if link.binddevice:
+                    device = link.binddevice.encode() + b"\0"
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+                sock.bind(local)
+            except PermissionError:
+                # A port below 1024, or an old kernel that binds to devices for root only.
+                await self._helper.bind_socket(link.name, sock)
+            await self._tune(sock)
+        except OSError as error:
+            sock.close()
+            what = f"binddevice {link.binddevice}" if error.errno == errno.ENODEV else f"bind to {_shown(local)}"
+            raise MlvpndError(f"bind error: {what}: {os.strerror(error.errno or 0)}") from None
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def _tune(self, sock: socket.socket) -> None:
+        try:
+            await self._helper.tune_socket(self.config.name, sock)
+        except MlvpndError as error:
+            logger("net").debug("%s receive buffer stays small: %s", self.config.name, error)
+
+    def _close(self) -> None:
+        if self.socket is not None:
+            self._closed()
+            self.socket.close()
+            self.socket = None
+
+
+def _shown(address: Any) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,44 @@
+"""The configuration in the protocol's terms, and in words for the log."""
+
+from __future__ import annotations
+
+from mlvpnd.config.model import MIN_PACED_RATE, Config, DeviceKind, LinkConfig, Mode, Pacing, Peer
+from mlvpnd.protocol.links.path import PathParameters
+from mlvpnd.protocol.links.session import SessionParameters
+from mlvpnd.protocol.wire.box import derive_key
+
+
+def pacing_line(config: Config) -> str:
+    """What `bandwidth_upload` means, and why, for the log."""
+    if config.paced:
+        return "links are paced at bandwidth_upload"
+    if config.pacing is Pacing.OFF or config.unpaced_link is None:
+        return "bandwidth_upload is a weight: pacing is off"
+    name = config.unpaced_link.name
+    return f"bandwidth_upload is a weight: link {name} has less than {MIN_PACED_RATE} bytes/s"
+
+
+def session_parameters(config: Config) -> SessionParameters:
+    """The file's words in the protocol's terms."""
+    return SessionParameters(
+        key=derive_key(config.password),
+        is_server=config.mode is Mode.SERVER,
+        layer2=config.tuntap is DeviceKind.TAP,
+        cleartext_data=config.cleartext_data,
+        reorder_size=config.reorder_buffer_size,
+        pacing=config.pacing is Pacing.AUTO,
+        peer_takes_first=config.peer is Peer.MLVPND,
+    )
+
+
+def path_parameters(link: LinkConfig) -> PathParameters:
+    """The same for a link."""
+    return PathParameters(
+        name=link.name,
+        timeout=link.timeout,
+        loss_tolerance=link.loss_tolerance,
+        latency_tolerance=link.latency_tolerance,
+        fallback_only=link.fallback_only,
+        bandwidth=link.bandwidth_upload,
+        priority=link.priority,
+    )

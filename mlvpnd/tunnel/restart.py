@@ -1,0 +1,101 @@
+"""What a tunnel takes over from the process before it, and keeps for the one after it: session and sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from mlvpnd.config.model import Config, Mode
+from mlvpnd.logs.journal import fields
+from mlvpnd.logs.log import logger
+from mlvpnd.protocol.links.resume import recall, remember
+from mlvpnd.protocol.links.session import Session
+from mlvpnd.systemd.fd_store import SAVE_INTERVAL, Keeper
+from mlvpnd.systemd.inherited_sockets import Sockets
+from mlvpnd.systemd.notify import link_name
+
+from .link_opener import LinkDriver
+
+_log = logger()
+
+
+class Continuity:
+    """By hand there is neither keeper nor socket: nothing is found, and nothing kept."""
+
+    def __init__(self, keeper: Keeper | None = None, sockets: Sockets | None = None) -> None:
+        self._keeper = keeper
+        self._sockets = sockets
+        self._foreign: set[str] = set()
+        """Links whose sockets systemd's socket unit holds."""
+        self._loop = asyncio.get_running_loop()
+        self._saving: asyncio.TimerHandle | None = None
+
+    @property
+    def holds_ports(self) -> bool:
+        """Whether a link's socket has a second holder, so that to close it does not free its port."""
+        return self._keeper is not None
+
+    def recall(self, make: Callable[[], Session]) -> Session:
+        """A session as `make` gives one, which goes on with that of the process before if there was one."""
+        session = make()
+        found = self._keeper.load() if self._keeper is not None else None
+        if found is None:
+            return session
+        memory, elapsed = found
+        try:
+            taken_up = recall(session, memory, self._loop.time())
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            _log.warning("the session of the process before cannot be taken up: %r", error)
+            return make()  # the other is taken up by half
+        if taken_up:
+            paths = session.paths
+            text = "session of the process before, %.1f s ago, taken up: %d of %d links are up"
+            up = sum(path.up for path in paths)
+            _log.info(text, elapsed, up, len(paths), extra=fields("state-restored"))
+        return session
+
+    def adopt(self, drivers: Mapping[int, LinkDriver], config: Config, session: Session) -> None:
+        """Gives each link, by its path's number, the socket that it had or systemd listens on; closes the others."""
+        if self._sockets is None:
+            return
+        for number, driver in drivers.items():
+            adopted = self._sockets.take(driver.config, config)
+            if adopted is None:
+                continue
+            peer = session.path(number).peer
+            if config.mode is Mode.CLIENT and peer is None:
+                # Where its peer is must be looked up, and another socket may be needed, at the same port.
+                adopted.sock.close()
+                self._sockets.give_up(driver.config)
+                continue
+            if not adopted.kept_by_us:
+                self._foreign.add(driver.config.name)
+            driver.adopt(adopted.sock, dataclasses.replace(adopted.ends, remote=peer))
+        self._sockets.close_rest()
+
+    def keep(self, driver: LinkDriver) -> None:
+        """Keeps a link's socket."""
+        name = link_name(driver.config.name)
+        if self._keeper is not None and name and driver.socket is not None and driver.config.name not in self._foreign:
+            self._keeper.store(name, driver.socket.fileno())
+
+    def forget(self, driver: LinkDriver) -> None:
+        """Keeps it no longer: it is about to be closed."""
+        self._foreign.discard(driver.config.name)
+        name = link_name(driver.config.name)
+        if self._keeper is not None and name:
+            self._keeper.forget(name)
+
+    def keep_saving(self, session: Session) -> None:
+        """Remembers the session, now and from time to time."""
+        if self._keeper is not None:
+            self._keeper.save(remember(session, self._loop.time()))
+            self._saving = self._loop.call_later(SAVE_INTERVAL, self.keep_saving, session)
+
+    def save_last(self, session: Session) -> None:
+        """Remembers it as the process ends: systemd may start us again after a failure, too."""
+        if self._saving is not None:
+            self._saving.cancel()
+        if self._keeper is not None:
+            self._keeper.save(remember(session, self._loop.time()))

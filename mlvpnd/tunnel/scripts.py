@@ -1,0 +1,97 @@
+"""The status command's queue: one run at a time, in order, and never in the packet loop's way.
+
+What an event would undo before it was run is not run: a link that flaps while a script is slow leaves two runs, not
+two hundred. A link has `RUN_BURST` runs at once, and one each `RUN_INTERVAL` seconds after them, for the command runs
+as root and a peer can cause it. An event that has to wait lets those of other links pass. The last state is always run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from mlvpnd.base.allowance import Allowances
+from mlvpnd.errors import MlvpndError
+from mlvpnd.helper.client import HelperClient
+from mlvpnd.logs.journal import fields
+from mlvpnd.logs.log import logger
+from mlvpnd.logs.tasks import watched
+
+RUN_BURST = 10
+"""Runs for one link, or for the interface, at once: five times down and up."""
+RUN_INTERVAL = 2.0
+"""Seconds between two runs for the same after them."""
+_OPPOSITE = {
+    "rtun_up": "rtun_down",
+    "rtun_down": "rtun_up",
+    "tuntap_up": "tuntap_down",
+    "tuntap_down": "tuntap_up",
+}
+
+Run = tuple[str, str | None]
+"""Event, and the link that it is about; None: the interface."""
+
+_privsep = logger("privsep")
+
+
+class ScriptQueue:
+    """Asks the helper for the runs."""
+
+    def __init__(self, helper: HelperClient) -> None:
+        self._helper = helper
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[Run] = []
+        self._allowed = Allowances(RUN_BURST, RUN_INTERVAL)
+        self._changed = asyncio.Event()
+        self._draining = False
+        self._worker: asyncio.Task[None] | None = None
+        self._refused = ""
+
+    def put(self, event: str, link: str | None = None) -> None:
+        """Queues a run, unless it cancels one that waits."""
+        opposite = (_OPPOSITE[event], link)
+        if opposite in self._waiting:
+            self._waiting.remove(opposite)
+            return
+        if (event, link) in self._waiting:
+            return
+        self._waiting.append((event, link))
+        self._changed.set()
+        if self._worker is None or self._worker.done():
+            self._worker = watched(self._loop.create_task(self._work(), name="status command"))
+
+    async def drain(self, limit: float) -> None:
+        """Waits until all is run, `limit` seconds at the most; from now on no run has to wait for its time."""
+        self._draining = True
+        self._changed.set()
+        if self._worker is not None:
+            await asyncio.wait([self._worker], timeout=limit)
+            self._worker.cancel()
+
+    async def _work(self) -> None:
+        while self._waiting:
+            now = self._loop.time()
+            run = next((run for run in self._waiting if self._draining or self._allowed.take(run[1], now)), None)
+            if run is None:
+                await self._pause(min(self._allowed.at(link, now) for _, link in self._waiting) - now)
+                continue
+            self._waiting.remove(run)
+            event, link = run
+            try:
+                await self._helper.run_script(event, link)
+            except MlvpndError as error:
+                if str(error) != self._refused:  # a missing script is said once, not at every event
+                    self._refused = str(error)
+                    _privsep.warning(
+                        "error from priv server: %s", error, extra=fields("script-failed", link or "", reason=error)
+                    )
+            else:
+                self._refused = ""
+
+    async def _pause(self, seconds: float) -> None:
+        """Returns after so many seconds, or when there is something new."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,498 @@
+"""The driver: one Session joined to one interface and the links' sockets; owns the clock and the timer.
+
+After every input, whatever it was: events are acted on, datagrams sent, and the one timer armed. Bursts keep the
+cost of that small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+import time
+
+from mlvpnd.config.changes import LinkChange, compare
+from mlvpnd.config.model import Config, LinkConfig, Mode
+from mlvpnd.dataplane.plane import Plane
+from mlvpnd.dataplane.reference import ReferencePlane
+from mlvpnd.helper.client import HelperClient
+from mlvpnd.logs.log import logger
+from mlvpnd.net.resolve import Endpoints
+from mlvpnd.operator.face import LinkPropertiesChanged, LinksChanged, NoSuchLink
+from mlvpnd.operator.notices import Reports
+from mlvpnd.operator.status import LinkState
+from mlvpnd.protocol.links.events import (
+    DownReason,
+    Event,
+    PathDown,
+    PathStatusChanged,
+    PathUnanswered,
+    PathUnheard,
+    PathUp,
+    PeerMoved,
+    PeerRestarted,
+    TierChanged,
+)
+from mlvpnd.protocol.links.path import PathParameters, PathStatus, is_ipv6
+from mlvpnd.protocol.links.selection import Tier
+from mlvpnd.protocol.links.session import Session
+from mlvpnd.systemd.fd_store import Keeper
+from mlvpnd.systemd.inherited_sockets import Sockets
+
+from . import matching
+from .droplog import DropLog
+from .eventlog import REASONS, EventLog, log_update
+from .interface import Interface
+from .link_opener import LinkDriver
+from .parameters import pacing_line, path_parameters, session_parameters
+from .restart import Continuity
+from .scripts import ScriptQueue
+from .uplinks import Uplinks
+
+REFUSED_LIMIT = 0.9
+"""Seconds of refusals after which a link is down: the system takes nothing that goes out by it, for want of a route.
+Less than the second between two KEEPALIVEs, so that the next one after the first that was refused is enough.
+
+The peer's silence would tell too, but only after `timeout`, and all that the link was given would be lost till then.
+"""
+
+_config_log = logger("config")
+_net = logger("net")
+
+
+def clock_seq() -> int:
+    """A first sequence number above all that an earlier process can have used: 15.6 million a second since 1970.
+
+    With it a nonce does not repeat even if a random flow_id does, as long as the clock does not go back.
+    """
+    return time.time_ns() >> 6
+
+
+class Tunnel:
+    """One tunnel, from an open interface to a clean stop. `changed` is set when a link has changed its state."""
+
+    def __init__(
+        self,
+        config: Config,
+        helper: HelperClient,
+        interface: Interface,
+        *,
+        plane: Plane | None = None,
+        reports: Reports | None = None,
+        keeper: Keeper | None = None,
+        sockets: Sockets | None = None,
+    ) -> None:
+        self.config = config
+        self.interface = interface
+        self.reloaded_at = self.started_at = time.time()
+        self.changed = asyncio.Event()
+        self._reports = reports or Reports()
+        self._continuity = Continuity(keeper, sockets)
+        self._disabled: set[str] = set()
+        self._stopping = False
+        self._helper = helper
+        self._loop = asyncio.get_running_loop()
+        self.plane = plane if plane is not None else ReferencePlane(self._loop)
+        """The twin that carries the packets, from start to stop."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._scripts = ScriptQueue(helper)
+        self._drop_log = DropLog()
+        self._event_log = EventLog()
+        self._up: set[int] = set()
+        """Links that are up as far as their events have been acted on: several may change at once."""
+        self.session: Session
+        """From `start` on."""
+        self.drivers: dict[int, LinkDriver] = {}
+        self.states: dict[int, tuple[float, str]] = {}
+        """Since when, in Unix seconds, each link is in its state, and why it is down."""
+        self.rules = 0
+        """How many are in force: those of the file that libpcap takes."""
+        self._pacing_said = ""
+        self._next_number = 0
+        self._uplinks = Uplinks(self.drivers, self._lose, interface.look)
+
+    # Life.
+
+    def start(self) -> None:
+        """Starts all links; returns at once."""
+        for link in self.config.links:
+            self._add_driver(link)
+        self.session = self._continuity.recall(self._new_session)
+        self.plane.begin(self.session, self.interface.device, self)
+        for path in self.session.paths:
+            if path.up:
+                self._up.add(path.number)
+                self.states[path.number] = (time.time(), "")
+                self._learn_family(path.number)
+                self._reports.link(path.parameters.name, LINK_STATES[path.status])
+        self._reports.tunnel(self.state)  # as it was: no event
+        self._continuity.adopt(self.drivers, self.config, self.session)
+        self._set_matching()
+        self._say_pacing()
+        self.interface.start(self.plane, self._on_regained, self.config.mss_clamp)
+        self.after()
+        self._report_tunnel()
+        self._continuity.keep_saving(self.session)
+        self._uplinks.start()
+
+    async def wait_tried(self) -> None:
+        """Returns when each link has a socket, or knows why it has none."""
+        for driver in list(self.drivers.values()):
+            await driver.tried.wait()
+
+    async def stop(self, limit: float, *, restarting: bool = False) -> None:
+        """Says DISCONNECT on every link, runs the down scripts, closes everything; `limit` seconds for the scripts.
+
+        Before a restart nobody is told and nothing is undone: the next process goes on with what is kept.
+        """
+        self.plane.settle()
+        self.interface.pause()
+        self._stopping = True
+        self._report_tunnel()
+        now = self._loop.time()
+        self.session.flush(now)
+        (self.session.greet if restarting else self.session.close)(now)
+        self.after()
+        self._continuity.save_last(self.session)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._uplinks.stop()
+        for number, driver in self.drivers.items():
+            self.plane.detach_link(number)
+            driver.stop()
+        await self._scripts.drain(limit)
+        self.plane.end()
+        self.interface.close()
+
+    def _new_session(self) -> Session:
+        session = self.plane.session_type(session_parameters(self.config), clock_seq(), lambda: secrets.randbits(32))
+        for number, driver in self.drivers.items():
+            session.add_path(number, self._path_parameters(driver.config), clock_seq())
+        return session
+
+    def unix_time(self, at: float) -> float:
+        """A point of the monotonic clock as Unix seconds."""
+        return time.time() - (self._loop.time() - at)
+
+    # Configuration.
+
+    def apply(self, config: Config) -> None:
+        """Takes a new configuration: what did not change is not touched."""
+        self.plane.settle()
+        changes = compare(self.running, config)  # where an operator has set a weight, the file's counts again
+        for key in changes.not_applied:
+            _config_log.warning("%s has changed: the new value takes effect at the next start", key)
+        old = self.config
+        self.config = dataclasses.replace(
+            config, interface_name=old.interface_name, tuntap=old.tuntap, data_plane=old.data_plane
+        )
+        numbers = {driver.config.name: number for number, driver in self.drivers.items()}
+        for link in changes.removed:
+            _config_log.info("%s tunnel removed", link.name)
+            self._remove_link(numbers[link.name])
+            self._disabled.discard(link.name)  # should it come back, it is another
+        for change in changes.restarted:
+            _config_log.info("%s restart for configuration reload", change.new.name)
+            self._remove_link(numbers[change.new.name])
+        for change in changes.updated:
+            self._update_link(numbers[change.new.name], change)
+        self.plane.deliver(self.session.reconfigure(session_parameters(self.config)))
+        if old.reorder_buffer_size != config.reorder_buffer_size:
+            _config_log.info(
+                "reorder_buffer_size changed from %d to %d", old.reorder_buffer_size, config.reorder_buffer_size
+            )
+        if old.password != config.password:
+            _config_log.info("new password set")
+        for change in changes.restarted:
+            self._add_link(change.new)
+        for link in changes.added:
+            _config_log.info("%s tunnel added", link.name)
+            self._add_link(link)
+        self._set_matching()
+        self._say_pacing()
+        self.reloaded_at = time.time()
+        self.interface.follow(self.config.mss_clamp)
+        self._expire(self._loop.time())
+        if changes.added or changes.removed:
+            names = [tuple(link.name for link in links) for links in (changes.added, changes.removed)]
+            self._reports.tell(LinksChanged(*names))
+        self.changed.set()
+
+    def _update_link(self, number: int, change: LinkChange) -> None:
+        log_update(change)
+        self.drivers[number].config = change.new
+        self._set_parameters(number)
+
+    def _add_link(self, link: LinkConfig) -> None:
+        number = self._add_driver(link)
+        self.session.add_path(number, self._path_parameters(link), clock_seq())
+
+    def _add_driver(self, link: LinkConfig) -> int:
+        number = self._next_number
+        self._next_number += 1
+        self.states[number] = (time.time(), "starting")
+        self.drivers[number] = LinkDriver(
+            link,
+            self.config.mode,
+            self._helper,
+            lambda ends: self._opened(number, ends),
+            lambda: self._closed(number),
+        )
+        return number
+
+    def _remove_link(self, number: int) -> None:
+        """Takes a link out; its DISCONNECT is sent before its socket closes."""
+        self.plane.deliver(self.session.disconnect_path(number, self._loop.time()))
+        self.after()
+        self.session.remove_path(number, self._loop.time())
+        driver = self.drivers.pop(number)
+        self._continuity.forget(driver)
+        self._reports.forget_link(driver.config.name)
+        del self.states[number]
+        self._drop_log.forget(driver.config.name)
+        self.plane.detach_link(number)
+        driver.stop()
+
+    def _set_matching(self) -> None:
+        numbers = {driver.config.name: number for number, driver in self.drivers.items()}
+        self.session.set_filters(matching.filters(self.config, numbers))
+        rules = matching.rules(self.config, numbers)
+        self.session.set_rules(rules)
+        self.rules = len(rules)
+
+    @property
+    def running(self) -> Config:
+        """The configuration as it is: an operator may have set a link's weight."""
+        links = {driver.config.name: driver.config for driver in self.drivers.values()}
+        return dataclasses.replace(self.config, links=tuple(links.get(link.name, link) for link in self.config.links))
+
+    def _say_pacing(self) -> None:
+        """Once for each change, and at the start."""
+        said = pacing_line(self.running)
+        if said != self._pacing_said:
+            _config_log.info("%s", said)
+        self._pacing_said = said
+
+    # What an operator may change while it runs.
+
+    def set_enabled(self, name: str, *, enabled: bool) -> None:
+        """Takes a link out of the schedule, or back in. Raises NoSuchLink."""
+        number = self._number(name)
+        if enabled:
+            self._disabled.discard(name)
+        else:
+            self._disabled.add(name)
+        self._set_parameters(number)
+
+    def set_bandwidth_upload(self, name: str, bandwidth: int) -> None:
+        """Sets a link's weight until the next reload. Raises NoSuchLink."""
+        driver = self.drivers[self._number(name)]
+        driver.config = dataclasses.replace(driver.config, bandwidth_upload=bandwidth)
+        self._set_parameters(self._number(name))
+        self._say_pacing()
+
+    def reconnect(self, name: str) -> None:
+        """Drops a link and opens it anew. Raises NoSuchLink."""
+        number = self._number(name)
+        self.plane.deliver(self.session.disconnect(number, self._loop.time()))
+        self.after()
+        self._reopen(self.drivers[number])
+
+    def enabled(self, name: str) -> bool:
+        """Whether a link may carry traffic."""
+        return name not in self._disabled
+
+    def _number(self, name: str) -> int:
+        for number, driver in self.drivers.items():
+            if driver.config.name == name:
+                return number
+        raise NoSuchLink(f"no link {name}")
+
+    def _set_parameters(self, number: int) -> None:
+        link = self.drivers[number].config
+        self.session.set_parameters(number, self._path_parameters(link))
+        self.after()
+        self._reports.tell(LinkPropertiesChanged(link.name))
+
+    def _path_parameters(self, link: LinkConfig) -> PathParameters:
+        return dataclasses.replace(path_parameters(link), enabled=self.enabled(link.name))
+
+    # Sockets.
+
+    def _opened(self, number: int, ends: Endpoints) -> None:
+        link_socket = self.drivers[number].socket
+        assert link_socket is not None  # noqa: S101  (the driver calls with its socket open)
+        self.plane.attach_link(number, link_socket)
+        self._continuity.keep(self.drivers[number])
+        self.session.path_ready(number, ends.remote, self._loop.time())
+        self.after()
+
+    def _reopen(self, driver: LinkDriver) -> None:
+        """Opens a link's socket anew."""
+        if self._may_reopen(driver):
+            driver.reopen()
+
+    def _may_reopen(self, driver: LinkDriver) -> bool:
+        """Whether a link's socket can be opened anew.
+
+        That of a server which systemd holds too is left alone: its port would not be free, and it is as good as a new
+        one unless it is bound to an interface.
+        """
+        return not self._continuity.holds_ports or self.config.mode is Mode.CLIENT or bool(driver.config.binddevice)
+
+    def _lose(self, number: int, reason: DownReason) -> None:
+        """A link's uplink is of no use now: it goes down, and what comes next goes elsewhere."""
+        driver = self.drivers[number]
+        if self._may_reopen(driver):
+            self.plane.deliver(self.session.path_unready(number, self._loop.time(), reason))
+            driver.uplink_is_lost()
+            self.after()
+        else:
+            self._start_anew(number, reason)
+        if self.states[number][1] != reason.value:  # it was down before, for another reason
+            self.states[number] = (time.time(), reason.value)
+            self.changed.set()
+
+    def _start_anew(self, number: int, reason: DownReason) -> None:
+        """Takes a link down that keeps its socket."""
+        now = self._loop.time()
+        self.plane.deliver(self.session.path_unready(number, now, reason))
+        self.session.path_ready(number, None, now)
+        self.after()
+
+    def _closed(self, number: int) -> None:
+        driver = self.drivers.get(number)
+        if driver is None or driver.socket is None:
+            return
+        self.plane.detach_link(number)
+        self._continuity.forget(driver)
+        self.plane.deliver(self.session.path_unready(number, self._loop.time()))
+        self.after()
+
+    # Input.
+
+    def _on_regained(self) -> None:
+        if self._up:
+            self._scripts.put("tuntap_up")
+
+    def received(self, number: int) -> None:
+        """See `plane.Driver`."""
+        name = self.drivers[number].config.name
+        self._drop_log.look(name, self.session.path(number).drops, self._loop.time())
+
+    def _on_timer(self, due: float) -> None:
+        self._timer, now = None, self._loop.time()
+        self.session.woken(due, now)
+        self._expire(now)
+
+    def _expire(self, now: float) -> None:
+        self.plane.deliver(self.session.handle_timer(now))
+        self.after()
+
+    # Output.
+
+    def after(self) -> None:
+        """See `plane.Driver`."""
+        for event in self.session.events():
+            self._handle(event)
+        for number in self.plane.send():
+            driver = self.drivers[number]
+            refused_for = driver.socket.refused_for if driver.socket is not None else None
+            if refused_for is not None and self.session.path(number).up and refused_for >= REFUSED_LIMIT:
+                self._refused(number, driver)
+        due = self.plane.due()
+        # A timer that fires early finds nothing to do; only a nearer deadline is worth a new one.
+        if due is not None and (self._timer is None or due < self._timer.when()):
+            if self._timer is not None:
+                self._timer.cancel()
+            # One that is overdue already does not mean that we slept.
+            self._timer = self._loop.call_at(due, self._on_timer, max(due, self._loop.time()))
+
+    def _refused(self, number: int, driver: LinkDriver) -> None:
+        """The system keeps refusing what is sent: the link goes down, and its socket is made anew if it can be."""
+        error = driver.socket.last_error if driver.socket is not None else ""
+        _net.info("%s write error: %s", driver.config.name, error)
+        if self._may_reopen(driver):
+            driver.reopen()
+        else:
+            self._start_anew(number, DownReason.SOCKET_LOST)
+        self.states[number] = (time.time(), f"write error: {error}")
+
+    # Events.
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, TierChanged):
+            self._event_log.tier(event)
+            self._report_tunnel()
+            return
+        driver, path = self.drivers[event.path], self.session.path(event.path)
+        name = driver.config.name
+        match event:
+            case PathUp(number):
+                driver.answered()
+                self._event_log.up(path)
+                self.states[number] = (time.time(), "")
+                self._learn_family(number)  # first: the scripts are told the MTU
+                self._scripts.put("rtun_up", name)
+                if not self._up:
+                    self._scripts.put("tuntap_up")
+                self._up.add(number)
+            case PathDown(number, reason):
+                self._event_log.down(path, reason)
+                self.states[number] = (time.time(), reason.value)
+                self._scripts.put("rtun_down", name)
+                self._up.remove(number)
+                if not self._up:
+                    self._scripts.put("tuntap_down")
+                unheard = reason is DownReason.UNHEARD and self.config.mode is Mode.CLIENT
+                if (reason is DownReason.TIMEOUT or unheard) and self._may_reopen(driver):
+                    driver.timed_out()
+                self._reports.link(name, LINK_STATES[path.status], REASONS[reason])
+            case PeerMoved(number):
+                self._event_log.moved(path, self._loop.time())
+                self._learn_family(number)
+                self._reports.tell(LinkPropertiesChanged(name))
+            case PathUnheard():
+                self._event_log.unheard(path, self._loop.time())
+            case PeerRestarted():
+                self._event_log.restarted(path, self._loop.time())
+            case PathUnanswered(number):
+                ends = driver.next_address()
+                if ends is None:
+                    driver.timed_out()
+                else:
+                    self.session.path_ready(number, ends.remote, self._loop.time())
+            case PathStatusChanged(number):
+                self.states[number] = (time.time(), "")
+                self._event_log.quality(path, event)
+        self._reports.link(name, LINK_STATES[path.status])
+        self._report_tunnel()
+        self.changed.set()
+
+    @property
+    def state(self) -> str:
+        """In the words of `status.TunnelStatus.state`."""
+        if self._stopping:
+            return "stopping"
+        if not any(path.up for path in self.session.paths):
+            return "down"
+        return "fallback" if self.session.tier is Tier.FALLBACK else "up"
+
+    def _report_tunnel(self) -> None:
+        state = self.state
+        self._event_log.tunnel(self._reports.tunnel(state), state)
+
+    def _learn_family(self, number: int) -> None:
+        """An unset MTU depends on the family outside, which the peer's address tells."""
+        if is_ipv6(self.session.path(number).peer):
+            self.interface.use_ipv6(mtu_is_unset=self.config.mtu is None)
+
+
+LINK_STATES = {
+    PathStatus.DISCONNECTED: LinkState.DISCONNECTED,
+    PathStatus.AUTHSENT: LinkState.WAITING,
+    PathStatus.AUTHOK: LinkState.CONNECTED,
+    PathStatus.LOSSY: LinkState.LOSSY,
+    PathStatus.HIGH_LATENCY: LinkState.SLOW,
+}
+"""The protocol's states in the words of status."""

@@ -1,0 +1,213 @@
+"""What becomes of links when their uplinks change: an address goes, a carrier, an interface, and comes back.
+
+A link whose socket has lost what it is bound to is given up at once, and one that waits for it is tried at once.
+Nothing is forbidden by what is seen here: only a change counts, and a link that was given up is tried again as ever. So
+a link that works all the same, over another interface or without a carrier, is back after a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from mlvpnd.logs.log import logger
+from mlvpnd.net.mirror import Mirror
+from mlvpnd.net.netlink import DumpEnd, NetlinkSocket, Told
+from mlvpnd.protocol.links.events import DownReason
+
+from .link_opener import LinkDriver
+
+BURST = 64
+"""Datagrams read in a turn."""
+SETTLE = 0.02
+"""Seconds in which several changes are one: an interface goes in steps, and an address may be replaced."""
+FIRST_PAUSE, MAX_PAUSE = 0.25, 5.0
+"""Seconds until all is asked for again after more came than could be read; longer each time that fails."""
+
+_net = logger("net")
+
+
+class Judgement(NamedTuple):
+    """How what a link is bound to stands."""
+
+    trouble: DownReason | None
+    """Why nothing can come of it now; None: nothing is known against it."""
+    ways: frozenset[int]
+    """The interfaces that count: the one of `binddevice`, or those that have the address."""
+
+
+class Uplinks:
+    """Follows the kernel from `start` to `stop`. `lost(number, reason)` is called for a link's open socket.
+
+    `heard(mirror)` is called a moment after anything is told, whatever it is about.
+    """
+
+    def __init__(
+        self,
+        drivers: Mapping[int, LinkDriver],
+        lost: Callable[[int, DownReason], None],
+        heard: Callable[[Mirror], None] | None = None,
+    ) -> None:
+        self._drivers = drivers
+        self._lost = lost
+        self._heard = heard
+        self._heard_soon: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._socket: NetlinkSocket | None = None
+        self._mirror: Mirror | None = None
+        """None until all has been told for the first time."""
+        self._fresh: Mirror | None = None
+        """What has been told since all was asked for, until that is complete."""
+        self._asked_addresses = False
+        self._pause = FIRST_PAUSE
+        self._again: asyncio.TimerHandle | None = None
+        self._settled: asyncio.TimerHandle | None = None
+        self._before: dict[int, Judgement] = {}
+        """How each link stood at the last look."""
+        self._gains = 0
+
+    def start(self) -> None:
+        """Follows from now on; where that is not possible, says so, and links notice later by themselves."""
+        try:
+            self._begin()
+        except OSError as error:
+            _net.info("changes of addresses and carriers cannot be followed: %s", os.strerror(error.errno or 0))
+            self._end()
+
+    def stop(self) -> None:
+        """Follows no more."""
+        self._end()
+        for timer in (self._again, self._settled, self._heard_soon):
+            if timer is not None:
+                timer.cancel()
+
+    def _begin(self) -> None:
+        self._socket = NetlinkSocket()
+        self._loop.add_reader(self._socket.fileno(), self._on_readable)
+        self._fresh, self._asked_addresses = Mirror(), False
+        self._socket.ask_links()
+
+    def _end(self) -> None:
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+        self._socket = self._fresh = None
+
+    def _begin_again(self) -> None:
+        """With another socket, since nothing is known of what the old one has still to say."""
+        self._end()
+        self._again = self._loop.call_later(self._pause, self.start)
+        self._pause = min(2 * self._pause, MAX_PAUSE)
+
+    # What is told.
+
+    def _on_readable(self) -> None:
+        if self._socket is None:
+            return
+        if self._heard is not None and self._heard_soon is None:
+            self._heard_soon = self._loop.call_later(SETTLE, self._tell)
+        try:
+            for told in self._socket.receive(BURST):
+                if not self._take(told):
+                    self._begin_again()
+                    return
+        except OSError as error:
+            _net.debug("changes of addresses and carriers were missed: %s", os.strerror(error.errno or 0))
+            self._begin_again()
+
+    def _tell(self) -> None:
+        self._heard_soon = None
+        if self._heard is not None and self._mirror is not None:
+            self._heard(self._mirror)
+
+    def _take(self, told: Told) -> bool:
+        """Follows what is told; False: all must be asked for again."""
+        news, asked = told
+        if isinstance(news, DumpEnd):
+            if news.whole:
+                self._on_dump_end()
+            return news.whole
+        changed = False
+        # What was known goes on to be followed while it is asked for again: it may be wrong in a few places only.
+        for mirror in (self._fresh, None if asked else self._mirror):
+            changed |= mirror is not None and mirror.take(news)
+        if changed and self._mirror is not None:
+            self._look_soon()
+        return True
+
+    def _on_dump_end(self) -> None:
+        if self._asked_addresses:
+            self._mirror, self._fresh = self._fresh, None
+            self._pause = FIRST_PAUSE
+            self._look_soon()
+        elif self._socket is not None:
+            self._asked_addresses = True
+            self._socket.ask_addresses()
+
+    # What it means.
+
+    def _look_soon(self) -> None:
+        if self._settled is None:
+            self._settled = self._loop.call_later(SETTLE, self._look)
+
+    def _look(self) -> None:
+        self._settled = None
+        mirror = self._mirror
+        if mirror is None:
+            return
+        gained, self._gains = mirror.gains != self._gains, mirror.gains
+        before, self._before = self._before, {}
+        for number, driver in list(self._drivers.items()):
+            device = driver.config.binddevice
+            now = self._before[number] = judge(mirror, device, _packed(driver.local_hosts))
+            was = before.get(number, now)
+            if driver.socket is not None:
+                if reason := loss(mirror, device, was, now):
+                    self._lost(number, reason)
+            elif (was.trouble and not now.trouble) or (driver.nameless and gained):
+                driver.uplink_is_back()
+
+
+def judge(mirror: Mirror, device: str, addresses: Sequence[bytes]) -> Judgement:
+    """Of a socket that is bound to an interface, to one of some addresses, to both or to nothing."""
+    holders: set[int] = set().union(*map(mirror.holders, addresses))
+    ways = frozenset({mirror.number(device)} - {0} if device else holders)
+    if device and not ways:
+        return Judgement(DownReason.INTERFACE_GONE, ways)
+    if addresses and not holders:
+        return Judgement(DownReason.ADDRESS_GONE, ways)
+    return Judgement(_trouble(mirror, ways), ways)
+
+
+def loss(mirror: Mirror, device: str, was: Judgement, now: Judgement) -> DownReason | None:
+    """Why an open socket is of no use any more, if it was before."""
+    # It does not hear another interface that has taken the name, also if it has waited for the carrier of the old one.
+    if device and was.ways and now.ways != was.ways:
+        return DownReason.INTERFACE_GONE
+    if was.trouble is not None:
+        return None
+    if now.trouble is DownReason.ADDRESS_GONE:  # perhaps with its interface, or because that was set down
+        because = _trouble(mirror, was.ways)
+        return now.trouble if because in (None, DownReason.CARRIER_LOST) else because
+    return now.trouble
+
+
+def _trouble(mirror: Mirror, ways: frozenset[int]) -> DownReason | None:
+    """What is wrong with all of some interfaces."""
+    left = [uplink for number in ways if (uplink := mirror.uplink(number)) is not None]
+    if not ways or any(uplink.running for uplink in left):
+        return None
+    if not left:
+        return DownReason.INTERFACE_GONE
+    return DownReason.CARRIER_LOST if any(uplink.up for uplink in left) else DownReason.INTERFACE_DOWN
+
+
+def _packed(hosts: Sequence[str]) -> list[bytes]:
+    """Addresses as the kernel tells them; wildcards are none."""
+    packed = (
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0]) for host in hosts
+    )
+    return [address for address in packed if any(address)]

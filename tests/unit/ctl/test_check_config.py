@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlvpnd.ctl.check_config import main
+from mlvpnd.dataplane import choice
+from tests.support.configs import CLIENT, DOCUMENTED_CLIENT, SERVER
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_good_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    documented = DOCUMENTED_CLIENT.replace("bindport = 5080\n", "", 1)
+    one, two = write(tmp_path / "one", CLIENT), write(tmp_path / "two", documented)
+    assert main([one, two]) == 0
+    assert capsys.readouterr() == (f"{one}: ok, 1 link\n{two}: ok, 2 links\n", "")
+
+
+def test_what_upstream_lets_pass_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f", CLIENT + "timeout = 30s\nx = 1\n")
+    assert main([path]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split(": ")[:2] for line in err.splitlines()] == [[f"{path}:8", "timeout"], [f"{path}:9", "x"]]
+
+
+def test_one_bad_file_of_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = write(tmp_path / "good", CLIENT), write(tmp_path / "bad", "")
+    assert main([bad, good]) == 1
+    out, err = capsys.readouterr()
+    assert out == f"{good}: ok, 1 link\n"
+    assert err == f"{bad}: there is no [general] section with mode and password\n"
+
+
+def test_advice_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f", CLIENT.replace("adsl1", "a" * 30))
+    assert main([path]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{path}: ok, 1 link\n"
+    assert err.startswith(f"warning: {path}:5: the link's name")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640])
+def test_permissions(tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: int) -> None:
+    path = write(tmp_path / "f", CLIENT)
+    Path(path).chmod(mode)
+    assert main([path]) == 1
+    assert "file is group/other accessible" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("expression", "tun", "tap"),
+    [("udp port 5060", 0, 0), ("ether multicast", 1, 0), ("udp pot 5060", 1, 1), ("ip[8] == 1", 0, 0)],
+)
+def test_filters_are_compiled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], expression: str, tun: int, tap: int
+) -> None:
+    for kind, expected in (("tun", tun), ("tap", tap)):
+        text = CLIENT.replace("[adsl1]", f"tuntap = {kind}\n[adsl1]") + f"[filters]\nadsl1 = {expression}\n"
+        path = write(tmp_path / "f", text)
+        assert main([path]) == expected
+        out, err = capsys.readouterr()
+        assert bool(out) is not bool(expected)
+        assert err.startswith(f"{path}:10: adsl1: invalid filter adsl1 = {expression}: " if expected else "")
+        assert err.count("\n") == expected
+
+
+def test_text_without_a_sign_of_equality_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f", CLIENT + "[filters]\nadsl1 secret words\n")
+    assert main([path]) == 1
+    assert capsys.readouterr().err == f"{path}:9: adsl1: invalid filter adsl1 = …: the line has no '='\n"
+
+
+def test_rules_are_compiled_after_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = "[rules]\nprefer adsl1 = udp pot 1\ndrop = udp port 1900\npin = ether multicast\n[filters]\nadsl1 = x y\n"
+    path = write(tmp_path / "f", CLIENT + lines)
+    assert main([path]) == 1
+    starts = [": ".join(line.split(": ")[:3]) for line in capsys.readouterr().err.splitlines()]
+    assert starts == [
+        f"{path}:13: adsl1: invalid filter adsl1 = x y",
+        f"{path}:9: prefer: invalid rule prefer adsl1 = udp pot 1",
+        f"{path}:11: pin: invalid rule pin = ether multicast",
+    ]
+    assert main([write(tmp_path / "g", CLIENT + "[rules]\npin adsl1 = tcp port 22\n")]) == 0
+
+
+def test_filters_are_compiled_also_when_other_lines_are_odd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f", CLIENT + "x = 1\n[filters]\nadsl1 = nonsense here\n")
+    assert main([path]) == 1
+    assert [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()] == ["x", "adsl1"]
+
+
+def test_without_libpcap_filters_cannot_be_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlvpnd.net.bpf", None)
+    monkeypatch.delattr("mlvpnd.net.bpf", raising=False)
+    path = write(tmp_path / "f", CLIENT + "[filters]\nadsl1 = udp\n")
+    assert main([path]) == 1
+    assert "filters and rules cannot be checked" in capsys.readouterr().err
+    assert main([write(tmp_path / "g", CLIENT)]) == 0
+
+
+def test_a_data_plane_that_cannot_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "_native", None)
+    monkeypatch.setattr(choice, "_missing", "no such file")
+    path = write(tmp_path / "f", CLIENT.replace("[adsl1]", "data_plane = native\n[adsl1]"))
+    assert main([path]) == 1
+    said = "the native data plane cannot run: its extension cannot be loaded: no such file"
+    assert capsys.readouterr() == ("", f"{path}: data_plane: {said}\n")
+    assert main([write(tmp_path / "g", CLIENT.replace("[adsl1]", "data_plane = reference\n[adsl1]"))]) == 0
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert main(["--nonsense", "f"]) == 2
+    assert "usage: mlvpnd check-config" in capsys.readouterr().err
+    assert main(["--help"]) == 0
+    assert "usage: mlvpnd check-config" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("ports", "code"), [((5080, 5080), 1), ((5080, 5081), 0)])
+def test_one_interface_by_two_names(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    ports: tuple[int, int],
+    code: int,
+) -> None:
+    monkeypatch.setattr("mlvpnd.ctl.check_config.index_of", {"eth0": 2, "enp1s0": 2}.get)
+    links = [
+        f'[l{port}{name}]\nbindport = {port}\nbinddevice = "{name}"\n'
+        for port, name in zip(ports, ("eth0", "enp1s0"), strict=True)
+    ]
+    text = SERVER.partition("[adsl1]")[0] + "".join(links)
+    assert main([write(tmp_path / "f", text)]) == code
+    assert ("enp1s0 and eth0 are one interface" in capsys.readouterr().err) is bool(code)

@@ -1,0 +1,56 @@
+"""The native twin's table of flows beside the reference's."""
+
+from __future__ import annotations
+
+import random
+
+from mlvpnd.dataplane.native_session import NativeFlowTable, NativeSession
+from mlvpnd.protocol.links.path import PathParameters
+from mlvpnd.protocol.links.session import SessionParameters
+from mlvpnd.protocol.wire.drops import DropReason
+from mlvpnd.protocol.wire.wire import PacketType
+from tests.support.hand_peer import FIRST_SEQ, PEER, HandPeer
+from tests.support.session_pair import KEY
+
+
+def server(links: int) -> NativeSession:
+    session = NativeSession(SessionParameters(KEY, is_server=True), FIRST_SEQ, iter(range(1, 100)).__next__)
+    for number in range(links):
+        session.add_path(number, PathParameters(f"link{number}", 5.0), FIRST_SEQ)
+        session.path_ready(number, None, 0.0)
+    return session
+
+
+def refused(session: NativeSession, number: int, datagram: bytes, now: float) -> list[DropReason]:
+    """Why the engine, without Python, refuses a datagram; nothing: it does not."""
+    path = session.path(number)
+    before = dict(path.drops)
+    _, at, _ = session.engine.receive(path, [(datagram, PEER)], 0, now)
+    fresh = [reason for reason, count in path.drops.items() if count > before.get(reason, 0)]
+    assert bool(at) is bool(fresh)
+    return fresh
+
+
+def test_flows_that_come_and_go_are_known_as_they_are() -> None:
+    """Each that is known is refused on another link, each that is not is asked about, whatever went before."""
+    source = random.Random(1)
+    session, now = server(2), 0.0
+    known: list[HandPeer] = []
+    flows = session.gate.flows
+    assert isinstance(flows, NativeFlowTable)
+    for step in range(400):
+        peer = HandPeer(source.getrandbits(32))
+        flows.add(peer.flow_id, "link0", peer.seq, frozenset())
+        known.append(peer)
+        if step % 3 == 2:
+            gone = known.pop(source.randrange(len(known)))
+            flows._forget(gone.flow_id)
+            assert refused(session, 1, gone.keepalive(), now) == []
+        one = source.choice(known)
+        assert refused(session, 1, one.keepalive(), now) == [DropReason.WRONG_LINK]
+        one.seq += 1
+        assert refused(session, 0, one.datagram(PacketType.KEEPALIVE, seq=0), now) == [DropReason.REPLAYED]
+    for own in range(1000):
+        flows.add_own(1 << 31 | own)
+    assert refused(session, 0, HandPeer(1 << 31 | 999).keepalive(), now) == [DropReason.REFLECTED]
+    assert refused(session, 1, known[0].keepalive(), now) == [DropReason.WRONG_LINK]
