@@ -51,6 +51,7 @@ check: build
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python tools/make_native_constants.py --check
 	$(BIN)/python -m pytest -q tests/unit/test_layout.py
 
 test: build check
@@ -123,7 +124,7 @@ soak: build
 # Both build with float-cast-overflow, which is in no group of UBSan's.
 FUZZ ?= -max_total_time=600
 FUZZ_SANITIZE := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=undefined,float-cast-overflow
-FUZZ_FLAGS := -std=c11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers
+FUZZ_FLAGS := -std=c11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Imlvpnd/native
 FUZZ_NATIVE := $(filter-out mlvpnd/native/binding/% mlvpnd/native/io/%, $(wildcard mlvpnd/native/*/*.c))
 
 .PHONY: fuzz-offload fuzz-receive

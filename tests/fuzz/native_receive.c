@@ -140,7 +140,7 @@ static void begin_flow(struct link *link, int choices) {
     link->flow = (struct peer_flow){.flow_id = link->flow.flow_id + LINKS, .window = &link->window};
     replay_begin(&link->window, link->seq);
     if (choices & CLEAR) {
-        if (!clear_begin(&link->clear, link->seq, CLEAR_WINDOW_SIZE))
+        if (!clear_begin(&link->clear, link->seq, PROTOCOL_CLEAR_WINDOW_SIZE))
             fail("no memory");
         link->flow.clear = &link->clear;
     }
@@ -179,7 +179,7 @@ static void change_link(struct input *input, struct link *link, int choices) {
         link->flow.link = NULL;
         break;
     default:
-        path->status = PATH_LEAST_UP;
+        path->status = PATH_AUTHOK;
         path->distrusted = false;
         link->flow.link = link;
         path->up_at = now;
@@ -399,7 +399,7 @@ static void begin(struct input *input, int choices) {
         struct link *link = &links[number];
         struct path_state *path = &link->path;
         *path = (struct path_state){.number = number, .peer = address_of(number), .count = PATH_NO_COUNT};
-        path->status = PATH_LEAST_UP;
+        path->status = PATH_AUTHOK;
         path->heard_at = path->numbered_at = path->up_at = now;
         path->rtt = &link->rtt;
         path->echo = &link->echo;

@@ -1,4 +1,6 @@
 #include "wire/inner.h"
+
+#include "generated.h"
 #include "binding/native.h"
 
 /* Members of mlvpnd.protocol.wire.inner.Kind, by their values. */

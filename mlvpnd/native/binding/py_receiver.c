@@ -6,8 +6,6 @@
 
 PyTypeObject *native_Receiver_type;
 
-static const double UNKNOWN_SPREAD = 0.1;
-
 #define SELF ((struct receiver_object *)self)
 
 static int get_time(PyObject *number, double *now) {
@@ -36,7 +34,6 @@ static int get_header(PyObject *object, struct wire_header *header) {
     *header = (struct wire_header){length, type, reorder, timestamp, timestamp_reply, flow_id, seq, data_seq};
     return 0;
 }
-
 
 static int set_takes_first(PyObject *self, PyObject *value, void *closure) {
     (void)closure;
@@ -67,7 +64,8 @@ static PyObject *resize(PyObject *self, PyObject *number) {
     Py_ssize_t size = PyLong_AsSsize_t(number);
     if (size == -1 && PyErr_Occurred())
         return NULL;
-    PyObject *reorder = size ? PyObject_CallFunction((PyObject *)native_ReorderBuffer_type, "nd", size, UNKNOWN_SPREAD)
+    PyObject *type = (PyObject *)native_ReorderBuffer_type;
+    PyObject *reorder = size ? PyObject_CallFunction(type, "nd", size, RECEIVER_UNKNOWN_SPREAD)
                              : Py_NewRef(Py_None);
     if (!reorder || native_paths_follow(&SELF->paths) < 0) {
         Py_XDECREF(reorder);

@@ -111,7 +111,7 @@ static inline struct clear_window *clear_of(PyObject *self) {
 static PyObject *clear_new(PyTypeObject *type, PyObject *args, PyObject *names) {
     static char *keywords[] = {"newest_authentic", "size", NULL};
     unsigned long long newest;
-    int size = CLEAR_WINDOW_SIZE;
+    int size = PROTOCOL_CLEAR_WINDOW_SIZE;
     if (!PyArg_ParseTupleAndKeywords(args, names, "K|i", keywords, &newest, &size))
         return NULL;
     if (size < 8 || size & (size - 1)) {
@@ -135,7 +135,7 @@ static PyObject *clear_restored(PyObject *type, PyObject *args) {
     uint64_t base = PyLong_AsUnsignedLongLong(number);
     bool is_number = !PyErr_Occurred();
     PyErr_Clear();
-    if (!is_number || base % 8 || octets.len > CLEAR_WINDOW_SIZE / 8)
+    if (!is_number || base % 8 || octets.len > PROTOCOL_CLEAR_WINDOW_SIZE / 8)
         PyErr_SetString(PyExc_ValueError, "no such clear window");
     else if ((self = ((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0)) &&
              !clear_restore(clear_of(self), base, octets.buf, (size_t)octets.len)) {

@@ -15,8 +15,8 @@ enum {
     MOST_STOPS = 2,        /* in a reading, for single datagrams that are for Python */
     REFUSED_IN_A_ROW = 64, /* datagrams of a link, after which it rests between readings */
 };
-/* Seconds that a link rests, once it is read empty, while all it brings is refused. At 80 000 datagrams a second 20 are then read together:
-   waking up for each costs more than refusing it. A packet of the peer waits no longer than this, and ends it. */
+/* Seconds that a link rests, once it is read empty, while all it brings is refused. At 80 000 datagrams a second 20 are
+   then read together: waking up for each costs more than refusing it. A packet of the peer waits no longer than this. */
 static const double REFUSED_REST = 0.00025;
 
 double loop_now(void) {
@@ -308,7 +308,7 @@ static double data_due(const struct loop *loop) {
     if (loop->engine->receiver->reorder)
         at = reorder_deadline(loop->engine->receiver->reorder);
     if (loop->engine->is_paced && paced_due(loop->engine->paced, &due)) {
-        double departure = (double)(due + 1000) / 1e9;
+        double departure = (double)(due + ENGINE_ROUNDING) / 1e9;
         if (departure < at)
             at = departure;
     }

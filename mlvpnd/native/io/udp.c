@@ -244,7 +244,7 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
     struct iovec iov[UDP_MOST_MESSAGES];
     union {
         struct cmsghdr header;
-        char bytes[UDP_CONTROL_ROOM];
+        char bytes[UDP_ROOM];
     } control[UDP_MOST_MESSAGES];
     size_t slot = port->gro ? UDP_SLOT_SIZE_GRO : UDP_SLOT_SIZE;
     unsigned room = (unsigned)((size_t)(end - *arena) / slot);

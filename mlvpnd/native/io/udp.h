@@ -5,8 +5,6 @@
 #include "sending/path_state.h"
 
 enum {
-    UDP_QUEUE_LIMIT = 256,   /* datagrams that wait for a socket whose buffer is full */
-    UDP_GSO_PAUSE = 1,       /* seconds; see GSO_PAUSE of mlvpnd/net/link_socket.py */
     UDP_MOST_SEGMENTS = 64,  /* of one send: what the kernels before 6.9 take */
     UDP_MOST_RUN_IPV4 = 65535 - 14 - 20 - 8, /* bytes of one send: see MAX_RUN_SIZE of mlvpnd/net/link_socket.py */
     UDP_MOST_RUN_IPV6 = 65535 - 14 - 40 - 8,
@@ -14,7 +12,6 @@ enum {
     UDP_MOST_MESSAGES = 32,  /* of one read */
     UDP_SLOT_SIZE = 9216,    /* bytes for a datagram where the kernel joins none */
     UDP_SLOT_SIZE_GRO = 1 << 16,
-    UDP_CONTROL_ROOM = 512,  /* bytes for the control messages of one read; see ROOM of mlvpnd/net/ancillary.py */
 };
 
 struct udp_port {

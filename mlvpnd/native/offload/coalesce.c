@@ -3,8 +3,6 @@
 #include "offload/checksum.h"
 #include "offload/vnet.h"
 
-enum { IP_LIMIT = 65535 }; /* bytes of an IP packet */
-
 /* What a packet is to its flow. */
 enum look {
     NO_FLOW,    /* one of those that are never joined */
@@ -171,7 +169,7 @@ static bool add(struct coalesce_frame *run, struct packet *packet, struct coales
     size_t count = run->packets.count;
     uint32_t size = fields->segment_size;
     if (!are_alike(run->packets.first, packet, run) || size > run->segment_size || count >= COALESCE_SEGMENTS ||
-        run->length + size > IP_LIMIT)
+        run->length + size > COALESCE_IP_LIMIT)
         return false;
     if (run->protocol == TCP && fields->seq != (uint32_t)(run->seq + count * run->segment_size))
         return false;

@@ -2,13 +2,6 @@
 
 #include "offload/vnet.h"
 
-enum {
-    OPTIONS_END = 0,
-    NO_OPERATION = 1,
-    MAXIMUM_SEGMENT_SIZE = 2,
-    OPTION_SIZE = 4, /* bytes: kind, length, and the size of a segment */
-};
-
 static inline uint16_t swapped(uint16_t word) { return (uint16_t)(word << 8 | word >> 8); }
 
 /* Where TCP begins; 0: it is another protocol, a fragment, or cut. */
@@ -66,15 +59,15 @@ void mss_clamp(uint8_t *data, size_t size, bool layer2, const struct mss_limits 
     if (!(tcp[TCP_FLAGS] & SYN) || end > size - transport)
         return;
     size_t at = TCP_HEADER;
-    while (at + 1 < end && tcp[at] != OPTIONS_END) {
-        if (tcp[at] == NO_OPERATION) {
+    while (at + 1 < end && tcp[at] != MSS_END) {
+        if (tcp[at] == MSS_NO_OPERATION) {
             at++;
             continue;
         }
         size_t length = tcp[at + 1];
         if (length < 2 || at + length > end)
             break;
-        if (tcp[at] == MAXIMUM_SEGMENT_SIZE && length == OPTION_SIZE)
+        if (tcp[at] == MSS_MAXIMUM_SEGMENT_SIZE && length == MSS_OPTION_SIZE)
             lower(tcp, at + 2, limit);
         at += length;
     }

@@ -6,34 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum {
-    VNET_SIZE = 10,
-    NEEDS_CSUM = 1,
-
-    GSO_NONE = 0,
-    GSO_TCPV4 = 1,
-    GSO_TCPV6 = 4,
-    GSO_UDP = 5,
-    GSO_ECN = 0x80,
-
-    TCP = 6,
-    UDP = 17,
-    IPV4_HEADER = 20,
-    IPV6_HEADER = 40,
-    TCP_HEADER = 20,
-    UDP_HEADER = 8,
-    ETHERNET_HEADER = 14,
-    VLAN_TAG = 4,
-
-    TCP_CHECKSUM = 16,
-    UDP_CHECKSUM = 6,
-    TCP_FLAGS = 13,
-    FIN = 0x01,
-    SYN = 0x02,
-    PSH = 0x08,
-    ACK = 0x10,
-    CWR = 0x80,
-};
+#include "generated.h"
 
 /* In the machine's byte order. */
 struct vnet {

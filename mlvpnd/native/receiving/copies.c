@@ -1,7 +1,5 @@
 #include "receiving/copies.h"
 
-static const uint64_t JUMP = 1 << 16;
-
 void copies_begin(struct copy_filter *copies) {
     copies->begun = false;
     copies->window.newest = 0;
@@ -11,7 +9,7 @@ bool copies_is_first(struct copy_filter *copies, uint64_t number) {
     if (!number)
         return true;
     uint64_t newest = copies->window.newest;
-    if (!copies->begun || (number > newest ? number - newest : newest - number) >= JUMP) {
+    if (!copies->begun || (number > newest ? number - newest : newest - number) >= COPIES_JUMP) {
         replay_begin_unseen(&copies->window, number);
         copies->begun = true;
         return true;

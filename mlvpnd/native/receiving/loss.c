@@ -2,9 +2,7 @@
 
 #include <math.h>
 
-static const double BUCKET = 0.1, WINDOW = 2.5; /* seconds */
-
-enum { LEAST = 64, JUMP = 1 << 17 };
+#include "generated.h"
 
 static inline struct loss_bucket *bucket_at(struct loss_meter *meter, uint32_t place) {
     return &meter->ring[(meter->first + place) % LOSS_BUCKETS];
@@ -44,13 +42,14 @@ static void forget_first(struct loss_meter *meter) {
     meter->count--;
 }
 
-/* Begins a bucket, and forgets those that are neither of the last WINDOW nor of the last LEAST packets. */
+/* Begins a bucket, and forgets those that are neither of the last LOSS_WINDOW nor of the last LOSS_LEAST packets. */
 static struct loss_bucket *turn(struct loss_meter *meter, double now) {
     if (meter->count == LOSS_BUCKETS)
         forget_first(meter);
     struct loss_bucket *current = bucket_at(meter, meter->count++);
     *current = (struct loss_bucket){.begun_at = now, .before = meter->newest};
-    while (bucket_at(meter, 1)->begun_at <= now - WINDOW && meter->newest - bucket_at(meter, 1)->before >= LEAST)
+    while (bucket_at(meter, 1)->begun_at <= now - LOSS_WINDOW &&
+           meter->newest - bucket_at(meter, 1)->before >= LOSS_LEAST)
         forget_first(meter);
     return current;
 }
@@ -60,13 +59,13 @@ void loss_received(struct loss_meter *meter, uint64_t seq, double now, int64_t o
         late(meter, seq);
         return;
     }
-    if (meter->nowhere || seq - meter->newest > JUMP) {
+    if (meter->nowhere || seq - meter->newest > LOSS_JUMP) {
         if (now >= meter->paused_until)
             begin(meter, seq, false);
         return;
     }
     struct loss_bucket *current = bucket_at(meter, meter->count - 1);
-    if (now - current->begun_at >= BUCKET)
+    if (now - current->begun_at >= LOSS_BUCKET)
         current = turn(meter, now);
     current->received += 1 + others;
     meter->newest = seq;
@@ -85,5 +84,5 @@ int64_t loss_lost(const struct loss_meter *meter) {
 
 int64_t loss_percent(const struct loss_meter *meter) {
     int64_t sent = (int64_t)loss_sent(meter);
-    return loss_lost(meter) * 100 / (sent > LEAST ? sent : LEAST);
+    return loss_lost(meter) * 100 / (sent > LOSS_LEAST ? sent : LOSS_LEAST);
 }

@@ -2,9 +2,6 @@
 
 #include <math.h>
 
-static const double DATA_RECENT = 3.0, UNKNOWN_SPREAD = 0.1, MAX_WAIT = 0.5, MIN_WAIT = 0.002, GROWTH = 1.0 / 8;
-static const double RECLAIM_GRACE = 1.0, WAIT_INTERVAL = 0.1;
-
 enum { MOST_PATHS = 256 }; /* that can be waited for: more than an interface's descriptor table has room for links */
 
 void receiver_begin(struct receiver *receiver, struct path_table *table) {
@@ -28,7 +25,8 @@ static size_t awaited(const struct path_table *table, double now, double data_si
     for (size_t index = 0; index < up; index++) {
         struct path_state *path = all[index];
         double since = path->up_at > data_since ? path->up_at : data_since;
-        if (now - path->numbered_at < DATA_RECENT || (now - since < DATA_RECENT && !path->fallback_only))
+        if (now - path->numbered_at < RECEIVER_DATA_RECENT ||
+            (now - since < RECEIVER_DATA_RECENT && !path->fallback_only))
             links[count++] = path;
     }
     if (!count)
@@ -45,14 +43,14 @@ static double reorder_wait(struct path_state *const *links, size_t count) {
         transits[index] = links[index]->transit;
         all_known = all_known && transits[index]->has_sample;
     }
-    double wait = (1 + GROWTH) * transit_spread_ms(transits, count) / 1000 + MIN_WAIT;
-    if (!all_known && wait < UNKNOWN_SPREAD)
-        wait = UNKNOWN_SPREAD;
-    return wait < MAX_WAIT ? wait : MAX_WAIT;
+    double wait = (1 + RECEIVER_GROWTH) * transit_spread_ms(transits, count) / 1000 + RECEIVER_MIN_WAIT;
+    if (!all_known && wait < RECEIVER_UNKNOWN_SPREAD)
+        wait = RECEIVER_UNKNOWN_SPREAD;
+    return wait < RECEIVER_MAX_WAIT ? wait : RECEIVER_MAX_WAIT;
 }
 
 void receiver_update(struct receiver *receiver, double now) {
-    receiver->update_at = now + WAIT_INTERVAL;
+    receiver->update_at = now + PROTOCOL_WAIT_INTERVAL;
     if (!receiver->reorder)
         return;
     struct path_state *links[MOST_PATHS];
@@ -72,7 +70,7 @@ void receiver_update(struct receiver *receiver, double now) {
 
 /* Whether no numbered data has come for long: nothing can be held, and the next of it updates. */
 static bool is_idle(const struct receiver *receiver, double now) {
-    return now - receiver->numbered_at >= DATA_RECENT;
+    return now - receiver->numbered_at >= RECEIVER_DATA_RECENT;
 }
 
 void receiver_refresh(struct receiver *receiver, double now) {
@@ -108,7 +106,7 @@ static void of_other_count(struct receiver *receiver, struct path_state *path, s
                            struct packet_list *out) {
     struct reorder_buffer *buffer = receiver->reorder;
     if (path->count == PATH_NO_COUNT) {
-        int anew = reorder_is_anew(buffer, packet->data_seq, now, RECLAIM_GRACE);
+        int anew = reorder_is_anew(buffer, packet->data_seq, now, PROTOCOL_RECLAIM_GRACE);
         if (anew < 0) {
             reorder_push(buffer, packet, now, path->number, out);
             return;
@@ -118,7 +116,7 @@ static void of_other_count(struct receiver *receiver, struct path_state *path, s
             receiver->count_began = now;
             reorder_flush(buffer, out);
         }
-    } else if (now < receiver->count_began + RECLAIM_GRACE) {
+    } else if (now < receiver->count_began + PROTOCOL_RECLAIM_GRACE) {
         packet_list_push(out, packet);
         return;
     }
@@ -143,10 +141,10 @@ void receiver_receive(struct receiver *receiver, struct path_state *path, const 
         packet_list_push(out, packet);
         return;
     }
-    bool returned = now - path->numbered_at >= DATA_RECENT;
+    bool returned = now - path->numbered_at >= RECEIVER_DATA_RECENT;
     path->numbered_at = now;
     if (returned) {
-        if (now - receiver->numbered_at >= DATA_RECENT)
+        if (now - receiver->numbered_at >= RECEIVER_DATA_RECENT)
             receiver->numbered_since = now;
         receiver_update(receiver, now);
     }

@@ -12,14 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "generated.h"
 #include "wire/packet.h"
-
-enum {
-    REORDER_JUMP = 1 << 16, /* distance from the expected number at which the peer must have begun anew */
-    REORDER_STRAYS = 64,
-    REORDER_DELIVERED = 1,  /* fates of a number; 0: it is from before the count began */
-    REORDER_GIVEN_UP = 2,
-};
 
 /* A place for a held packet. Places are named by their index; 0 is that of no packet, the ends of the ring. */
 struct reorder_entry {

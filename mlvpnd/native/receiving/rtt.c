@@ -2,13 +2,11 @@
 
 #include <math.h>
 
-static const double ALPHA = 1.0 / 8, BETA = 1.0 / 4; /* RFC 6298 §2.3 */
-static const double JUMP_MS = 50.0, INITIAL_SRTT_MS = 1000.0;
-
-enum { NO_TIMESTAMP = 0xffff, ECHO_LIMIT_MS = 1000, RTT_LIMIT_MS = 5000 };
+#include "generated.h"
 
 void rtt_begin(struct rtt_estimator *rtt) {
-    *rtt = (struct rtt_estimator){.srtt_ms = INITIAL_SRTT_MS, .rttvar_ms = INITIAL_SRTT_MS / 2, .echoed_at = -INFINITY};
+    *rtt = (struct rtt_estimator){
+        .srtt_ms = RTT_INITIAL_SRTT_MS, .rttvar_ms = RTT_INITIAL_SRTT_MS / 2, .echoed_at = -INFINITY};
 }
 
 static inline double smaller(double one, double other) {
@@ -29,12 +27,12 @@ void rtt_update(struct rtt_estimator *rtt, double sample_ms) {
     double before = rtt->before_ms;
     rtt->before_ms = sample_ms;
     rtt->min_rtt_ms = smaller(rtt->min_rtt_ms, larger(before, sample_ms));
-    if (fabs(rtt->srtt_ms - sample_ms) > 4 * rtt->rttvar_ms + JUMP_MS) { /* the one in the middle of three */
+    if (fabs(rtt->srtt_ms - sample_ms) > 4 * rtt->rttvar_ms + RTT_JUMP_MS) { /* the one in the middle of three */
         double lower = smaller(before, rtt->srtt_ms), upper = larger(before, rtt->srtt_ms);
         sample_ms = larger(lower, smaller(upper, sample_ms));
     }
-    rtt->rttvar_ms += BETA * (fabs(rtt->srtt_ms - sample_ms) - rtt->rttvar_ms);
-    rtt->srtt_ms += ALPHA * (sample_ms - rtt->srtt_ms);
+    rtt->rttvar_ms += RTT_BETA * (fabs(rtt->srtt_ms - sample_ms) - rtt->rttvar_ms);
+    rtt->srtt_ms += RTT_ALPHA * (sample_ms - rtt->srtt_ms);
 }
 
 /* Seconds in milliseconds, without what is less than one. */
@@ -44,18 +42,18 @@ static inline int64_t whole_ms(double seconds) {
 
 uint16_t rtt_stamp(double now) {
     uint16_t value = (uint16_t)whole_ms(now);
-    return value == NO_TIMESTAMP ? 0 : value;
+    return value == WIRE_NO_TIMESTAMP ? 0 : value;
 }
 
 int32_t rtt_sample_ms(uint16_t timestamp_reply, double now) {
-    if (timestamp_reply == NO_TIMESTAMP)
+    if (timestamp_reply == WIRE_NO_TIMESTAMP)
         return -1;
     uint16_t elapsed = (uint16_t)(rtt_stamp(now) - timestamp_reply);
-    return elapsed < RTT_LIMIT_MS ? elapsed : -1;
+    return elapsed < PROTOCOL_RTT_LIMIT_MS ? elapsed : -1;
 }
 
 void rtt_received(struct rtt_estimator *rtt, uint16_t timestamp_reply, double now) {
-    if (timestamp_reply == NO_TIMESTAMP) {
+    if (timestamp_reply == WIRE_NO_TIMESTAMP) {
         rtt->unechoed++;
         return;
     }
@@ -67,7 +65,7 @@ void rtt_received(struct rtt_estimator *rtt, uint16_t timestamp_reply, double no
 }
 
 void echo_begin(struct stamp_echo *echo) {
-    *echo = (struct stamp_echo){.stamp = NO_TIMESTAMP};
+    *echo = (struct stamp_echo){.stamp = WIRE_NO_TIMESTAMP};
 }
 
 void echo_received(struct stamp_echo *echo, uint16_t timestamp, double now) {
@@ -76,12 +74,12 @@ void echo_received(struct stamp_echo *echo, uint16_t timestamp, double now) {
 }
 
 uint16_t echo_take(struct stamp_echo *echo, double now) {
-    if (echo->stamp == NO_TIMESTAMP)
-        return NO_TIMESTAMP;
+    if (echo->stamp == WIRE_NO_TIMESTAMP)
+        return WIRE_NO_TIMESTAMP;
     int64_t held_ms = whole_ms(now - echo->at);
     uint16_t reply = (uint16_t)(echo->stamp + held_ms);
-    echo->stamp = NO_TIMESTAMP;
-    if (held_ms >= ECHO_LIMIT_MS)
-        return NO_TIMESTAMP;
-    return reply != NO_TIMESTAMP ? reply : 0;
+    echo->stamp = WIRE_NO_TIMESTAMP;
+    if (held_ms >= PROTOCOL_ECHO_LIMIT_MS)
+        return WIRE_NO_TIMESTAMP;
+    return reply != WIRE_NO_TIMESTAMP ? reply : 0;
 }

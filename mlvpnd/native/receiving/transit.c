@@ -2,12 +2,6 @@
 
 #include <math.h>
 
-static const double LOW_SPAN = 5.0, HIGH_SPAN = 1.25, DISORDER_SPAN = 2.5; /* seconds */
-static const double STEP = 1.0, JUMP = 100.0, NEW_CLOCK = 5000.0;          /* milliseconds */
-static const double PERIOD = 65536.0, HALF = 32768.0;
-
-enum { NO_TIMESTAMP = 0xffff };
-
 static void recent_begin(struct recent_max *most, double span, double floor) {
     *most = (struct recent_max){.span = span, .floor = floor, .newest = floor, .before = floor, .turn_at = -INFINITY};
 }
@@ -35,14 +29,14 @@ static double recent_at(struct recent_max *most, double now) {
     return recent_last(most);
 }
 
-/* Python's `value % PERIOD`. Exact but for one rounding, as there: PERIOD is a power of two. */
+/* Python's modulo. Exact but for one rounding, as there: the period is a power of two. */
 static inline double modulo_period(double value) {
-    return value - floor(value / PERIOD) * PERIOD;
+    return value - floor(value / TRANSIT_PERIOD) * TRANSIT_PERIOD;
 }
 
 static void begin(struct transit *transit) {
-    recent_begin(&transit->low, LOW_SPAN, -INFINITY);
-    recent_begin(&transit->high, HIGH_SPAN, -INFINITY);
+    recent_begin(&transit->low, TRANSIT_LOW_SPAN, -INFINITY);
+    recent_begin(&transit->high, TRANSIT_HIGH_SPAN, -INFINITY);
     transit->noted = -INFINITY;
 }
 
@@ -53,12 +47,12 @@ void transit_begin(struct transit *transit) {
 }
 
 bool transit_received(struct transit *transit, uint16_t timestamp, double now) {
-    if (timestamp == NO_TIMESTAMP)
+    if (timestamp == WIRE_NO_TIMESTAMP)
         return false;
-    double step = modulo_period(now * 1000 - timestamp - transit->last + HALF) - HALF;
+    double step = modulo_period(now * 1000 - timestamp - transit->last + TRANSIT_HALF) - TRANSIT_HALF;
     double jump = transit->jump;
     transit->jump = 0.0;
-    if (!(-JUMP <= step && step <= JUMP) && transit->has_sample) {
+    if (!(-TRANSIT_JUMP <= step && step <= TRANSIT_JUMP) && transit->has_sample) {
         if (jump * step <= 0.0) {
             transit->jump = step;
             return false;
@@ -66,7 +60,7 @@ bool transit_received(struct transit *transit, uint16_t timestamp, double now) {
         if (fabs(jump) <= fabs(step))
             step = jump;
     }
-    if (!(-NEW_CLOCK < step && step < NEW_CLOCK))
+    if (!(-TRANSIT_NEW_CLOCK < step && step < TRANSIT_NEW_CLOCK))
         begin(transit);
     double last = transit->last = transit->last + step;
     struct recent_max *low = &transit->low, *high = &transit->high;
@@ -75,7 +69,7 @@ bool transit_received(struct transit *transit, uint16_t timestamp, double now) {
     transit->has_sample = true;
     recent_add(low, -last, now);
     recent_add(high, last, now);
-    return last > transit->noted + STEP;
+    return last > transit->noted + TRANSIT_STEP;
 }
 
 void transit_note(struct transit *transit) {
@@ -83,7 +77,7 @@ void transit_note(struct transit *transit) {
 }
 
 void transit_forget_high(struct transit *transit) {
-    recent_begin(&transit->high, HIGH_SPAN, -INFINITY);
+    recent_begin(&transit->high, TRANSIT_HIGH_SPAN, -INFINITY);
 }
 
 double transit_low_ms(const struct transit *transit) {
@@ -103,7 +97,7 @@ double transit_spread_ms(const struct transit *const *transits, size_t count) {
             continue;
         if (!sampled)
             origin = transit_low_ms(transits[at]);
-        double low = modulo_period(transit_low_ms(transits[at]) - origin + HALF) - HALF;
+        double low = modulo_period(transit_low_ms(transits[at]) - origin + TRANSIT_HALF) - TRANSIT_HALF;
         double high = low + transit_rise_ms(transits[at]);
         if (!sampled || low < lowest)
             lowest = low;
@@ -117,18 +111,18 @@ double transit_spread_ms(const struct transit *const *transits, size_t count) {
 void disorder_begin(struct disorder *disorder, uint64_t newest) {
     disorder->newest = newest;
     disorder->first_gap = disorder->gaps = 0;
-    recent_begin(&disorder->late, DISORDER_SPAN, 0.0);
+    recent_begin(&disorder->late, TRANSIT_DISORDER_SPAN, 0.0);
 }
 
 static inline struct disorder_gap *gap_at(struct disorder *disorder, uint32_t place) {
-    return &disorder->ring[(disorder->first_gap + place) % DISORDER_GAPS];
+    return &disorder->ring[(disorder->first_gap + place) % TRANSIT_MAX_GAPS];
 }
 
 bool disorder_received(struct disorder *disorder, uint64_t seq, double now) {
     if (seq > disorder->newest) {
         if (seq - disorder->newest > 1) {
-            if (disorder->gaps == DISORDER_GAPS)
-                disorder->first_gap = (disorder->first_gap + 1) % DISORDER_GAPS;
+            if (disorder->gaps == TRANSIT_MAX_GAPS)
+                disorder->first_gap = (disorder->first_gap + 1) % TRANSIT_MAX_GAPS;
             else
                 disorder->gaps++;
             *gap_at(disorder, disorder->gaps - 1) = (struct disorder_gap){disorder->newest + 1, now};

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DISORDER_GAPS = 64 }; /* MAX_GAPS of the reference */
+#include "generated.h"
 
 /* The largest value of the last `span` to 2 `span` seconds. */
 struct recent_max {
@@ -45,7 +45,7 @@ struct disorder {
     struct disorder_gap {
         uint64_t first; /* number that is missing */
         double since;   /* a greater one came then */
-    } ring[DISORDER_GAPS];
+    } ring[TRANSIT_MAX_GAPS];
 };
 
 void disorder_begin(struct disorder *disorder, uint64_t newest);

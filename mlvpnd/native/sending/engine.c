@@ -4,9 +4,6 @@
 
 #include "wire/box.h"
 
-/* mlvpnd/protocol/wire/constants.py: SILENCE, DISCONNECT_INTERVAL and AUTH_INTERVAL, in seconds. */
-static const double SILENCE = 2.5, DISCONNECT_INTERVAL = 1.0, AUTH_INTERVAL = 1.0;
-
 struct path_state *engine_path(const struct engine *engine, int32_t number) {
     const struct path_table *table = engine->table;
     /* They are numbered from 0, until a reload takes one away. */
@@ -180,7 +177,7 @@ static enum drop look_into(const struct engine *engine, const struct wire_header
 static bool lives(const struct engine *engine, const struct peer_flow *flow, double now) {
     for (size_t index = 0; index < engine->table->count; index++) {
         const struct path_state *path = engine->table->paths[index];
-        if (path->flow == flow && path_up(path) && now < path->heard_at + SILENCE)
+        if (path->flow == flow && path_up(path) && now < path->heard_at + PROTOCOL_SILENCE)
             return true;
     }
     return false;
@@ -189,9 +186,10 @@ static bool lives(const struct engine *engine, const struct peer_flow *flow, dou
 /* Whether Handshake.answer_stranger may do something about an authentic packet of a session that is not known. */
 static bool is_answered(const struct engine *engine, const struct path_state *path, uint8_t type, double now) {
     if (!engine->is_server)
-        return path_up(path) && now >= path->last_auth_at + AUTH_INTERVAL;
+        return path_up(path) && now >= path->last_auth_at + PROTOCOL_AUTH_INTERVAL;
     return (type == WIRE_KEEPALIVE || type == WIRE_DATA) && path->ready &&
-           (!path_up(path) || now >= path->heard_at + SILENCE) && now >= path->last_disconnect_at + DISCONNECT_INTERVAL;
+           (!path_up(path) || now >= path->heard_at + PROTOCOL_SILENCE) &&
+           now >= path->last_disconnect_at + PROTOCOL_DISCONNECT_INTERVAL;
 }
 
 /* A datagram of any flow but the link's own: what Gate.admit refuses is refused, all other is for Python. */

@@ -17,8 +17,6 @@
 /* libpcap's bpf_filter(3pcap): instructions, packet, its length, bytes of it. */
 typedef unsigned (*engine_filter)(const void *instructions, const uint8_t *packet, unsigned size, unsigned there);
 
-enum { ENGINE_OUTER_IPV4 = 42, ENGINE_OUTER_IPV6 = 62 }; /* bytes around a datagram on the line */
-
 struct engine {
     bool layer2;
     bool is_server;

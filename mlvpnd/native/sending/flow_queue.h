@@ -2,12 +2,8 @@
 #ifndef MLVPND_FLOW_QUEUE_H
 #define MLVPND_FLOW_QUEUE_H
 
+#include "generated.h"
 #include "wire/packet.h"
-
-enum {
-    FLOW_QUEUE_QUANTUM = 1514,  /* bytes that a flow may send in a turn */
-    FLOW_QUEUE_BUCKETS = 1024,  /* flows told apart */
-};
 
 /* The lists that a flow with a packet is in. */
 enum flow_order {

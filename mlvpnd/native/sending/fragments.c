@@ -5,27 +5,19 @@
 
 #include "wire/inner.h"
 
-enum {
-    IPV4_HEADER = 20,
-    IPV6_HEADER = 40,
-    NEXT_HEADER = 6, /* its place in IPv6's header */
-    FRAGMENT = 44,
-    MOST_HEADERS = 8, /* extension headers that are looked through */
-    MORE_FRAGMENTS_OR_OFFSET = 0x3f,
-    OFFSET = 0x1f,
-};
+enum { NEXT_HEADER = 6 }; /* its place in IPv6's header */
 
 /* Hop-by-hop options, routing, fragment, destination options (RFC 8200). */
-static bool is_extension(uint8_t kind) { return kind == 0 || kind == 43 || kind == FRAGMENT || kind == 60; }
+static bool is_extension(uint8_t kind) { return kind == 0 || kind == 43 || kind == FRAGMENTS_FRAGMENT || kind == 60; }
 
 static bool ipv6_piece(const uint8_t *data, size_t size, struct piece *piece) {
     const uint8_t *ip = data + piece->start;
     uint8_t kind = ip[NEXT_HEADER];
     size_t at = piece->start + IPV6_HEADER;
-    for (int count = 0; count < MOST_HEADERS && is_extension(kind); count++) {
+    for (int count = 0; count < FRAGMENTS_MOST_HEADERS && is_extension(kind); count++) {
         if (at + 8 > size)
             return false;
-        if (kind == FRAGMENT) {
+        if (kind == FRAGMENTS_FRAGMENT) {
             unsigned place = (unsigned)data[at + 2] << 8 | data[at + 3]; /* in units of 8 bytes above 3 bits of flags */
             if (place & 0xfff9) {
                 memcpy(piece->name, ip + 8, 32);
@@ -60,13 +52,13 @@ bool piece_of(const uint8_t *data, size_t size, bool layer2, struct piece *piece
     if (ip[0] >> 4 == 4) {
         if (ip[0] < 0x45) /* no header is so short, and inner_classify knows of no IP packet there */
             return false;
-        if (!(ip[6] & MORE_FRAGMENTS_OR_OFFSET || ip[7]))
+        if (!(ip[6] & FRAGMENTS_MORE_FRAGMENTS_OR_OFFSET || ip[7]))
             return false;
         memcpy(piece->name, ip + 12, 8);
         piece->name[8] = ip[9];
         memcpy(piece->name + 9, ip + 4, 2);
         piece->name_size = 11;
-        piece->first = !(ip[6] & OFFSET || ip[7]);
+        piece->first = !(ip[6] & FRAGMENTS_OFFSET || ip[7]);
         return true;
     }
     return ip[0] >> 4 == 6 && size >= piece->start + IPV6_HEADER && is_extension(ip[NEXT_HEADER]) &&

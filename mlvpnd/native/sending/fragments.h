@@ -6,11 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    FRAGMENTS_REMEMBERED = 1024, /* datagrams whose first fragment is remembered */
-    FRAGMENTS_LIFETIME = 30,     /* seconds that it is */
-    FRAGMENTS_LONGEST_NAME = 36, /* bytes: two IPv6 addresses and an identification */
-};
+#include "generated.h"
 
 /* A packet of which a filter does not see all. */
 struct piece {

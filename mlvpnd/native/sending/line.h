@@ -6,14 +6,6 @@
 
 #include "sending/flow_queue.h"
 
-enum {
-    LINE_SECOND = 1000000000,
-    LINE_CREDIT = 8000000,          /* nanoseconds that a busy line may lag behind its rate and catch up */
-    LINE_EXPRESS_LIMIT = 20000000,  /* nanoseconds of line time that may wait in `express` */
-    LINE_OWN_TIME = 100000000,      /* the same in `own` */
-    LINE_LEAST_LIMIT = 64 * 1514,   /* bytes that any queue may hold, however slow the line */
-};
-
 #define LINE_MAX_RATE (INT64_MAX / LINE_SECOND) /* bytes per second that line_time can count with */
 
 struct line {

@@ -10,7 +10,7 @@ void paced_begin(struct paced *paced, uint64_t next_data_seq) {
     paced->express_line = -1;
     stretch_begin(&paced->stretch);
     for (size_t i = 0; i < FLOW_QUEUE_BUCKETS; i++)
-        paced->bulk_at[i] = -SPARSE;
+        paced->bulk_at[i] = -PACED_SPARSE;
 }
 
 void paced_end(struct paced *paced) {
@@ -29,9 +29,9 @@ struct line *paced_first_line(struct paced *paced, int64_t now) {
     for (size_t i = 0; i < paced->line_count; i++) {
         struct line *line = paced->lines[i];
         line_advance(line, now);
-        int64_t at = line_express_at(line) + line->delay + (line->higher ? OVERFLOW : 0);
+        int64_t at = line_express_at(line) + line->delay + (line->higher ? PACED_OVERFLOW : 0);
         if (line->number == paced->express_line)
-            at -= STICKY;
+            at -= PACED_STICKY;
         if (!best || at < best_at) {
             best = line;
             best_at = at;
@@ -64,7 +64,7 @@ static bool is_bulk(struct paced *paced, enum inner_kind kind, uint32_t flow, in
         *bulk_at = now;
         return true;
     }
-    return kind == INNER_SHORT && now - *bulk_at < SPARSE;
+    return kind == INNER_SHORT && now - *bulk_at < PACED_SPARSE;
 }
 
 /* The queue for a bulk packet: the common one, or that of a near line for a flow that others which are stretched must
@@ -109,7 +109,7 @@ static struct line *may_pass(struct paced *paced, uint32_t flow, uint32_t size, 
     int64_t *fair = &paced->fair[flow % FLOW_QUEUE_BUCKETS];
     int64_t cost = line_time(size, share);
     int64_t paid = max(*fair, now) + cost;
-    if (paid - now > FAIR_BURST + cost)
+    if (paid - now > PACED_FAIR_BURST + cost)
         return NULL;
     struct line *line = paced_first_line(paced, now);
     if (!has_room(line))
@@ -165,14 +165,14 @@ static int64_t patience(const struct paced *paced, const struct paced_group *gro
     int64_t nearest = INT64_MAX;
     for (size_t i = 0; i < group->count; i++)
         nearest = min(nearest, paced->ranked[i]->delay + paced->ranked[i]->hold);
-    int64_t farthest = nearest, alike = min(late, nearest * ALIKE / 100);
+    int64_t farthest = nearest, alike = min(late, nearest * PACED_ALIKE / 100);
     for (size_t i = 0; i < group->count; i++) {
         int64_t delay = paced->ranked[i]->delay + paced->ranked[i]->hold;
         if (farthest < delay && delay <= alike)
             farthest = delay;
     }
-    int64_t wait = min(max((group->nearest + farthest) * WAIT_SHARE / 100, OVERFLOW), LONGEST_WAIT);
-    return max(farthest + wait, paced->reachable + SLACK);
+    int64_t wait = min(max((group->nearest + farthest) * PACED_WAIT_SHARE / 100, PACED_OVERFLOW), PACED_LONGEST_WAIT);
+    return max(farthest + wait, paced->reachable + PACED_SLACK);
 }
 
 /* The lines that take packets of the common stream now. */
@@ -188,7 +188,7 @@ static const struct paced_group *open_group(const struct paced *paced, int64_t n
             const struct line *line = paced->ranked[i];
             earliest = min(earliest, max(line_free_at(line) - now, 0) + line->delay);
         }
-        if (late < earliest + (group->before_spare ? 0 : OVERFLOW))
+        if (late < earliest + (group->before_spare ? 0 : PACED_OVERFLOW))
             break;
     }
     return group;
@@ -196,7 +196,7 @@ static const struct paced_group *open_group(const struct paced *paced, int64_t n
 
 static void commit(struct paced *paced, int64_t now) {
     struct flow_queue *queue = &paced->queue;
-    int64_t room = MOST_AHEAD;
+    int64_t room = PACED_MOST_AHEAD;
     paced->commits_later = false;
     for (size_t i = 0; queue->bytes && i < paced->line_count; i++)
         room -= paced->lines[i]->committed_bytes;

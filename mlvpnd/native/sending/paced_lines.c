@@ -29,13 +29,13 @@ static void group(struct paced *paced) {
         together.count++;
         together.rate += line->rate;
         together.nearest = i ? min(together.nearest, line->delay) : line->delay;
-        together.horizon = i ? max(together.horizon, line->delay + SLACK) : line->delay + SLACK;
+        together.horizon = i ? max(together.horizon, line->delay + PACED_SLACK) : line->delay + PACED_SLACK;
         *last = together;
     }
 }
 
 static int64_t hold_of(int64_t delay, int64_t nearest, int64_t farthest) {
-    return (farthest + nearest) * HOLD_SHARE / 100 - nearest - delay;
+    return (farthest + nearest) * PACED_HOLD_SHARE / 100 - nearest - delay;
 }
 
 /* Holds packets for near lines as long as it takes a flow that keeps queues short to fill the far ones too. Returns the
@@ -47,7 +47,7 @@ static int64_t set_holds(struct paced *paced) {
         nearest = min(nearest, paced->ranked[i]->least_delay);
     for (size_t i = 0; i < count; i++) {
         int64_t delay = paced->ranked[i]->delay;
-        if (hold_of(nearest, nearest, delay) <= LONGEST_HOLD)
+        if (hold_of(nearest, nearest, delay) <= PACED_LONGEST_HOLD)
             farthest = max(farthest, delay);
     }
     for (size_t i = 0; i < count; i++) {
@@ -69,10 +69,10 @@ void paced_hold_back(struct paced *paced, int64_t now) {
             paced->near_rate += line->rate;
     }
     int64_t far_rate = lowest->rate - paced->near_rate;
-    paced->has_near = paced->near_rate && far_rate && far_rate * WORTH >= paced->near_rate;
+    paced->has_near = paced->near_rate && far_rate && far_rate * PACED_WORTH >= paced->near_rate;
     if (!paced->has_near || !paced->stretch.count)
         return;
-    paced->queue.limit = max(paced->queue.limit, min(line_bytes(farthest, paced->rate), MOST_AHEAD));
+    paced->queue.limit = max(paced->queue.limit, min(line_bytes(farthest, paced->rate), PACED_MOST_AHEAD));
     for (size_t i = 0; i < lowest->count; i++) {
         struct line *line = paced->ranked[i];
         line->hold = max(line->hold, min(farthest - line->delay, stretch_delay(&paced->stretch, now)));
@@ -93,7 +93,7 @@ static void rescue_express(struct paced *paced, struct packet_list *express, str
     struct packet *packet;
     while ((packet = packet_list_pop(express))) {
         struct line *first = paced_first_line(paced, now);
-        if (line_time(first->express_bytes + packet->line_size, first->rate) <= RESCUED_TIME) {
+        if (line_time(first->express_bytes + packet->line_size, first->rate) <= PACED_RESCUED_TIME) {
             line_hurry(first, packet);
         } else if (packet->data_seq) { /* a copy: it goes first or not at all, for another does */
             packet_free(packet);
@@ -169,8 +169,8 @@ bool paced_set_lines(struct paced *paced, const struct paced_line *given, size_t
         struct line *line = paced_line_of(paced, given[i].number);
         if (line && line != lines[i])
             gone[gone_count++] = line;
-        lines[i]->delay = min(given[i].delay, LONGEST_DELAY);
-        lines[i]->least_delay = min(given[i].least_delay ? given[i].least_delay : given[i].delay, LONGEST_DELAY);
+        lines[i]->delay = min(given[i].delay, PACED_LONGEST_DELAY);
+        lines[i]->least_delay = min(given[i].least_delay ? given[i].least_delay : given[i].delay, PACED_LONGEST_DELAY);
         lines[i]->hold = 0;
         lines[i]->tier = given[i].tier;
         lines[i]->spare = given[i].spare;
@@ -184,7 +184,7 @@ bool paced_set_lines(struct paced *paced, const struct paced_line *given, size_t
     paced->groups = groups;
     paced->line_count = count;
     paced->commits_later = false;
-    paced->queue.limit = max(LINE_LEAST_LIMIT, paced->rate / (LINE_SECOND / QUEUE_TIME));
+    paced->queue.limit = max(LINE_LEAST_LIMIT, paced->rate / (LINE_SECOND / PACED_QUEUE_TIME));
     group(paced);
     stretch_forget(&paced->stretch, now);
     if (count) {

@@ -4,25 +4,6 @@
 
 #include "sending/paced.h"
 
-/* Nanoseconds but for the shares, which are percents, what it is worth, and bytes that are committed; see paced.py. */
-enum {
-    SLACK = 4000000,
-    QUEUE_TIME = 100000000,
-    OVERFLOW = 15000000,
-    WAIT_SHARE = 50,
-    ALIKE = 150,
-    LONGEST_WAIT = 60000000,
-    WORTH = 2,
-    SPARSE = 1000000000,
-    HOLD_SHARE = 65,
-    LONGEST_HOLD = 30000000,
-    STICKY = 2000000,
-    FAIR_BURST = 20000000,
-    RESCUED_TIME = 10000000,
-    LONGEST_DELAY = 500000000,
-    MOST_AHEAD = 32000000,
-};
-
 static inline int64_t max(int64_t one, int64_t other) {
     return one > other ? one : other;
 }

@@ -58,7 +58,7 @@ struct burst {
     struct packet_list datagrams;
 };
 
-enum { PATH_LEAST_UP = 2, PATH_NO_COUNT = -1 };
+enum { PATH_NO_COUNT = -1 };
 
 struct path_state {
     int32_t number;
@@ -86,11 +86,11 @@ struct path_state {
     struct burst *bursts, *last_burst;
 };
 
-static inline bool path_up(const struct path_state *path) { return path->status >= PATH_LEAST_UP; }
+static inline bool path_up(const struct path_state *path) { return path->status >= PATH_AUTHOK; }
 
 /* Whether it is up, and neither lossy, slow nor on trial: it needs no judgement at once. */
 static inline bool path_is_settled(const struct path_state *path) {
-    return path->status == PATH_LEAST_UP && !path->on_trial;
+    return path->status == PATH_AUTHOK && !path->on_trial;
 }
 
 /* Whether the peer's flow is bound to this link, and not to another meanwhile. */
@@ -101,7 +101,7 @@ static inline void path_hear(struct path_state *path, double now) {
     double gap = now - path->heard_at;
     if (!(gap < 1.0))
         gap = 1.0;
-    path->heard_gap += 1.0 / 8 * (gap - path->heard_gap);
+    path->heard_gap += PATH_GAP_GAIN * (gap - path->heard_gap);
     path->heard_at = now;
 }
 

@@ -5,20 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW 3000000.0        /* bytes */
-#define CONVICTING 1000000.0    /* bytes */
-#define FORGET 30.0             /* seconds */
-#define HARMFUL 0.002           /* shares */
-#define HARMLESS 0.001
-#define WORSE 3.0               /* times */
-#define ALIKE 1.5
-#define USE_TIME 0.5            /* seconds */
-#define FULL 0.8                /* parts of a rate */
-#define IDLE 0.3
-#define ENDURANCE 1.0           /* seconds */
-#define LEAST_TIME 0.05         /* seconds */
-enum { BORNE = 3 };             /* segments */
-
 _Static_assert(RETRANSMISSIONS_KEY == crypto_shorthash_KEYBYTES, "the key is SipHash's");
 
 void retransmissions_begin(struct retransmissions *seen, const uint8_t key[RETRANSMISSIONS_KEY]) {
@@ -95,7 +81,7 @@ void retransmissions_sent(struct retransmissions *seen, int32_t link, const uint
 }
 
 static double share(const struct retransmissions_link *link) {
-    return link->lost / (link->sent > CONVICTING ? link->sent : CONVICTING);
+    return link->lost / (link->sent > RETRANSMISSIONS_CONVICTING ? link->sent : RETRANSMISSIONS_CONVICTING);
 }
 
 double retransmissions_share(const struct retransmissions *seen, int32_t link) {
@@ -108,18 +94,18 @@ double retransmissions_share(const struct retransmissions *seen, int32_t link) {
 
 static void note(struct retransmissions_link *link, int64_t rate, double elapsed) {
     double given = (double)link->given;
-    double fade = exp(-elapsed / FORGET - given / WINDOW);
+    double fade = exp(-elapsed / RETRANSMISSIONS_FORGET - given / RETRANSMISSIONS_WINDOW);
     link->sent = link->sent * fade + given;
     link->lost = link->lost * fade + (double)link->given_lost;
-    link->use += (1 - exp(-elapsed / USE_TIME)) * (given / (elapsed * (double)rate) - link->use);
-    if (link->use < IDLE) {
+    link->use += (1 - exp(-elapsed / RETRANSMISSIONS_USE_TIME)) * (given / (elapsed * (double)rate) - link->use);
+    if (link->use < RETRANSMISSIONS_IDLE) {
         link->full_for = 0.0;
         link->borne = 0;
         link->endured = false;
-    } else if (link->use >= FULL) {
+    } else if (link->use >= RETRANSMISSIONS_FULL) {
         link->full_for += elapsed;
         link->borne += link->losses;
-        link->endured = link->endured || (link->full_for >= ENDURANCE && link->borne >= BORNE);
+        link->endured |= link->full_for >= RETRANSMISSIONS_ENDURANCE && link->borne >= RETRANSMISSIONS_BORNE;
     }
 }
 
@@ -133,12 +119,14 @@ static bool is_harmful(const struct retransmissions *seen, const struct retransm
         if (other == link || !other->has_account)
             continue;
         others = true;
-        if (other->sent >= CONVICTING) {
-            worse = worse || own > WORSE * share(other);
-            all = all && own > ALIKE * share(other);
+        if (other->sent >= RETRANSMISSIONS_CONVICTING) {
+            worse = worse || own > RETRANSMISSIONS_WORSE * share(other);
+            all = all && own > RETRANSMISSIONS_ALIKE * share(other);
         }
     }
-    return link->harmful ? own > HARMLESS && others && all : own > HARMFUL && link->use < FULL && worse;
+    if (link->harmful)
+        return own > RETRANSMISSIONS_HARMLESS && others && all;
+    return own > RETRANSMISSIONS_HARMFUL && link->use < RETRANSMISSIONS_FULL && worse;
 }
 
 bool retransmissions_judge(struct retransmissions *seen, const struct retransmissions_rate *rates, size_t count,
@@ -147,7 +135,7 @@ bool retransmissions_judge(struct retransmissions *seen, const struct retransmis
     bool *harmful = malloc(seen->count + count + 1);
     if (!harmful)
         return false;
-    if (elapsed >= LEAST_TIME) {
+    if (elapsed >= RETRANSMISSIONS_LEAST_TIME) {
         for (size_t i = 0; i < count; i++) {
             if (!link_of(seen, rates[i].number, true)) {
                 free(harmful);
@@ -164,7 +152,7 @@ bool retransmissions_judge(struct retransmissions *seen, const struct retransmis
     size_t left = 0;
     for (size_t i = 0; i < seen->count; i++) {
         struct retransmissions_link link = seen->links[i];
-        if (elapsed >= LEAST_TIME)
+        if (elapsed >= RETRANSMISSIONS_LEAST_TIME)
             link.given = link.given_lost = link.losses = 0;
         bool carries = false;
         for (size_t place = 0; place < count; place++)

@@ -6,10 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "generated.h"
 #include "wire/inner.h"
 
 enum {
-    RETRANSMISSIONS_REMEMBERED = 2048,                      /* segments at least, and twice as many at most */
     RETRANSMISSIONS_SLOTS = 2 * RETRANSMISSIONS_REMEMBERED, /* of a hash table; a power of two */
     RETRANSMISSIONS_KEY = 16,                               /* bytes */
 };

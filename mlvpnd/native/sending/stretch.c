@@ -4,34 +4,19 @@
 
 #include "sending/line.h"
 
-/* Nanoseconds, but for percents and parts; see stretch.py. */
-static const int64_t AFTER = 8600000000;
-static const int64_t AGAIN = 10200000000;
-static const int64_t SETTLE = 3000000000;
-static const int64_t CHECK = 4000000000;
-static const int64_t REFRAIN = 60000000000;
-enum {
-    PAUSE = 1000000000,
-    MILLISECOND = 1000000,
-    FULL = 75,
-    GREEDY = 4,
-    GROWTH = 30,
-    CONTENT = 3,
-};
-
 void stretch_begin(struct stretch *stretch) {
     memset(stretch, 0, sizeof *stretch);
-    stretch->newest = -SETTLE;
+    stretch->newest = -STRETCH_SETTLE;
     for (size_t i = 0; i < FLOW_QUEUE_BUCKETS; i++)
-        stretch->flows[i].seen = -PAUSE;
+        stretch->flows[i].seen = -STRETCH_PAUSE;
 }
 
 int64_t stretch_delay(const struct stretch *stretch, int64_t now) {
-    return (now - stretch->since) * GROWTH / 100;
+    return (now - stretch->since) * STRETCH_GROWTH / 100;
 }
 
 bool stretch_settles(const struct stretch *stretch, int64_t now) {
-    return now - stretch->newest < SETTLE;
+    return now - stretch->newest < STRETCH_SETTLE;
 }
 
 static void end(struct stretch *stretch, struct stretch_flow *flow) {
@@ -41,7 +26,7 @@ static void end(struct stretch *stretch, struct stretch_flow *flow) {
 
 void stretch_forget(struct stretch *stretch, int64_t now) {
     for (size_t i = 0; stretch->count && i < FLOW_QUEUE_BUCKETS; i++) {
-        if (now - stretch->flows[i].seen >= PAUSE)
+        if (now - stretch->flows[i].seen >= STRETCH_PAUSE)
             end(stretch, &stretch->flows[i]);
     }
 }
@@ -57,10 +42,10 @@ static bool goes_on(struct stretch *stretch, struct stretch_flow *flow, int64_t 
         return true;
     if (flow->bytes - flow->before < flow->least) {
         end(stretch, flow);
-        begin(flow, now + REFRAIN, carried);
+        begin(flow, now + STRETCH_REFRAIN, carried);
         return false;
     }
-    flow->check_at = now + CHECK;
+    flow->check_at = now + STRETCH_CHECK;
     flow->before = flow->bytes;
     return true;
 }
@@ -70,7 +55,7 @@ static int64_t most(const struct stretch *stretch, int64_t now) {
     int64_t most = 0;
     for (size_t i = 0; i < FLOW_QUEUE_BUCKETS; i++) {
         const struct stretch_flow *flow = &stretch->flows[i];
-        if (now - flow->seen < PAUSE && flow->bytes > most)
+        if (now - flow->seen < STRETCH_PAUSE && flow->bytes > most)
             most = flow->bytes;
     }
     return most;
@@ -79,7 +64,7 @@ static int64_t most(const struct stretch *stretch, int64_t now) {
 bool stretch_takes(struct stretch *stretch, uint32_t number, uint32_t size, int64_t now, int64_t carried,
                    int64_t rate) {
     struct stretch_flow *flow = &stretch->flows[number % FLOW_QUEUE_BUCKETS];
-    if (now - flow->seen >= PAUSE) {
+    if (now - flow->seen >= STRETCH_PAUSE) {
         end(stretch, flow);
         begin(flow, now, carried);
     }
@@ -90,19 +75,20 @@ bool stretch_takes(struct stretch *stretch, uint32_t number, uint32_t size, int6
         return goes_on(stretch, flow, now, carried);
     if (age <= 0) {
         begin(flow, flow->begun, carried);
-    } else if (age >= AFTER) {
+    } else if (age >= STRETCH_AFTER) {
         int64_t done = carried - flow->carried;
-        if (done >= line_bytes(age, rate * FULL / 100) && flow->bytes * GREEDY >= most(stretch, now)) {
+        if (done >= line_bytes(age, rate * STRETCH_FULL / 100) && flow->bytes * STRETCH_GREEDY >= most(stretch, now)) {
             if (!stretch->count++)
                 stretch->since = now;
             stretch->newest = now;
             flow->stretched = true;
-            flow->check_at = now + CHECK;
+            flow->check_at = now + STRETCH_CHECK;
             flow->before = flow->bytes;
-            flow->least = flow->bytes * (CHECK / CONTENT / MILLISECOND) / (age / MILLISECOND);
+            int64_t least_time = STRETCH_CHECK / STRETCH_CONTENT / STRETCH_MILLISECOND;
+            flow->least = flow->bytes * least_time / (age / STRETCH_MILLISECOND);
             return true;
         }
-        begin(flow, flow->begun + AGAIN, carried);
+        begin(flow, flow->begun + STRETCH_AGAIN, carried);
     }
     return false;
 }

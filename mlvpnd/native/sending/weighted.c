@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { SCALE = 1 << 20 };
+#include "generated.h"
 
 static struct weighted_link *link_of(const struct weighted *weighted, int32_t number) {
     for (size_t i = 0; i < weighted->count; i++) {
@@ -48,7 +48,7 @@ bool weighted_set_links(struct weighted *weighted, const struct weighted_link *g
     for (size_t i = 0; i < count; i++) {
         const struct weighted_link *known = anew ? NULL : link_of(weighted, given[i].number);
         weighted_time clock = known ? known->clock : weighted->virtual_time;
-        int64_t cost = SCALE * heaviest / given[i].weight;
+        int64_t cost = WEIGHTED_SCALE * heaviest / given[i].weight;
         links[i] = (struct weighted_link){
             .number = given[i].number,
             .weight = given[i].weight,

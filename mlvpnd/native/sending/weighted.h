@@ -9,8 +9,6 @@
 /* Virtual time: for as long as anybody bonds lines, 64 bits are too few. */
 __extension__ typedef __int128 weighted_time;
 
-enum { WEIGHTED_LARGE_BURST = 32, WEIGHTED_BURST_LINKS = 2, WEIGHTED_BURST_SHARE = 4 };
-
 #define WEIGHTED_MAX_WEIGHT (INT64_C(1) << 32) /* what virtual time has room for */
 
 struct weighted_link {

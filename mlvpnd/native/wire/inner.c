@@ -3,20 +3,7 @@
 #include <string.h>
 #include <zlib.h>
 
-enum {
-    IPV4_HEADER = 20,
-    IPV6_HEADER = 40,
-    ETHERNET_HEADER = 14,
-    VLAN_TAG = 4,
-    TCP = 6,
-    TCP_HEADER = 20,
-    UDP = 17,
-    LONGEST_TCP_HEADERS = 60 + 60,  /* bytes of an IP and a TCP header at most */
-    ACK_ONLY = 0x10,
-    PUSH = 0x08,
-    FLAGS = 0x3f,                   /* all but those of ECN */
-    MORE_FRAGMENTS_OR_OFFSET = 0x3f,
-};
+#include "generated.h"
 
 static inline unsigned be16(const uint8_t *at) {
     return (unsigned)at[0] << 8 | at[1];
@@ -52,10 +39,10 @@ size_t inner_in_frame(const uint8_t *data, size_t size) {
 static enum inner_kind short_tcp(const uint8_t *data, size_t size, size_t header, size_t length) {
     if (size < header + TCP_HEADER)
         return INNER_BULK;
-    unsigned flags = data[header + 13] & FLAGS;
+    unsigned flags = data[header + 13] & INNER_FLAGS;
     if (header + (data[header + 12] >> 4 << 2) == length)
-        return flags == ACK_ONLY ? INNER_ACK : INNER_BULK;
-    return (flags & ~(unsigned)PUSH) == ACK_ONLY ? INNER_SHORT : INNER_BULK;
+        return flags == INNER_ACK_ONLY ? INNER_ACK : INNER_BULK;
+    return (flags & ~(unsigned)INNER_PUSH) == INNER_ACK_ONLY ? INNER_SHORT : INNER_BULK;
 }
 
 enum inner_kind inner_classify(const uint8_t *data, size_t size, bool layer2, uint32_t *flow) {
@@ -72,7 +59,7 @@ enum inner_kind inner_classify(const uint8_t *data, size_t size, bool layer2, ui
     size_t length;
     if (first >= 0x45 && first <= 0x4f) {
         protocol = data[9];
-        if (data[6] & MORE_FRAGMENTS_OR_OFFSET || data[7]) {
+        if (data[6] & FRAGMENTS_MORE_FRAGMENTS_OR_OFFSET || data[7]) {
             *flow = crc(data, size, 12, 20, protocol);
             return INNER_BULK;
         }
@@ -112,11 +99,11 @@ size_t inner_segment(const uint8_t *data, size_t size, bool layer2, uint8_t name
         data += start;
         size -= start;
     }
-    if (size <= LONGEST_TCP_HEADERS)
+    if (size <= INNER_LONGEST_TCP_HEADERS)
         return 0;
     unsigned first = data[0];
     if (first >= 0x45 && first <= 0x4f) {
-        if (data[9] != TCP || data[6] & MORE_FRAGMENTS_OR_OFFSET || data[7])
+        if (data[9] != TCP || data[6] & FRAGMENTS_MORE_FRAGMENTS_OR_OFFSET || data[7])
             return 0;
         memcpy(name, data + 12, 8);
         memcpy(name + 8, data + ((first & 0xf) << 2), 8);

@@ -6,19 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a packet wants of the scheduler. */
-enum inner_kind {
-    INNER_BULK,     /* order and throughput */
-    INNER_SMALL,    /* not TCP, at most INNER_SMALL_SIZE bytes: to arrive soon */
-    INNER_ACK,      /* a TCP segment that acknowledges and does nothing else */
-    INNER_SHORT,    /* a TCP segment with a payload, at most INNER_SMALL_SIZE bytes */
-    INNER_KINDS,
-};
-
-enum {
-    INNER_SMALL_SIZE = 256, /* bytes of an IP packet */
-    INNER_LONGEST_NAME = 40,
-};
+enum { INNER_LONGEST_NAME = 40 };
 
 /* Where the IP packet in a frame begins, behind one VLAN tag at most; 0: there is none. */
 size_t inner_in_frame(const uint8_t *data, size_t size);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MASK = REPLAY_WINDOW_SIZE - 1 };
+enum { MASK = PROTOCOL_REPLAY_WINDOW_SIZE - 1 };
 
 static inline bool is_set(const struct replay_window *window, uint64_t seq) {
     return window->bits[(seq & MASK) / 64] >> (seq % 64) & 1;
@@ -26,14 +26,14 @@ void replay_begin_unseen(struct replay_window *window, uint64_t newest) {
 
 void replay_restore(struct replay_window *window, uint64_t newest, const uint64_t seen[REPLAY_WORDS]) {
     replay_begin_unseen(window, newest);
-    for (uint64_t age = 1; age < REPLAY_WINDOW_SIZE; age++)
+    for (uint64_t age = 1; age < PROTOCOL_REPLAY_WINDOW_SIZE; age++)
         if (seen[age / 64] >> (age % 64) & 1)
             set(window, newest - age);
 }
 
 void replay_seen(const struct replay_window *window, uint64_t seen[REPLAY_WORDS]) {
     memset(seen, 0, REPLAY_WORDS * sizeof *seen);
-    for (uint64_t age = 0; age < REPLAY_WINDOW_SIZE; age++)
+    for (uint64_t age = 0; age < PROTOCOL_REPLAY_WINDOW_SIZE; age++)
         if (is_set(window, window->newest - age))
             seen[age / 64] |= UINT64_C(1) << (age % 64);
 }
@@ -41,7 +41,7 @@ void replay_seen(const struct replay_window *window, uint64_t seen[REPLAY_WORDS]
 bool replay_may_accept(const struct replay_window *window, uint64_t seq) {
     if (seq > window->newest)
         return true;
-    return window->newest - seq < REPLAY_WINDOW_SIZE && !is_set(window, seq);
+    return window->newest - seq < PROTOCOL_REPLAY_WINDOW_SIZE && !is_set(window, seq);
 }
 
 bool replay_accept(struct replay_window *window, uint64_t seq) {
@@ -51,7 +51,7 @@ bool replay_accept(struct replay_window *window, uint64_t seq) {
         set(window, seq);
         return true;
     }
-    if (seq - window->newest >= REPLAY_WINDOW_SIZE) {
+    if (seq - window->newest >= PROTOCOL_REPLAY_WINDOW_SIZE) {
         memset(window->bits, 0, sizeof window->bits);
     } else {
         for (uint64_t skipped = window->newest + 1; skipped < seq; skipped++)
@@ -68,9 +68,9 @@ static inline uint64_t octet_of(const struct clear_window *window, uint64_t seq)
 }
 
 static uint64_t clear_start(uint64_t newest_authentic) {
-    if (newest_authentic < REPLAY_WINDOW_SIZE)
+    if (newest_authentic < PROTOCOL_REPLAY_WINDOW_SIZE)
         return 0;
-    return (newest_authentic - REPLAY_WINDOW_SIZE + 1) & ~UINT64_C(7);
+    return (newest_authentic - PROTOCOL_REPLAY_WINDOW_SIZE + 1) & ~UINT64_C(7);
 }
 
 bool clear_begin(struct clear_window *window, uint64_t newest_authentic, uint64_t size) {
@@ -81,7 +81,7 @@ bool clear_begin(struct clear_window *window, uint64_t newest_authentic, uint64_
 }
 
 bool clear_restore(struct clear_window *window, uint64_t base, const uint8_t *octets, size_t count) {
-    if (!clear_begin(window, 0, CLEAR_WINDOW_SIZE))
+    if (!clear_begin(window, 0, PROTOCOL_CLEAR_WINDOW_SIZE))
         return false;
     window->base = base;
     for (size_t place = 0; place < count; place++)

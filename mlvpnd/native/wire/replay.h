@@ -6,11 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    REPLAY_WINDOW_SIZE = 2048,
-    REPLAY_WORDS = REPLAY_WINDOW_SIZE / 64,
-    CLEAR_WINDOW_SIZE = 1 << 17,
-};
+#include "generated.h"
+
+enum { REPLAY_WORDS = PROTOCOL_REPLAY_WINDOW_SIZE / 64 };
 
 /* A ring of bits: number n is bit n % size. There is one for each of the last `size` numbers up to the newest. */
 struct replay_window {
@@ -37,7 +35,7 @@ struct clear_window {
 
 /* `size` is a multiple of 8, a power of two; false: no memory. */
 bool clear_begin(struct clear_window *window, uint64_t newest_authentic, uint64_t size);
-/* As another of CLEAR_WINDOW_SIZE numbers was; `octets` are `count` of those that clear_seen gives, the first. */
+/* As another of PROTOCOL_CLEAR_WINDOW_SIZE numbers was; `octets` are `count` of those that clear_seen gives, the first. */
 bool clear_restore(struct clear_window *window, uint64_t base, const uint8_t *octets, size_t count);
 /* `size` / 8 octets: bit n, the lowest of an octet first, is the number `base` + n. */
 void clear_seen(const struct clear_window *window, uint8_t *octets);

@@ -6,41 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    WIRE_HEADER_SIZE = 28,
-    WIRE_MAC_SIZE = 16,
-    WIRE_NONCE_SIZE = 24,
-    WIRE_KEY_SIZE = 32,
-    WIRE_VERSION = 1,
-    WIRE_NO_TIMESTAMP = 0xffff,
-    WIRE_MAX_DATAGRAM_SIZE = 65507, /* largest UDP payload over IPv4 */
-};
+#include "generated.h"
 
-enum wire_type { WIRE_AUTH, WIRE_AUTH_OK, WIRE_KEEPALIVE, WIRE_DATA, WIRE_DISCONNECT, WIRE_TYPES };
-
-/* Why a packet or datagram went nowhere: the order of mlvpnd/protocol/wire/drops.py. */
-enum drop {
-    DROP_SHORT,
-    DROP_BAD_LENGTH,
-    DROP_BAD_VERSION,
-    DROP_UNKNOWN_TYPE,
-    DROP_REFLECTED,
-    DROP_WRONG_LINK,
-    DROP_REPLAYED,
-    DROP_NOT_AUTHENTIC,
-    DROP_BAD_PLAINTEXT,
-    DROP_UNKNOWN_FLOW,
-    DROP_NOT_UP,
-    DROP_DAMPED,
-    DROP_STALE_CONTROL,
-    DROP_CLEAR_NOT_ALLOWED,
-    DROP_COPY,
-    DROP_RULE,
-    DROP_NO_LINK,
-    DROP_QUEUE_FULL,
-    DROP_TOO_LONG,
-    DROP_REASONS,
-};
+enum { WIRE_NONCE_SIZE = 24 };
 
 struct wire_header {
     uint16_t length;

@@ -11,8 +11,7 @@ flow and address of the peer, and once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from mlvpnd.protocol.wire import inner, wire
@@ -49,24 +48,6 @@ class Stranger(NamedTuple):
     """An authentic datagram of a session that this process does not know."""
 
     header: Header
-
-
-class Run(NamedTuple):
-    """DATA of a link's own flow, each the newest and behind the one before: what nearly all traffic is."""
-
-    flow: PeerFlow
-    first: int
-    """The sequence number of the first."""
-    stamps: list[tuple[int, int]]
-    """`timestamp` and `timestamp_reply` of each, ..."""
-    numbers: list[int]
-    """... its `data_seq`, ..."""
-    packets: list[bytes]
-    """... and what is in it."""
-    size: int
-    """Bytes of the datagrams."""
-    refused: DropReason | None
-    """Why the datagram behind them is dropped, if that is known by now."""
 
 
 class Gate:
@@ -152,42 +133,6 @@ class Gate:
         if flow is not path.flow:  # that one is never forgotten while it is
             self.flows.touch(flow)
         return Admitted(header, packet, flow, newest=newest, authentic=True)
-
-    def admit_run(self, path: Path, datagrams: Sequence[tuple[bytes, Address]], start: int) -> Run | None:
-        """Checks datagrams from `start` on together, as far as they make a run; None if the first is for `admit`.
-
-        That would say the same of each: what is looked at here but once cannot change between them.
-        """
-        flow, peer = path.flow, path.peer
-        if flow is None or flow.link != path.parameters.name or flow.flow_id in self.flows.own:
-            return None
-        if self.cleartext_data or flow.clear is not None:
-            return None
-        first = seq = flow.window.newest + 1
-        stamps, numbers, packets, size = list[tuple[int, int]](), list[int](), list[bytes](), 0
-        refused, open_box, layer2 = None, self.box.open, self._layer2
-        for datagram, address in islice(datagrams, start, None):
-            if len(datagram) <= HEADER_SIZE:
-                break
-            length, word, timestamp, reply, flow_id, number, data_seq = wire.unpack(datagram)
-            if number != seq or word != wire.NUMBERED_DATA or flow_id != flow.flow_id or address != peer:
-                break
-            if length != len(datagram) - HEADER_SIZE:
-                break
-            plaintext = open_box(datagram[HEADER_SIZE:], flow_id, seq)
-            packet = inner.packet_from(plaintext, layer2=layer2) if plaintext is not None else None
-            if packet is None:
-                refused = DropReason.NOT_AUTHENTIC if plaintext is None else DropReason.BAD_PLAINTEXT
-                break
-            stamps.append((timestamp, reply))
-            numbers.append(data_seq)
-            packets.append(packet)
-            size += len(datagram)
-            seq += 1
-        if not packets and refused is None:
-            return None
-        flow.window.advance(len(packets))
-        return Run(flow, first, stamps, numbers, packets, size, refused)
 
     def _admit_clear(
         self, path: Path, flow: PeerFlow | None, header: Header, payload: bytes, address: Address

@@ -228,14 +228,6 @@ class Path:
         self.heard_gap += GAP_GAIN * (min(now - self.heard_at, 1.0) - self.heard_gap)
         self.heard_at = now
 
-    def hear_run(self, count: int, now: float) -> None:
-        """Notes authentic packets that come together: behind the first there is no gap."""
-        self.hear(now)
-        gap = self.heard_gap
-        for _ in range(count - 1):
-            gap += GAP_GAIN * (0.0 - gap)
-        self.heard_gap = gap
-
     @property
     def patience(self) -> float:
         """Seconds of silence that are nothing out of the ordinary while the peer is sending."""

@@ -34,7 +34,7 @@ from mlvpnd.protocol.wire.wire import PacketType
 
 from .deadlines import Deadlines
 from .events import DownReason, Event, PathStatusChanged, PeerMoved, TierChanged
-from .gate import Admitted, Gate, Run, Stranger
+from .gate import Admitted, Gate, Stranger
 from .handshake import Handshake
 from .path import Address, Path, PathParameters
 from .quality import Activity, judge
@@ -99,7 +99,6 @@ class Session:
             self._emit_data,
             layer2=parameters.layer2,
             parts=self.parts.sending,
-            emit_run=self._emit_run,
         )
         self._sender.pacing = parameters.pacing
         self._sender.duplicates = parameters.peer_takes_first
@@ -288,9 +287,6 @@ class Session:
     def _emit_data(self, path: Path, packet: bytes, reorder: bool, data_seq: int) -> None:  # noqa: FBT001
         self._emit(path, PacketType.DATA, packet, reorder=reorder, data_seq=data_seq)
 
-    def _emit_run(self, path: Path, run: Sequence[tuple[int, bytes]]) -> None:
-        self._outbox.put_run(path, run, self._now)
-
     def _emit(
         self,
         path: Path,
@@ -322,31 +318,12 @@ class Session:
         """Takes a burst from one link's socket; returns packets for the interface, in order."""
         self._now = now
         path = self._paths[number]
-        out, at = list[bytes](), 0
+        out: list[bytes] = []
         self._receiver.refresh(now)
-        while at < len(datagrams):
-            run = self.gate.admit_run(path, datagrams, at) if path.up and not path.distrusted else None
-            if run is None:
-                out += self._receive_one(path, *datagrams[at])
-                at += 1
-            else:
-                out += self._receive_run(path, run)
-                at += len(run.packets) + (run.refused is not None)
+        for datagram, address in datagrams:
+            out += self._receive_one(path, datagram, address)
         self.judge_in_time(path, now)
         return out
-
-    def _receive_run(self, path: Path, run: Run) -> list[bytes]:
-        """What `_receive_one` does with each, and with the one behind them that is refused."""
-        if run.refused is not None:
-            path.drops[run.refused] += 1
-        count = len(run.packets)
-        if not count:
-            return []
-        path.packets_received += count
-        path.bytes_received += run.size
-        path.hear_run(count, self._now)
-        self._activity.note(self._now)
-        return self._receiver.receive_run(path, run, self._now)
 
     def _receive_one(self, path: Path, datagram: bytes, address: Address) -> list[bytes]:
         receiver, data = self._receiver, self._take(path, datagram, address)

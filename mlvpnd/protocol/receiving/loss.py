@@ -64,14 +64,6 @@ class LossMeter:
         current.received += 1 + others
         self.newest = seq
 
-    def follow(self, count: int, now: float) -> None:
-        """Notes the next `count` numbers, which come together."""
-        current = self._current
-        if now - current.begun_at >= BUCKET:
-            current = self._turn(now)
-        current.received += count
-        self.newest += count
-
     def pause(self, until: float) -> None:
         """Counts nothing before `until`, and anew from the first packet after it."""
         self._paused_until = until

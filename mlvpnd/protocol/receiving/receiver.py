@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from mlvpnd.protocol.links.gate import Admitted, Run
+from mlvpnd.protocol.links.gate import Admitted
 from mlvpnd.protocol.links.path import Path
-from mlvpnd.protocol.wire.constants import MAC_SIZE, RECLAIM_GRACE, WAIT_INTERVAL
+from mlvpnd.protocol.wire.constants import RECLAIM_GRACE, WAIT_INTERVAL
 from mlvpnd.protocol.wire.drops import DropReason
-from mlvpnd.protocol.wire.wire import Header, PacketType
+from mlvpnd.protocol.wire.wire import Header
 
 from .copies import CopyFilter
 from .reorder import ReorderBuffer
@@ -140,43 +140,6 @@ class Receiver:
         if path.count != self._count:
             return self._of_other_count(path, buffer, header.data_seq, packet, now)
         return buffer.push(header.data_seq, packet, now, path.number)
-
-    def receive_run(self, path: Path, run: Run, now: float) -> list[bytes]:
-        """Measures and takes a run; returns what is for the interface now, in order."""
-        if not self._is_next(path, run, now):
-            return self._receive_each(path, run, now)
-        transit, count = path.transit, len(run.packets)
-        for timestamp, reply in run.stamps:
-            if transit.received(timestamp, now):
-                self.update(now)
-            path.rtt.received(reply, now)
-        path.echo.received(run.stamps[-1][0], now)
-        path.disorder.follow(count)
-        if path.loss is not None:
-            path.loss.follow(count, now)
-        if self.reorder is not None:
-            self.reorder.pass_by(count)
-            path.numbered_at = self._numbered_at = now
-        return run.packets
-
-    def _is_next(self, path: Path, run: Run, now: float) -> bool:
-        """Whether nothing is to be decided for a run: its packets are all the next ones, for each that counts."""
-        before = run.first - 1
-        if path.disorder.newest != before or (path.loss is not None and path.loss.newest != before):
-            return False
-        if self.reorder is None:
-            return True
-        is_expected = path.count == self._count and now - path.numbered_at < DATA_RECENT
-        return is_expected and self.reorder.is_next(run.numbers)
-
-    def _receive_each(self, path: Path, run: Run, now: float) -> list[bytes]:
-        out: list[bytes] = []
-        for at, (packet, data_seq, stamps) in enumerate(zip(run.packets, run.numbers, run.stamps, strict=True)):
-            size, ids = len(packet) + MAC_SIZE, (run.flow.flow_id, run.first + at, data_seq)
-            header = Header(size, PacketType.DATA, True, *stamps, *ids)  # noqa: FBT003 - it is of a tuple
-            self.measure(path, Admitted(header, packet, run.flow, newest=True, authentic=True), now)
-            out += self.receive(path, header, packet, now)
-        return out
 
     def _of_other_count(
         self, path: Path, buffer: ReorderBuffer, data_seq: int, packet: bytes, now: float

@@ -20,7 +20,7 @@ What a packet costs does not grow with what is held, but for a heap's logarithm:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from heapq import heappop, heappush
 
 _MASK = (1 << 64) - 1
@@ -32,7 +32,6 @@ STRAYS = 64
 _DELIVERED = 1
 _GIVEN_UP = 2
 """A hole that was given up. 0: a number from before the count began."""
-_ALL_DELIVERED = bytes([_DELIVERED]) * JUMP
 _HOLES = memoryview(bytes([_GIVEN_UP]) * JUMP)
 
 
@@ -122,23 +121,6 @@ class ReorderBuffer:
         if ahead < _HALF:
             return self._begin(data_seq, packet, now)
         return self._behind(expected - (_MASK + 1 - ahead), packet, now)
-
-    def is_next(self, numbers: Sequence[int]) -> bool:
-        """Whether packets with these numbers are all that there is to be delivered: nothing waits, none is missing."""
-        expected = self._next
-        if self._held or expected is None or len(numbers) > JUMP:
-            return False
-        expected &= _MASK
-        return numbers[0] == expected and numbers == list(range(expected, expected + len(numbers)))
-
-    def pass_by(self, count: int) -> None:
-        """Notes packets as delivered for which `is_next` holds."""
-        place, fates = (self._next or 0) % JUMP, self._fates
-        until_end = min(count, JUMP - place)
-        fates[place : place + until_end] = _ALL_DELIVERED[:until_end]
-        fates[: count - until_end] = _ALL_DELIVERED[: count - until_end]
-        self._next = (self._next or 0) + count
-        self._strays = 0
 
     def is_anew(self, data_seq: int, now: float, grace: float) -> bool | None:
         """Whether the peer must have begun anew if it sends this number now; None: it may be a late one of this count.

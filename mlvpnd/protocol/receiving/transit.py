@@ -170,15 +170,6 @@ class Disorder:
         self._late.add(lateness, now)
         return lateness > before
 
-    @property
-    def newest(self) -> int:
-        """The greatest number that has come."""
-        return self._newest
-
-    def follow(self, count: int) -> None:
-        """Takes the next `count` numbers: none is late."""
-        self._newest += count
-
     def seconds(self, now: float) -> float:
         """The most lately."""
         return self._late.at(now)

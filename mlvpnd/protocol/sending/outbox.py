@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from mlvpnd.protocol.links.gate import Gate
 from mlvpnd.protocol.links.path import Address, Path
 from mlvpnd.protocol.receiving.rtt import stamp
 from mlvpnd.protocol.wire import wire
-from mlvpnd.protocol.wire.constants import HEADER_SIZE, NO_TIMESTAMP
+from mlvpnd.protocol.wire.constants import HEADER_SIZE
 from mlvpnd.protocol.wire.wire import Header, PacketType
 
 
@@ -52,27 +51,6 @@ class Outbox:
         path.sent_at = now
         path.packets_sent += 1
         path.bytes_sent += HEADER_SIZE + len(payload)
-
-    def put_run(self, path: Path, run: Sequence[tuple[int, bytes]], now: float) -> None:
-        """What `put` does with each of them, which are DATA with their numbers."""
-        to, flow_id, seq = path.peer, path.flow_id, path.next_seq
-        if to is None:
-            return
-        seal = None if self._gate.cleartext_data else self._gate.box.seal
-        stamp_now, echo, size = stamp(now), path.echo.take(now), 0
-        datagrams = self._burst(path, to)
-        for data_seq, packet in run:
-            payload = seal(packet, flow_id, seq) if seal is not None else packet
-            length = len(payload)
-            size += length
-            fields = length, wire.NUMBERED_DATA, stamp_now, echo, flow_id, seq, data_seq
-            datagrams.append(wire.pack_fields(*fields) + payload)
-            echo = NO_TIMESTAMP  # the first has taken it
-            seq += 1
-        path.next_seq = seq
-        path.sent_at = now
-        path.packets_sent += len(run)
-        path.bytes_sent += len(run) * HEADER_SIZE + size
 
     def _burst(self, path: Path, to: Address) -> list[bytes]:
         """Where datagrams for that address gather."""

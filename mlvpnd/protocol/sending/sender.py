@@ -43,8 +43,6 @@ _FIRST = frozenset({Kind.SMALL, Kind.ACK})
 
 Emit = Callable[[Path, bytes, bool, int], None]
 """Sends DATA on a link: the packet, its reorder bit, its `data_seq`."""
-EmitRun = Callable[[Path, Sequence[tuple[int, bytes]]], None]
-"""Sends DATA that takes part in reordering on a link, each with its `data_seq` before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +79,11 @@ class Sender:
         *,
         layer2: bool,
         parts: SendingParts | None = None,
-        emit_run: EmitRun | None = None,
     ) -> None:
-        """Without `emit_run` all goes by `emit`."""
         self.drops: Counter[DropReason] = Counter()
         """Packets that no link took."""
         self._paths = paths
-        self._emit, self._emit_run = emit, emit_run or self._emit_each
+        self._emit = emit
         self._layer2 = layer2
         parts = parts or REFERENCE
         self._weighted = parts.weighted()
@@ -212,27 +208,14 @@ class Sender:
         return self._outer + HEADER_SIZE + len(packet) + MAC_SIZE
 
     def _send_weighted(self, packets: Sequence[bytes]) -> None:
-        sizes = [HEADER_SIZE + len(packet) + MAC_SIZE for packet in packets]
-        numbers, pick = self._weighted.links, self._weighted.pick
-        if not numbers:
-            self.drops[DropReason.NO_LINK] += len(packets)
-            return
-        if len(numbers) == 1:
-            pick(sum(sizes))  # its place in the round is as after each of them
-            numbers *= len(packets)
-        else:
-            numbers = tuple(number for number in map(pick, sizes) if number is not None)
-        first = self.next_data_seq
-        runs: dict[int, list[tuple[int, bytes]]] = {}
-        for data_seq, (number, packet) in enumerate(zip(numbers, packets, strict=True), first):
-            runs.setdefault(number, []).append((data_seq & _MODULUS - 1, packet))
-        self.next_data_seq = first + len(numbers)
-        for number, run in runs.items():
-            self._emit_run(self._paths[number], run)
-
-    def _emit_each(self, path: Path, run: Sequence[tuple[int, bytes]]) -> None:
-        for data_seq, packet in run:
-            self._emit(path, packet, True, data_seq)  # noqa: FBT003
+        for packet in packets:
+            number = self._weighted.pick(HEADER_SIZE + len(packet) + MAC_SIZE)
+            if number is None:
+                self.drops[DropReason.NO_LINK] += 1
+                continue
+            data_seq = self.next_data_seq
+            self.next_data_seq = (data_seq + 1) % _MODULUS
+            self._emit(self._paths[number], packet, True, data_seq)  # noqa: FBT003
 
     # Filters and rules.
 

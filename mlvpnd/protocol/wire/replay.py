@@ -58,11 +58,6 @@ class ReplayWindow:
         self._bits |= 1 << age
         return True
 
-    def advance(self, count: int) -> None:
-        """Notes the next `count` numbers."""
-        self.newest += count
-        self._bits = (self._bits << count | (1 << count) - 1) & _ALL_SEEN
-
 
 class ClearWindow:
     """Which clear DATA has been seen, where a number proves nothing.

@@ -59,15 +59,6 @@ _WORDS: dict[tuple[int, bool], int] = {
 }
 
 
-NUMBERED_DATA = _WORDS[PacketType.DATA, True]
-"""The word of DATA that takes part in reordering, as `unpack` gives it where the bits to be ignored are zero."""
-
-pack_fields = _STRUCT.pack
-"""A header of fields as `unpack` gives them."""
-unpack = _STRUCT.unpack_from
-"""The fields of a header, unchecked: length, word, stamp, echo, flow_id, seq, data_seq. Raises `struct.error`."""
-
-
 def pack(header: Header) -> bytes:
     """The 28 bytes of a header. Raises `struct.error` or `KeyError` for a field out of range: a fault of the caller."""
     length, packet_type, reorder, timestamp, timestamp_reply, flow_id, seq, data_seq = header

@@ -197,7 +197,4 @@ LIMITS: Sequence[Limit] = (
     ),
     Limit("resident memory, 8 links up", Figure("tcp-8", NATIVE, "memory"), 40.0, against="MB"),
     *_sides(f"8 links: {_CPU}", ("tcp-8", NATIVE), (1.2, 1.2), ("tcp", NATIVE), "1 link"),
-    *_sides(
-        f"reference twin, TCP, 1 stream, 1 link: {_CPU}", ("tcp", REFERENCE), (1.1, 1.1), ("tcp", OPENVPN), "OpenVPN"
-    ),
 )

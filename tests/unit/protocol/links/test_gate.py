@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlvpnd.protocol.links.gate import Admitted, Gate, Run, Stranger
-from mlvpnd.protocol.links.path import Address, Path, PathParameters, PathStatus
+from mlvpnd.protocol.links.gate import Admitted, Gate, Stranger
+from mlvpnd.protocol.links.path import Path, PathParameters, PathStatus
 from mlvpnd.protocol.wire.constants import HEADER_SIZE, SILENCE
 from mlvpnd.protocol.wire.drops import DropReason
 from mlvpnd.protocol.wire.wire import PacketType
@@ -190,79 +190,3 @@ def test_another_key_keeps_what_is_known() -> None:
     assert entrance.admit(peer.keepalive()) is DropReason.NOT_AUTHENTIC
     renewed = HandPeer(peer.flow_id, peer.seq, key=bytes(32))
     assert admitted(entrance.admit(renewed.keepalive())).newest
-
-
-# Runs.
-
-
-def joined(peer: HandPeer, **options: bool) -> Entrance:
-    """A server's link that lives on the peer's flow."""
-    entrance = Entrance(**options)
-    entrance.adsl.flow = admitted(entrance.admit(peer.auth())).flow
-    entrance.adsl.peer = PEER
-    return entrance
-
-
-def run_of(entrance: Entrance, datagrams: list[bytes], start: int = 0, *, at_end: Address = PEER) -> Run | None:
-    burst = [(datagram, PEER) for datagram in datagrams[:-1]] + [(datagrams[-1], at_end)]
-    return entrance.gate.admit_run(entrance.adsl, burst, start)
-
-
-def test_a_run_is_data_that_follows_each_other() -> None:
-    peer = HandPeer()
-    entrance, first = joined(peer), peer.seq
-    run = run_of(entrance, [peer.keepalive(), *[peer.data(packet_of(n)) for n in range(3)]], 1)
-    assert run is None  # a number is missing before it
-    entrance = joined(peer := HandPeer())
-    datagrams = [peer.data(packet_of(n)) for n in range(3)]
-    run = run_of(entrance, datagrams)
-    assert run is not None
-    assert (run.first, run.numbers, run.packets) == (first, [1, 2, 3], [packet_of(n) for n in range(3)])
-    assert (run.size, run.refused) == (sum(map(len, datagrams)), None)
-    assert run.flow.window.newest == first + 2
-    assert run_of(entrance, datagrams) is None
-    assert [entrance.admit(datagram) for datagram in datagrams] == [DropReason.REPLAYED] * 3
-
-
-@pytest.mark.parametrize("packet_type", [AUTH, KEEPALIVE, DISCONNECT])
-def test_a_run_ends_before_another_type(packet_type: PacketType) -> None:
-    entrance = joined(peer := HandPeer())
-    run = run_of(entrance, [peer.data(ONE), peer.datagram(packet_type), peer.data(ONE)])
-    assert run is not None
-    assert (run.packets, run.refused) == ([ONE], None)
-
-
-def test_a_run_ends_before_data_without_a_number_and_before_another_address_or_length() -> None:
-    for change in ("number", "address", "length", "header"):
-        entrance = joined(peer := HandPeer())
-        datagrams = [peer.data(ONE), peer.datagram(DATA, ONE, reorder=change != "number")]
-        if change == "length":
-            datagrams[1] += b"\0"
-        elif change == "header":
-            datagrams[1] = datagrams[1][:HEADER_SIZE]
-        run = run_of(entrance, datagrams, at_end=ELSEWHERE if change == "address" else PEER)
-        assert run is not None
-        assert (run.packets, run.refused) == ([ONE], None)
-
-
-def test_what_a_run_refuses_moves_nothing() -> None:
-    entrance = joined(peer := HandPeer())
-    good, forged, empty = peer.data(ONE), peer.data(ONE)[:-1] + b"?", HandPeer(seq=peer.seq - 1).data(b"none")
-    run = run_of(entrance, [good, forged, good])
-    assert run is not None
-    assert (run.packets, run.refused) == ([ONE], DropReason.NOT_AUTHENTIC)
-    newest = run.flow.window.newest
-    run = run_of(entrance, [empty])
-    assert run is not None
-    assert (run.packets, run.refused, run.flow.window.newest) == ([], DropReason.BAD_PLAINTEXT, newest)
-
-
-def test_no_run_of_a_flow_that_is_not_the_links_or_where_data_may_be_clear() -> None:
-    entrance = joined(peer := HandPeer())
-    assert entrance.gate.admit_run(entrance.wifi, [(peer.data(ONE), PEER)], 0) is None
-    entrance = joined(peer := HandPeer(), cleartext_data=True)
-    assert run_of(entrance, [peer.data(ONE)]) is None
-    entrance = joined(peer := HandPeer())
-    assert entrance.adsl.flow is not None
-    entrance.adsl.flow.link = "wifi"
-    assert run_of(entrance, [peer.data(ONE)]) is None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from mlvpnd.protocol.links.gate import Gate
 from mlvpnd.protocol.links.path import Path, PathParameters
 from mlvpnd.protocol.sending.outbox import Outbox
-from mlvpnd.protocol.wire.constants import HEADER_SIZE, NO_TIMESTAMP
+from mlvpnd.protocol.wire.constants import HEADER_SIZE
 from mlvpnd.protocol.wire.wire import Header, PacketType, parse
 from tests.support.hand_peer import ELSEWHERE, FIRST_SEQ, PEER
 from tests.support.session_pair import KEY, packet_of
@@ -42,31 +40,6 @@ def test_a_datagram_is_numbered_sealed_and_counted() -> None:
     assert (path.next_seq, path.sent_at) == (FIRST_SEQ + 1, NOW)
     assert (path.packets_sent, path.bytes_sent) == (1, len(datagram))
     assert outbox.take() == []
-
-
-@pytest.mark.parametrize("cleartext_data", [False, True])
-def test_a_run_is_what_each_of_it_would_be(cleartext_data: bool) -> None:
-    one, all_ = Outbox(make_gate(cleartext_data=cleartext_data)), Outbox(make_gate(cleartext_data=cleartext_data))
-    path, twin = make_path(), make_path()
-    for data_seq, packet in RUN:
-        one.put(path, PacketType.DATA, packet, True, data_seq, PEER, NOW)
-    all_.put_run(twin, RUN, NOW)
-    bursts = all_.take()
-    assert bursts == one.take()
-    assert [header.timestamp_reply for header in map(parse, bursts[0].datagrams) if isinstance(header, Header)] == [
-        1734,
-        *[NO_TIMESTAMP] * 4,
-    ]
-    for name in ("next_seq", "sent_at", "packets_sent", "bytes_sent"):
-        assert getattr(path, name) == getattr(twin, name)
-
-
-def test_a_link_without_a_peer_sends_no_run() -> None:
-    outbox, path = Outbox(make_gate()), make_path()
-    path.peer = None
-    outbox.put_run(path, RUN, NOW)
-    assert outbox.take() == []
-    assert path.next_seq == FIRST_SEQ
 
 
 def test_a_burst_is_for_one_link_and_one_address() -> None:

@@ -1,0 +1,391 @@
+/* Written by tools/make_native_constants.py: change the Python module that a part names, then run that. */
+#ifndef MLVPND_GENERATED_H
+#define MLVPND_GENERATED_H
+
+#include <stdint.h>
+
+/* mlvpnd/protocol/wire/constants.py */
+enum { WIRE_HEADER_SIZE = 28 };
+/* Poly1305 tag of the secretbox, in front of the ciphertext. */
+enum { WIRE_MAC_SIZE = 16 };
+enum { WIRE_VERSION = 1 };
+/* In `timestamp_reply`: nothing to echo. */
+enum { WIRE_NO_TIMESTAMP = 65535 };
+/* Largest UDP payload over IPv4. */
+enum { WIRE_MAX_DATAGRAM_SIZE = 65507 };
+
+/* mlvpnd/protocol/wire/box.py */
+enum { WIRE_KEY_SIZE = 32 };
+
+/* mlvpnd/protocol/wire/wire.py */
+enum wire_type {
+    WIRE_AUTH = 0,
+    WIRE_AUTH_OK = 1,
+    WIRE_KEEPALIVE = 2,
+    WIRE_DATA = 3,
+    WIRE_DISCONNECT = 4,
+    WIRE_TYPES,
+};
+
+/* mlvpnd/protocol/wire/drops.py */
+enum drop {
+    /* Smaller than a header. */
+    DROP_SHORT = 0,
+    /* The header's length is not that of the datagram. */
+    DROP_BAD_LENGTH = 1,
+    DROP_BAD_VERSION = 2,
+    DROP_UNKNOWN_TYPE = 3,
+    /* It carries a flow_id of this process: our own packet, sent back. */
+    DROP_REFLECTED = 4,
+    /* Its flow belongs to another link. */
+    DROP_WRONG_LINK = 5,
+    /* Seen before, or too old to know. */
+    DROP_REPLAYED = 6,
+    /* The box does not open: another password, damage or forgery. */
+    DROP_NOT_AUTHENTIC = 7,
+    /* Authentic, but not what its type carries: a header changed on the way. */
+    DROP_BAD_PLAINTEXT = 8,
+    /* Authentic, from a session that this link does not have. */
+    DROP_UNKNOWN_FLOW = 9,
+    /* Authentic, but the link is down. */
+    DROP_NOT_UP = 10,
+    /* AUTH or AUTH_OK of a link that came and went too often, and is held down for a moment. */
+    DROP_DAMPED = 11,
+    /* A control packet that newer packets of its flow have overtaken. */
+    DROP_STALE_CONTROL = 12,
+    /* Clear DATA that is not from the peer's current address and flow. */
+    DROP_CLEAR_NOT_ALLOWED = 13,
+    /* Another copy of a packet that came already: its sender duplicates it. */
+    DROP_COPY = 14,
+    /* Outgoing, and a rule says drop. */
+    DROP_RULE = 15,
+    /* Outgoing, while no link is up. */
+    DROP_NO_LINK = 16,
+    /* Outgoing, more than the links carry: the flow with most in the queue gave up a packet. */
+    DROP_QUEUE_FULL = 17,
+    /* Outgoing, larger than a datagram carries. */
+    DROP_TOO_LONG = 18,
+    DROP_REASONS,
+};
+
+/* mlvpnd/protocol/wire/inner.py */
+enum inner_kind {
+    /* Order and throughput. */
+    INNER_BULK = 0,
+    /* Not TCP, at most `SMALL_SIZE` bytes: to arrive soon. */
+    INNER_SMALL = 1,
+    /* A TCP segment that acknowledges and does nothing else: to arrive soon, and in order. */
+    INNER_ACK = 2,
+    /* A TCP segment with a payload, at most `SMALL_SIZE` bytes: a keystroke, or the end of something long. */
+    INNER_SHORT = 3,
+    INNER_KINDS,
+};
+
+/* mlvpnd/protocol/wire/inner.py */
+/* Bytes of an IP packet; a voice frame, a DNS question or a move in a game is no longer. */
+enum { INNER_SMALL_SIZE = 256 };
+/* Bytes of an IP and a TCP header at most; what is longer has a payload. */
+enum { INNER_LONGEST_TCP_HEADERS = 120 };
+enum { INNER_ACK_ONLY = 16 };
+enum { INNER_PUSH = 8 };
+/* All but those of ECN (RFC 3168), which say nothing of what a segment is. */
+enum { INNER_FLAGS = 63 };
+
+/* mlvpnd/protocol/wire/constants.py */
+/* Sequence numbers behind the newest that may still arrive, per flow; a link at 1 Gbit/s reorders less. */
+enum { PROTOCOL_REPLAY_WINDOW_SIZE = 2048 };
+/* Sequence numbers ahead of the last authentic one in which clear DATA is taken: a second at 130 000 packets/s. */
+enum { PROTOCOL_CLEAR_WINDOW_SIZE = 131072 };
+/* Seconds without a word after which an up link may be a dead session and strangers are answered: two KEEPALIVEs. */
+static const double PROTOCOL_SILENCE = 2.5;
+/* Seconds between the AUTHs of a client that has no answer. */
+static const double PROTOCOL_AUTH_INTERVAL = 1.0;
+/* Seconds between DISCONNECTs that tell a peer that we do not know its session. */
+static const double PROTOCOL_DISCONNECT_INTERVAL = 1.0;
+/* Seconds between KEEPALIVEs sent in answer to one: the peer's stamp comes back fresh, and two answering peers do
+   not play ping-pong. */
+static const double PROTOCOL_ANSWER_INTERVAL = 0.9;
+/* Seconds between two KEEPALIVEs of a peer that probes quickly, of which some are lost; less than
+   `PROBE_INTERVAL`. */
+static const double PROTOCOL_QUICK_GAP = 0.06;
+/* Seconds that packets of a displaced flow may be stragglers of a peer that has restarted; a flow that still
+   speaks after them is alive, and what displaced it was a replay. */
+static const double PROTOCOL_RECLAIM_GRACE = 1.0;
+/* Seconds between looks at the links' delays for the reorder buffer's wait. */
+static const double PROTOCOL_WAIT_INTERVAL = 0.1;
+/* A stamp older than this is not echoed. */
+enum { PROTOCOL_ECHO_LIMIT_MS = 1000 };
+/* A sample from here on is an accident of the 16-bit stamps, not a round trip. */
+enum { PROTOCOL_RTT_LIMIT_MS = 5000 };
+
+/* mlvpnd/protocol/links/path.py */
+enum path_status {
+    PATH_DISCONNECTED = 0,
+    PATH_AUTHSENT = 1,
+    PATH_AUTHOK = 2,
+    PATH_LOSSY = 3,
+    PATH_HIGH_LATENCY = 4,
+};
+
+/* mlvpnd/protocol/links/path.py */
+/* Weight of a new gap between packets in the smoothed one. */
+static const double PATH_GAP_GAIN = 0.125;
+
+/* mlvpnd/protocol/links/answers.py */
+/* Seconds in which nothing else has left when a quick answer does: more than between two probes of our own. */
+static const double ANSWERS_QUICK_PAUSE = 0.03;
+
+/* mlvpnd/protocol/receiving/copies.py */
+/* Distance from the newest number at which the peer must have begun anew. */
+enum { COPIES_JUMP = 65536 };
+
+/* mlvpnd/protocol/receiving/loss.py */
+/* Seconds that are counted together. */
+static const double LOSS_BUCKET = 0.1;
+/* Seconds that count at least: so long is a line remembered for what it has lost. */
+static const double LOSS_WINDOW = 2.5;
+/* Packets that count at least, however long ago they were sent: as many as upstream judges by. */
+enum { LOSS_LEAST = 64 };
+/* A step by more numbers than this is none of a living peer: its process was replaced, and numbers from the clock. */
+enum { LOSS_JUMP = 131072 };
+
+/* mlvpnd/protocol/receiving/receiver.py */
+/* Seconds in which a link must have come up or brought data to be waited for. */
+static const double RECEIVER_DATA_RECENT = 3.0;
+/* Seconds to wait at least while a link that may bring data has not been measured. */
+static const double RECEIVER_UNKNOWN_SPREAD = 0.1;
+/* Seconds; a link that is later than this is no help to the others. */
+static const double RECEIVER_MAX_WAIT = 0.5;
+/* Seconds more than the spread: stamps are whole milliseconds, and bursts are read link by link. */
+static const double RECEIVER_MIN_WAIT = 0.002;
+/* Of the spread, more than that: in a queue that grows, each packet is later than those that were measured. */
+static const double RECEIVER_GROWTH = 0.125;
+
+/* mlvpnd/protocol/receiving/reorder.py */
+/* Distance from the expected number at which the peer must have begun anew: more than any link reorders. */
+enum { REORDER_JUMP = 65536 };
+/* Stragglers and repetitions without a packet of the count between them, after which the count is not believed. */
+enum { REORDER_STRAYS = 64 };
+enum { REORDER_DELIVERED = 1 };
+/* A hole that was given up. 0: a number from before the count began. */
+enum { REORDER_GIVEN_UP = 2 };
+
+/* mlvpnd/protocol/receiving/rtt.py */
+static const double RTT_ALPHA = 0.125;
+static const double RTT_BETA = 0.25;
+/* Milliseconds from the mean, beyond four deviations, that are a jump: radio lines jitter by less. */
+static const double RTT_JUMP_MS = 50.0;
+/* What status shows before a sample, as upstream does; nothing is judged by it. */
+static const double RTT_INITIAL_SRTT_MS = 1000.0;
+
+/* mlvpnd/protocol/receiving/transit.py */
+/* Seconds, twice at most, for which the quickest packet is remembered: clocks drift by less than a millisecond
+   meanwhile, and a line's route may change. */
+static const double TRANSIT_LOW_SPAN = 5.0;
+/* Seconds, twice at most, for which the slowest is remembered: with a KEEPALIVE a second there always is one. */
+static const double TRANSIT_HIGH_SPAN = 1.25;
+/* Seconds, twice at most, for which an overtaken packet makes others of its link be waited for. */
+static const double TRANSIT_DISORDER_SPAN = 2.5;
+/* Milliseconds by which a transit must rise to be news: stamps know no less. */
+static const double TRANSIT_STEP = 1.0;
+/* Milliseconds from one packet to the next by which a transit changes only if the next one says so too. */
+static const double TRANSIT_JUMP = 100.0;
+/* Milliseconds from one packet to the next by which transits do not change: the peer's clock was set. */
+static const double TRANSIT_NEW_CLOCK = 5000.0;
+/* Gaps in the numbers of a link that are remembered: what comes later than so many others has a lower bound. */
+enum { TRANSIT_MAX_GAPS = 64 };
+static const double TRANSIT_PERIOD = 65536.0;
+static const double TRANSIT_HALF = 32768.0;
+
+/* mlvpnd/protocol/sending/sender.py */
+/* Bytes around a datagram on the line: Ethernet, IPv4 and UDP headers. */
+enum { ENGINE_OUTER_IPV4 = 42 };
+enum { ENGINE_OUTER_IPV6 = 62 };
+/* Nanoseconds: more than seconds lose as a floating-point number, so that what is due then is due in integers too. */
+enum { ENGINE_ROUNDING = 1000 };
+
+/* mlvpnd/protocol/sending/flow_queue.py */
+/* Bytes that a flow may send in a turn: its largest packet, as a rule, so that each turn sends one. */
+enum { FLOW_QUEUE_QUANTUM = 1514 };
+/* Flows told apart. */
+enum { FLOW_QUEUE_BUCKETS = 1024 };
+
+/* mlvpnd/protocol/sending/fragments.py */
+/* Datagrams whose first fragment is remembered; a place is taken by the next whose name has the same checksum. */
+enum { FRAGMENTS_REMEMBERED = 1024 };
+/* Seconds that it is: as long as Linux waits for the last fragment (net.ipv4.ipfrag_time). */
+static const double FRAGMENTS_LIFETIME = 30.0;
+/* Bytes: two IPv6 addresses and an identification. */
+enum { FRAGMENTS_LONGEST_NAME = 36 };
+enum { FRAGMENTS_FRAGMENT = 44 };
+/* Extension headers that are looked through; each kind is to come once, destination options twice. */
+enum { FRAGMENTS_MOST_HEADERS = 8 };
+/* In the upper byte of IPv4's flags and offset. */
+enum { FRAGMENTS_MORE_FRAGMENTS_OR_OFFSET = 63 };
+enum { FRAGMENTS_OFFSET = 31 };
+
+/* mlvpnd/protocol/sending/line.py */
+enum { LINE_SECOND = 1000000000 };
+/* Nanoseconds that a busy line may lag behind its rate and catch up: a timer is late by a millisecond or two as a
+   rule. */
+enum { LINE_CREDIT = 8000000 };
+/* Nanoseconds of line time that may wait in `express`; what comes on top queues like everything else. */
+enum { LINE_EXPRESS_LIMIT = 20000000 };
+/* Nanoseconds of line time that may wait in `own`. */
+enum { LINE_OWN_TIME = 100000000 };
+/* Bytes that any queue may hold, however slow the line. */
+enum { LINE_LEAST_LIMIT = 96896 };
+
+/* mlvpnd/protocol/sending/paced.py */
+/* Nanoseconds for which even the slowest line is committed ahead, so that it has work until the next turn. */
+enum { PACED_SLACK = 4000000 };
+/* Nanoseconds of all lines' time that may wait in the common queue: what TCP needs to fill lines with 200 ms of
+   round trip (CUBIC leaves 0.7 of its window after a loss). */
+enum { PACED_QUEUE_TIME = 100000000 };
+/* Nanoseconds by which a packet must be late for a higher tier to take it. */
+enum { PACED_OVERFLOW = 15000000 };
+/* Percent of the lines' round trip that a packet must have waited for a spare line to take it, see `_patience`. */
+enum { PACED_WAIT_SHARE = 50 };
+/* Percent of the nearest line's delay that another may have to count in that. */
+enum { PACED_ALIKE = 150 };
+/* Nanoseconds that are enough of that: what may wait in the common queue is more. */
+enum { PACED_LONGEST_WAIT = 60000000 };
+/* Times that the near lines may have the rate of those that are too far for flows to be stretched over all. */
+enum { PACED_WORTH = 2 };
+/* Nanoseconds without anything long after which the short segments of a TCP flow go first: someone types. */
+enum { PACED_SPARSE = 1000000000 };
+/* Percent of a far line's round trip that a near line's is made by holding packets, see `_set_holds`. */
+enum { PACED_HOLD_SHARE = 65 };
+/* Nanoseconds that are too much of that: a line so far away is left to flows that fill queues. */
+enum { PACED_LONGEST_HOLD = 30000000 };
+/* Nanoseconds by which another line must be earlier for small packets to change to it: fewer overtake each other. */
+enum { PACED_STICKY = 2000000 };
+/* Nanoseconds of its fair share that a flow may take at once and still go first. */
+enum { PACED_FAIR_BURST = 20000000 };
+/* Nanoseconds of a line's time that may go first on it of what went first on one that is gone. */
+enum { PACED_RESCUED_TIME = 10000000 };
+/* Nanoseconds that count as a line's delay at most. */
+enum { PACED_LONGEST_DELAY = 500000000 };
+/* Bytes that are committed to all lines together at most, and that wait in the common queue at most for the sake
+   of flows that are stretched: what 100 MB/s take for the difference between a satellite and a near line. */
+enum { PACED_MOST_AHEAD = 32000000 };
+
+/* mlvpnd/protocol/sending/retransmissions.py */
+/* Segments remembered at least, and twice as many at most: of 1500 bytes what 100 Mbit/s have under way in 0.25 s. */
+enum { RETRANSMISSIONS_REMEMBERED = 2048 };
+/* Bytes that a link's loss is taken over. */
+enum { RETRANSMISSIONS_WINDOW = 3000000 };
+/* Bytes that a link is taken to have been given at least, so that one lost segment of few convicts nobody; and
+   that another must have been given to be known as better. */
+enum { RETRANSMISSIONS_CONVICTING = 1000000 };
+/* Seconds in which what is known of a link is worth e times less. */
+static const double RETRANSMISSIONS_FORGET = 30.0;
+/* Share of bytes lost that makes a link harmful. */
+static const double RETRANSMISSIONS_HARMFUL = 0.002;
+/* Share below which it is so no more. */
+static const double RETRANSMISSIONS_HARMLESS = 0.001;
+/* Times that it must lose more than the best link. */
+static const double RETRANSMISSIONS_WORSE = 3.0;
+/* Times below which it is harmful no more. */
+static const double RETRANSMISSIONS_ALIKE = 1.5;
+/* Seconds over which a link's use is smoothed. */
+static const double RETRANSMISSIONS_USE_TIME = 0.5;
+/* Part of its rate that makes a link full. */
+static const double RETRANSMISSIONS_FULL = 0.8;
+/* Part below which it is so no more. */
+static const double RETRANSMISSIONS_IDLE = 0.3;
+/* Seconds that a link must be full, while segments are lost, to be harmful no more: what it carries bears that. */
+static const double RETRANSMISSIONS_ENDURANCE = 1.0;
+/* Seconds between two judgements of what was sent. */
+static const double RETRANSMISSIONS_LEAST_TIME = 0.05;
+/* Segments that must be lost meanwhile. */
+enum { RETRANSMISSIONS_BORNE = 3 };
+
+/* mlvpnd/protocol/sending/scheduler.py */
+/* Packets. */
+enum { WEIGHTED_LARGE_BURST = 32 };
+/* Large bursts go over so many, or over one link in `BURST_SHARE` if that is more. */
+enum { WEIGHTED_BURST_LINKS = 2 };
+enum { WEIGHTED_BURST_SHARE = 4 };
+enum { WEIGHTED_SCALE = 1048576 };
+
+/* mlvpnd/protocol/sending/stretch.py */
+/* Age of a flow, or of its last chance, at which it is stretched: complete just before the ten seconds, for until
+   those are over it carries a fraction of what it did. */
+static const int64_t STRETCH_AFTER = INT64_C(8600000000);
+/* From one chance to the next: measuring takes BBR 0.2 s. */
+static const int64_t STRETCH_AGAIN = INT64_C(10200000000);
+/* In which TCP may send something again all the same. */
+static const int64_t STRETCH_SETTLE = INT64_C(3000000000);
+/* In which a stretched flow must carry a part of what it did before: else its window is bounded, or it wants less. */
+static const int64_t STRETCH_CHECK = INT64_C(4000000000);
+/* For which it stays with the near lines then. */
+static const int64_t STRETCH_REFRAIN = INT64_C(60000000000);
+/* Without a packet, after which a flow begins anew. */
+enum { STRETCH_PAUSE = 1000000000 };
+/* The part is counted in these, so that its bytes times its time are small enough for the native twin. */
+enum { STRETCH_MILLISECOND = 1000000 };
+/* Percent of the near lines' rate that they must have carried since it began. */
+enum { STRETCH_FULL = 75 };
+/* Times that the flow with most may have had what it has: one that takes less does not want more. */
+enum { STRETCH_GREEDY = 4 };
+/* Percent of the time that passes by which packets are delayed more: TCP does not take for lost what is that late. */
+enum { STRETCH_GROWTH = 30 };
+/* Into which that is divided for the part. */
+enum { STRETCH_CONTENT = 3 };
+
+/* mlvpnd/offload/vnet.py */
+enum { VNET_SIZE = 10 };
+/* Flag: the checksum's field holds the sum of the pseudo header, and the rest is to be added. */
+enum { NEEDS_CSUM = 1 };
+enum { GSO_NONE = 0 };
+enum { GSO_TCPV4 = 1 };
+enum { GSO_TCPV6 = 4 };
+/* VIRTIO_NET_HDR_GSO_UDP_L4: datagrams of equal size, not fragments of one. */
+enum { GSO_UDP = 5 };
+/* Beside TCP: the first segment has CWR. */
+enum { GSO_ECN = 128 };
+enum { TCP = 6 };
+enum { UDP = 17 };
+enum { IPV4_HEADER = 20 };
+enum { IPV6_HEADER = 40 };
+enum { TCP_HEADER = 20 };
+enum { UDP_HEADER = 8 };
+enum { ETHERNET_HEADER = 14 };
+enum { VLAN_TAG = 4 };
+/* Offset of the field in the header. */
+enum { TCP_CHECKSUM = 16 };
+enum { UDP_CHECKSUM = 6 };
+/* Offset of the byte in the header. */
+enum { TCP_FLAGS = 13 };
+enum { FIN = 1 };
+enum { SYN = 2 };
+enum { PSH = 8 };
+enum { ACK = 16 };
+enum { CWR = 128 };
+
+/* mlvpnd/offload/coalesce.py */
+/* Bytes of an IP packet. */
+enum { COALESCE_IP_LIMIT = 65535 };
+
+/* mlvpnd/offload/mss.py */
+/* Kinds of TCP options (RFC 9293 §3.2). */
+enum { MSS_END = 0 };
+/* Kinds of TCP options (RFC 9293 §3.2). */
+enum { MSS_NO_OPERATION = 1 };
+/* Kinds of TCP options (RFC 9293 §3.2). */
+enum { MSS_MAXIMUM_SEGMENT_SIZE = 2 };
+/* Bytes of the option: kind, length, and the size of a segment. */
+enum { MSS_OPTION_SIZE = 4 };
+
+/* mlvpnd/net/link_socket.py */
+/* Datagrams that wait for a socket whose buffer is full: 370 KB, 30 ms at 100 Mbit/s. */
+enum { UDP_QUEUE_LIMIT = 256 };
+/* Seconds in which runs of datagrams of a size that the system has refused are not tried again. */
+static const double UDP_GSO_PAUSE = 1.0;
+
+/* mlvpnd/net/ancillary.py */
+/* Bytes for the control messages of one read: as much as all options of a socket bring, but those for IP options. */
+enum { UDP_ROOM = 512 };
+
+#endif
