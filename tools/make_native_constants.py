@@ -125,6 +125,7 @@ def text() -> str:
         "#ifndef MLVPND_GENERATED_H",
         "#define MLVPND_GENERATED_H",
         "",
+        "#include <stddef.h>",
         "#include <stdint.h>",
         "",
     ]
@@ -133,6 +134,7 @@ def text() -> str:
         lines += [f"/* mlvpnd/{row.module.replace('.', '/')}.py */"]
         lines += _members(row, module) if isinstance(row, Members) else _constants(row, module)
         lines.append("")
+    lines += ["/* mlvpnd/protocol/wire/packets.py */", *_controls(), ""]
     return "\n".join([*lines, "#endif", ""])
 
 
@@ -165,6 +167,21 @@ def _members(row: Members, module: ModuleType) -> Iterator[str]:
         yield f"    {row.prefix}_{member.name} = {value},"
     if row.count:
         yield f"    {row.count},"
+    yield "};"
+
+
+def _controls() -> Iterator[str]:
+    packets = importlib.import_module("mlvpnd.protocol.wire.packets")
+    yield from _members(Members("protocol.wire.packets", "Introduces", "wire_introduces", "WIRE_BY"), packets)
+    yield "/* What stands in a control packet's box, NULL: any of that size; and who may bring a new flow by it. */"
+    yield "static const struct wire_control {"
+    yield "    uint8_t size;"
+    yield "    const char *only;"
+    yield "    enum wire_introduces introduces;"
+    yield "} WIRE_CONTROL[WIRE_TYPES] = {"
+    for kind, control in packets.CONTROL.items():
+        only = "NULL" if control.only is None else f'"{control.only.decode("ascii")}"'
+        yield f"    [WIRE_{kind.name}] = {{{control.size}, {only}, WIRE_BY_{control.introduces.name}}},"
     yield "};"
 
 

@@ -2,6 +2,7 @@
 #ifndef MLVPND_GENERATED_H
 #define MLVPND_GENERATED_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* mlvpnd/protocol/wire/constants.py */
@@ -387,5 +388,25 @@ static const double UDP_GSO_PAUSE = 1.0;
 /* mlvpnd/net/ancillary.py */
 /* Bytes for the control messages of one read: as much as all options of a socket bring, but those for IP options. */
 enum { UDP_ROOM = 512 };
+
+/* mlvpnd/protocol/wire/packets.py */
+enum wire_introduces {
+    WIRE_BY_NOBODY = 0,
+    /* To a server. */
+    WIRE_BY_CLIENT = 1,
+    /* To a client that has asked. */
+    WIRE_BY_SERVER = 2,
+};
+/* What stands in a control packet's box, NULL: any of that size; and who may bring a new flow by it. */
+static const struct wire_control {
+    uint8_t size;
+    const char *only;
+    enum wire_introduces introduces;
+} WIRE_CONTROL[WIRE_TYPES] = {
+    [WIRE_AUTH] = {2, "AU", WIRE_BY_CLIENT},
+    [WIRE_AUTH_OK] = {2, "OK", WIRE_BY_SERVER},
+    [WIRE_KEEPALIVE] = {0, NULL, WIRE_BY_NOBODY},
+    [WIRE_DISCONNECT] = {0, NULL, WIRE_BY_NOBODY},
+};
 
 #endif

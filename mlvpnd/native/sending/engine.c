@@ -146,16 +146,10 @@ static enum engine_fate refuse(struct path_state *path, enum drop reason) {
 
 /* Whether a plaintext is what a type of datagram carries. */
 static bool is_expected(const struct engine *engine, uint8_t type, const uint8_t *plaintext, size_t size) {
-    switch (type) {
-    case WIRE_DATA:
+    if (type == WIRE_DATA)
         return inner_packet_from(plaintext, size, engine->layer2) > 0;
-    case WIRE_AUTH:
-        return size == 2 && memcmp(plaintext, "AU", 2) == 0;
-    case WIRE_AUTH_OK:
-        return size == 2 && memcmp(plaintext, "OK", 2) == 0;
-    default:
-        return size == 0;
-    }
+    const struct wire_control *control = &WIRE_CONTROL[type];
+    return size == control->size && (!control->only || memcmp(plaintext, control->only, size) == 0);
 }
 
 /* Why the gate refuses a datagram for what is in its box; DROP_REASONS: it does not. The datagram stays as it is. */
@@ -199,8 +193,8 @@ static enum engine_fate take_foreign(struct engine *engine, struct path_state *p
     if (known && known->kind == FLOW_OWN)
         return refuse(path, DROP_REFLECTED);
     const struct peer_flow *flow = known ? known->flow : NULL;
-    bool introduces = engine->is_server ? header->type == WIRE_AUTH
-                                        : header->type == WIRE_AUTH_OK && path->unanswered_auths > 0;
+    enum wire_introduces by = WIRE_CONTROL[header->type].introduces;
+    bool introduces = engine->is_server ? by == WIRE_BY_CLIENT : by == WIRE_BY_SERVER && path->unanswered_auths > 0;
     bool elsewhere = flow && flow->link != path->name;
     if (elsewhere && (!introduces || lives(engine, flow, now)))
         return refuse(path, DROP_WRONG_LINK);

@@ -16,19 +16,13 @@ from typing import NamedTuple
 
 from mlvpnd.protocol.wire import inner, wire
 from mlvpnd.protocol.wire.box import Box
-from mlvpnd.protocol.wire.constants import AUTH_OK_PLAINTEXT, AUTH_PLAINTEXT, HEADER_SIZE, SILENCE
+from mlvpnd.protocol.wire.constants import HEADER_SIZE, SILENCE
 from mlvpnd.protocol.wire.drops import DropReason
+from mlvpnd.protocol.wire.packets import CONTROL, Introduces
 from mlvpnd.protocol.wire.replay import ClearWindow, FlowTable, PeerFlow, clear_beside
 from mlvpnd.protocol.wire.wire import Header, PacketType
 
 from .path import Address, Path
-
-_PLAINTEXTS = {
-    PacketType.AUTH: AUTH_PLAINTEXT,
-    PacketType.AUTH_OK: AUTH_OK_PLAINTEXT,
-    PacketType.KEEPALIVE: b"",
-    PacketType.DISCONNECT: b"",
-}
 
 
 class Admitted(NamedTuple):
@@ -89,9 +83,12 @@ class Gate:
 
     def introduces(self, path: Path, packet_type: int) -> bool:
         """Whether a packet of this type may bring a new flow to the link now."""
+        control = CONTROL.get(packet_type)
+        if control is None:
+            return False
         if self.is_server:
-            return packet_type == PacketType.AUTH
-        return packet_type == PacketType.AUTH_OK and path.unanswered_auths > 0
+            return control.introduces is Introduces.CLIENT
+        return control.introduces is Introduces.SERVER and path.unanswered_auths > 0
 
     def admit(
         self, path: Path, datagram: bytes, address: Address, live: Iterable[Path], now: float
@@ -152,7 +149,7 @@ class Gate:
         """What the type carries, or None: the header was changed on the way."""
         if header.type == PacketType.DATA:
             return inner.packet_from(plaintext, layer2=self._layer2)
-        return plaintext if plaintext == _PLAINTEXTS[PacketType(header.type)] else None
+        return plaintext if CONTROL[header.type].fits(plaintext) else None
 
 
 def _lives(flow: PeerFlow, paths: Iterable[Path], now: float) -> bool:

@@ -105,26 +105,37 @@ class Handshake:
         self._receiver.begin_flow(path, now)
         return True
 
-    def take(self, path: Path, header: Header, now: float) -> DropReason | None:
-        """AUTH, AUTH_OK or DISCONNECT, the newest packet of the link's flow."""
-        if header.type == PacketType.DISCONNECT:
-            if not path.up and path.asked_seq is None:
-                return DropReason.NOT_UP
-            if not path.up:  # whoever asks and goes is as much work as who comes and goes
-                path.damping.end(0.0, now)
-            self.go_down(path, DownReason.DISCONNECTED, now, say_so=False)
-            self.ask_again(path, now)
-            return None
-        if not self._gate.introduces(path, header.type):
-            return DropReason.STALE_CONTROL
-        if not path.up and now < path.damping.until:
-            return DropReason.DAMPED
-        if self._gate.is_server:
+    # Each takes the newest packet of the link's flow.
+
+    def take_auth(self, path: Path, datagram: Admitted, now: float) -> DropReason | None:
+        """A client asks."""
+        refusal = self._refusal(path, datagram, now)
+        if refusal is None:
             self._say(path, PacketType.AUTH_OK, AUTH_OK_PLAINTEXT)
-            self._has_asked(path, header.seq, now)
-        else:
+            self._has_asked(path, datagram.header.seq, now)
+        return refusal
+
+    def take_auth_ok(self, path: Path, datagram: Admitted, now: float) -> DropReason | None:
+        """The server answers."""
+        refusal = self._refusal(path, datagram, now)
+        if refusal is None:
             self._go_up(path, now)
             self._say(path, PacketType.KEEPALIVE, b"")  # shows the server that its answer has arrived
+        return refusal
+
+    def _refusal(self, path: Path, datagram: Admitted, now: float) -> DropReason | None:
+        if not self._gate.introduces(path, datagram.header.type):
+            return DropReason.STALE_CONTROL
+        return DropReason.DAMPED if not path.up and now < path.damping.until else None
+
+    def take_disconnect(self, path: Path, _datagram: Admitted, now: float) -> DropReason | None:
+        """The peer ends, or does not know this session."""
+        if not path.up and path.asked_seq is None:
+            return DropReason.NOT_UP
+        if not path.up:  # whoever asks and goes is as much work as who comes and goes
+            path.damping.end(0.0, now)
+        self.go_down(path, DownReason.DISCONNECTED, now, say_so=False)
+        self.ask_again(path, now)
         return None
 
     # What shows a server that its answer arrives: the peer speaks after it has asked, and speaks of something else.

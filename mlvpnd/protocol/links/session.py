@@ -17,7 +17,7 @@ Where nothing is to be decided for each of them, whole runs go that way.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -116,6 +116,12 @@ class Session:
             tell=self._events.append,
             changed=self._reschedule,
         )
+        self._controls: Mapping[int, Callable[[Path, Admitted, float], DropReason | None]] = {
+            PacketType.AUTH: self._handshake.take_auth,
+            PacketType.AUTH_OK: self._handshake.take_auth_ok,
+            PacketType.DISCONNECT: self._handshake.take_disconnect,
+        }
+        """What takes a control packet that is the newest of its flow. DATA and KEEPALIVE are heard in any order."""
         self._now = 0.0
 
     # What the driver may read.
@@ -374,7 +380,7 @@ class Session:
         if not newest:
             return DropReason.STALE_CONTROL
         self._deadlines.may_change()
-        return self._handshake.take(path, header, self._now)
+        return self._controls[header.type](path, datagram, self._now)
 
     def _answer_keepalive(self, path: Path) -> None:
         if path.answers.answers(self._now, path.sent_at):
