@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from . import values
 from .model import Config, DataPlane, DeviceKind, Mode, Pacing, Peer
 from .problems import shown
 from .reader import SectionReader
-from .schema import MAX_MSS, MAX_REORDER_BUFFER_SIZE, MIN_MSS, RUNTIME_DIRECTORY
+from .schema import GENERAL_KEYS, MAX_MSS, MIN_MSS, RUNTIME_DIRECTORY
 
 MIN_MTU = 68  # RFC 791 section 3.2
 MAX_MTU = 9000
@@ -19,33 +22,9 @@ def read_general(section: SectionReader, *, require_password: bool) -> tuple[Con
     password = section.text("password").encode("ascii")
     if require_password and not password:
         section.error("password", "Password is mandatory.")
-    config = Config(
-        mode=mode or Mode.CLIENT,
-        password=password,
-        statuscommand=_statuscommand(section),
-        interface_name=section.device("interface_name", pattern=True),
-        tuntap=_tuntap(section),
-        timeout=section.timeout() or 0,
-        cleartext_data=section.flag("cleartext_data"),
-        reorder_buffer_size=_reorder_buffer_size(section),
-        loss_tolerance=section.loss_tolerance() or 0,
-        latency_tolerance=section.latency_tolerance() or 0,
-        mtu=_mtu(section),
-        mss_clamp=_mss_clamp(section),
-        ip4=section.plain_text("ip4"),
-        ip6=section.plain_text("ip6"),
-        ip4_gateway=section.plain_text("ip4_gateway"),
-        ip6_gateway=section.plain_text("ip6_gateway"),
-        ip4_routes=section.plain_text("ip4_routes"),
-        ip6_routes=section.plain_text("ip6_routes"),
-        configure_interface=section.flag("configure_interface"),
-        control_unix_path=_control_unix_path(section),
-        control_bind_host=section.host("control_bind_host"),
-        control_bind_port=section.port("control_bind_port"),
-        pacing=section.choice("pacing", Pacing),
-        peer=section.choice("peer", Peer),
-        data_plane=section.optional_choice("data_plane", DataPlane),
-    )
+    given = {key.field: section.value(key) for key in GENERAL_KEYS if key.name not in _OWN}
+    own = {name: read(section) for name, read in _OWN.items() if read is not None}
+    config = Config(mode=mode or Mode.CLIENT, password=password, **given, **own)
     _check_together(section, config)
     return config, mode
 
@@ -79,14 +58,6 @@ def _statuscommand(section: SectionReader) -> str:
     return path
 
 
-def _reorder_buffer_size(section: SectionReader) -> int:
-    size = section.number("reorder_buffer_size") or 0
-    if size > MAX_REORDER_BUFFER_SIZE:
-        section.lax("reorder_buffer_size", f"reorder_buffer_size capped to {MAX_REORDER_BUFFER_SIZE} packets")
-        return MAX_REORDER_BUFFER_SIZE
-    return size
-
-
 def _mtu(section: SectionReader) -> int | None:
     mtu = section.number("mtu") or None
     if mtu is None or MIN_MTU <= mtu <= MAX_MTU:
@@ -115,6 +86,22 @@ def _control_unix_path(section: SectionReader) -> str:
     if not path or path.count("/") > 1:
         return path
     return f"{RUNTIME_DIRECTORY}/{path.removeprefix('/')}"
+
+
+_OWN: Mapping[str, Callable[[SectionReader], Any] | None] = {
+    "mode": None,
+    "password": None,
+    "statuscommand": _statuscommand,
+    "interface_name": lambda section: section.device("interface_name", pattern=True),
+    "tuntap": _tuntap,
+    "mtu": _mtu,
+    "mss_clamp": _mss_clamp,
+    "control_unix_path": _control_unix_path,
+    "pacing": lambda section: section.choice("pacing", Pacing),
+    "peer": lambda section: section.choice("peer", Peer),
+    "data_plane": lambda section: section.optional_choice("data_plane", DataPlane),
+}
+"""Keys that are not read as others of their kind, by their name and field. None: `read_general` does it."""
 
 
 def _check_together(section: SectionReader, config: Config) -> None:

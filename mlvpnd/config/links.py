@@ -8,7 +8,7 @@ from . import values
 from .model import Config, LinkConfig, Mode
 from .problems import Report
 from .reader import SectionReader
-from .schema import MAX_LINKS, MAX_TITLE_NAME_LENGTH
+from .schema import LINK_KEYS, MAX_LINKS, MAX_TITLE_NAME_LENGTH
 
 PORT_ADVICE = "a router may keep an old entry for a fixed one, and then no answer arrives"
 """Why the socket of a client is bound to none: a free one is new to the router after each time-out."""
@@ -17,26 +17,10 @@ PORT_ADVICE = "a router may keep an old entry for a fixed one, and then no answe
 def read_link(section: SectionReader, general: Config | None, report: Report) -> LinkConfig:
     """What the section says, with the defaults of `general`; errors are reported."""
     _check_name(section, report)
-    timeout = section.timeout()
-    loss_tolerance = section.loss_tolerance()
-    latency_tolerance = section.latency_tolerance()
     defaults = general or LinkConfig("")
-    return LinkConfig(
-        name=section.name,
-        bindhost=section.host("bindhost"),
-        bindport=section.port("bindport"),
-        binddevice=section.device("binddevice"),
-        bindfib=section.number("bindfib") or 0,
-        remotehost=section.host("remotehost"),
-        remoteport=section.port("remoteport"),
-        bandwidth_upload=section.number("bandwidth_upload") or 0,
-        timeout=defaults.timeout if timeout is None else timeout,
-        loss_tolerance=defaults.loss_tolerance if loss_tolerance is None else loss_tolerance,
-        latency_tolerance=defaults.latency_tolerance if latency_tolerance is None else latency_tolerance,
-        fallback_only=section.flag("fallback_only"),
-        priority=section.priority(),
-        line=section.line,
-    )
+    given = {key.field: section.value(key) for key in LINK_KEYS}
+    made = {name: getattr(defaults, name) if value is None else value for name, value in given.items()}
+    return LinkConfig(name=section.name, line=section.line, **made)
 
 
 def check_mode(section: SectionReader, link: LinkConfig, mode: Mode) -> None:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import difflib
 import enum
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from . import values
 from .problems import Report, Severity, shown
-from .schema import GENERAL_KEYS, LINK_KEYS, MAX_PRIORITY, MAX_TEXT_LENGTH, RETIRED_KEYS, Key, Kind, spellings
+from .schema import GENERAL_KEYS, LINK_KEYS, MAX_TEXT_LENGTH, RETIRED_KEYS, Key, Kind, spellings
 from .syntax import Entry, compact, exact, spaced
 
-MIN_TIMEOUT = 2
-MAX_LOSS_TOLERANCE = 100
-MAX_LATENCY_TOLERANCE = 1000
 _LONGEST_SUGGESTED_FOR = 40
 
 Choice = TypeVar("Choice", bound=enum.Enum)
@@ -169,41 +166,32 @@ class SectionReader:
             self.lax(name, f"{remark}; allowed: {self._keys[name].allowed}")
         return number
 
-    def timeout(self) -> int | None:
-        """Seconds, at least 2; as `number` when unset."""
-        timeout = self.number("timeout")
-        if timeout is not None and timeout < MIN_TIMEOUT:
-            self.lax("timeout", f"timeout capped to {MIN_TIMEOUT} seconds")
-            return MIN_TIMEOUT
-        return timeout
+    def value(self, key: Key) -> Any:
+        """What is said of a key, for its field; None where nothing is, of a number without a default."""
+        return _READ[key.kind](self, key)
 
-    def loss_tolerance(self) -> int | None:
-        """Percent; as `number` when unset."""
-        return self._capped("loss_tolerence", MAX_LOSS_TOLERANCE)
+    def _limited(self, key: Key) -> int | None:
+        if not key.upstream:
+            return self._strict(key)
+        number = self.number(key.name)
+        if number is None:
+            return None
+        limit = min(max(number, key.least), key.most)
+        if number != limit:
+            self.lax(key.name, key.capped.format(name=key.name, limit=limit))
+        return limit
 
-    def latency_tolerance(self) -> int | None:
-        """Milliseconds; as `number` when unset."""
-        return self._capped("latency_tolerence", MAX_LATENCY_TOLERANCE)
-
-    def _capped(self, name: str, most: int) -> int | None:
-        number = self.number(name)
-        if number is not None and number > most:
-            self.lax(name, f"{name} is capped to {most} %")  # upstream's words, also where it counts milliseconds
-            return most
+    def _strict(self, key: Key) -> int:
+        text = self.text(key.name)
+        number, _ = values.read_number(text)
+        if not text.isdigit() or not key.least <= number <= key.most:
+            self.error(key.name, f"'{self.say(key.name, text)}' is no {key.name}")
+            return key.least
         return number
 
     def flag(self, name: str) -> bool:
         """Any number but 0 is true."""
         return bool(self.number(name))
-
-    def priority(self) -> int:
-        """0..255."""
-        text = self.text("priority")
-        number, _ = values.read_number(text)
-        if not text.isdigit() or number > MAX_PRIORITY:
-            self.error("priority", f"'{self.say('priority', text)}' is no priority")
-            return 0
-        return number
 
     def choice(self, name: str, words: type[Choice]) -> Choice:
         """The member of that value, of a key that upstream does not know; the first one after an error."""
@@ -238,3 +226,16 @@ class SectionReader:
         """An interface's name; with `pattern`, `%d` is allowed in it. Empty when unset."""
         text = self.text(name)
         return self.checked(name, values.device_problem(text, pattern=pattern, say=self.sayer(name)) if text else "")
+
+
+_READ: Mapping[Kind, Callable[[SectionReader, Key], Any]] = {
+    Kind.TEXT: lambda section, key: section.plain_text(key.name),
+    Kind.PATH: lambda section, key: section.plain_text(key.name),
+    Kind.LIST: lambda section, key: section.plain_text(key.name),
+    Kind.NUMBER: SectionReader._limited,
+    Kind.FLAG: lambda section, key: section.flag(key.name),
+    Kind.HOST: lambda section, key: section.host(key.name),
+    Kind.PORT: lambda section, key: section.port(key.name),
+    Kind.DEVICE: lambda section, key: section.device(key.name),
+}
+"""How a value of each kind is read. The others differ from key to key: see `general.py`."""

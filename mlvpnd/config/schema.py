@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TypedDict
 
 from mlvpnd.base.instance import (
     RUNTIME_DIRECTORY as RUNTIME_DIRECTORY,  # where sockets are whose paths name no directory
@@ -83,11 +84,28 @@ class Key:
     """The other spelling."""
     upstream: bool = True
     """False: new in mlvpnd, upstream ignores it."""
+    least: int = 0
+    """Of a number. What is out of range is capped; of a key that upstream does not know it is refused."""
+    most: int = UINT32_MAX
+    capped: str = "{name} capped to {limit}"
+    """What is said of a number out of range."""
+    changed: str = "%s {name} changed from %s to %s"
+    """What a reload says of another value on a link that stays up: of the link, the old value, the new one."""
 
 
-_TIMEOUT = "seconds, at least 2"
-_LOSS = "percent, 0..100"
-_LATENCY = "milliseconds, 0..1000"
+class _Range(TypedDict):
+    """What `[general]` and links say alike of a number."""
+
+    allowed: str
+    least: int
+    most: int
+    capped: str
+
+
+_TIMEOUT = _Range(allowed="seconds, at least 2", least=2, most=UINT32_MAX, capped="{name} capped to {limit} seconds")
+_LOSS = _Range(allowed="percent, 0..100", least=0, most=100, capped="{name} is capped to {limit} %")
+_LATENCY = _Range(allowed="milliseconds, 0..1000", least=0, most=1000, capped="{name} is capped to {limit} %")
+"""Upstream's words, also where it counts milliseconds."""
 
 GENERAL_KEYS = (
     Key("mode", "mode", Kind.CHOICE, ReloadEffect.ALL_LINKS_RESTART, "server or client"),
@@ -102,7 +120,7 @@ GENERAL_KEYS = (
         default="mlvpn0",
     ),
     Key("tuntap", "tuntap", Kind.CHOICE, ReloadEffect.NOT_APPLIED, "tun or tap", default="tun"),
-    Key("timeout", "timeout", Kind.NUMBER, ReloadEffect.LINK_DEFAULT, _TIMEOUT, default="60"),
+    Key("timeout", "timeout", Kind.NUMBER, ReloadEffect.LINK_DEFAULT, default="60", **_TIMEOUT),
     Key("cleartext_data", "cleartext_data", Kind.FLAG, ReloadEffect.AT_ONCE, "0 or 1", default="0"),
     Key(
         "reorder_buffer_size",
@@ -111,24 +129,26 @@ GENERAL_KEYS = (
         ReloadEffect.AT_ONCE,
         f"packets, 0..{MAX_REORDER_BUFFER_SIZE}",
         default="0",
+        most=MAX_REORDER_BUFFER_SIZE,
+        capped="{name} capped to {limit} packets",
     ),
     Key(
         "loss_tolerence",
         "loss_tolerance",
         Kind.NUMBER,
         ReloadEffect.LINK_DEFAULT,
-        _LOSS,
         default="100",
         alias="loss_tolerance",
+        **_LOSS,
     ),
     Key(
         "latency_tolerence",
         "latency_tolerance",
         Kind.NUMBER,
         ReloadEffect.LINK_DEFAULT,
-        _LATENCY,
         default="1000",
         alias="latency_tolerance",
+        **_LATENCY,
     ),
     Key("mtu", "mtu", Kind.NUMBER, ReloadEffect.INTERFACE, "bytes, 68..9000, or 0 for what fits", default="0"),
     Key(
@@ -197,23 +217,26 @@ LINK_KEYS = (
         ReloadEffect.LINK_IN_PLACE,
         f"bytes per second, 0..{UINT32_MAX}",
         default="0",
+        changed="%s bandwidth changed from %s to %s",
     ),
-    Key("timeout", "timeout", Kind.NUMBER, ReloadEffect.LINK_IN_PLACE, _TIMEOUT),
+    Key("timeout", "timeout", Kind.NUMBER, ReloadEffect.LINK_IN_PLACE, **_TIMEOUT),
     Key(
         "loss_tolerence",
         "loss_tolerance",
         Kind.NUMBER,
         ReloadEffect.LINK_IN_PLACE,
-        _LOSS,
         alias="loss_tolerance",
+        changed="%s loss tolerence changed from %s%% to %s%%",
+        **_LOSS,
     ),
     Key(
         "latency_tolerence",
         "latency_tolerance",
         Kind.NUMBER,
         ReloadEffect.LINK_IN_PLACE,
-        _LATENCY,
         alias="latency_tolerance",
+        changed="%s latency tolerence changed from %s%% to %s%%",
+        **_LATENCY,
     ),
     Key("fallback_only", "fallback_only", Kind.FLAG, ReloadEffect.LINK_IN_PLACE, "0 or 1", default="0"),
     Key(
@@ -224,6 +247,7 @@ LINK_KEYS = (
         f"0..{MAX_PRIORITY}, lower is used first",
         default="0",
         upstream=False,
+        most=MAX_PRIORITY,
     ),
 )
 """Of links. Timeout and tolerances default to `[general]`'s."""

@@ -6,6 +6,7 @@ import logging
 
 from mlvpnd.base.allowance import Allowances
 from mlvpnd.config.changes import LinkChange
+from mlvpnd.config.schema import LINK_KEYS
 from mlvpnd.logs.journal import fields
 from mlvpnd.logs.log import logger
 from mlvpnd.operator.status import format_address
@@ -30,14 +31,6 @@ REASONS = {
     DownReason.INTERFACE_GONE: "uplink",
 }
 """Why a link is down, in the words of the bus and the journal."""
-_UPDATE_LINES = {
-    "bandwidth_upload": "%s bandwidth changed from %d to %d",
-    "fallback_only": "%s fallback_only changed from %d to %d",
-    "priority": "%s priority changed from %d to %d",
-    "loss_tolerance": "%s loss tolerence changed from %d%% to %d%%",
-    "latency_tolerance": "%s latency tolerence changed from %d%% to %d%%",
-    "timeout": "%s timeout changed from %d to %d",
-}
 
 _log = logger()
 _config = logger("config")
@@ -118,10 +111,11 @@ class EventLog:
 
 def log_update(change: LinkChange) -> None:
     """What a reload has changed of a link."""
-    for key, said in _UPDATE_LINES.items():
-        before, after = getattr(change.old, key), getattr(change.new, key)
-        if before != after:
-            _config.info(said, change.new.name, before, after)
+    for key in LINK_KEYS:
+        before, after = getattr(change.old, key.field), getattr(change.new, key.field)
+        if key.name in change.keys:
+            numbers = (int(value) if isinstance(value, bool) else value for value in (before, after))
+            _config.info(key.changed.format(name=key.name), change.new.name, *numbers)
 
 
 def _word(*, bad: bool) -> str:

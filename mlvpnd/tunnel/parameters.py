@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from mlvpnd.config.model import MIN_PACED_RATE, Config, DeviceKind, LinkConfig, Mode, Pacing, Peer
 from mlvpnd.protocol.links.path import PathParameters
 from mlvpnd.protocol.links.session import SessionParameters
 from mlvpnd.protocol.wire.box import derive_key
+
+_OTHER_NAMES = {"bandwidth": "bandwidth_upload"}
+_FIELDS = {one.name: _OTHER_NAMES.get(one.name, one.name) for one in fields(PathParameters) if one.name != "enabled"}
+"""Of `PathParameters`, each with that of the link. `enabled` is asked for on the bus, not in the file."""
 
 
 def pacing_line(config: Config) -> str:
@@ -33,12 +39,4 @@ def session_parameters(config: Config) -> SessionParameters:
 
 def path_parameters(link: LinkConfig) -> PathParameters:
     """The same for a link."""
-    return PathParameters(
-        name=link.name,
-        timeout=link.timeout,
-        loss_tolerance=link.loss_tolerance,
-        latency_tolerance=link.latency_tolerance,
-        fallback_only=link.fallback_only,
-        bandwidth=link.bandwidth_upload,
-        priority=link.priority,
-    )
+    return PathParameters(**{ours: getattr(link, theirs) for ours, theirs in _FIELDS.items()})
