@@ -158,6 +158,14 @@ deb: deb-source
 deb-source: build
 	debian/make-source $(DEB_DIR) $(BIN)/pip
 
+# A release but for publishing it: tools/release.py closes CHANGELOG.md, commits and tags; then its source package and package.
+.PHONY: release
+release: build
+	[ -n "$(VERSION)" ] || { echo "make release VERSION=MAJOR.MINOR.PATCH" >&2; exit 2; }
+	$(BIN)/python tools/release.py $(VERSION)
+	$(MAKE) deb
+	@echo "Publish by: git push origin HEAD v$(VERSION), and an upload of build/deb"
+
 demo: build
 	$(BIN)/python -m tests.support.demo
 

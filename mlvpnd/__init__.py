@@ -5,4 +5,4 @@ UDP edges; `tunnel.py` joins the two; `daemon.py` is the life of the process; `h
 little that runs as root; `config/` reads `mlvpn.conf`. ARCHITECTURE.md tells it in order.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
