@@ -50,6 +50,7 @@ $(VENV)/.built: pyproject.toml Makefile
 check: build
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run --Werror $(wildcard mlvpnd/native/*/*.[ch])
 	$(BIN)/mypy
 	$(BIN)/python tools/make_native_constants.py --check
 	$(BIN)/python -m pytest -q tests/unit/test_layout.py

@@ -14,7 +14,7 @@ from mlvpnd.protocol.wire.constants import JUDGE_INTERVAL
 
 from . import _native
 from .native_session import NativeSession
-from .plane import Driver
+from .plane import PlaneListener
 from .selector import TurnLoop
 
 HOUSEKEEPING = JUDGE_INTERVAL
@@ -34,7 +34,7 @@ class NativePlane:
         self._reasons = 0
         """Why the native loop came back, as far as nobody has looked yet."""
 
-    def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
+    def begin(self, session: Session, device: TunDevice, driver: PlaneListener) -> None:
         self._session, self._device, self._driver = cast(NativeSession, session), device, driver
         self._native = _native.Loop(self._session.engine)
         self._selector.take_turns(self._wait)

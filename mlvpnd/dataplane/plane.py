@@ -11,7 +11,7 @@ from mlvpnd.net.tun import TunDevice
 from mlvpnd.protocol.links.session import Session
 
 
-class Driver(Protocol):
+class PlaneListener(Protocol):
     """Whom the plane tells."""
 
     def after(self) -> None:
@@ -27,7 +27,7 @@ class Plane(Protocol):
     name: ClassVar[DataPlane]
     session_type: ClassVar[type[Session]]
 
-    def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
+    def begin(self, session: Session, device: TunDevice, driver: PlaneListener) -> None:
         """To be called once, before all else."""
 
     def end(self) -> None:

@@ -11,7 +11,7 @@ from mlvpnd.net.link_socket import LinkSocket
 from mlvpnd.net.tun import TunDevice
 from mlvpnd.protocol.links.session import Session
 
-from .plane import Driver
+from .plane import PlaneListener
 
 TUN_BURST = 64
 """Packets taken from the interface at a time, before others have their turn."""
@@ -32,7 +32,7 @@ class ReferencePlane:
         self._news: asyncio.Handle | None = None
         """The driver will be told of what links have brought, behind all that are readable in this turn of the loop."""
 
-    def begin(self, session: Session, device: TunDevice, driver: Driver) -> None:
+    def begin(self, session: Session, device: TunDevice, driver: PlaneListener) -> None:
         self._session, self._device, self._driver = session, device, driver
 
     def end(self) -> None:

@@ -243,7 +243,7 @@ enum { PACED_SLACK = 4000000 };
 /* Nanoseconds of all lines' time that may wait in the common queue: what TCP needs to fill lines with 200 ms of
    round trip (CUBIC leaves 0.7 of its window after a loss). */
 enum { PACED_QUEUE_TIME = 100000000 };
-/* Nanoseconds by which a packet must be late for a higher tier to take it. */
+/* Nanoseconds by which a packet must be late for a higher priority to take it. */
 enum { PACED_OVERFLOW = 15000000 };
 /* Percent of the lines' round trip that a packet must have waited for a spare line to take it, see `_patience`. */
 enum { PACED_WAIT_SHARE = 50 };

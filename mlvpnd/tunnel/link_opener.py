@@ -53,7 +53,7 @@ class _LookupError(MlvpndError):
     """A name has no address now."""
 
 
-class LinkDriver:
+class LinkOpener:
     """Keeps one link supplied with a socket.
 
     `opened(endpoints)` is called when there is one, `closed()` before it goes away.

@@ -15,7 +15,7 @@ from mlvpnd.systemd.fd_store import SAVE_INTERVAL, Keeper
 from mlvpnd.systemd.inherited_sockets import Sockets
 from mlvpnd.systemd.notify import link_name
 
-from .link_opener import LinkDriver
+from .link_opener import LinkOpener
 
 _log = logger()
 
@@ -55,7 +55,7 @@ class Continuity:
             _log.info(text, elapsed, up, len(paths), extra=fields("state-restored"))
         return session
 
-    def adopt(self, drivers: Mapping[int, LinkDriver], config: Config, session: Session) -> None:
+    def adopt(self, drivers: Mapping[int, LinkOpener], config: Config, session: Session) -> None:
         """Gives each link, by its path's number, the socket that it had or systemd listens on; closes the others."""
         if self._sockets is None:
             return
@@ -74,13 +74,13 @@ class Continuity:
             driver.adopt(adopted.sock, dataclasses.replace(adopted.ends, remote=peer))
         self._sockets.close_rest()
 
-    def keep(self, driver: LinkDriver) -> None:
+    def keep(self, driver: LinkOpener) -> None:
         """Keeps a link's socket."""
         name = link_name(driver.config.name)
         if self._keeper is not None and name and driver.socket is not None and driver.config.name not in self._foreign:
             self._keeper.store(name, driver.socket.fileno())
 
-    def forget(self, driver: LinkDriver) -> None:
+    def forget(self, driver: LinkOpener) -> None:
         """Keeps it no longer: it is about to be closed."""
         self._foreign.discard(driver.config.name)
         name = link_name(driver.config.name)

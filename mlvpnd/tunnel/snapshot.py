@@ -10,7 +10,7 @@ from mlvpnd.operator.status import LinkOffload, LinkStatus, ReorderStatus, Tunne
 from mlvpnd.protocol.links.path import Path
 from mlvpnd.protocol.sending.scheduler import effective_weights
 
-from .link_opener import LinkDriver
+from .link_opener import LinkOpener
 from .tunnel import LINK_STATES, Tunnel
 
 
@@ -124,7 +124,7 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
     )
 
 
-def _drops(driver: LinkDriver, path: Path) -> dict[str, int]:
+def _drops(driver: LinkOpener, path: Path) -> dict[str, int]:
     drops = {reason.value: count for reason, count in path.drops.items()}
     if driver.socket is not None:
         drops["send_queue_full"] = driver.socket.overflows
@@ -132,7 +132,7 @@ def _drops(driver: LinkDriver, path: Path) -> dict[str, int]:
     return drops
 
 
-def _offload(driver: LinkDriver) -> LinkOffload:
+def _offload(driver: LinkOpener) -> LinkOffload:
     sock = driver.socket
     if sock is None:
         return LinkOffload()

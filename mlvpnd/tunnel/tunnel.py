@@ -43,7 +43,7 @@ from . import matching
 from .droplog import DropLog
 from .eventlog import REASONS, EventLog, log_update
 from .interface import Interface
-from .link_opener import LinkDriver
+from .link_opener import LinkOpener
 from .parameters import pacing_line, path_parameters, session_parameters
 from .restart import Continuity
 from .scripts import ScriptQueue
@@ -102,7 +102,7 @@ class Tunnel:
         """Links that are up as far as their events have been acted on: several may change at once."""
         self.session: Session
         """From `start` on."""
-        self.drivers: dict[int, LinkDriver] = {}
+        self.drivers: dict[int, LinkOpener] = {}
         self.states: dict[int, tuple[float, str]] = {}
         """Since when, in Unix seconds, each link is in its state, and why it is down."""
         self.rules = 0
@@ -231,7 +231,7 @@ class Tunnel:
         number = self._next_number
         self._next_number += 1
         self.states[number] = (time.time(), "starting")
-        self.drivers[number] = LinkDriver(
+        self.drivers[number] = LinkOpener(
             link,
             self.config.mode,
             self._helper,
@@ -327,12 +327,12 @@ class Tunnel:
         self.session.path_ready(number, ends.remote, self._loop.time())
         self.after()
 
-    def _reopen(self, driver: LinkDriver) -> None:
+    def _reopen(self, driver: LinkOpener) -> None:
         """Opens a link's socket anew."""
         if self._may_reopen(driver):
             driver.reopen()
 
-    def _may_reopen(self, driver: LinkDriver) -> bool:
+    def _may_reopen(self, driver: LinkOpener) -> bool:
         """Whether a link's socket can be opened anew.
 
         That of a server which systemd holds too is left alone: its port would not be free, and it is as good as a new
@@ -376,7 +376,7 @@ class Tunnel:
             self._scripts.put("tuntap_up")
 
     def received(self, number: int) -> None:
-        """See `plane.Driver`."""
+        """See `plane.PlaneListener`."""
         name = self.drivers[number].config.name
         self._drop_log.look(name, self.session.path(number).drops, self._loop.time())
 
@@ -392,7 +392,7 @@ class Tunnel:
     # Output.
 
     def after(self) -> None:
-        """See `plane.Driver`."""
+        """See `plane.PlaneListener`."""
         for event in self.session.events():
             self._handle(event)
         for number in self.plane.send():
@@ -408,7 +408,7 @@ class Tunnel:
             # One that is overdue already does not mean that we slept.
             self._timer = self._loop.call_at(due, self._on_timer, max(due, self._loop.time()))
 
-    def _refused(self, number: int, driver: LinkDriver) -> None:
+    def _refused(self, number: int, driver: LinkOpener) -> None:
         """The system keeps refusing what is sent: the link goes down, and its socket is made anew if it can be."""
         error = driver.socket.last_error if driver.socket is not None else ""
         _net.info("%s write error: %s", driver.config.name, error)

@@ -18,7 +18,7 @@ from mlvpnd.net.mirror import Mirror
 from mlvpnd.net.netlink import DumpEnd, NetlinkSocket, Told
 from mlvpnd.protocol.links.events import DownReason
 
-from .link_opener import LinkDriver
+from .link_opener import LinkOpener
 
 BURST = 64
 """Datagrams read in a turn."""
@@ -30,7 +30,7 @@ FIRST_PAUSE, MAX_PAUSE = 0.25, 5.0
 _net = logger("net")
 
 
-class Judgement(NamedTuple):
+class Condition(NamedTuple):
     """How what a link is bound to stands."""
 
     trouble: DownReason | None
@@ -47,7 +47,7 @@ class Uplinks:
 
     def __init__(
         self,
-        drivers: Mapping[int, LinkDriver],
+        drivers: Mapping[int, LinkOpener],
         lost: Callable[[int, DownReason], None],
         heard: Callable[[Mirror], None] | None = None,
     ) -> None:
@@ -65,7 +65,7 @@ class Uplinks:
         self._pause = FIRST_PAUSE
         self._again: asyncio.TimerHandle | None = None
         self._settled: asyncio.TimerHandle | None = None
-        self._before: dict[int, Judgement] = {}
+        self._before: dict[int, Condition] = {}
         """How each link stood at the last look."""
         self._gains = 0
 
@@ -162,27 +162,27 @@ class Uplinks:
         before, self._before = self._before, {}
         for number, driver in list(self._drivers.items()):
             device = driver.config.binddevice
-            now = self._before[number] = judge(mirror, device, _packed(driver.local_hosts))
+            now = self._before[number] = condition_of(mirror, device, _packed(driver.local_hosts))
             was = before.get(number, now)
             if driver.socket is not None:
-                if reason := loss(mirror, device, was, now):
+                if reason := down_reason(mirror, device, was, now):
                     self._lost(number, reason)
             elif (was.trouble and not now.trouble) or (driver.nameless and gained):
                 driver.uplink_is_back()
 
 
-def judge(mirror: Mirror, device: str, addresses: Sequence[bytes]) -> Judgement:
+def condition_of(mirror: Mirror, device: str, addresses: Sequence[bytes]) -> Condition:
     """Of a socket that is bound to an interface, to one of some addresses, to both or to nothing."""
     holders: set[int] = set().union(*map(mirror.holders, addresses))
     ways = frozenset({mirror.number(device)} - {0} if device else holders)
     if device and not ways:
-        return Judgement(DownReason.INTERFACE_GONE, ways)
+        return Condition(DownReason.INTERFACE_GONE, ways)
     if addresses and not holders:
-        return Judgement(DownReason.ADDRESS_GONE, ways)
-    return Judgement(_trouble(mirror, ways), ways)
+        return Condition(DownReason.ADDRESS_GONE, ways)
+    return Condition(_trouble(mirror, ways), ways)
 
 
-def loss(mirror: Mirror, device: str, was: Judgement, now: Judgement) -> DownReason | None:
+def down_reason(mirror: Mirror, device: str, was: Condition, now: Condition) -> DownReason | None:
     """Why an open socket is of no use any more, if it was before."""
     # It does not hear another interface that has taken the name, also if it has waited for the carrier of the old one.
     if device and was.ways and now.ways != was.ways:

@@ -185,22 +185,22 @@ static void change_link(struct input *input, struct link *link, int choices) {
         path->up_at = now;
         receiver_update(&receiver, now);
     }
-    row += receiver.released.count > 0; /* what was flushed may come again in the count that begins then */
-    packet_list_join(&out, &receiver.released);
+    row += receiver.freed.count > 0; /* what was flushed may come again in the count that begins then */
+    packet_list_join(&out, &receiver.freed);
 }
 
 /* Datagrams. */
 
 /* Whether a number would be told from those of its count that were delivered. */
 static bool counts(const struct path_state *path, uint64_t number) {
-    return receiver.reorder && path->count == receiver.count && reorder.counting &&
+    return receiver.reorder && path->epoch == receiver.epoch && reorder.counting &&
            (number - reorder.next < REORDER_JUMP || reorder.next - number <= REORDER_JUMP);
 }
 
 static void look_at(const struct path_state *path, const struct wire_header *header, struct packet_list *came,
                     int64_t count_before, bool counted, int strays) {
     bool numbered = header->reorder && receiver.reorder;
-    bool begins = receiver.count != count_before || !counted || (strays == REORDER_STRAYS - 1 && !reorder.strays);
+    bool begins = receiver.epoch != count_before || !counted || (strays == REORDER_STRAYS - 1 && !reorder.strays);
     if (numbered && begins)
         row++;
     for (const struct packet *packet = came->first; packet; packet = packet->next) {
@@ -234,7 +234,7 @@ static void take(struct link *link, const uint8_t *bytes, size_t size, const str
     memcpy(data, bytes, size);
     *datagram = (struct packet){.data = data, .size = (uint32_t)size};
     struct packet_list came = {0};
-    int64_t count = receiver.count;
+    int64_t count = receiver.epoch;
     bool counted = parsed && counts(path, header.data_seq);
     int strays = reorder.strays;
     enum engine_fate fate = engine_take(&engine, path, datagram, source, now, &came);
@@ -398,7 +398,7 @@ static void begin(struct input *input, int choices) {
     for (int number = 0; number < LINKS; number++) {
         struct link *link = &links[number];
         struct path_state *path = &link->path;
-        *path = (struct path_state){.number = number, .peer = address_of(number), .count = PATH_NO_COUNT};
+        *path = (struct path_state){.number = number, .peer = address_of(number), .epoch = PATH_NO_EPOCH};
         path->status = PATH_AUTHOK;
         path->heard_at = path->numbered_at = path->up_at = now;
         path->rtt = &link->rtt;
@@ -423,7 +423,7 @@ static void end(int choices) {
             fail("something is held after all was released");
         reorder_end(&reorder);
     }
-    packet_list_join(&out, &receiver.released);
+    packet_list_join(&out, &receiver.freed);
     deliver(choices);
     for (int number = 0; number < LINKS; number++) {
         clear_end(&links[number].clear);

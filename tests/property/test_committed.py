@@ -25,7 +25,7 @@ lines = st.lists(
         LineParameters,
         st.sampled_from([100_000, 2_500_000, 60_000_000, 125_000_000]),
         st.sampled_from([0, 5 * MS, 300 * MS, 600 * MS, 2450 * MS]),
-        tier=st.sampled_from([0, 0, 1]),
+        priority=st.sampled_from([0, 0, 1]),
         spare=st.booleans(),
         least_delay=st.sampled_from([0, 0, 5 * MS, 2450 * MS]),
     ),

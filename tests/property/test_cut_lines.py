@@ -49,7 +49,7 @@ def cuts(draw: st.DrawFn) -> Cut:
         number: LineParameters(
             min(slowest * draw(ratios), 8_000_000),
             draw(st.sampled_from([0, 5, 40, 300, 600])) * MS,
-            tier=draw(st.sampled_from([0, 0, 0, 1])),
+            priority=draw(st.sampled_from([0, 0, 0, 1])),
             spare=draw(st.sampled_from([False, False, True])),
         )
         for number in range(count)

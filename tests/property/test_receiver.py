@@ -43,7 +43,7 @@ class Side:
         path = self.paths[number]
         path.begin_flow(PeerFlow(self.seq, "link", self.seq), self.seq)
         self.receiver.begin_flow(path, self.now)
-        self.took(self.receiver.take_released())
+        self.took(self.receiver.take_freed())
 
     def arrive(self, number: int, data_seq: int, name: str, pause: float = 0.0) -> None:
         """A packet comes over a link, `pause` seconds after what came before."""

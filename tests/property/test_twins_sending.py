@@ -199,7 +199,7 @@ class Twins:
         for name in ("next_data_seq", "dropped", "waiting_bytes"):
             assert getattr(self.twin, name) == getattr(self.reference, name)
         assert self.twin.due() == self.reference.due()
-        assert self.twin.settles(self.now) is self.reference.settles(self.now)
+        assert self.twin.is_settling(self.now) is self.reference.is_settling(self.now)
 
     def _packet(self) -> bytes:
         self._count += 1
@@ -309,12 +309,12 @@ def test_flows_are_stretched_alike(
                 now += distance
                 carried += rate * distance // SECOND * share // 1000
                 for number, length in [(flow, size), *((10 + other, 1000) for other in range(others))]:
-                    taken = [one.takes(number, length, now, carried, rate) for one in (reference, twin)]
+                    taken = [one.admit(number, length, now, carried, rate) for one in (reference, twin)]
                     assert taken[0] is taken[1]
         assert bool(twin) is bool(reference)
         for later in (now, now + 3 * SECOND - 1):
             assert twin.delay(later) == reference.delay(later)
-            assert twin.settles(later) is reference.settles(later)
+            assert twin.is_settling(later) is reference.is_settling(later)
 
 
 # The weighted schedule.
@@ -419,7 +419,7 @@ def test_busy_lines_are_paced_alike(seed: int) -> None:
 
 
 FAR = ((15, 250), (250, 20, 15), (15, 250, 400), (20, 15, 350, 10))
-"""One-way delays of lines; the fourth has a higher tier."""
+"""One-way delays of lines; the fourth has a higher priority."""
 
 
 @pytest.mark.parametrize("knows_least", [False, True])
@@ -430,7 +430,7 @@ def test_far_lines_are_filled_alike(delays: tuple[int, ...], *, knows_least: boo
         number: LineParameters(chance.randrange(60_000, 100_000) * (1 + delay // 250), delay * MS, int(number == 3))
         for number, delay in enumerate(delays)
     }
-    near_rate = sum(line.rate for line in lines.values() if line.delay <= 20 * MS and not line.tier)
+    near_rate = sum(line.rate for line in lines.values() if line.delay <= 20 * MS and not line.priority)
     shares = {1: 0.6, 2: 0.6, 3: 0.05, 4: 0.0}
     waiting, settling = dict.fromkeys(shares, 0.0), 0
     for turn in range(3000):
@@ -453,7 +453,7 @@ def test_far_lines_are_filled_alike(delays: tuple[int, ...], *, knows_least: boo
         if turn % 3 == 0:
             twins.step("put", (chance.choice([Kind.SMALL, Kind.ACK, Kind.SHORT]), 3, 100, 1))
         twins.step("take", (0,))
-        settling += twins.twin.settles(twins.now)
+        settling += twins.twin.is_settling(twins.now)
     assert settling
     twins.step("drain", ())
 

@@ -81,7 +81,7 @@ def known(end: End) -> list[Any]:
             (
                 path.status, path.peer, path.next_seq, path.drops, path.heard_at, path.sent_at, path.numbered_at,
                 path.packets_sent, path.bytes_sent, path.packets_received, path.bytes_received, path.heard_gap,
-                path.rtt.srtt_ms, path.rtt.rttvar_ms, path.rtt.min_rtt_ms, path.loss_percent, path.count,
+                path.rtt.srtt_ms, path.rtt.rttvar_ms, path.rtt.min_rtt_ms, path.loss_percent, path.epoch,
                 path.retransmitted, path.spare, path.distrusted, path.flow.window.seen if path.flow else None,
             )
             for path in session.paths

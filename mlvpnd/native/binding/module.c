@@ -57,26 +57,10 @@ PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec) {
 
 /* Those that others need come first. */
 static int (*const parts[])(PyObject *) = {
-    native_add_box,
-    native_add_replay,
-    native_add_transit,
-    native_add_loss,
-    native_add_rtt,
-    native_add_copies,
-    native_add_answers,
-    native_add_flow_index,
-    native_add_reorder,
-    native_add_inner,
-    native_add_fragments,
-    native_add_flow_queue,
-    native_add_stretch,
-    native_add_paced,
-    native_add_retransmissions,
-    native_add_weighted,
-    native_add_offload,
-    native_add_path,
-    native_add_receiver,
-    native_add_engine,
+    native_add_box,       native_add_replay,     native_add_transit,    native_add_loss,     native_add_rtt,
+    native_add_copies,    native_add_answers,    native_add_flow_index, native_add_reorder,  native_add_inner,
+    native_add_fragments, native_add_flow_queue, native_add_stretch,    native_add_paced,    native_add_retransmissions,
+    native_add_weighted,  native_add_offload,    native_add_path,       native_add_receiver, native_add_engine,
     native_add_loop,
 };
 

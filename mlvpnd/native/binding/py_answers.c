@@ -2,7 +2,9 @@
 
 PyTypeObject *native_AnswerPace_type;
 
-static inline struct answer_pace *pace_of(PyObject *self) { return &((struct answer_pace_object *)self)->pace; }
+static inline struct answer_pace *pace_of(PyObject *self) {
+    return &((struct answer_pace_object *)self)->pace;
+}
 
 static PyObject *new(PyTypeObject *type, PyObject *args, PyObject *names) {
     static char *keywords[] = {NULL};

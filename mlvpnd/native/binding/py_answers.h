@@ -6,8 +6,7 @@
 #include "binding/native.h"
 
 struct answer_pace_object {
-    PyObject_HEAD
-    struct answer_pace pace;
+    PyObject_HEAD struct answer_pace pace;
 };
 
 extern PyTypeObject *native_AnswerPace_type;

@@ -2,8 +2,7 @@
 #include "binding/native.h"
 
 struct box_object {
-    PyObject_HEAD
-    PyObject *key; /* bytes, WIRE_KEY_SIZE of them */
+    PyObject_HEAD PyObject *key; /* bytes, WIRE_KEY_SIZE of them */
 };
 
 #define KEY(self) ((const uint8_t *)PyBytes_AS_STRING(((struct box_object *)(self))->key))
@@ -92,11 +91,7 @@ static PyMemberDef members[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, box_new},
-    {Py_tp_dealloc, box_dealloc},
-    {Py_tp_methods, methods},
-    {Py_tp_members, members},
-    {0, NULL},
+    {Py_tp_new, box_new}, {Py_tp_dealloc, box_dealloc}, {Py_tp_methods, methods}, {Py_tp_members, members}, {0, NULL},
 };
 
 static PyType_Spec spec = {

@@ -6,8 +6,7 @@
 #include "binding/native.h"
 
 struct copy_filter_object {
-    PyObject_HEAD
-    struct copy_filter copies;
+    PyObject_HEAD struct copy_filter copies;
 };
 
 extern PyTypeObject *native_CopyFilter_type;

@@ -20,7 +20,8 @@ int native_engine_enter(struct engine_object *engine) {
 }
 
 static int init(PyObject *self, PyObject *args, PyObject *names) {
-    static char *keywords[] = {"receiver", "paced", "weighted", "retransmissions", "fragments", "flows", "layer2", NULL};
+    static char *keywords[] = {"receiver",  "paced", "weighted", "retransmissions",
+                               "fragments", "flows", "layer2",   NULL};
     PyObject *receiver, *paced, *weighted, *retransmissions, *fragments, *flows;
     int layer2;
     if (!PyArg_ParseTupleAndKeywords(args, names, "O!O!O!O!O!O!$p", keywords, native_Receiver_type, &receiver,
@@ -106,7 +107,8 @@ static PyObject *emit(PyObject *self, PyObject *args) {
     int type, reorder;
     unsigned long long data_seq;
     double now;
-    if (!PyArg_ParseTuple(args, "O!iOpKOd", native_PathState_type, &link, &type, &bytes, &reorder, &data_seq, &to, &now))
+    if (!PyArg_ParseTuple(args, "O!iOpKOd", native_PathState_type, &link, &type, &bytes, &reorder, &data_seq, &to,
+                          &now))
         return NULL;
     struct path_object *path = (struct path_object *)link;
     struct address address = path->state.peer;
@@ -282,12 +284,8 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_init, init},
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_dealloc, dealloc},
-    {Py_tp_members, members},
-    {Py_tp_methods, methods},
-    {0, NULL},
+    {Py_tp_init, init},       {Py_tp_new, PyType_GenericNew}, {Py_tp_dealloc, dealloc},
+    {Py_tp_members, members}, {Py_tp_methods, methods},       {0, NULL},
 };
 
 static PyType_Spec spec = {

@@ -7,8 +7,7 @@
 #include "binding/py_receiver.h"
 
 struct engine_object {
-    PyObject_HEAD
-    struct engine engine;
+    PyObject_HEAD struct engine engine;
     PyObject *receiver, *paced, *weighted, *retransmissions, *fragments, *flows;
 };
 

@@ -6,8 +6,7 @@
 #include "binding/native.h"
 
 struct flow_index_object {
-    PyObject_HEAD
-    struct flow_index index;
+    PyObject_HEAD struct flow_index index;
     PyObject *flows; /* dict[int, PeerFlow]: those of the peer, which must stay */
 };
 

@@ -94,12 +94,9 @@ static PyGetSetDef properties[] = {
 };
 
 static PyMethodDef methods[] = {
-    {"push", push, METH_VARARGS, NULL},
-    {"put_back", put_back, METH_VARARGS, NULL},
-    {"trim", trim, METH_NOARGS, NULL},
-    {"next_size", next_size, METH_NOARGS, NULL},
-    {"pop", pop, METH_NOARGS, NULL},
-    {NULL},
+    {"push", push, METH_VARARGS, NULL}, {"put_back", put_back, METH_VARARGS, NULL},
+    {"trim", trim, METH_NOARGS, NULL},  {"next_size", next_size, METH_NOARGS, NULL},
+    {"pop", pop, METH_NOARGS, NULL},    {NULL},
 };
 
 static PyType_Slot slots[] = {

@@ -5,8 +5,7 @@
 #include "sending/flow_queue.h"
 
 struct flow_queue_object {
-    PyObject_HEAD
-    struct flow_queue queue;
+    PyObject_HEAD struct flow_queue queue;
 };
 
 extern PyTypeObject *native_FlowQueue_type;

@@ -2,7 +2,9 @@
 
 PyTypeObject *native_FragmentTable_type;
 
-static struct fragments *table_of(PyObject *self) { return &((struct fragments_object *)self)->table; }
+static struct fragments *table_of(PyObject *self) {
+    return &((struct fragments_object *)self)->table;
+}
 
 static int init(PyObject *self, PyObject *args, PyObject *names) {
     static char *keywords[] = {NULL};
@@ -87,11 +89,7 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_init, init},
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_dealloc, dealloc},
-    {Py_tp_methods, methods},
-    {0, NULL},
+    {Py_tp_init, init}, {Py_tp_new, PyType_GenericNew}, {Py_tp_dealloc, dealloc}, {Py_tp_methods, methods}, {0, NULL},
 };
 
 static PyType_Spec spec = {

@@ -6,8 +6,7 @@
 #include "binding/native.h"
 
 struct fragments_object {
-    PyObject_HEAD
-    struct fragments table;
+    PyObject_HEAD struct fragments table;
 };
 
 extern PyTypeObject *native_FragmentTable_type;

@@ -2,8 +2,7 @@
 #include "binding/py_engine.h"
 
 struct loop_object {
-    PyObject_HEAD
-    struct loop loop;
+    PyObject_HEAD struct loop loop;
     PyObject *engine;
     bool running; /* without the interpreter's lock: nobody else may touch it */
 };
@@ -143,10 +142,8 @@ static PyObject *run(PyObject *self, PyObject *args) {
     }
     unsigned reasons;
     SELF->running = true;
-    Py_BEGIN_ALLOW_THREADS
-    reasons = loop_run(&SELF->loop, wake, deadline);
-    Py_END_ALLOW_THREADS
-    SELF->running = false;
+    Py_BEGIN_ALLOW_THREADS reasons = loop_run(&SELF->loop, wake, deadline);
+    Py_END_ALLOW_THREADS SELF->running = false;
     return PyLong_FromUnsignedLong(reasons);
 }
 
@@ -163,8 +160,8 @@ static PyObject *slow_datagrams(PyObject *self, PyObject *everything) {
             Py_XSETREF(address, native_address_tuple(source));
             known = source;
         }
-        PyObject *item = address ? Py_BuildValue("y#O", (const char *)datagram.data, (Py_ssize_t)datagram.size, address)
-                                 : NULL;
+        PyObject *item =
+            address ? Py_BuildValue("y#O", (const char *)datagram.data, (Py_ssize_t)datagram.size, address) : NULL;
         if (!item || PyList_Append(list, item) < 0)
             Py_CLEAR(list);
         Py_XDECREF(item);
@@ -196,18 +193,27 @@ static PyObject *link_counts(PyObject *self, PyObject *object) {
     PyObject *refused = udp->refused_for < 0 ? Py_NewRef(Py_None) : PyFloat_FromDouble(udp->refused_for);
     if (!refused)
         return NULL;
-    return Py_BuildValue("{sKsKsKsKsKsKsO}iN", "overflows", udp->overflows, "send_errors", udp->send_errors, "gso_sends",
-                         udp->gso_sends, "gso_segments", udp->gso_segments, "gro_receives", udp->gro_receives,
-                         "gro_segments", udp->gro_segments, "gso", udp->gso ? Py_True : Py_False, udp->last_error,
-                         refused);
+    return Py_BuildValue("{sKsKsKsKsKsKsO}iN", "overflows", udp->overflows, "send_errors", udp->send_errors,
+                         "gso_sends", udp->gso_sends, "gso_segments", udp->gso_segments, "gro_receives",
+                         udp->gro_receives, "gro_segments", udp->gro_segments, "gso", udp->gso ? Py_True : Py_False,
+                         udp->last_error, refused);
 }
 
 #define TUN(name) {#name, T_ULONGLONG, offsetof(struct tun_port, name), READONLY, NULL}
 
 static PyMemberDef tun_counts_of[] = {
-    TUN(packets_read), TUN(packets_written), TUN(bytes_read),       TUN(bytes_written),
-    TUN(tso_reads),    TUN(tso_segments),    TUN(coalesced_writes), TUN(coalesced_segments),
-    TUN(down),         TUN(full),            TUN(refused),          TUN(malformed),
+    TUN(packets_read),
+    TUN(packets_written),
+    TUN(bytes_read),
+    TUN(bytes_written),
+    TUN(tso_reads),
+    TUN(tso_segments),
+    TUN(coalesced_writes),
+    TUN(coalesced_segments),
+    TUN(down),
+    TUN(full),
+    TUN(refused),
+    TUN(malformed),
     TUN(oversize),
     {NULL},
 };

@@ -6,8 +6,7 @@
 #include "binding/native.h"
 
 struct loss_meter_object {
-    PyObject_HEAD
-    struct loss_meter meter;
+    PyObject_HEAD struct loss_meter meter;
 };
 
 extern PyTypeObject *native_LossMeter_type;

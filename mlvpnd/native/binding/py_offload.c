@@ -91,12 +91,8 @@ static PyMethodDef coalescer_methods[] = {
 };
 
 static PyType_Slot coalescer_slots[] = {
-    {Py_tp_init, coalescer_init},
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_dealloc, coalescer_dealloc},
-    {Py_tp_members, coalescer_members},
-    {Py_tp_methods, coalescer_methods},
-    {0, NULL},
+    {Py_tp_init, coalescer_init},       {Py_tp_new, PyType_GenericNew},     {Py_tp_dealloc, coalescer_dealloc},
+    {Py_tp_members, coalescer_members}, {Py_tp_methods, coalescer_methods}, {0, NULL},
 };
 
 static PyType_Spec coalescer_spec = {
@@ -115,7 +111,8 @@ static PyObject *segment(PyObject *module, PyObject *args, PyObject *names) {
         return NULL;
     struct packet_list out = {0};
     if (frame.len >= VNET_HEADER)
-        segment_frame(frame.buf, (const uint8_t *)frame.buf + VNET_HEADER, (size_t)frame.len - VNET_HEADER, layer2, &out);
+        segment_frame(frame.buf, (const uint8_t *)frame.buf + VNET_HEADER, (size_t)frame.len - VNET_HEADER, layer2,
+                      &out);
     PyBuffer_Release(&frame);
     return native_bytes_list(&out);
 }

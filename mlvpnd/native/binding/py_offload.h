@@ -5,8 +5,7 @@
 #include "binding/native.h"
 
 struct coalescer_object {
-    PyObject_HEAD
-    struct coalescer coalescer;
+    PyObject_HEAD struct coalescer coalescer;
 };
 
 extern PyTypeObject *native_Coalescer_type;

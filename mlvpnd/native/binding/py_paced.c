@@ -56,15 +56,14 @@ static int32_t as_number(PyObject *number) {
 }
 
 static int read_line(PyObject *number, PyObject *given, struct paced_line *line) {
-    int64_t tier;
+    int64_t priority;
     line->number = as_number(number);
-    if (line->number < 0 ||
-        read_number(given, "rate", 1, LINE_MAX_RATE, &line->rate) < 0 ||
+    if (line->number < 0 || read_number(given, "rate", 1, LINE_MAX_RATE, &line->rate) < 0 ||
         read_number(given, "delay", 0, INT64_MAX / 1000, &line->delay) < 0 ||
         read_number(given, "least_delay", 0, INT64_MAX / 1000, &line->least_delay) < 0 ||
-        read_number(given, "tier", INT32_MIN, INT32_MAX, &tier) < 0)
+        read_number(given, "priority", INT32_MIN, INT32_MAX, &priority) < 0)
         return -1;
-    line->tier = (int32_t)tier;
+    line->priority = (int32_t)priority;
     PyObject *spare = PyObject_GetAttrString(given, "spare");
     int truth = spare ? PyObject_IsTrue(spare) : -1;
     Py_XDECREF(spare);
@@ -99,11 +98,11 @@ static PyObject *set_lines(PyObject *self, PyObject *args) {
     return done ? Py_NewRef(Py_None) : NULL;
 }
 
-static PyObject *settles(PyObject *self, PyObject *time) {
+static PyObject *is_settling(PyObject *self, PyObject *time) {
     long long now = PyLong_AsLongLong(time);
     if (now == -1 && PyErr_Occurred())
         return NULL;
-    return PyBool_FromLong(paced_settles(paced_of(self), now));
+    return PyBool_FromLong(paced_is_settling(paced_of(self), now));
 }
 
 static PyObject *put(PyObject *self, PyObject *args) {
@@ -159,10 +158,12 @@ static PyObject *taken(struct packet_list *list) {
     struct packet *packet;
     while ((packet = packet_list_pop(list))) {
         PyObject *pair = NULL;
-        PyObject *item = !out ? NULL : PyObject_CallFunction(
-            Item, "y#IKOLI", (const char *)packet->data, (Py_ssize_t)packet->size, (unsigned)packet->line_size,
-            (unsigned long long)packet->data_seq, packet->reorder ? Py_True : Py_False, (long long)packet->after,
-            (unsigned)packet->flow);
+        PyObject *item =
+            !out ? NULL
+                 : PyObject_CallFunction(Item, "y#IKOLI", (const char *)packet->data, (Py_ssize_t)packet->size,
+                                         (unsigned)packet->line_size, (unsigned long long)packet->data_seq,
+                                         packet->reorder ? Py_True : Py_False, (long long)packet->after,
+                                         (unsigned)packet->flow);
         if (item)
             pair = Py_BuildValue("(iN)", (int)packet->link, item);
         packet_free(packet);
@@ -173,7 +174,8 @@ static PyObject *taken(struct packet_list *list) {
     return out;
 }
 
-static PyObject *take_or_drain(PyObject *self, PyObject *time, void (*give)(struct paced *, int64_t, struct packet_list *)) {
+static PyObject *take_or_drain(PyObject *self, PyObject *time,
+                               void (*give)(struct paced *, int64_t, struct packet_list *)) {
     long long now = PyLong_AsLongLong(time);
     if (now == -1 && PyErr_Occurred())
         return NULL;
@@ -247,7 +249,7 @@ static PyGetSetDef properties[] = {
 };
 
 static PyMethodDef methods[] = {
-    {"settles", settles, METH_O, NULL},
+    {"is_settling", is_settling, METH_O, NULL},
     {"set_lines", set_lines, METH_VARARGS, NULL},
     {"put", put, METH_VARARGS, NULL},
     {"put_on", (PyCFunction)(void (*)(void))put_on, METH_VARARGS | METH_KEYWORDS, NULL},
@@ -259,12 +261,8 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_init, init},
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_dealloc, dealloc},
-    {Py_tp_getset, properties},
-    {Py_tp_methods, methods},
-    {0, NULL},
+    {Py_tp_init, init},         {Py_tp_new, PyType_GenericNew}, {Py_tp_dealloc, dealloc},
+    {Py_tp_getset, properties}, {Py_tp_methods, methods},       {0, NULL},
 };
 
 static PyType_Spec spec = {

@@ -5,8 +5,7 @@
 #include "sending/paced.h"
 
 struct paced_object {
-    PyObject_HEAD
-    struct paced paced;
+    PyObject_HEAD struct paced paced;
 };
 
 extern PyTypeObject *native_PacedScheduler_type;

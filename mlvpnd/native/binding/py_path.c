@@ -170,40 +170,40 @@ static PyObject *get_drops(PyObject *self, void *closure) {
     return Py_NewRef(SELF->drops ? SELF->drops : Py_None);
 }
 
-static PyObject *get_count(PyObject *self, void *closure) {
+static PyObject *get_epoch(PyObject *self, void *closure) {
     (void)closure;
-    if (SELF->state.count == PATH_NO_COUNT)
+    if (SELF->state.epoch == PATH_NO_EPOCH)
         Py_RETURN_NONE;
-    return PyLong_FromLongLong(SELF->state.count);
+    return PyLong_FromLongLong(SELF->state.epoch);
 }
 
-static int set_count(PyObject *self, PyObject *value, void *closure) {
+static int set_epoch(PyObject *self, PyObject *value, void *closure) {
     (void)closure;
     if (is_deleted(value))
         return -1;
-    long long count = value == Py_None ? PATH_NO_COUNT : PyLong_AsLongLong(value);
-    if (count == -1 && PyErr_Occurred())
+    long long epoch = value == Py_None ? PATH_NO_EPOCH : PyLong_AsLongLong(value);
+    if (epoch == -1 && PyErr_Occurred())
         return -1;
-    SELF->state.count = count;
+    SELF->state.epoch = epoch;
     return 0;
 }
 
 /* A part of a native type, or None where that may be. */
-#define SET_PART(name, type, object, part, may_be_none)                                         \
-    static int set_##name(PyObject *self, PyObject *value, void *closure) {                     \
-        (void)closure;                                                                          \
-        if (is_deleted(value))                                                                  \
-            return -1;                                                                          \
-        if ((may_be_none) && value == Py_None) {                                                \
-            SELF->state.name = NULL;                                                            \
-        } else if (PyObject_TypeCheck(value, native_##type##_type)) {                           \
-            SELF->state.name = &((struct object *)value)->part;                                 \
-        } else {                                                                                \
-            PyErr_SetString(PyExc_TypeError, "it must be the native " #type);                   \
-            return -1;                                                                          \
-        }                                                                                       \
-        keep(&SELF->name, value);                                                               \
-        return 0;                                                                               \
+#define SET_PART(name, type, object, part, may_be_none)                                                                \
+    static int set_##name(PyObject *self, PyObject *value, void *closure) {                                            \
+        (void)closure;                                                                                                 \
+        if (is_deleted(value))                                                                                         \
+            return -1;                                                                                                 \
+        if ((may_be_none) && value == Py_None) {                                                                       \
+            SELF->state.name = NULL;                                                                                   \
+        } else if (PyObject_TypeCheck(value, native_##type##_type)) {                                                  \
+            SELF->state.name = &((struct object *)value)->part;                                                        \
+        } else {                                                                                                       \
+            PyErr_SetString(PyExc_TypeError, "it must be the native " #type);                                          \
+            return -1;                                                                                                 \
+        }                                                                                                              \
+        keep(&SELF->name, value);                                                                                      \
+        return 0;                                                                                                      \
     }
 
 SET_PART(flow, PeerFlow, peer_flow_object, flow, true)
@@ -214,8 +214,7 @@ SET_PART(disorder, Disorder, disorder_object, disorder, false)
 SET_PART(loss, LossMeter, loss_meter_object, meter, true)
 SET_PART(answers, AnswerPace, answer_pace_object, pace, false)
 
-#define OBJECT(name) \
-    { #name, get_object, set_##name, NULL, (void *)offsetof(struct path_object, name) }
+#define OBJECT(name) {#name, get_object, set_##name, NULL, (void *)offsetof(struct path_object, name)}
 
 static PyGetSetDef attributes[] = {
     OBJECT(status),
@@ -229,12 +228,11 @@ static PyGetSetDef attributes[] = {
     OBJECT(loss),
     OBJECT(answers),
     {"drops", get_drops, set_drops, NULL, NULL},
-    {"count", get_count, set_count, NULL, NULL},
+    {"epoch", get_epoch, set_epoch, NULL, NULL},
     {NULL},
 };
 
-#define MEMBER(name, type) \
-    { #name, type, offsetof(struct path_object, state.name), 0, NULL }
+#define MEMBER(name, type) {#name, type, offsetof(struct path_object, state.name), 0, NULL}
 
 static PyMemberDef members[] = {
     MEMBER(number, T_INT),
@@ -261,9 +259,8 @@ static PyMemberDef members[] = {
 
 static void dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
-    PyObject **objects[] = {&SELF->status, &SELF->parameters, &SELF->peer,  &SELF->flow, &SELF->rtt,
-                            &SELF->echo,   &SELF->transit,    &SELF->disorder, &SELF->loss, &SELF->answers,
-                            &SELF->drops,  &SELF->name};
+    PyObject **objects[] = {&SELF->status,  &SELF->parameters, &SELF->peer, &SELF->flow,    &SELF->rtt,   &SELF->echo,
+                            &SELF->transit, &SELF->disorder,   &SELF->loss, &SELF->answers, &SELF->drops, &SELF->name};
     for (size_t index = 0; index < sizeof objects / sizeof *objects; index++)
         Py_CLEAR(*objects[index]);
     path_clear(&SELF->state);
@@ -350,7 +347,8 @@ int native_add_path(PyObject *module) {
     if (!reasons)
         return -1;
     if (PyTuple_GET_SIZE(reasons) != DROP_REASONS) {
-        PyErr_SetString(PyExc_ImportError, "the native data plane knows other reasons for drops: it is of another version");
+        PyErr_SetString(PyExc_ImportError,
+                        "the native data plane knows other reasons for drops: it is of another version");
         return -1;
     }
     native_PathState_type = native_add_type(module, &spec);

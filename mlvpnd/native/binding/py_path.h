@@ -6,8 +6,7 @@
 #include "sending/path_state.h"
 
 struct path_object {
-    PyObject_HEAD
-    struct path_state state;
+    PyObject_HEAD struct path_state state;
     /* What Python has set; `state` has what follows from it. */
     PyObject *status, *parameters, *peer, *flow, *rtt, *echo, *transit, *disorder, *loss, *answers, *drops, *name;
 };

@@ -65,8 +65,7 @@ static PyObject *resize(PyObject *self, PyObject *number) {
     if (size == -1 && PyErr_Occurred())
         return NULL;
     PyObject *type = (PyObject *)native_ReorderBuffer_type;
-    PyObject *reorder = size ? PyObject_CallFunction(type, "nd", size, RECEIVER_UNKNOWN_SPREAD)
-                             : Py_NewRef(Py_None);
+    PyObject *reorder = size ? PyObject_CallFunction(type, "nd", size, RECEIVER_UNKNOWN_SPREAD) : Py_NewRef(Py_None);
     if (!reorder || native_paths_follow(&SELF->paths) < 0) {
         Py_XDECREF(reorder);
         return NULL;
@@ -77,7 +76,7 @@ static PyObject *resize(PyObject *self, PyObject *number) {
     Py_SETREF(SELF->reorder, reorder);
     SELF->receiver.reorder = size ? &((struct reorder_buffer_object *)reorder)->buffer : NULL;
     for (size_t index = 0; index < SELF->paths.table.count; index++)
-        SELF->paths.table.paths[index]->count = PATH_NO_COUNT;
+        SELF->paths.table.paths[index]->epoch = PATH_NO_EPOCH;
     SELF->receiver.update_at = -Py_HUGE_VAL;
     return native_bytes_list(&held);
 }
@@ -147,13 +146,13 @@ static PyObject *begin_flow(PyObject *self, PyObject *args) {
 }
 
 /* Methods that take the time and return nothing. */
-#define AT_TIME(name)                                                        \
-    static PyObject *name(PyObject *self, PyObject *number) {                \
-        double now;                                                          \
-        if (get_time(number, &now) < 0 || native_paths_follow(&SELF->paths) < 0) \
-            return NULL;                                                     \
-        receiver_##name(&SELF->receiver, now);                               \
-        Py_RETURN_NONE;                                                      \
+#define AT_TIME(name)                                                                                                  \
+    static PyObject *name(PyObject *self, PyObject *number) {                                                          \
+        double now;                                                                                                    \
+        if (get_time(number, &now) < 0 || native_paths_follow(&SELF->paths) < 0)                                       \
+            return NULL;                                                                                               \
+        receiver_##name(&SELF->receiver, now);                                                                         \
+        Py_RETURN_NONE;                                                                                                \
     }
 
 AT_TIME(lose)
@@ -168,14 +167,14 @@ static PyObject *stood_still(PyObject *self, PyObject *nothing) {
     Py_RETURN_NONE;
 }
 
-static PyObject *take_released(PyObject *self, PyObject *nothing) {
+static PyObject *take_freed(PyObject *self, PyObject *nothing) {
     (void)nothing;
-    return native_bytes_list(&SELF->receiver.released);
+    return native_bytes_list(&SELF->receiver.freed);
 }
 
 static PyObject *get_released(PyObject *self, void *closure) {
     (void)closure;
-    return PyBool_FromLong(SELF->receiver.released.count > 0);
+    return PyBool_FromLong(SELF->receiver.freed.count > 0);
 }
 
 static PyObject *flush(PyObject *self, PyObject *nothing) {
@@ -206,7 +205,7 @@ static PyObject *due(PyObject *self, PyObject *nothing) {
 
 static void dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
-    packet_list_free(&SELF->receiver.released);
+    packet_list_free(&SELF->receiver.freed);
     native_paths_end(&SELF->paths);
     Py_XDECREF(SELF->reorder);
     Py_XDECREF(SELF->copies);
@@ -217,7 +216,7 @@ static void dealloc(PyObject *self) {
 static PyGetSetDef attributes[] = {
     {"takes_first", get_takes_first, set_takes_first, NULL, NULL},
     {"reorder", get_reorder, NULL, NULL, NULL},
-    {"released", get_released, NULL, NULL, NULL},
+    {"freed", get_released, NULL, NULL, NULL},
     {NULL},
 };
 
@@ -227,7 +226,7 @@ static PyMethodDef methods[] = {
     {"receive", receive, METH_VARARGS, NULL},
     {"begin_flow", begin_flow, METH_VARARGS, NULL},
     {"lose", lose, METH_O, NULL},
-    {"take_released", take_released, METH_NOARGS, NULL},
+    {"take_freed", take_freed, METH_NOARGS, NULL},
     {"flush", flush, METH_NOARGS, NULL},
     {"refresh", refresh, METH_O, NULL},
     {"update", update, METH_O, NULL},
@@ -238,12 +237,8 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_init, init},
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_dealloc, dealloc},
-    {Py_tp_getset, attributes},
-    {Py_tp_methods, methods},
-    {0, NULL},
+    {Py_tp_init, init},         {Py_tp_new, PyType_GenericNew}, {Py_tp_dealloc, dealloc},
+    {Py_tp_getset, attributes}, {Py_tp_methods, methods},       {0, NULL},
 };
 
 static PyType_Spec spec = {

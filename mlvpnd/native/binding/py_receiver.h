@@ -6,8 +6,7 @@
 #include "receiving/receiver.h"
 
 struct receiver_object {
-    PyObject_HEAD
-    struct receiver receiver;
+    PyObject_HEAD struct receiver receiver;
     struct native_paths paths;
     PyObject *reorder; /* ReorderBuffer, or None */
     PyObject *copies;  /* CopyFilter, or None */

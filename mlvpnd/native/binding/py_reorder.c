@@ -126,12 +126,8 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_new, new},
-    {Py_tp_dealloc, dealloc},
-    {Py_sq_length, length},
-    {Py_tp_members, members},
-    {Py_tp_methods, methods},
-    {0, NULL},
+    {Py_tp_new, new},         {Py_tp_dealloc, dealloc}, {Py_sq_length, length},
+    {Py_tp_members, members}, {Py_tp_methods, methods}, {0, NULL},
 };
 
 static PyType_Spec spec = {

@@ -6,8 +6,7 @@
 #include "receiving/reorder.h"
 
 struct reorder_buffer_object {
-    PyObject_HEAD
-    struct reorder_buffer buffer;
+    PyObject_HEAD struct reorder_buffer buffer;
 };
 
 extern PyTypeObject *native_ReorderBuffer_type;

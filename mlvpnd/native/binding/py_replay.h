@@ -6,21 +6,18 @@
 #include "wire/replay.h"
 
 struct replay_window_object {
-    PyObject_HEAD
-    struct replay_window window;
+    PyObject_HEAD struct replay_window window;
 };
 
 struct clear_window_object {
-    PyObject_HEAD
-    struct clear_window window;
+    PyObject_HEAD struct clear_window window;
 };
 
 struct peer_flow_object {
-    PyObject_HEAD
-    struct peer_flow flow; /* its windows are those of `window` and `clear` */
-    PyObject *link;        /* str, interned */
-    PyObject *window;      /* ReplayWindow */
-    PyObject *clear;       /* ClearWindow, or None */
+    PyObject_HEAD struct peer_flow flow; /* its windows are those of `window` and `clear` */
+    PyObject *link;                      /* str, interned */
+    PyObject *window;                    /* ReplayWindow */
+    PyObject *clear;                     /* ClearWindow, or None */
 };
 
 extern PyTypeObject *native_ReplayWindow_type, *native_ClearWindow_type, *native_PeerFlow_type;

@@ -5,8 +5,7 @@
 #include "sending/retransmissions.h"
 
 struct retransmissions_object {
-    PyObject_HEAD
-    struct retransmissions seen;
+    PyObject_HEAD struct retransmissions seen;
 };
 
 extern PyTypeObject *native_Retransmissions_type;

@@ -6,13 +6,11 @@
 #include "receiving/rtt.h"
 
 struct rtt_estimator_object {
-    PyObject_HEAD
-    struct rtt_estimator rtt;
+    PyObject_HEAD struct rtt_estimator rtt;
 };
 
 struct stamp_echo_object {
-    PyObject_HEAD
-    struct stamp_echo echo;
+    PyObject_HEAD struct stamp_echo echo;
 };
 
 extern PyTypeObject *native_RttEstimator_type, *native_StampEcho_type;

@@ -34,9 +34,9 @@ static PyObject *delay(PyObject *self, PyObject *number) {
     return read_time(number, &now) < 0 ? NULL : PyLong_FromLongLong(stretch_delay(stretch_of(self), now));
 }
 
-static PyObject *settles(PyObject *self, PyObject *number) {
+static PyObject *is_settling(PyObject *self, PyObject *number) {
     int64_t now;
-    return read_time(number, &now) < 0 ? NULL : PyBool_FromLong(stretch_settles(stretch_of(self), now));
+    return read_time(number, &now) < 0 ? NULL : PyBool_FromLong(stretch_is_settling(stretch_of(self), now));
 }
 
 static PyObject *forget(PyObject *self, PyObject *number) {
@@ -47,31 +47,27 @@ static PyObject *forget(PyObject *self, PyObject *number) {
     Py_RETURN_NONE;
 }
 
-static PyObject *takes(PyObject *self, PyObject *args) {
+static PyObject *admit(PyObject *self, PyObject *args) {
     PyObject *number;
     unsigned size;
     long long now, carried, rate;
     uint64_t flow;
     if (!PyArg_ParseTuple(args, "OILLL", &number, &size, &now, &carried, &rate) || native_u64(number, &flow) < 0)
         return NULL;
-    return PyBool_FromLong(stretch_takes(stretch_of(self), (uint32_t)flow, size, now, carried, rate));
+    return PyBool_FromLong(stretch_admit(stretch_of(self), (uint32_t)flow, size, now, carried, rate));
 }
 
 static PyMethodDef methods[] = {
     {"delay", delay, METH_O, NULL},
-    {"settles", settles, METH_O, NULL},
+    {"is_settling", is_settling, METH_O, NULL},
     {"forget", forget, METH_O, NULL},
-    {"takes", takes, METH_VARARGS, NULL},
+    {"admit", admit, METH_VARARGS, NULL},
     {NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_init, init},
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_dealloc, dealloc},
-    {Py_nb_bool, is_stretching},
-    {Py_tp_methods, methods},
-    {0, NULL},
+    {Py_tp_init, init},          {Py_tp_new, PyType_GenericNew}, {Py_tp_dealloc, dealloc},
+    {Py_nb_bool, is_stretching}, {Py_tp_methods, methods},       {0, NULL},
 };
 
 static PyType_Spec spec = {

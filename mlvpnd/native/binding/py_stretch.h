@@ -5,8 +5,7 @@
 #include "sending/stretch.h"
 
 struct stretch_object {
-    PyObject_HEAD
-    struct stretch stretch;
+    PyObject_HEAD struct stretch stretch;
 };
 
 extern PyTypeObject *native_Stretch_type;

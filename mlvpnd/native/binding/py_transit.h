@@ -6,13 +6,11 @@
 #include "receiving/transit.h"
 
 struct transit_object {
-    PyObject_HEAD
-    struct transit transit;
+    PyObject_HEAD struct transit transit;
 };
 
 struct disorder_object {
-    PyObject_HEAD
-    struct disorder disorder;
+    PyObject_HEAD struct disorder disorder;
 };
 
 extern PyTypeObject *native_Transit_type, *native_Disorder_type;

@@ -97,12 +97,8 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_init, init},
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_dealloc, dealloc},
-    {Py_tp_getset, properties},
-    {Py_tp_methods, methods},
-    {0, NULL},
+    {Py_tp_init, init},         {Py_tp_new, PyType_GenericNew}, {Py_tp_dealloc, dealloc},
+    {Py_tp_getset, properties}, {Py_tp_methods, methods},       {0, NULL},
 };
 
 static PyType_Spec spec = {

@@ -5,8 +5,7 @@
 #include "sending/weighted.h"
 
 struct weighted_object {
-    PyObject_HEAD
-    struct weighted weighted;
+    PyObject_HEAD struct weighted weighted;
 };
 
 extern PyTypeObject *native_WeightedScheduler_type;

@@ -8,9 +8,9 @@
 #include <time.h>
 
 enum {
-    MOST_VIEWS = 2048,     /* datagrams looked at before what they brought is delivered */
-    TUN_TURN = 64,         /* packets, and reads, before the links have their turn; the last may bring a super-packet */
-    TUN_BURST = 32,        /* packets after which those that are due are sent */
+    MOST_VIEWS = 2048, /* datagrams looked at before what they brought is delivered */
+    TUN_TURN = 64,     /* packets, and reads, before the links have their turn; the last may bring a super-packet */
+    TUN_BURST = 32,    /* packets after which those that are due are sent */
     MOST_PORTS = 256,
     MOST_STOPS = 2,        /* in a reading, for single datagrams that are for Python */
     REFUSED_IN_A_ROW = 64, /* datagrams of a link, after which it rests between readings */
@@ -69,16 +69,16 @@ struct loop_port *loop_attach(struct loop *loop, int32_t number, struct udp_port
     return port;
 }
 
-static void flush_port(struct loop *loop, struct loop_port *port, double now) {
+static void loop_flush_port(struct loop *loop, struct loop_port *port, double now) {
     struct path_state *path = engine_path(loop->engine, port->number);
     if (path)
         udp_flush(&port->udp, path, now);
 }
 
 /* The same, but for what waits already: the socket has said that it takes no more. */
-static void send_out(struct loop *loop, struct loop_port *port, double now) {
+static void loop_send_out(struct loop *loop, struct loop_port *port, double now) {
     if (!port->udp.blocked) {
-        flush_port(loop, port, now);
+        loop_flush_port(loop, port, now);
         return;
     }
     struct path_state *path = engine_path(loop->engine, port->number);
@@ -90,7 +90,7 @@ void loop_detach(struct loop *loop, int32_t number, double now) {
     struct loop_port *port = loop_port(loop, number);
     if (!port)
         return;
-    flush_port(loop, port, now);
+    loop_flush_port(loop, port, now);
     struct path_state *path = engine_path(loop->engine, number);
     if (path)
         path_clear(path);
@@ -101,7 +101,7 @@ void loop_detach(struct loop *loop, int32_t number, double now) {
 
 void loop_flush(struct loop *loop, double now) {
     for (size_t index = 0; index < loop->port_count; index++)
-        send_out(loop, &loop->ports[index], now);
+        loop_send_out(loop, &loop->ports[index], now);
     /* A link without a socket sends nothing, and keeps nothing. */
     for (size_t index = 0; index < loop->engine->table->count; index++) {
         struct path_state *path = loop->engine->table->paths[index];
@@ -113,7 +113,7 @@ void loop_flush(struct loop *loop, double now) {
 /* Out. */
 
 /* Schedules what came from the interface; false: the first is for Python. */
-static bool schedule(struct loop *loop, double now) {
+static bool loop_schedule(struct loop *loop, double now) {
     struct packet *packet;
     while ((packet = loop->from_tun.first)) {
         if (packet->size + WIRE_HEADER_SIZE + WIRE_MAC_SIZE <= WIRE_MAX_DATAGRAM_SIZE &&
@@ -124,12 +124,12 @@ static bool schedule(struct loop *loop, double now) {
     return true;
 }
 
-static void send_due(struct loop *loop, double now) {
+static void loop_send_due(struct loop *loop, double now) {
     engine_pump(loop->engine, now);
     loop_flush(loop, now);
 }
 
-static unsigned read_tun(struct loop *loop, double now) {
+static unsigned loop_read_tun(struct loop *loop, double now) {
     size_t since = 0;
     uint64_t end = loop->tun->packets_read + TUN_TURN;
     for (int reads = 0; reads < TUN_TURN && loop->tun->packets_read < end; reads++) {
@@ -146,10 +146,10 @@ static unsigned read_tun(struct loop *loop, double now) {
         if (!since)
             weighted_begin_burst(loop->engine->weighted, loop->from_tun.count - before);
         since += loop->from_tun.count - before;
-        if (!schedule(loop, now))
+        if (!loop_schedule(loop, now))
             return LOOP_SLOW_PACKET;
         if (since >= TUN_BURST) {
-            send_due(loop, now);
+            loop_send_due(loop, now);
             since = 0;
         }
     }
@@ -163,13 +163,13 @@ struct delivery {
     size_t views;
 };
 
-static void deliver(struct loop *loop, struct delivery *delivery) {
+static void loop_deliver(struct loop *loop, struct delivery *delivery) {
     tun_write(loop->tun, &delivery->packets);
     delivery->views = 0;
 }
 
 /* Reads each link that has something, before any of it is taken: see take. */
-static void read_links(struct loop *loop, const struct pollfd *polled) {
+static void loop_read_links(struct loop *loop, const struct pollfd *polled) {
     uint8_t *arena = loop->arena;
     size_t left = 0, turn = loop->turn;
     for (size_t index = 0; index < loop->port_count; index++)
@@ -190,11 +190,13 @@ static void read_links(struct loop *loop, const struct pollfd *polled) {
     }
 }
 
-static bool has_more(const struct loop_port *port) { return port->reading.at < port->reading.count; }
+static bool loop_has_more(const struct loop_port *port) {
+    return port->reading.at < port->reading.count;
+}
 
 /* Takes a port's next datagram; LOOP_SLOW_DATAGRAM: Python has to look at it. */
-static unsigned take_one(struct loop *loop, struct loop_port *port, struct path_state *path, struct delivery *delivery,
-                         double now) {
+static unsigned loop_take_one(struct loop *loop, struct loop_port *port, struct path_state *path,
+                              struct delivery *delivery, double now) {
     const struct address *source;
     struct udp_reading *reading = &port->reading;
     unsigned at = reading->at;
@@ -208,7 +210,7 @@ static unsigned take_one(struct loop *loop, struct loop_port *port, struct path_
     case ENGINE_DATA:
         loop->data_at = now;
         if (++delivery->views == MOST_VIEWS)
-            deliver(loop, delivery);
+            loop_deliver(loop, delivery);
         return 0;
     case ENGINE_DROPPED:
         if (port->refused < REFUSED_IN_A_ROW)
@@ -233,14 +235,14 @@ static unsigned take_one(struct loop *loop, struct loop_port *port, struct path_
 /* Takes what was read, each link's in its order, and of several links' next always the one that was sent first by what it
    claims: one link may have brought more than a reorder buffer holds, whose holes the others' would have filled. Nobody has
    verified that claim, but whoever lies holds up no more than what lies behind on the same link, until the others' is taken. */
-static unsigned take(struct loop *loop, struct delivery *delivery, double now) {
+static unsigned loop_take(struct loop *loop, struct delivery *delivery, double now) {
     struct loop_port *ports[MOST_PORTS];
     struct path_state *paths[MOST_PORTS];
     size_t count = 0;
     loop->slow_link = -1;
     for (size_t index = 0; index < loop->port_count; index++) {
         struct loop_port *port = &loop->ports[index];
-        if (!has_more(port))
+        if (!loop_has_more(port))
             continue;
         struct path_state *path = engine_path(loop->engine, port->number);
         if (!path) {
@@ -259,10 +261,10 @@ static unsigned take(struct loop *loop, struct delivery *delivery, double now) {
             if (ports[index]->next_number < ports[first]->next_number)
                 first = index;
         struct loop_port *port = ports[first];
-        unsigned reasons = take_one(loop, port, paths[first], delivery, now);
+        unsigned reasons = loop_take_one(loop, port, paths[first], delivery, now);
         if (reasons)
             return reasons;
-        if (has_more(port)) {
+        if (loop_has_more(port)) {
             port->next_number = udp_next_number(&port->reading);
         } else {
             count--;
@@ -275,14 +277,14 @@ static unsigned take(struct loop *loop, struct delivery *delivery, double now) {
 
 int32_t loop_slow_link(struct loop *loop, bool rest) {
     for (size_t index = 0; rest && loop->slow_link < 0 && index < loop->port_count; index++)
-        if (has_more(&loop->ports[index]) && engine_path(loop->engine, loop->ports[index].number))
+        if (loop_has_more(&loop->ports[index]) && engine_path(loop->engine, loop->ports[index].number))
             loop->slow_link = loop->ports[index].number;
     return loop->slow_link;
 }
 
 bool loop_next_slow(struct loop *loop, bool first, bool rest, struct packet *datagram, const struct address **source) {
     struct loop_port *port = loop->slow_link < 0 ? NULL : loop_port(loop, loop->slow_link);
-    if (!port || !has_more(port)) {
+    if (!port || !loop_has_more(port)) {
         loop->slow_link = -1;
         return false;
     }
@@ -302,7 +304,7 @@ bool loop_next_slow(struct loop *loop, bool first, bool rest, struct packet *dat
 
 /* Time. */
 
-static double data_due(const struct loop *loop) {
+static double loop_data_due(const struct loop *loop) {
     int64_t due;
     double at = INFINITY;
     if (loop->engine->receiver->reorder)
@@ -315,7 +317,7 @@ static double data_due(const struct loop *loop) {
     return at;
 }
 
-static void wait(struct pollfd *polled, size_t count, double seconds) {
+static void loop_wait(struct pollfd *polled, size_t count, double seconds) {
     if (!(seconds > 0))
         seconds = 0;
     struct timespec limit = {0}, *timeout = NULL;
@@ -334,14 +336,15 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
     struct delivery delivery = {0};
     unsigned reasons = 0;
     double now = loop_now();
-    reasons |= take(loop, &delivery, now); /* what Python's datagram was before: it lies where the next are read into */
-    if (loop->from_tun.count && !schedule(loop, now))
+    reasons |=
+        loop_take(loop, &delivery, now); /* what Python's datagram was before: it lies where the next are read into */
+    if (loop->from_tun.count && !loop_schedule(loop, now))
         reasons |= LOOP_SLOW_PACKET;
     for (;;) {
         if (loop->engine->receiver->reorder)
             reorder_expire(loop->engine->receiver->reorder, now, &delivery.packets);
-        deliver(loop, &delivery);
-        send_due(loop, now);
+        loop_deliver(loop, &delivery);
+        loop_send_due(loop, now);
         bool is_news = loop->data_at >= 0 || loop->is_news;
         if (is_news && now >= loop->housekeeping_at) {
             reasons |= LOOP_HOUSEKEEPING;
@@ -350,7 +353,7 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
         size_t count = 0;
         polled[count++] = (struct pollfd){.fd = wake, .events = POLLIN};
         polled[count++] = (struct pollfd){.fd = loop->tun->is_read ? loop->tun->fd : -1, .events = POLLIN};
-        double due = data_due(loop);
+        double due = loop_data_due(loop);
         if (deadline < due)
             due = deadline;
         for (size_t index = 0; index < loop->port_count; index++) {
@@ -365,16 +368,16 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
             due = loop->housekeeping_at;
         if (reasons)
             return reasons;
-        wait(polled, count, due - now);
+        loop_wait(polled, count, due - now);
         now = loop_now();
         if (polled[0].revents || now >= deadline)
             reasons |= LOOP_WOKEN;
         for (size_t index = 0; index < loop->port_count; index++)
             if (polled[2 + index].revents & POLLOUT)
-                flush_port(loop, &loop->ports[index], now);
-        read_links(loop, polled + 2);
-        reasons |= take(loop, &delivery, now);
+                loop_flush_port(loop, &loop->ports[index], now);
+        loop_read_links(loop, polled + 2);
+        reasons |= loop_take(loop, &delivery, now);
         if (polled[1].revents)
-            reasons |= read_tun(loop, now);
+            reasons |= loop_read_tun(loop, now);
     }
 }

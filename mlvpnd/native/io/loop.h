@@ -8,11 +8,11 @@
 #include "io/udp.h"
 
 enum loop_reason {
-    LOOP_WOKEN = 1,          /* the descriptor of others is readable, or their deadline has come */
-    LOOP_HOUSEKEEPING = 2,   /* packets have passed, and `housekeeping_at` with them */
-    LOOP_SLOW_DATAGRAM = 4,  /* the next of `slow_link` is for Python: see loop_next_slow */
-    LOOP_SLOW_PACKET = 8,    /* so is the first of `from_tun` */
-    LOOP_TUN_LOST = 16,      /* `tun_error` */
+    LOOP_WOKEN = 1,         /* the descriptor of others is readable, or their deadline has come */
+    LOOP_HOUSEKEEPING = 2,  /* packets have passed, and `housekeeping_at` with them */
+    LOOP_SLOW_DATAGRAM = 4, /* the next of `slow_link` is for Python: see loop_next_slow */
+    LOOP_SLOW_PACKET = 8,   /* so is the first of `from_tun` */
+    LOOP_TUN_LOST = 16,     /* `tun_error` */
 };
 
 struct loop_port {
@@ -32,8 +32,8 @@ struct loop {
     size_t port_count;
     size_t turn;            /* the port that is read first: one that the arena had no room for */
     double housekeeping_at; /* seconds */
-    bool is_news;           /* Python has not been told of datagrams that were dropped, or links that are to be judged */
-    double data_at;         /* when data came or went last; < 0: not since Python has looked */
+    bool is_news;   /* Python has not been told of datagrams that were dropped, or links that are to be judged */
+    double data_at; /* when data came or went last; < 0: not since Python has looked */
     int tun_error;
     struct packet_list from_tun; /* packets that are not in the schedule yet */
     int32_t slow_link;           /* whose next datagram Python has to look at; < 0: nobody's */

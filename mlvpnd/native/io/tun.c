@@ -7,7 +7,7 @@
 #include "offload/vnet.h"
 
 /* Lowers what SYNs among these packets allow. */
-static void clamp(const struct tun_port *port, const struct packet_list *packets) {
+static void tun_clamp(const struct tun_port *port, const struct packet_list *packets) {
     if (!port->mss.ipv4 && !port->mss.ipv6)
         return;
     for (const struct packet *packet = packets->first; packet; packet = packet->next)
@@ -15,25 +15,25 @@ static void clamp(const struct tun_port *port, const struct packet_list *packets
 }
 
 /* Whether the interface is there all the same: nothing waits, or the kernel has no memory for what does. */
-static bool is_not_now(int error) {
+static bool tun_is_not_now(int error) {
     return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
 }
 
 /* An Ethernet header with a tag counts as a part of no packet. */
-static bool is_oversize(const struct tun_port *port, size_t size) {
+static bool tun_is_oversize(const struct tun_port *port, size_t size) {
     return port->mtu && size > port->mtu + (port->layer2 ? (size_t)ETHERNET_HEADER + VLAN_TAG : 0);
 }
 
 int tun_read(struct tun_port *port, struct packet_list *out) {
     ssize_t size = read(port->fd, port->buffer, sizeof port->buffer);
     if (size < 0)
-        return is_not_now(errno) ? 0 : -1;
+        return tun_is_not_now(errno) ? 0 : -1;
     if (!port->has_vnet) {
         mss_clamp(port->buffer, (size_t)size, port->layer2, &port->mss);
         struct packet *packet = packet_copy(port->buffer, (size_t)size);
         port->packets_read++;
         port->bytes_read += (uint64_t)size;
-        port->oversize += is_oversize(port, (size_t)size);
+        port->oversize += tun_is_oversize(port, (size_t)size);
         if (packet)
             packet_list_push(out, packet);
         return 1;
@@ -44,11 +44,11 @@ int tun_read(struct tun_port *port, struct packet_list *out) {
         port->malformed++;
         return 1;
     }
-    clamp(port, &packets); /* the kernel's unfinished checksums are finished by now */
+    tun_clamp(port, &packets); /* the kernel's unfinished checksums are finished by now */
     port->packets_read += packets.count;
     for (const struct packet *packet = packets.first; packet; packet = packet->next) {
         port->bytes_read += packet->size;
-        port->oversize += is_oversize(port, packet->size);
+        port->oversize += tun_is_oversize(port, packet->size);
     }
     if (packets.count > 1) {
         port->tso_reads++;
@@ -59,7 +59,7 @@ int tun_read(struct tun_port *port, struct packet_list *out) {
 }
 
 /* The interface is down, has no room, or takes it for no packet. */
-static void lose(struct tun_port *port, int error, uint64_t packets) {
+static void tun_lose(struct tun_port *port, int error, uint64_t packets) {
     if (error == EIO)
         port->down += packets;
     else if (error == EAGAIN || error == ENOBUFS || error == ENOMEM)
@@ -68,29 +68,29 @@ static void lose(struct tun_port *port, int error, uint64_t packets) {
         port->refused += packets;
 }
 
-static void count(struct tun_port *port, bool written, uint64_t packets, uint64_t bytes) {
+static void tun_count(struct tun_port *port, bool written, uint64_t packets, uint64_t bytes) {
     if (written) {
         port->packets_written += packets;
         port->bytes_written += bytes;
     } else {
-        lose(port, errno, packets);
+        tun_lose(port, errno, packets);
     }
 }
 
 /* Writes packets as they are, and frees them. */
-static void write_each(struct tun_port *port, struct packet_list *packets) {
+static void tun_write_each(struct tun_port *port, struct packet_list *packets) {
     struct vnet plain = {0};
     struct packet *packet;
     while ((packet = packet_list_pop(packets))) {
         struct iovec parts[] = {{&plain, VNET_SIZE}, {packet->data, packet->size}};
         ssize_t size = port->has_vnet ? writev(port->fd, parts, 2) : write(port->fd, packet->data, packet->size);
-        count(port, size >= 0, 1, packet->size);
+        tun_count(port, size >= 0, 1, packet->size);
         packet_free(packet);
     }
 }
 
 /* Writes the packets of a super-packet that the kernel knows nothing of, and makes no more of the kind. */
-static void take_apart(struct tun_port *port, const struct iovec *parts, size_t number) {
+static void tun_take_apart(struct tun_port *port, const struct iovec *parts, size_t number) {
     struct packet_list packets = {0};
     size_t size = 0;
     for (size_t index = 0; index < number && parts[index].iov_len <= sizeof port->buffer - size; index++) {
@@ -104,7 +104,7 @@ static void take_apart(struct tun_port *port, const struct iovec *parts, size_t 
     else
         port->joins = false;
     segment_frame(port->buffer, port->buffer + VNET_SIZE, size - VNET_SIZE, port->layer2, &packets);
-    write_each(port, &packets);
+    tun_write_each(port, &packets);
 }
 
 void tun_write(struct tun_port *port, struct packet_list *packets) {
@@ -113,9 +113,9 @@ void tun_write(struct tun_port *port, struct packet_list *packets) {
         packet_list_free(packets);
         return;
     }
-    clamp(port, packets);
+    tun_clamp(port, packets);
     if (!port->joins) {
-        write_each(port, packets);
+        tun_write_each(port, packets);
         return;
     }
     struct coalescer *coalescer = &port->coalescer;
@@ -130,10 +130,10 @@ void tun_write(struct tun_port *port, struct packet_list *packets) {
                 bytes += packet->size;
             bool written = writev(port->fd, parts, (int)number) >= 0;
             if (!written && errno == EINVAL && frame->count > 1) {
-                take_apart(port, parts, number);
+                tun_take_apart(port, parts, number);
                 continue;
             }
-            count(port, written, frame->count, bytes);
+            tun_count(port, written, frame->count, bytes);
             if (written && frame->count > 1) {
                 port->coalesced_writes++;
                 port->coalesced_segments += frame->count;

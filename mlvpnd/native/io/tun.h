@@ -13,12 +13,12 @@ struct tun_port {
     bool is_read;  /* what is written goes out in any case */
     bool has_vnet; /* each packet has a vnet header in front */
     bool layer2;
-    bool joins;    /* packets are joined to super-packets */
-    uint32_t mtu;  /* bytes; 0: not known */
+    bool joins;            /* packets are joined to super-packets */
+    uint32_t mtu;          /* bytes; 0: not known */
     struct mss_limits mss; /* of SYNs, read and written */
     uint64_t packets_read, packets_written, bytes_read, bytes_written;
     uint64_t down, full, refused, malformed; /* packets lost here; the last were read */
-    uint64_t oversize; /* packets read that are longer than the interface takes */
+    uint64_t oversize;                       /* packets read that are longer than the interface takes */
     uint64_t tso_reads, tso_segments, coalesced_writes, coalesced_segments;
     struct coalescer coalescer;
     uint8_t buffer[TUN_READ_SIZE];

@@ -24,12 +24,12 @@ struct udp_port udp_port(int fd, bool gso, bool gro, bool answers) {
 /* Out. */
 
 /* The bytes of the datagrams that go singly now, and those of larger ones. */
-static size_t single_from(const struct udp_port *port, double now) {
+static size_t udp_single_from(const struct udp_port *port, double now) {
     return port->gso || now >= port->single_until ? SIZE_MAX : port->single_from;
 }
 
 /* Runs of datagrams of this size are refused: one of them is larger than the path's MTU, or the device takes none. */
-static void pause_runs(struct udp_port *port, size_t size, double now) {
+static void udp_pause_runs(struct udp_port *port, size_t size, double now) {
     if (port->gso || size < port->single_from)
         port->single_from = size;
     port->gso = false;
@@ -37,7 +37,7 @@ static void pause_runs(struct udp_port *port, size_t size, double now) {
 }
 
 /* How many datagrams from this one on leave by one send: all as long as the first, but the last may be shorter. */
-static unsigned group_of(size_t single_from, const struct address *to, const struct packet *first) {
+static unsigned udp_group_of(size_t single_from, const struct address *to, const struct packet *first) {
     if (first->size >= single_from)
         return 1;
     unsigned count = 1;
@@ -65,7 +65,7 @@ struct sends {
 };
 
 /* Adds a control message to a send that has room for it. */
-static void add_control(struct msghdr *header, int level, int type, const void *value, size_t size) {
+static void udp_add_control(struct msghdr *header, int level, int type, const void *value, size_t size) {
     struct cmsghdr *part = (struct cmsghdr *)((char *)header->msg_control + header->msg_controllen);
     part->cmsg_level = level;
     part->cmsg_type = type;
@@ -75,30 +75,30 @@ static void add_control(struct msghdr *header, int level, int type, const void *
 }
 
 /* Has a send leave from the address that its peer calls. */
-static void add_source(struct msghdr *header, const struct address *to) {
+static void udp_add_source(struct msghdr *header, const struct address *to) {
     if (to->any.sa_family == AF_INET6) {
         struct in6_pktinfo info = {.ipi6_addr = to->called.address, .ipi6_ifindex = to->called.scope};
-        add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+        udp_add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
     } else {
         struct in_pktinfo info = {0};
         memcpy(&info.ipi_spec_dst, &to->called.address, sizeof info.ipi_spec_dst);
-        add_control(header, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+        udp_add_control(header, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     }
 }
 
 /* Whether what is sent to an address is to leave from the one that it calls. */
-static bool has_source(const struct udp_port *port, const struct address *to) {
+static bool udp_has_source(const struct udp_port *port, const struct address *to) {
     return port->answers && called_known(&to->called) && !called_equal(&to->called, &port->lost);
 }
 
 /* Puts the first datagrams of a burst into messages. */
-static void gather(struct sends *sends, const struct udp_port *port, struct burst *burst, double now) {
-    size_t from = single_from(port, now);
-    bool sourced = has_source(port, &burst->address);
+static void udp_gather(struct sends *sends, const struct udp_port *port, struct burst *burst, double now) {
+    size_t from = udp_single_from(port, now);
+    bool sourced = udp_has_source(port, &burst->address);
     sends->count = sends->parts = 0;
     struct packet *packet = burst->datagrams.first;
     while (packet && sends->count < MOST_SENDS) {
-        unsigned group = group_of(from, &burst->address, packet);
+        unsigned group = udp_group_of(from, &burst->address, packet);
         if (sends->parts + group > MOST_PARTS)
             break;
         struct mmsghdr *message = &sends->messages[sends->count];
@@ -110,10 +110,10 @@ static void gather(struct sends *sends, const struct udp_port *port, struct burs
             .msg_control = &sends->control[sends->count],
         };
         if (sourced)
-            add_source(&message->msg_hdr, &burst->address);
+            udp_add_source(&message->msg_hdr, &burst->address);
         if (group > 1) {
             uint16_t size = (uint16_t)packet->size;
-            add_control(&message->msg_hdr, SOL_UDP, UDP_SEGMENT, &size, sizeof size);
+            udp_add_control(&message->msg_hdr, SOL_UDP, UDP_SEGMENT, &size, sizeof size);
         }
         sends->datagrams[sends->count++] = group;
         for (; group; group--, packet = packet->next)
@@ -122,21 +122,23 @@ static void gather(struct sends *sends, const struct udp_port *port, struct burs
 }
 
 /* The number of messages that were taken; -1 with errno: not the first. */
-static int send_out(int fd, struct sends *sends) {
+static int udp_send_out(int fd, struct sends *sends) {
     if (sends->count > 1)
         return sendmmsg(fd, sends->messages, sends->count, MSG_DONTWAIT | MSG_NOSIGNAL);
     return sendmsg(fd, &sends->messages[0].msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 1;
 }
 
 /* Whether a kernel or device refuses so what it cannot split; EMSGSIZE: the path's MTU is less. */
-static bool is_of_gso(int error) {
+static bool udp_is_of_gso(int error) {
     return error == EIO || error == EINVAL || error == EMSGSIZE || error == EOPNOTSUPP || error == 524; /* ENOTSUPP */
 }
 
 /* Whether a kernel says so where a local address that was called is gone: the first over IPv6, the second over IPv4. */
-static bool is_of_source(int error) { return error == EINVAL || error == ENETUNREACH; }
+static bool udp_is_of_source(int error) {
+    return error == EINVAL || error == ENETUNREACH;
+}
 
-static void forget_first(struct burst *burst, unsigned count) {
+static void udp_forget_first(struct burst *burst, unsigned count) {
     for (; count; count--)
         packet_free(packet_list_pop(&burst->datagrams));
 }
@@ -171,8 +173,8 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
             continue;
         }
         struct sends sends;
-        gather(&sends, port, burst, now);
-        int taken = send_out(port->fd, &sends);
+        udp_gather(&sends, port, burst, now);
+        int taken = udp_send_out(port->fd, &sends);
         if (taken > 0) {
             port->refused_for = -1;
             for (int index = 0; index < taken; index++) {
@@ -181,7 +183,7 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
                     port->gso_segments += sends.datagrams[index];
                     port->gso |= burst->datagrams.first->size >= port->single_from;
                 }
-                forget_first(burst, sends.datagrams[index]);
+                udp_forget_first(burst, sends.datagrams[index]);
             }
         } else if (errno == EINTR) {
             continue;
@@ -189,31 +191,31 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
             port->blocked = true;
             udp_limit(port, path);
             return;
-        } else if (sends.datagrams[0] > 1 && is_of_gso(errno)) {
-            pause_runs(port, burst->datagrams.first->size, now);
-        } else if (is_of_source(errno) && has_source(port, &burst->address)) {
+        } else if (sends.datagrams[0] > 1 && udp_is_of_gso(errno)) {
+            udp_pause_runs(port, burst->datagrams.first->size, now);
+        } else if (udp_is_of_source(errno) && udp_has_source(port, &burst->address)) {
             port->lost = burst->address.called; /* what is sent leaves from any other */
-        } else { /* it concerns these datagrams, not the link: time will tell */
+        } else {                                /* it concerns these datagrams, not the link: time will tell */
             port->send_errors += sends.datagrams[0];
             port->last_error = errno;
             if (port->refused_for < 0)
                 port->refused_since = now;
             port->refused_for = now - port->refused_since;
-            forget_first(burst, sends.datagrams[0]);
+            udp_forget_first(burst, sends.datagrams[0]);
         }
     }
 }
 
 /* In. */
 
-static void take_called_ipv4(const struct cmsghdr *part, struct called *called) {
+static void udp_take_called_ipv4(const struct cmsghdr *part, struct called *called) {
     struct in_pktinfo info;
     memcpy(&info, CMSG_DATA(part), sizeof info);
     /* Of what came before the option was set the kernel knows the header only. */
     memcpy(&called->address, info.ipi_spec_dst.s_addr ? &info.ipi_spec_dst : &info.ipi_addr, sizeof info.ipi_addr);
 }
 
-static void take_called_ipv6(const struct cmsghdr *part, struct called *called) {
+static void udp_take_called_ipv6(const struct cmsghdr *part, struct called *called) {
     struct in6_pktinfo info;
     memcpy(&info, CMSG_DATA(part), sizeof info);
     called->address = info.ipi6_addr;
@@ -223,7 +225,7 @@ static void take_called_ipv6(const struct cmsghdr *part, struct called *called) 
 
 /* Looks for what is known among all control messages, since others may stand before it: SO_TIMESTAMP does. Gives the bytes
    of each datagram, but the last, that one read has brought; 0: it was one. */
-static size_t take_control(const struct udp_port *port, struct msghdr *header, struct called *called) {
+static size_t udp_take_control(const struct udp_port *port, struct msghdr *header, struct called *called) {
     size_t joined = 0;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
         if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO) {
@@ -231,9 +233,9 @@ static size_t take_control(const struct udp_port *port, struct msghdr *header, s
             memcpy(&size, CMSG_DATA(part), sizeof size);
             joined = size > 0 ? (size_t)size : 0;
         } else if (port->answers && part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
-            take_called_ipv4(part, called);
+            udp_take_called_ipv4(part, called);
         } else if (port->answers && part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO) {
-            take_called_ipv6(part, called);
+            udp_take_called_ipv6(part, called);
         }
     }
     return joined;
@@ -285,7 +287,7 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
         message->size = messages[index].msg_len;
         message->source.size = header->msg_namelen;
         message->source.called = (struct called){0};
-        size_t size = told ? take_control(port, header, &message->source.called) : 0;
+        size_t size = told ? udp_take_control(port, header, &message->source.called) : 0;
         if (called_equal(&message->source.called, &port->lost))
             port->lost = (struct called){0};
         if (size && size < message->size) {
@@ -302,21 +304,21 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
     return true;
 }
 
-static size_t next_size(const struct udp_reading *reading) {
+static size_t udp_next_size(const struct udp_reading *reading) {
     const struct udp_message *message = &reading->messages[reading->at];
     size_t left = message->size - reading->offset;
     return left < message->segment ? left : message->segment;
 }
 
 uint64_t udp_next_number(const struct udp_reading *reading) {
-    return wire_claimed_number(reading->messages[reading->at].data + reading->offset, next_size(reading));
+    return wire_claimed_number(reading->messages[reading->at].data + reading->offset, udp_next_size(reading));
 }
 
 bool udp_next(struct udp_reading *reading, struct packet *datagram, const struct address **source) {
     if (reading->at >= reading->count)
         return false;
     struct udp_message *message = &reading->messages[reading->at];
-    size_t size = next_size(reading);
+    size_t size = udp_next_size(reading);
     *datagram = (struct packet){.data = message->data + reading->offset, .size = (uint32_t)size};
     *source = &message->source;
     reading->offset += size;

@@ -5,24 +5,24 @@
 #include "sending/path_state.h"
 
 enum {
-    UDP_MOST_SEGMENTS = 64,  /* of one send: what the kernels before 6.9 take */
+    UDP_MOST_SEGMENTS = 64,                  /* of one send: what the kernels before 6.9 take */
     UDP_MOST_RUN_IPV4 = 65535 - 14 - 20 - 8, /* bytes of one send: see MAX_RUN_SIZE of mlvpnd/net/link_socket.py */
     UDP_MOST_RUN_IPV6 = 65535 - 14 - 40 - 8,
-    UDP_ARENA = 4 << 20,     /* bytes that all links are read into before what they brought is taken */
-    UDP_MOST_MESSAGES = 32,  /* of one read */
-    UDP_SLOT_SIZE = 9216,    /* bytes for a datagram where the kernel joins none */
+    UDP_ARENA = 4 << 20,    /* bytes that all links are read into before what they brought is taken */
+    UDP_MOST_MESSAGES = 32, /* of one read */
+    UDP_SLOT_SIZE = 9216,   /* bytes for a datagram where the kernel joins none */
     UDP_SLOT_SIZE_GRO = 1 << 16,
 };
 
 struct udp_port {
-    int fd;           /* -1: none */
-    bool gso, gro;    /* whether the kernel takes runs of what is sent, and joins what comes */
-    size_t single_from;  /* without gso: bytes of the datagrams that go singly, and those of larger ones, ... */
-    double single_until; /* ... until runs of them are tried again, in seconds of the monotonic clock */
-    bool answers;     /* messages tell which address of ours was called, and what is sent leaves from it */
-    struct called lost; /* one that the kernel has refused, until something comes to it again */
-    bool blocked;     /* datagrams wait for the socket to become writable */
-    int last_error;   /* errno of the last datagram that was refused */
+    int fd;               /* -1: none */
+    bool gso, gro;        /* whether the kernel takes runs of what is sent, and joins what comes */
+    size_t single_from;   /* without gso: bytes of the datagrams that go singly, and those of larger ones, ... */
+    double single_until;  /* ... until runs of them are tried again, in seconds of the monotonic clock */
+    bool answers;         /* messages tell which address of ours was called, and what is sent leaves from it */
+    struct called lost;   /* one that the kernel has refused, until something comes to it again */
+    bool blocked;         /* datagrams wait for the socket to become writable */
+    int last_error;       /* errno of the last datagram that was refused */
     double refused_since; /* seconds of the monotonic clock: the first of those in a row that were refused */
     double refused_for;   /* seconds from that one to the last; < 0: the last datagram was taken */
     uint64_t overflows, send_errors;

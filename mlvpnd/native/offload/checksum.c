@@ -3,12 +3,12 @@
 #include <string.h>
 
 /* Ones' complement addition: what is carried out comes in again below. */
-static inline uint64_t add(uint64_t sum, uint64_t word) {
+static inline uint64_t checksum_add(uint64_t sum, uint64_t word) {
     sum += word;
     return sum + (sum < word);
 }
 
-static inline uint64_t word_at(const uint8_t *data) {
+static inline uint64_t checksum_word_at(const uint8_t *data) {
     uint64_t word;
     memcpy(&word, data, sizeof word);
     return word;
@@ -19,18 +19,18 @@ uint32_t checksum_sum(const uint8_t *data, size_t size) {
        not wait for each other. */
     uint64_t sums[4] = {0};
     for (; size >= 32; data += 32, size -= 32) {
-        sums[0] = add(sums[0], word_at(data));
-        sums[1] = add(sums[1], word_at(data + 8));
-        sums[2] = add(sums[2], word_at(data + 16));
-        sums[3] = add(sums[3], word_at(data + 24));
+        sums[0] = checksum_add(sums[0], checksum_word_at(data));
+        sums[1] = checksum_add(sums[1], checksum_word_at(data + 8));
+        sums[2] = checksum_add(sums[2], checksum_word_at(data + 16));
+        sums[3] = checksum_add(sums[3], checksum_word_at(data + 24));
     }
-    uint64_t sum = add(add(sums[0], sums[1]), add(sums[2], sums[3]));
+    uint64_t sum = checksum_add(checksum_add(sums[0], sums[1]), checksum_add(sums[2], sums[3]));
     for (; size >= 8; data += 8, size -= 8)
-        sum = add(sum, word_at(data));
+        sum = checksum_add(sum, checksum_word_at(data));
     if (size) {
         uint64_t word = 0;
         memcpy(&word, data, size);
-        sum = add(sum, word);
+        sum = checksum_add(sum, word);
     }
     uint32_t rest = (uint32_t)(sum % CHECKSUM_MODULUS);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

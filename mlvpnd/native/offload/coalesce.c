@@ -5,10 +5,10 @@
 
 /* What a packet is to its flow. */
 enum look {
-    NO_FLOW,    /* one of those that are never joined */
-    ANY_FLOW,   /* cannot be told */
-    APART,      /* of the flow in `key`, and not to be joined */
-    SEGMENT,    /* may be joined */
+    NO_FLOW,  /* one of those that are never joined */
+    ANY_FLOW, /* cannot be told */
+    APART,    /* of the flow in `key`, and not to be joined */
+    SEGMENT,  /* may be joined */
 };
 
 void coalescer_begin(struct coalescer *coalescer, bool uso, bool layer2) {
@@ -25,7 +25,7 @@ void coalescer_clear(struct coalescer *coalescer) {
 }
 
 /* Whether this is a TCP segment that brings data and nothing else. */
-static bool look_at_tcp(const uint8_t *data, size_t size, struct coalesce_frame *frame) {
+static bool coalesce_look_at_tcp(const uint8_t *data, size_t size, struct coalesce_frame *frame) {
     if (size < (size_t)frame->transport + TCP_HEADER)
         return false;
     const uint8_t *tcp = data + frame->transport;
@@ -39,7 +39,7 @@ static bool look_at_tcp(const uint8_t *data, size_t size, struct coalesce_frame 
 }
 
 /* Whether this is a UDP datagram with data and a checksum. */
-static bool look_at_udp(const uint8_t *data, size_t size, struct coalesce_frame *frame) {
+static bool coalesce_look_at_udp(const uint8_t *data, size_t size, struct coalesce_frame *frame) {
     if (size <= (size_t)frame->transport + UDP_HEADER)
         return false;
     const uint8_t *udp = data + frame->transport;
@@ -51,7 +51,7 @@ static bool look_at_udp(const uint8_t *data, size_t size, struct coalesce_frame 
     return true;
 }
 
-static void set_key(struct coalesce_frame *frame, const uint8_t *data, size_t addresses) {
+static void coalesce_set_key(struct coalesce_frame *frame, const uint8_t *data, size_t addresses) {
     size_t size = frame->transport + 4 - addresses; /* with the ports */
     memcpy(frame->key, data, frame->start);
     frame->key[frame->start] = frame->protocol;
@@ -60,8 +60,8 @@ static void set_key(struct coalesce_frame *frame, const uint8_t *data, size_t ad
 }
 
 /* The length that IPv4's header tells, and its fields in `frame`. */
-static enum look look_at_ipv4(const struct coalescer *coalescer, const uint8_t *data, size_t size,
-                              struct coalesce_frame *frame, size_t *length) {
+static enum look coalesce_look_at_ipv4(const struct coalescer *coalescer, const uint8_t *data, size_t size,
+                                       struct coalesce_frame *frame, size_t *length) {
     const uint8_t *ip = data + frame->start;
     frame->transport = frame->start + IPV4_HEADER;
     if (size < (size_t)frame->transport + 4)
@@ -75,19 +75,23 @@ static enum look look_at_ipv4(const struct coalescer *coalescer, const uint8_t *
     frame->is_ipv4 = true;
     frame->ident = be16_at(ip + 4);
     frame->may_keep_ident = ip[6] == 0x40;
-    set_key(frame, data, frame->start + 12u);
+    coalesce_set_key(frame, data, frame->start + 12u);
     return SEGMENT;
 }
 
-static enum look look_at_ipv6(const struct coalescer *coalescer, const uint8_t *data, size_t size,
-                              struct coalesce_frame *frame, size_t *length) {
+static enum look coalesce_look_at_ipv6(const struct coalescer *coalescer, const uint8_t *data, size_t size,
+                                       struct coalesce_frame *frame, size_t *length) {
     const uint8_t *ip = data + frame->start;
     frame->transport = frame->start + IPV6_HEADER;
     if (size < (size_t)frame->transport + 4 || ip[0] >> 4 != 6)
         return ANY_FLOW;
     frame->protocol = ip[6];
     switch (frame->protocol) { /* extension headers: TCP or UDP may follow */
-    case 0: case 43: case 44: case 51: case 60:
+    case 0:
+    case 43:
+    case 44:
+    case 51:
+    case 60:
         return ANY_FLOW;
     }
     if (frame->protocol != TCP && !(frame->protocol == UDP && coalescer->uso))
@@ -96,26 +100,27 @@ static enum look look_at_ipv6(const struct coalescer *coalescer, const uint8_t *
     frame->is_ipv4 = false;
     frame->ident = 0;
     frame->may_keep_ident = true;
-    set_key(frame, data, frame->start + 8u);
+    coalesce_set_key(frame, data, frame->start + 8u);
     return SEGMENT;
 }
 
 /* What a packet is, and its fields in `frame`. */
-static enum look look_at(const struct coalescer *coalescer, const struct packet *packet, struct coalesce_frame *frame) {
+static enum look coalesce_look_at(const struct coalescer *coalescer, const struct packet *packet,
+                                  struct coalesce_frame *frame) {
     const uint8_t *data = packet->data;
     size_t size = packet->size, start = 0, length = 0;
     int version = size ? data[0] >> 4 : 0;
     if (coalescer->layer2)
         version = ethernet_version(data, size, &start);
     frame->start = (uint16_t)start;
-    enum look look = version == 4   ? look_at_ipv4(coalescer, data, size, frame, &length)
-                     : version == 6 ? look_at_ipv6(coalescer, data, size, frame, &length)
+    enum look look = version == 4   ? coalesce_look_at_ipv4(coalescer, data, size, frame, &length)
+                     : version == 6 ? coalesce_look_at_ipv6(coalescer, data, size, frame, &length)
                                     : NO_FLOW;
     if (look != SEGMENT)
         return look;
     if (length != size - start)
         return APART;
-    if (!(frame->protocol == TCP ? look_at_tcp : look_at_udp)(data, size, frame))
+    if (!(frame->protocol == TCP ? coalesce_look_at_tcp : coalesce_look_at_udp)(data, size, frame))
         return APART;
     frame->segment_size = (uint16_t)(size - frame->payload);
     frame->length = (uint32_t)length;
@@ -126,7 +131,7 @@ static enum look look_at(const struct coalescer *coalescer, const struct packet 
 
 /* Whether IP's and TCP's or UDP's checksums are those that a sender writes. Of the two zeros it writes one; with the
    other, a packet would not come out of a super-packet as it was. */
-static bool are_right(const struct packet *packet, const struct coalesce_frame *frame) {
+static bool coalesce_are_right(const struct packet *packet, const struct coalesce_frame *frame) {
     const uint8_t *ip = packet->data + frame->start, *transport = packet->data + frame->transport;
     size_t size = packet->size - frame->transport, addresses = frame->is_ipv4 ? 12 : 8;
     if (frame->is_ipv4 && (checksum_sum(ip, IPV4_HEADER) || be16_at(ip + 10) == 0xffff))
@@ -138,46 +143,47 @@ static bool are_right(const struct packet *packet, const struct coalesce_frame *
     return (sum + frame->protocol + size) % CHECKSUM_MODULUS == 0;
 }
 
-static bool verify(struct coalesce_frame *frame, const struct packet *packet) {
+static bool coalesce_verify(struct coalesce_frame *frame, const struct packet *packet) {
     if (frame->checksums == COALESCE_UNKNOWN)
-        frame->checksums = are_right(packet, frame) ? COALESCE_RIGHT : COALESCE_WRONG;
+        frame->checksums = coalesce_are_right(packet, frame) ? COALESCE_RIGHT : COALESCE_WRONG;
     return frame->checksums == COALESCE_RIGHT;
 }
 
-static inline bool same(const uint8_t *one, const uint8_t *other, size_t from, size_t end) {
+static inline bool coalesce_same(const uint8_t *one, const uint8_t *other, size_t from, size_t end) {
     return memcmp(one + from, other + from, end - from) == 0;
 }
 
 /* Whether all of the headers is the same that must be: but for what is in the key, lengths, identification, sequence
    number, flags and checksums. */
-static bool are_alike(const struct packet *first, const struct packet *packet, const struct coalesce_frame *frame) {
+static bool coalesce_are_alike(const struct packet *first, const struct packet *packet,
+                               const struct coalesce_frame *frame) {
     const uint8_t *one = first->data + frame->start, *other = packet->data + frame->start;
-    bool alike = frame->is_ipv4 ? same(one, other, 0, 2) && same(one, other, 6, 9)
-                                : same(one, other, 0, 4) && one[7] == other[7];
+    bool alike = frame->is_ipv4 ? coalesce_same(one, other, 0, 2) && coalesce_same(one, other, 6, 9)
+                                : coalesce_same(one, other, 0, 4) && one[7] == other[7];
     if (!alike)
         return false;
     if (frame->protocol == UDP)
         return true;
     one = first->data + frame->transport;
     other = packet->data + frame->transport;
-    return same(one, other, 8, 13) && same(one, other, 14, 16) &&
-           same(one, other, 18, (size_t)(frame->payload - frame->transport));
+    return coalesce_same(one, other, 8, 13) && coalesce_same(one, other, 14, 16) &&
+           coalesce_same(one, other, 18, (size_t)(frame->payload - frame->transport));
 }
 
 /* Whether `packet`, whose fields are in `fields`, belongs behind the others of `run`; then it is there. */
-static bool add(struct coalesce_frame *run, struct packet *packet, struct coalesce_frame *fields) {
+static bool coalesce_add(struct coalesce_frame *run, struct packet *packet, struct coalesce_frame *fields) {
     size_t count = run->packets.count;
     uint32_t size = fields->segment_size;
-    if (!are_alike(run->packets.first, packet, run) || size > run->segment_size || count >= COALESCE_SEGMENTS ||
-        run->length + size > COALESCE_IP_LIMIT)
+    if (!coalesce_are_alike(run->packets.first, packet, run) || size > run->segment_size ||
+        count >= COALESCE_SEGMENTS || run->length + size > COALESCE_IP_LIMIT)
         return false;
     if (run->protocol == TCP && fields->seq != (uint32_t)(run->seq + count * run->segment_size))
         return false;
     uint8_t step = run->step;
     if (count == 1 && fields->may_keep_ident && fields->ident == run->ident)
         step = 0;
-    if (fields->ident != (uint16_t)(run->ident + count * step) || !verify(run, run->packets.first) ||
-        !verify(fields, packet))
+    if (fields->ident != (uint16_t)(run->ident + count * step) || !coalesce_verify(run, run->packets.first) ||
+        !coalesce_verify(fields, packet))
         return false;
     run->step = step;
     run->length += size;
@@ -185,7 +191,7 @@ static bool add(struct coalesce_frame *run, struct packet *packet, struct coales
     return true;
 }
 
-static int find_run(const struct coalescer *coalescer, const struct coalesce_frame *fields) {
+static int coalesce_find_run(const struct coalescer *coalescer, const struct coalesce_frame *fields) {
     for (unsigned number = 0; number < coalescer->run_count; number++) {
         const struct coalesce_frame *run = coalescer->runs[number];
         if (run->key_size == fields->key_size && memcmp(run->key, fields->key, run->key_size) == 0)
@@ -195,28 +201,28 @@ static int find_run(const struct coalescer *coalescer, const struct coalesce_fra
 }
 
 /* The run is written as it is; none in its place may be older than those behind. */
-static void close_run(struct coalescer *coalescer, unsigned number) {
+static void coalesce_close_run(struct coalescer *coalescer, unsigned number) {
     coalescer->run_count--;
     memmove(coalescer->runs + number, coalescer->runs + number + 1,
             (coalescer->run_count - number) * sizeof *coalescer->runs);
 }
 
 /* Puts one packet into a frame; `frame` is the next free one. */
-static void take(struct coalescer *coalescer, struct packet *packet, struct coalesce_frame *frame) {
-    enum look look = look_at(coalescer, packet, frame);
+static void coalesce_take(struct coalescer *coalescer, struct packet *packet, struct coalesce_frame *frame) {
+    enum look look = coalesce_look_at(coalescer, packet, frame);
     int number = -1;
     if (look == ANY_FLOW)
         coalescer->run_count = 0;
     else if (look != NO_FLOW)
-        number = find_run(coalescer, frame);
+        number = coalesce_find_run(coalescer, frame);
     if (number >= 0) {
         struct coalesce_frame *run = coalescer->runs[number];
-        if (look == SEGMENT && add(run, packet, frame)) {
+        if (look == SEGMENT && coalesce_add(run, packet, frame)) {
             if (frame->is_last || frame->segment_size < run->segment_size)
-                close_run(coalescer, (unsigned)number);
+                coalesce_close_run(coalescer, (unsigned)number);
             return;
         }
-        close_run(coalescer, (unsigned)number);
+        coalesce_close_run(coalescer, (unsigned)number);
     }
     frame->packets = (struct packet_list){0};
     packet_list_push(&frame->packets, packet);
@@ -224,19 +230,19 @@ static void take(struct coalescer *coalescer, struct packet *packet, struct coal
     if (look != SEGMENT || frame->is_last)
         return;
     if (coalescer->run_count == COALESCE_RUNS)
-        close_run(coalescer, 0);
+        coalesce_close_run(coalescer, 0);
     coalescer->runs[coalescer->run_count++] = frame;
 }
 
 void coalescer_take(struct coalescer *coalescer, struct packet_list *packets) {
     struct packet *packet;
     while (coalescer->frame_count < COALESCE_FRAMES && (packet = packet_list_pop(packets)))
-        take(coalescer, packet, &coalescer->frames[coalescer->frame_count]);
+        coalesce_take(coalescer, packet, &coalescer->frames[coalescer->frame_count]);
     coalescer->run_count = 0; /* what comes later begins anew */
 }
 
 /* Makes the first packet's headers those of the whole run, and the vnet header. */
-static void finish(struct coalescer *coalescer, struct coalesce_frame *run) {
+static void coalesce_finish(struct coalescer *coalescer, struct coalesce_frame *run) {
     uint8_t *ip = run->packets.first->data + run->start, *transport = run->packets.first->data + run->transport;
     uint16_t header = run->transport - run->start;
     uint16_t length = (uint16_t)(run->length - header);
@@ -274,7 +280,7 @@ size_t coalescer_next(struct coalescer *coalescer, struct iovec *parts) {
     struct packet *packet = frame->packets.first;
     memset(coalescer->vnet, 0, sizeof coalescer->vnet);
     if (packet->next) {
-        finish(coalescer, frame);
+        coalesce_finish(coalescer, frame);
         coalescer->merged_frames++;
         coalescer->merged_packets += frame->packets.count;
     }

@@ -27,9 +27,9 @@ struct coalesce_frame {
     uint16_t ident;
     uint8_t protocol;
     bool is_ipv4;
-    bool is_last;                       /* PSH: nothing may follow it */
-    bool may_keep_ident;                /* Don't Fragment: the number says nothing (RFC 6864) */
-    uint8_t step;                       /* by how much IP's identification grows */
+    bool is_last;        /* PSH: nothing may follow it */
+    bool may_keep_ident; /* Don't Fragment: the number says nothing (RFC 6864) */
+    uint8_t step;        /* by how much IP's identification grows */
     enum { COALESCE_UNKNOWN, COALESCE_WRONG, COALESCE_RIGHT } checksums;
     uint8_t key_size;
     uint8_t key[COALESCE_KEY];
@@ -38,8 +38,8 @@ struct coalesce_frame {
 struct coalescer {
     bool uso, layer2;
     uint64_t merged_frames, merged_packets;
-    uint8_t vnet[10];                           /* header of the frame given last */
-    unsigned frame_count, given;                /* frames of this batch; how many coalescer_next has given */
+    uint8_t vnet[10];            /* header of the frame given last */
+    unsigned frame_count, given; /* frames of this batch; how many coalescer_next has given */
     unsigned run_count;
     struct coalesce_frame *runs[COALESCE_RUNS]; /* those that may still grow, the oldest first */
     struct coalesce_frame frames[COALESCE_FRAMES];

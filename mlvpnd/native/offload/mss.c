@@ -2,16 +2,18 @@
 
 #include "offload/vnet.h"
 
-static inline uint16_t swapped(uint16_t word) { return (uint16_t)(word << 8 | word >> 8); }
+static inline uint16_t mss_swapped(uint16_t word) {
+    return (uint16_t)(word << 8 | word >> 8);
+}
 
 /* Where TCP begins; 0: it is another protocol, a fragment, or cut. */
-static size_t ipv4_tcp(const uint8_t *data, size_t start) {
+static size_t mss_ipv4_tcp(const uint8_t *data, size_t start) {
     const uint8_t *ip = data + start;
     size_t header = (size_t)(ip[0] & 0xf) << 2;
     return ip[9] == TCP && header >= IPV4_HEADER && !(ip[6] & 0x3f) && !ip[7] ? start + header : 0;
 }
 
-static size_t ipv6_tcp(const uint8_t *data, size_t size, size_t start) {
+static size_t mss_ipv6_tcp(const uint8_t *data, size_t size, size_t start) {
     size_t at = start + IPV6_HEADER;
     if (size < at)
         return 0;
@@ -25,14 +27,14 @@ static size_t ipv6_tcp(const uint8_t *data, size_t size, size_t start) {
 }
 
 /* Lowers the size in `field`, and corrects the checksum of the TCP header by the difference (RFC 1624). */
-static void lower(uint8_t *tcp, size_t field, uint16_t limit) {
+static void mss_lower(uint8_t *tcp, size_t field, uint16_t limit) {
     uint16_t before = be16_at(tcp + field), after = limit;
     if (before <= limit)
         return;
     put_be16(tcp + field, limit);
     if (field & 1) { /* the halves belong to two words of the sum */
-        before = swapped(before);
-        after = swapped(after);
+        before = mss_swapped(before);
+        after = mss_swapped(after);
     }
     uint32_t rest = (uint32_t)(0xffff - be16_at(tcp + TCP_CHECKSUM)) + (0xffffu - before) + after;
     while (rest > 0xffff)
@@ -51,7 +53,7 @@ void mss_clamp(uint8_t *data, size_t size, bool layer2, const struct mss_limits 
     if ((version != 4 && version != 6) || (told && told != version))
         return;
     uint16_t limit = version == 4 ? limits->ipv4 : limits->ipv6;
-    size_t transport = version == 4 ? ipv4_tcp(data, start) : ipv6_tcp(data, size, start);
+    size_t transport = version == 4 ? mss_ipv4_tcp(data, start) : mss_ipv6_tcp(data, size, start);
     if (!limit || !transport || size < transport + TCP_HEADER)
         return;
     uint8_t *tcp = data + transport;
@@ -68,7 +70,7 @@ void mss_clamp(uint8_t *data, size_t size, bool layer2, const struct mss_limits 
         if (length < 2 || at + length > end)
             break;
         if (tcp[at] == MSS_MAXIMUM_SEGMENT_SIZE && length == MSS_OPTION_SIZE)
-            lower(tcp, at + 2, limit);
+            mss_lower(tcp, at + 2, limit);
         at += length;
     }
 }

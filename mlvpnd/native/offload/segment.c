@@ -5,14 +5,14 @@
 
 /* Where the parts of a super-packet begin, and what they are. */
 struct layout {
-    size_t start;       /* IP's header */
-    size_t transport;   /* TCP's or UDP's */
+    size_t start;     /* IP's header */
+    size_t transport; /* TCP's or UDP's */
     size_t payload;
     int version;
     uint8_t protocol;
 };
 
-static int push_copy(struct packet_list *out, const uint8_t *data, size_t size) {
+static int segment_push_copy(struct packet_list *out, const uint8_t *data, size_t size) {
     struct packet *packet = packet_copy(data, size);
     if (!packet)
         return -1;
@@ -21,21 +21,22 @@ static int push_copy(struct packet_list *out, const uint8_t *data, size_t size) 
 }
 
 /* Finishes the checksum over all from `start` on; its field is `offset` bytes behind that. */
-static int push_with_checksum(struct packet_list *out, const uint8_t *data, size_t size, size_t start, size_t offset) {
+static int segment_push_with_checksum(struct packet_list *out, const uint8_t *data, size_t size, size_t start,
+                                      size_t offset) {
     size_t field = start + offset;
     if (field + 2 > size)
         return -1;
     uint16_t value = checksum_of(checksum_sum(data + start, size - start));
     if (!value && offset == UDP_CHECKSUM)
         value = 0xffff;
-    if (push_copy(out, data, size) < 0)
+    if (segment_push_copy(out, data, size) < 0)
         return -1;
     put_be16(out->last->data + field, value);
     return 1;
 }
 
 /* Whether `kind` is one of the kernel's super-packets, and of which version (0: any) and protocol. */
-static bool kind_of(uint8_t kind, struct layout *wanted) {
+static bool segment_kind_of(uint8_t kind, struct layout *wanted) {
     switch (kind) {
     case GSO_TCPV4:
     case GSO_TCPV4 | GSO_ECN:
@@ -53,7 +54,7 @@ static bool kind_of(uint8_t kind, struct layout *wanted) {
     }
 }
 
-static bool find_network(const uint8_t *data, size_t size, bool layer2, struct layout *layout) {
+static bool segment_find_network(const uint8_t *data, size_t size, bool layer2, struct layout *layout) {
     int told = 0;
     layout->start = 0;
     if (layer2) {
@@ -68,7 +69,7 @@ static bool find_network(const uint8_t *data, size_t size, bool layer2, struct l
 }
 
 /* False for a fragment, and for lengths that are not true. */
-static bool find_transport(const uint8_t *data, size_t size, struct layout *layout) {
+static bool segment_find_transport(const uint8_t *data, size_t size, struct layout *layout) {
     const uint8_t *ip = data + layout->start;
     size_t length = size - layout->start;
     if (layout->version == 4 && length >= IPV4_HEADER) {
@@ -93,7 +94,7 @@ static bool find_transport(const uint8_t *data, size_t size, struct layout *layo
     return false;
 }
 
-static bool find_payload(const uint8_t *data, size_t size, struct layout *layout) {
+static bool segment_find_payload(const uint8_t *data, size_t size, struct layout *layout) {
     if (layout->protocol == UDP) {
         layout->payload = layout->transport + UDP_HEADER;
     } else {
@@ -108,7 +109,7 @@ static bool find_payload(const uint8_t *data, size_t size, struct layout *layout
 }
 
 /* The sum of the headers that follow IP's, and of the pseudo header, without what differs from segment to segment. */
-static uint64_t common_sum(const uint8_t *data, const struct layout *layout) {
+static uint64_t segment_common_sum(const uint8_t *data, const struct layout *layout) {
     const uint8_t *ip = data + layout->start, *transport = data + layout->transport;
     uint64_t sum = layout->version == 4 ? checksum_pseudo(ip + 12, 8, layout->protocol, 0)
                                         : checksum_pseudo(ip + 8, 32, layout->protocol, 0);
@@ -120,7 +121,7 @@ static uint64_t common_sum(const uint8_t *data, const struct layout *layout) {
 }
 
 /* Writes what differs into the IP header of segment `number`; the transport's header and payload take `length`. */
-static void finish_network(uint8_t *ip, const struct layout *layout, uint32_t number, size_t length) {
+static void segment_finish_network(uint8_t *ip, const struct layout *layout, uint32_t number, size_t length) {
     size_t header = layout->transport - layout->start;
     if (layout->version == 4) {
         put_be16(ip + 2, (uint16_t)(header + length));
@@ -133,7 +134,7 @@ static void finish_network(uint8_t *ip, const struct layout *layout, uint32_t nu
 
 /* The same for TCP. `passed` bytes of payload are in the segments before; PSH and FIN are of the last segment, CWR of
    the first (RFC 3168 §6.1.2). */
-static void finish_tcp(uint8_t *tcp, uint32_t passed, bool is_last, uint64_t sum) {
+static void segment_finish_tcp(uint8_t *tcp, uint32_t passed, bool is_last, uint64_t sum) {
     uint32_t seq = be32_at(tcp + 4) + passed;
     uint8_t flags = tcp[TCP_FLAGS];
     if (passed)
@@ -145,16 +146,16 @@ static void finish_tcp(uint8_t *tcp, uint32_t passed, bool is_last, uint64_t sum
     put_be16(tcp + TCP_CHECKSUM, checksum_of(sum + (seq >> 16) + (seq & 0xffff) + flags));
 }
 
-static void finish_udp(uint8_t *udp, size_t length, uint64_t sum) {
+static void segment_finish_udp(uint8_t *udp, size_t length, uint64_t sum) {
     uint16_t value = checksum_of(sum + length);
     put_be16(udp + 4, (uint16_t)length);
     put_be16(udp + UDP_CHECKSUM, value ? value : 0xffff); /* 0 would say that there is none */
 }
 
-static int split(const uint8_t *data, size_t size, const struct layout *layout, size_t gso_size,
-                 struct packet_list *out) {
+static int segment_split(const uint8_t *data, size_t size, const struct layout *layout, size_t gso_size,
+                         struct packet_list *out) {
     struct packet_list segments = {0};
-    uint64_t common = common_sum(data, layout);
+    uint64_t common = segment_common_sum(data, layout);
     for (size_t begin = layout->payload; begin < size; begin += gso_size) {
         bool is_last = size - begin <= gso_size;
         size_t part = is_last ? size - begin : gso_size;
@@ -166,13 +167,13 @@ static int split(const uint8_t *data, size_t size, const struct layout *layout, 
         memcpy(packet->data, data, layout->payload);
         memcpy(packet->data + layout->payload, data + begin, part);
         size_t length = layout->payload - layout->transport + part;
-        finish_network(packet->data + layout->start, layout, (uint32_t)segments.count, length);
+        segment_finish_network(packet->data + layout->start, layout, (uint32_t)segments.count, length);
         uint64_t sum = common + length + checksum_sum(packet->data + layout->payload, part);
         uint8_t *transport = packet->data + layout->transport;
         if (layout->protocol == TCP)
-            finish_tcp(transport, (uint32_t)(begin - layout->payload), is_last, sum);
+            segment_finish_tcp(transport, (uint32_t)(begin - layout->payload), is_last, sum);
         else
-            finish_udp(transport, length, sum);
+            segment_finish_udp(transport, length, sum);
         packet_list_push(&segments, packet);
     }
     int count = (int)segments.count;
@@ -187,16 +188,16 @@ int segment_frame(const uint8_t *header, const uint8_t *data, size_t size, bool 
         return -1;
     if (vnet.kind == GSO_NONE) {
         if (vnet.flags & NEEDS_CSUM)
-            return push_with_checksum(out, data, size, vnet.csum_start, vnet.csum_offset);
-        return push_copy(out, data, size);
+            return segment_push_with_checksum(out, data, size, vnet.csum_start, vnet.csum_offset);
+        return segment_push_copy(out, data, size);
     }
     struct layout wanted, layout = {0};
-    if (!kind_of(vnet.kind, &wanted) || !vnet.gso_size || !find_network(data, size, layer2, &layout) ||
-        !find_transport(data, size, &layout))
+    if (!segment_kind_of(vnet.kind, &wanted) || !vnet.gso_size || !segment_find_network(data, size, layer2, &layout) ||
+        !segment_find_transport(data, size, &layout))
         return -1;
     if (layout.protocol != wanted.protocol || (wanted.version && layout.version != wanted.version))
         return -1;
-    if (!find_payload(data, size, &layout) || size - layout.payload > (size_t)vnet.gso_size * SEGMENT_LIMIT)
+    if (!segment_find_payload(data, size, &layout) || size - layout.payload > (size_t)vnet.gso_size * SEGMENT_LIMIT)
         return -1;
-    return split(data, size, &layout, vnet.gso_size, out);
+    return segment_split(data, size, &layout, vnet.gso_size, out);
 }

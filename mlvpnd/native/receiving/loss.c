@@ -4,7 +4,7 @@
 
 #include "generated.h"
 
-static inline struct loss_bucket *bucket_at(struct loss_meter *meter, uint32_t place) {
+static inline struct loss_bucket *loss_bucket_at(struct loss_meter *meter, uint32_t place) {
     return &meter->ring[(meter->first + place) % LOSS_BUCKETS];
 }
 
@@ -26,37 +26,37 @@ void loss_pause(struct loss_meter *meter, double until) {
     begin(meter, 0, true);
 }
 
-static void late(struct loss_meter *meter, uint64_t seq) {
+static void loss_late(struct loss_meter *meter, uint64_t seq) {
     if (seq == meter->newest)
         return;
     for (uint32_t place = meter->count; place-- > 0;) {
-        if (seq > bucket_at(meter, place)->before) {
-            bucket_at(meter, place)->received++;
+        if (seq > loss_bucket_at(meter, place)->before) {
+            loss_bucket_at(meter, place)->received++;
             return;
         }
     }
 }
 
-static void forget_first(struct loss_meter *meter) {
+static void loss_forget_first(struct loss_meter *meter) {
     meter->first = (meter->first + 1) % LOSS_BUCKETS;
     meter->count--;
 }
 
 /* Begins a bucket, and forgets those that are neither of the last LOSS_WINDOW nor of the last LOSS_LEAST packets. */
-static struct loss_bucket *turn(struct loss_meter *meter, double now) {
+static struct loss_bucket *loss_turn(struct loss_meter *meter, double now) {
     if (meter->count == LOSS_BUCKETS)
-        forget_first(meter);
-    struct loss_bucket *current = bucket_at(meter, meter->count++);
+        loss_forget_first(meter);
+    struct loss_bucket *current = loss_bucket_at(meter, meter->count++);
     *current = (struct loss_bucket){.begun_at = now, .before = meter->newest};
-    while (bucket_at(meter, 1)->begun_at <= now - LOSS_WINDOW &&
-           meter->newest - bucket_at(meter, 1)->before >= LOSS_LEAST)
-        forget_first(meter);
+    while (loss_bucket_at(meter, 1)->begun_at <= now - LOSS_WINDOW &&
+           meter->newest - loss_bucket_at(meter, 1)->before >= LOSS_LEAST)
+        loss_forget_first(meter);
     return current;
 }
 
 void loss_received(struct loss_meter *meter, uint64_t seq, double now, int64_t others) {
     if (!meter->nowhere && seq <= meter->newest) {
-        late(meter, seq);
+        loss_late(meter, seq);
         return;
     }
     if (meter->nowhere || seq - meter->newest > LOSS_JUMP) {
@@ -64,9 +64,9 @@ void loss_received(struct loss_meter *meter, uint64_t seq, double now, int64_t o
             begin(meter, seq, false);
         return;
     }
-    struct loss_bucket *current = bucket_at(meter, meter->count - 1);
+    struct loss_bucket *current = loss_bucket_at(meter, meter->count - 1);
     if (now - current->begun_at >= LOSS_BUCKET)
-        current = turn(meter, now);
+        current = loss_turn(meter, now);
     current->received += 1 + others;
     meter->newest = seq;
 }

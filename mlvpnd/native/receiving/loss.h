@@ -12,7 +12,7 @@ enum { LOSS_BUCKETS = 128 };
 struct loss_meter {
     double paused_until;
     uint64_t newest;
-    bool nowhere; /* paused: every number is a jump from here, and none is behind */
+    bool nowhere;          /* paused: every number is a jump from here, and none is behind */
     uint32_t first, count; /* of the ring; the last is the current one */
     struct loss_bucket {
         double begun_at;

@@ -14,7 +14,8 @@ void receiver_begin(struct receiver *receiver, struct path_table *table) {
 }
 
 /* The links that may bring a number that is missing. */
-static size_t awaited(const struct path_table *table, double now, double data_since, struct path_state **links) {
+static size_t receiver_awaited(const struct path_table *table, double now, double data_since,
+                               struct path_state **links) {
     size_t up = 0, count = 0;
     struct path_state *all[MOST_PATHS];
     for (size_t index = 0; index < table->count && up < MOST_PATHS; index++) {
@@ -36,7 +37,7 @@ static size_t awaited(const struct path_table *table, double now, double data_si
 }
 
 /* Seconds that a hole is worth waiting for. */
-static double reorder_wait(struct path_state *const *links, size_t count) {
+static double receiver_reorder_wait(struct path_state *const *links, size_t count) {
     const struct transit *transits[MOST_PATHS];
     bool all_known = count > 0;
     for (size_t index = 0; index < count; index++) {
@@ -56,25 +57,25 @@ void receiver_update(struct receiver *receiver, double now) {
     struct path_state *links[MOST_PATHS];
     for (size_t index = 0; index < receiver->table->count; index++)
         transit_note(receiver->table->paths[index]->transit);
-    size_t count = awaited(receiver->table, now, receiver->numbered_since, links);
-    receiver->reorder->wait = reorder_wait(links, count);
+    size_t count = receiver_awaited(receiver->table, now, receiver->numbered_since, links);
+    receiver->reorder->wait = receiver_reorder_wait(links, count);
     struct reorder_link waited[MOST_PATHS];
     size_t waited_count = 0;
     for (size_t index = 0; index < count; index++) {
         struct path_state *path = links[index];
-        if (path->count == PATH_NO_COUNT || path->count == receiver->count)
+        if (path->epoch == PATH_NO_EPOCH || path->epoch == receiver->epoch)
             waited[waited_count++] = (struct reorder_link){path->number, disorder_seconds(path->disorder, now)};
     }
     reorder_set_links(receiver->reorder, waited, waited_count);
 }
 
 /* Whether no numbered data has come for long: nothing can be held, and the next of it updates. */
-static bool is_idle(const struct receiver *receiver, double now) {
+static bool receiver_is_idle(const struct receiver *receiver, double now) {
     return now - receiver->numbered_at >= RECEIVER_DATA_RECENT;
 }
 
 void receiver_refresh(struct receiver *receiver, double now) {
-    if (now >= receiver->update_at && !is_idle(receiver, now))
+    if (now >= receiver->update_at && !receiver_is_idle(receiver, now))
         receiver_update(receiver, now);
 }
 
@@ -87,7 +88,7 @@ void receiver_measure(struct receiver *receiver, struct path_state *path, const 
         return;
     }
     bool risen = transit_received(path->transit, header->timestamp, now);
-    if ((disorder_received(path->disorder, header->seq, now) || risen) && !is_idle(receiver, now))
+    if ((disorder_received(path->disorder, header->seq, now) || risen) && !receiver_is_idle(receiver, now))
         receiver_update(receiver, now);
     struct clear_window *clear = flow->clear;
     if (meter) {
@@ -101,27 +102,27 @@ void receiver_measure(struct receiver *receiver, struct path_state *path, const 
     rtt_received(path->rtt, header->timestamp_reply, now);
 }
 
-/* A number of a flow that has not shown yet to what count it belongs, or that belongs to an older one. */
-static void of_other_count(struct receiver *receiver, struct path_state *path, struct packet *packet, double now,
-                           struct packet_list *out) {
+/* A number of a flow that has not shown yet to which epoch it belongs, or that belongs to an older one. */
+static void receiver_of_other_epoch(struct receiver *receiver, struct path_state *path, struct packet *packet,
+                                    double now, struct packet_list *out) {
     struct reorder_buffer *buffer = receiver->reorder;
-    if (path->count == PATH_NO_COUNT) {
+    if (path->epoch == PATH_NO_EPOCH) {
         int anew = reorder_is_anew(buffer, packet->data_seq, now, PROTOCOL_RECLAIM_GRACE);
         if (anew < 0) {
             reorder_push(buffer, packet, now, path->number, out);
             return;
         }
         if (anew) {
-            receiver->count++;
-            receiver->count_began = now;
+            receiver->epoch++;
+            receiver->epoch_began = now;
             reorder_flush(buffer, out);
         }
-    } else if (now < receiver->count_began + PROTOCOL_RECLAIM_GRACE) {
+    } else if (now < receiver->epoch_began + PROTOCOL_RECLAIM_GRACE) {
         packet_list_push(out, packet);
         return;
     }
     /* Else it has gone on for too long to be on its way since before the restart. */
-    path->count = receiver->count;
+    path->epoch = receiver->epoch;
     receiver_update(receiver, now);
     reorder_push(buffer, packet, now, path->number, out);
 }
@@ -150,26 +151,26 @@ void receiver_receive(struct receiver *receiver, struct path_state *path, const 
     }
     receiver->numbered_at = now;
     packet->data_seq = header->data_seq;
-    if (path->count != receiver->count)
-        of_other_count(receiver, path, packet, now, out);
+    if (path->epoch != receiver->epoch)
+        receiver_of_other_epoch(receiver, path, packet, now, out);
     else
         reorder_push(receiver->reorder, packet, now, path->number, out);
 }
 
-static void release(struct receiver *receiver) {
+static void receiver_release(struct receiver *receiver) {
     if (receiver->reorder)
-        reorder_flush(receiver->reorder, &receiver->released);
+        reorder_flush(receiver->reorder, &receiver->freed);
 }
 
 void receiver_begin_flow(struct receiver *receiver, struct path_state *path, double now) {
-    path->count = PATH_NO_COUNT;
+    path->epoch = PATH_NO_EPOCH;
     receiver_update(receiver, now);
     for (size_t index = 0; index < receiver->table->count; index++) {
         const struct path_state *other = receiver->table->paths[index];
-        if (path_up(other) && other->count == receiver->count)
+        if (path_up(other) && other->epoch == receiver->epoch)
             return;
     }
-    release(receiver);
+    receiver_release(receiver);
 }
 
 void receiver_lose(struct receiver *receiver, double now) {
@@ -177,10 +178,10 @@ void receiver_lose(struct receiver *receiver, double now) {
         if (path_up(receiver->table->paths[index])) {
             receiver_update(receiver, now);
             if (receiver->reorder)
-                reorder_expire(receiver->reorder, now, &receiver->released);
+                reorder_expire(receiver->reorder, now, &receiver->freed);
             return;
         }
-    release(receiver);
+    receiver_release(receiver);
 }
 
 void receiver_stood_still(struct receiver *receiver) {

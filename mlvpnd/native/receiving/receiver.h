@@ -9,12 +9,12 @@
 struct receiver {
     struct path_table *table;
     struct reorder_buffer *reorder; /* NULL: none */
-    struct copy_filter *copies; /* NULL: each packet comes once */
+    struct copy_filter *copies;     /* NULL: each packet comes once */
     double numbered_at, numbered_since;
     double update_at;
-    int64_t count;
-    double count_began;
-    struct packet_list released;
+    int64_t epoch;
+    double epoch_began;
+    struct packet_list freed;
 };
 
 void receiver_begin(struct receiver *receiver, struct path_table *table);

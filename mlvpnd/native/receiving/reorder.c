@@ -7,11 +7,11 @@
 static const uint64_t HALF = UINT64_C(1) << 63;
 
 /* Whether a number is later than another, or the same. */
-static inline bool is_from(uint64_t number, uint64_t first) {
+static inline bool reorder_is_from(uint64_t number, uint64_t first) {
     return number - first < HALF;
 }
 
-static inline uint32_t place_of(uint64_t number) {
+static inline uint32_t reorder_place_of(uint64_t number) {
     return number % REORDER_JUMP;
 }
 
@@ -53,50 +53,50 @@ void reorder_end(struct reorder_buffer *buffer) {
 
 /* What is held. */
 
-static inline bool is_held(const struct reorder_buffer *buffer, uint64_t number) {
-    return buffer->early[place_of(number) / 64] >> (number % 64) & 1;
+static inline bool reorder_is_held(const struct reorder_buffer *buffer, uint64_t number) {
+    return buffer->early[reorder_place_of(number) / 64] >> (number % 64) & 1;
 }
 
 /* The first number held; there must be one, and all are from the expected one on. */
-static uint64_t first_held(const struct reorder_buffer *buffer) {
-    uint32_t word = place_of(buffer->next) / 64;
+static uint64_t reorder_first_held(const struct reorder_buffer *buffer) {
+    uint32_t word = reorder_place_of(buffer->next) / 64;
     uint64_t bits = buffer->early[word] & ~UINT64_C(0) << (buffer->next % 64);
     while (!bits) {
         word = (word + 1) % (REORDER_JUMP / 64);
         bits = buffer->early[word];
     }
     uint32_t place = word * 64 + (uint32_t)__builtin_ctzll(bits);
-    return buffer->next + (place - place_of(buffer->next)) % REORDER_JUMP;
+    return buffer->next + (place - reorder_place_of(buffer->next)) % REORDER_JUMP;
 }
 
 /* What links have brought. */
 
 /* The place of a link among some sources: its own, or the free one that it would have. */
-static struct reorder_source *place_of_source(struct reorder_source *sources, size_t room, int32_t link) {
+static struct reorder_source *reorder_place_of_source(struct reorder_source *sources, size_t room, int32_t link) {
     size_t at = (uint32_t)link * UINT32_C(2654435761) & (room - 1);
     while (sources[at].is_used && sources[at].link != link)
         at = (at + 1) & (room - 1);
     return &sources[at];
 }
 
-static struct reorder_source *source_of(const struct reorder_buffer *buffer, int32_t link) {
+static struct reorder_source *reorder_source_of(const struct reorder_buffer *buffer, int32_t link) {
     if (!buffer->source_room)
         return NULL;
-    struct reorder_source *source = place_of_source(buffer->sources, buffer->source_room, link);
+    struct reorder_source *source = reorder_place_of_source(buffer->sources, buffer->source_room, link);
     return source->is_used ? source : NULL;
 }
 
 /* Whether a link has brought a number above the expected one. */
-static inline bool is_ahead(const struct reorder_buffer *buffer, const struct reorder_source *source) {
-    return source && is_from(source->highest, buffer->next);
+static inline bool reorder_is_ahead(const struct reorder_buffer *buffer, const struct reorder_source *source) {
+    return source && reorder_is_from(source->highest, buffer->next);
 }
 
 /* A link among the sources, which it was not; NULL: no memory. Those that are not ahead make room: they hold nothing. */
-static struct reorder_source *add_source(struct reorder_buffer *buffer, int32_t link) {
+static struct reorder_source *reorder_add_source(struct reorder_buffer *buffer, int32_t link) {
     if (2 * (buffer->source_count + 1) > buffer->source_room) {
         size_t kept = 0, room = 16;
         for (size_t at = 0; at < buffer->source_room; at++)
-            kept += buffer->sources[at].is_used && is_ahead(buffer, &buffer->sources[at]);
+            kept += buffer->sources[at].is_used && reorder_is_ahead(buffer, &buffer->sources[at]);
         while (room < 4 * (kept + 1))
             room *= 2;
         struct reorder_source *sources = calloc(room, sizeof *sources);
@@ -104,15 +104,15 @@ static struct reorder_source *add_source(struct reorder_buffer *buffer, int32_t 
             return NULL;
         for (size_t at = 0; at < buffer->source_room; at++) {
             const struct reorder_source *source = &buffer->sources[at];
-            if (source->is_used && is_ahead(buffer, source))
-                *place_of_source(sources, room, source->link) = *source;
+            if (source->is_used && reorder_is_ahead(buffer, source))
+                *reorder_place_of_source(sources, room, source->link) = *source;
         }
         free(buffer->sources);
         buffer->sources = sources;
         buffer->source_room = room;
         buffer->source_count = kept;
     }
-    struct reorder_source *source = place_of_source(buffer->sources, buffer->source_room, link);
+    struct reorder_source *source = reorder_place_of_source(buffer->sources, buffer->source_room, link);
     *source = (struct reorder_source){.link = link, .is_used = true, .highest = buffer->next - 1};
     buffer->source_count++;
     return source;
@@ -120,12 +120,13 @@ static struct reorder_source *add_source(struct reorder_buffer *buffer, int32_t 
 
 /* What is held, and of which link. */
 
-static void put(struct reorder_buffer *buffer, struct packet *packet, struct reorder_source *source) {
+static void reorder_put(struct reorder_buffer *buffer, struct packet *packet, struct reorder_source *source) {
     uint64_t number = packet->data_seq;
     struct reorder_entry *entries = buffer->entries;
     uint32_t at = buffer->free, newest = entries[0].older, *slot = &buffer->table[number & buffer->mask];
     buffer->free = entries[at].chain;
-    entries[at] = (struct reorder_entry){.packet = packet, .chain = *slot, .older = newest, .link_older = source->newest};
+    entries[at] =
+        (struct reorder_entry){.packet = packet, .chain = *slot, .older = newest, .link_older = source->newest};
     *slot = at;
     entries[newest].newer = at;
     entries[0].older = at;
@@ -134,12 +135,12 @@ static void put(struct reorder_buffer *buffer, struct packet *packet, struct reo
     else
         source->oldest = at;
     source->newest = at;
-    buffer->early[place_of(number) / 64] |= UINT64_C(1) << (number % 64);
+    buffer->early[reorder_place_of(number) / 64] |= UINT64_C(1) << (number % 64);
     buffer->held++;
 }
 
 /* Takes out a packet that is held. */
-static struct packet *take(struct reorder_buffer *buffer, uint64_t number) {
+static struct packet *reorder_take(struct reorder_buffer *buffer, uint64_t number) {
     struct reorder_entry *entries = buffer->entries;
     uint32_t *slot = &buffer->table[number & buffer->mask];
     while (entries[*slot].packet->data_seq != number)
@@ -149,28 +150,28 @@ static struct packet *take(struct reorder_buffer *buffer, uint64_t number) {
     *slot = entries[at].chain;
     entries[entries[at].older].newer = entries[at].newer;
     entries[entries[at].newer].older = entries[at].older;
-    struct reorder_source *source = source_of(buffer, packet->link);
+    struct reorder_source *source = reorder_source_of(buffer, packet->link);
     *(entries[at].link_older ? &entries[entries[at].link_older].link_newer : &source->oldest) = entries[at].link_newer;
     *(entries[at].link_newer ? &entries[entries[at].link_newer].link_older : &source->newest) = entries[at].link_older;
     entries[at] = (struct reorder_entry){.chain = buffer->free};
     buffer->free = at;
-    buffer->early[place_of(number) / 64] &= ~(UINT64_C(1) << (number % 64));
+    buffer->early[reorder_place_of(number) / 64] &= ~(UINT64_C(1) << (number % 64));
     buffer->held--;
     return packet;
 }
 
-static inline struct packet *oldest(const struct reorder_buffer *buffer) {
+static inline struct packet *reorder_oldest(const struct reorder_buffer *buffer) {
     return buffer->entries[buffer->entries[0].newer].packet;
 }
 
 /* Finds out since when every link that may bring what is missing has brought a later number. */
-static void look_at_hole(struct reorder_buffer *buffer) {
+static void reorder_look_at_hole(struct reorder_buffer *buffer) {
     double passed = buffer->opened;
     buffer->has_passed = false;
     for (size_t at = 0; at < buffer->link_count; at++) {
         const struct reorder_link *link = &buffer->links[at];
-        const struct reorder_source *source = source_of(buffer, link->link);
-        if (!is_ahead(buffer, source))
+        const struct reorder_source *source = reorder_source_of(buffer, link->link);
+        if (!reorder_is_ahead(buffer, source))
             return;
         if (link->disorder > 0) {
             /* It is ahead, so what it has brought highest is held. */
@@ -194,39 +195,39 @@ bool reorder_set_links(struct reorder_buffer *buffer, const struct reorder_link 
     if (count)
         memcpy(buffer->links, links, count * sizeof *links);
     if (buffer->held)
-        look_at_hole(buffer);
+        reorder_look_at_hole(buffer);
     return true;
 }
 
 /* What leaves. */
 
 /* Takes out what is contiguous from the expected number on. */
-static void run(struct reorder_buffer *buffer, struct packet_list *out) {
-    while (buffer->held && is_held(buffer, buffer->next)) {
-        packet_list_push(out, take(buffer, buffer->next));
-        buffer->fates[place_of(buffer->next++)] = REORDER_DELIVERED;
+static void reorder_run(struct reorder_buffer *buffer, struct packet_list *out) {
+    while (buffer->held && reorder_is_held(buffer, buffer->next)) {
+        packet_list_push(out, reorder_take(buffer, buffer->next));
+        buffer->fates[reorder_place_of(buffer->next++)] = REORDER_DELIVERED;
     }
     if (buffer->held) {
-        buffer->opened = oldest(buffer)->arrived;
-        look_at_hole(buffer);
+        buffer->opened = reorder_oldest(buffer)->arrived;
+        reorder_look_at_hole(buffer);
     }
 }
 
 /* Goes over every hole for which nothing is to be waited any more, or that leaves too many waiting. */
-static void give_up(struct reorder_buffer *buffer, double now, struct packet_list *out) {
+static void reorder_give_up(struct reorder_buffer *buffer, double now, struct packet_list *out) {
     while (buffer->held) {
         if (buffer->held <= buffer->size && (!buffer->has_passed || buffer->passed > now)) {
             if (buffer->opened + buffer->wait > now)
                 return;
             buffer->timeouts++;
         }
-        uint64_t first = first_held(buffer);
-        size_t place = place_of(buffer->next), length = (size_t)(first - buffer->next);
+        uint64_t first = reorder_first_held(buffer);
+        size_t place = reorder_place_of(buffer->next), length = (size_t)(first - buffer->next);
         size_t until_end = length < REORDER_JUMP - place ? length : REORDER_JUMP - place;
         memset(&buffer->fates[place], REORDER_GIVEN_UP, until_end);
         memset(buffer->fates, REORDER_GIVEN_UP, length - until_end);
         buffer->next = first;
-        run(buffer, out);
+        reorder_run(buffer, out);
     }
 }
 
@@ -238,13 +239,13 @@ double reorder_deadline(const struct reorder_buffer *buffer) {
 }
 
 void reorder_expire(struct reorder_buffer *buffer, double now, struct packet_list *out) {
-    give_up(buffer, now, out);
+    reorder_give_up(buffer, now, out);
 }
 
 void reorder_flush(struct reorder_buffer *buffer, struct packet_list *out) {
     while (buffer->held) {
-        buffer->next = first_held(buffer);
-        packet_list_push(out, take(buffer, buffer->next));
+        buffer->next = reorder_first_held(buffer);
+        packet_list_push(out, reorder_take(buffer, buffer->next));
     }
     if (buffer->source_count)
         memset(buffer->sources, 0, buffer->source_room * sizeof *buffer->sources);
@@ -255,29 +256,30 @@ void reorder_flush(struct reorder_buffer *buffer, struct packet_list *out) {
 /* What comes. */
 
 /* The count goes on from here. */
-static void count_from(struct reorder_buffer *buffer, struct packet *packet, double now, struct packet_list *out) {
+static void reorder_count_from(struct reorder_buffer *buffer, struct packet *packet, double now,
+                               struct packet_list *out) {
     reorder_flush(buffer, out);
     buffer->next = packet->data_seq + 1;
     buffer->counting = true;
     buffer->began = now;
     buffer->strays = 0;
     memset(buffer->fates, 0, sizeof buffer->fates);
-    buffer->fates[place_of(packet->data_seq)] = REORDER_DELIVERED;
+    buffer->fates[reorder_place_of(packet->data_seq)] = REORDER_DELIVERED;
     packet_list_push(out, packet);
 }
 
-static bool hold(struct reorder_buffer *buffer, struct packet *packet, double now, int32_t link,
-                 struct packet_list *out) {
+static bool reorder_hold(struct reorder_buffer *buffer, struct packet *packet, double now, int32_t link,
+                         struct packet_list *out) {
     uint64_t number = packet->data_seq;
-    if (is_held(buffer, number)) {
+    if (reorder_is_held(buffer, number)) {
         buffer->duplicates++;
         packet_free(packet);
         return true;
     }
-    struct reorder_source *source = source_of(buffer, link);
-    bool was_ahead = is_ahead(buffer, source);
+    struct reorder_source *source = reorder_source_of(buffer, link);
+    bool was_ahead = reorder_is_ahead(buffer, source);
     if (!source)
-        source = add_source(buffer, link);
+        source = reorder_add_source(buffer, link);
     struct packet *kept = source ? packet_keep(packet) : NULL;
     if (!kept) {
         packet_free(packet);
@@ -285,35 +287,36 @@ static bool hold(struct reorder_buffer *buffer, struct packet *packet, double no
     }
     kept->arrived = now;
     kept->link = link;
-    put(buffer, kept, source);
-    if (!was_ahead || is_from(number, source->highest))
+    reorder_put(buffer, kept, source);
+    if (!was_ahead || reorder_is_from(number, source->highest))
         source->highest = number;
     if (buffer->held == 1) {
         buffer->opened = now;
-        look_at_hole(buffer);
+        reorder_look_at_hole(buffer);
     } else if (!buffer->has_passed && !was_ahead) {
-        look_at_hole(buffer);
+        reorder_look_at_hole(buffer);
     }
     if (buffer->held > buffer->size || buffer->has_passed || buffer->opened + buffer->wait <= now)
-        give_up(buffer, now, out);
+        reorder_give_up(buffer, now, out);
     return true;
 }
 
 /* A straggler or repetition; true: the count begins here, and it has left. */
-static bool is_believed(struct reorder_buffer *buffer, struct packet *packet, double now, struct packet_list *out) {
+static bool reorder_is_believed(struct reorder_buffer *buffer, struct packet *packet, double now,
+                                struct packet_list *out) {
     if (++buffer->strays < REORDER_STRAYS)
         return false;
-    count_from(buffer, packet, now, out);
+    reorder_count_from(buffer, packet, now, out);
     return true;
 }
 
-static void late(struct reorder_buffer *buffer, struct packet *packet, double now, struct packet_list *out) {
-    uint8_t *fate = &buffer->fates[place_of(packet->data_seq)];
+static void reorder_late(struct reorder_buffer *buffer, struct packet *packet, double now, struct packet_list *out) {
+    uint8_t *fate = &buffer->fates[reorder_place_of(packet->data_seq)];
     if (buffer->next - packet->data_seq > REORDER_JUMP) {
-        if (!is_believed(buffer, packet, now, out))
+        if (!reorder_is_believed(buffer, packet, now, out))
             packet_list_push(out, packet);
     } else if (*fate == REORDER_DELIVERED) {
-        if (!is_believed(buffer, packet, now, out)) {
+        if (!reorder_is_believed(buffer, packet, now, out)) {
             buffer->duplicates++;
             packet_free(packet);
         }
@@ -328,19 +331,19 @@ bool reorder_push_slowly(struct reorder_buffer *buffer, struct packet *packet, d
                          struct packet_list *out) {
     uint64_t ahead = packet->data_seq - buffer->next;
     if (!buffer->counting || (ahead >= REORDER_JUMP && ahead < HALF)) {
-        count_from(buffer, packet, now, out);
+        reorder_count_from(buffer, packet, now, out);
     } else if (ahead >= HALF) {
-        late(buffer, packet, now, out);
+        reorder_late(buffer, packet, now, out);
     } else if (ahead) {
         buffer->strays = 0;
-        return hold(buffer, packet, now, link, out);
+        return reorder_hold(buffer, packet, now, link, out);
     } else {
-        buffer->fates[place_of(buffer->next++)] = REORDER_DELIVERED;
+        buffer->fates[reorder_place_of(buffer->next++)] = REORDER_DELIVERED;
         buffer->strays = 0;
         packet_list_push(out, packet);
-        run(buffer, out);
+        reorder_run(buffer, out);
         if (buffer->held && (buffer->has_passed || buffer->opened + buffer->wait <= now))
-            give_up(buffer, now, out);
+            reorder_give_up(buffer, now, out);
     }
     return true;
 }
@@ -353,6 +356,6 @@ int reorder_is_anew(const struct reorder_buffer *buffer, uint64_t data_seq, doub
         return ahead >= REORDER_JUMP;
     if (buffer->next - data_seq > REORDER_JUMP)
         return 1;
-    uint8_t fate = buffer->fates[place_of(data_seq)];
+    uint8_t fate = buffer->fates[reorder_place_of(data_seq)];
     return fate == REORDER_DELIVERED || (!fate && now >= buffer->began + grace) ? 1 : -1;
 }

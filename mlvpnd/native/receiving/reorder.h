@@ -17,45 +17,45 @@
 
 /* A place for a held packet. Places are named by their index; 0 is that of no packet, the ends of the ring. */
 struct reorder_entry {
-    struct packet *packet;  /* with its number, when it came and by which link */
-    uint32_t chain;         /* the next with the same hash, or the next that is free */
-    uint32_t older, newer;  /* in order of arrival */
+    struct packet *packet;           /* with its number, when it came and by which link */
+    uint32_t chain;                  /* the next with the same hash, or the next that is free */
+    uint32_t older, newer;           /* in order of arrival */
     uint32_t link_older, link_newer; /* the same, of those of its link; 0: none */
 };
 
 /* A link that may bring what is missing. */
 struct reorder_link {
     int32_t link;
-    double disorder;        /* seconds */
+    double disorder; /* seconds */
 };
 
 /* What a link has brought early. */
 struct reorder_source {
     int32_t link;
-    bool is_used;           /* else this place of the table is free */
+    bool is_used;            /* else this place of the table is free */
     uint32_t oldest, newest; /* entries of its packets that are held; 0: none */
-    uint64_t highest;       /* number; without meaning once it is not above the expected one */
+    uint64_t highest;        /* number; without meaning once it is not above the expected one */
 };
 
 struct reorder_buffer {
-    uint64_t next;          /* the number expected */
-    bool counting;          /* whether a count has begun */
+    uint64_t next; /* the number expected */
+    bool counting; /* whether a count has begun */
     bool has_passed;
-    int strays;             /* stragglers and repetitions since a packet of the count */
-    size_t held;            /* packets */
+    int strays;  /* stragglers and repetitions since a packet of the count */
+    size_t held; /* packets */
     size_t size;
-    double wait;            /* seconds; may be written at any time */
-    double opened;          /* when the first packet behind the first hole came */
-    double passed;          /* since when no link can bring what is missing, if has_passed */
+    double wait;   /* seconds; may be written at any time */
+    double opened; /* when the first packet behind the first hole came */
+    double passed; /* since when no link can bring what is missing, if has_passed */
     double began;
     uint64_t late, timeouts, duplicates;
     struct reorder_entry *entries;
-    uint32_t free;          /* the first place that is free */
+    uint32_t free; /* the first place that is free */
     uint32_t *table;
-    uint32_t mask;          /* of a number: its hash */
+    uint32_t mask; /* of a number: its hash */
     struct reorder_link *links;
     size_t link_count;
-    struct reorder_source *sources; /* by a hash of the link, else in the next place that is free */
+    struct reorder_source *sources;   /* by a hash of the link, else in the next place that is free */
     size_t source_count, source_room; /* the room is a power of two, and twice the count at least */
     uint64_t early[REORDER_JUMP / 64];
     uint8_t fates[REORDER_JUMP];

@@ -9,11 +9,11 @@ void rtt_begin(struct rtt_estimator *rtt) {
         .srtt_ms = RTT_INITIAL_SRTT_MS, .rttvar_ms = RTT_INITIAL_SRTT_MS / 2, .echoed_at = -INFINITY};
 }
 
-static inline double smaller(double one, double other) {
+static inline double rtt_smaller(double one, double other) {
     return other < one ? other : one;
 }
 
-static inline double larger(double one, double other) {
+static inline double rtt_larger(double one, double other) {
     return other > one ? other : one;
 }
 
@@ -26,22 +26,22 @@ void rtt_update(struct rtt_estimator *rtt, double sample_ms) {
     }
     double before = rtt->before_ms;
     rtt->before_ms = sample_ms;
-    rtt->min_rtt_ms = smaller(rtt->min_rtt_ms, larger(before, sample_ms));
+    rtt->min_rtt_ms = rtt_smaller(rtt->min_rtt_ms, rtt_larger(before, sample_ms));
     if (fabs(rtt->srtt_ms - sample_ms) > 4 * rtt->rttvar_ms + RTT_JUMP_MS) { /* the one in the middle of three */
-        double lower = smaller(before, rtt->srtt_ms), upper = larger(before, rtt->srtt_ms);
-        sample_ms = larger(lower, smaller(upper, sample_ms));
+        double lower = rtt_smaller(before, rtt->srtt_ms), upper = rtt_larger(before, rtt->srtt_ms);
+        sample_ms = rtt_larger(lower, rtt_smaller(upper, sample_ms));
     }
     rtt->rttvar_ms += RTT_BETA * (fabs(rtt->srtt_ms - sample_ms) - rtt->rttvar_ms);
     rtt->srtt_ms += RTT_ALPHA * (sample_ms - rtt->srtt_ms);
 }
 
 /* Seconds in milliseconds, without what is less than one. */
-static inline int64_t whole_ms(double seconds) {
+static inline int64_t rtt_whole_ms(double seconds) {
     return (int64_t)(seconds * 1000);
 }
 
 uint16_t rtt_stamp(double now) {
-    uint16_t value = (uint16_t)whole_ms(now);
+    uint16_t value = (uint16_t)rtt_whole_ms(now);
     return value == WIRE_NO_TIMESTAMP ? 0 : value;
 }
 
@@ -76,7 +76,7 @@ void echo_received(struct stamp_echo *echo, uint16_t timestamp, double now) {
 uint16_t echo_take(struct stamp_echo *echo, double now) {
     if (echo->stamp == WIRE_NO_TIMESTAMP)
         return WIRE_NO_TIMESTAMP;
-    int64_t held_ms = whole_ms(now - echo->at);
+    int64_t held_ms = rtt_whole_ms(now - echo->at);
     uint16_t reply = (uint16_t)(echo->stamp + held_ms);
     echo->stamp = WIRE_NO_TIMESTAMP;
     if (held_ms >= PROTOCOL_ECHO_LIMIT_MS)

@@ -11,7 +11,7 @@ struct rtt_estimator {
     double min_rtt_ms;
     double before_ms; /* the sample before */
     bool has_sample;
-    double echoed_at; /* when the newest echo came; -INFINITY: none has */
+    double echoed_at;  /* when the newest echo came; -INFINITY: none has */
     uint64_t unechoed; /* packets without one since */
 };
 

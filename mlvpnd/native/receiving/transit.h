@@ -11,8 +11,8 @@
 /* The largest value of the last `span` to 2 `span` seconds. */
 struct recent_max {
     double span;
-    double floor;   /* the value where there is none */
-    double newest;  /* the largest since the last turn */
+    double floor;  /* the value where there is none */
+    double newest; /* the largest since the last turn */
     double before;
     double turn_at; /* until when nothing below `newest` changes anything */
 };

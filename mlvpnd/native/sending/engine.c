@@ -47,7 +47,7 @@ void engine_emit(struct engine *engine, struct path_state *path, const struct ad
         packet_free(packet);
 }
 
-static bool matches(const struct engine *engine, const uint8_t *data, size_t size) {
+static bool engine_matches(const struct engine *engine, const uint8_t *data, size_t size) {
     for (size_t index = 0; index < engine->program_count; index++)
         if (engine->filter(engine->programs[index], data, (unsigned)size, (unsigned)size))
             return true;
@@ -59,22 +59,23 @@ bool engine_is_directed(struct engine *engine, const struct packet *packet, doub
         return engine->asks;
     struct piece piece;
     if (!piece_of(packet->data, packet->size, engine->layer2, &piece))
-        return matches(engine, packet->data, packet->size);
+        return engine_matches(engine, packet->data, packet->size);
     if (piece.name_size && !piece.first) {
         int decision = fragments_find(engine->fragments, piece.name, piece.name_size, now);
         if (decision >= 0)
             return decision;
     }
     /* Python looks more closely, and notes what it decides: here it is enough that nothing matches. */
-    if (matches(engine, packet->data, packet->size) ||
-        (piece.rest && matches(engine, engine->plain, piece_plain(&piece, packet->data, packet->size, engine->plain))))
+    if (engine_matches(engine, packet->data, packet->size) ||
+        (piece.rest &&
+         engine_matches(engine, engine->plain, piece_plain(&piece, packet->data, packet->size, engine->plain))))
         return true;
     if (piece.first)
         fragments_note(engine->fragments, piece.name, piece.name_size, 0, now);
     return false;
 }
 
-static void drop(struct engine *engine, enum drop reason, struct packet *packet) {
+static void engine_drop(struct engine *engine, enum drop reason, struct packet *packet) {
     engine->drops[reason]++;
     packet_free(packet);
 }
@@ -82,7 +83,7 @@ static void drop(struct engine *engine, enum drop reason, struct packet *packet)
 void engine_schedule(struct engine *engine, struct packet *packet, double now) {
     int64_t datagram = (int64_t)WIRE_HEADER_SIZE + packet->size + WIRE_MAC_SIZE;
     if (datagram > WIRE_MAX_DATAGRAM_SIZE) {
-        drop(engine, DROP_TOO_LONG, packet);
+        engine_drop(engine, DROP_TOO_LONG, packet);
         return;
     }
     if (engine->is_paced) {
@@ -97,7 +98,7 @@ void engine_schedule(struct engine *engine, struct packet *packet, double now) {
     int32_t number = weighted_pick(engine->weighted, datagram);
     struct path_state *path = number < 0 ? NULL : engine_path(engine, number);
     if (!path) {
-        drop(engine, DROP_NO_LINK, packet);
+        engine_drop(engine, DROP_NO_LINK, packet);
         return;
     }
     packet->data_seq = engine->paced->next_data_seq++;
@@ -114,7 +115,7 @@ void engine_pump(struct engine *engine, double now) {
     struct packet_list due = {0};
     struct packet *packet;
     int64_t at = engine_nanoseconds(now);
-    bool notes = engine->notes && !paced_settles(engine->paced, at);
+    bool notes = engine->notes && !paced_is_settling(engine->paced, at);
     paced_take(engine->paced, at, &due);
     while ((packet = packet_list_pop(&due))) {
         struct path_state *path = engine_path(engine, packet->link);
@@ -139,13 +140,13 @@ bool engine_is_usual(const struct path_state *path, const struct packet *datagra
            path_up(path) && path_has_flow(path) && header.flow_id == path->flow->flow_id;
 }
 
-static enum engine_fate refuse(struct path_state *path, enum drop reason) {
+static enum engine_fate engine_refuse(struct path_state *path, enum drop reason) {
     path->drops[reason]++;
     return ENGINE_DROPPED;
 }
 
 /* Whether a plaintext is what a type of datagram carries. */
-static bool is_expected(const struct engine *engine, uint8_t type, const uint8_t *plaintext, size_t size) {
+static bool engine_is_expected(const struct engine *engine, uint8_t type, const uint8_t *plaintext, size_t size) {
     if (type == WIRE_DATA)
         return inner_packet_from(plaintext, size, engine->layer2) > 0;
     const struct wire_control *control = &WIRE_CONTROL[type];
@@ -153,7 +154,7 @@ static bool is_expected(const struct engine *engine, uint8_t type, const uint8_t
 }
 
 /* Why the gate refuses a datagram for what is in its box; DROP_REASONS: it does not. The datagram stays as it is. */
-static enum drop look_into(const struct engine *engine, const struct wire_header *header, uint8_t *payload) {
+static enum drop engine_look_into(const struct engine *engine, const struct wire_header *header, uint8_t *payload) {
     if (header->length < WIRE_MAC_SIZE)
         return DROP_NOT_AUTHENTIC;
     uint8_t nonce[WIRE_NONCE_SIZE], *text = payload + WIRE_MAC_SIZE;
@@ -162,13 +163,13 @@ static enum drop look_into(const struct engine *engine, const struct wire_header
     if (!box_verify(text, size, nonce, engine->key))
         return DROP_NOT_AUTHENTIC;
     box_open(text, size, nonce, engine->key);
-    bool expected = is_expected(engine, header->type, text, size);
+    bool expected = engine_is_expected(engine, header->type, text, size);
     box_seal(text, size, nonce, engine->key); /* the same bytes again */
     return expected ? DROP_REASONS : DROP_BAD_PLAINTEXT;
 }
 
 /* Whether a link is up by this flow and heard it lately. */
-static bool lives(const struct engine *engine, const struct peer_flow *flow, double now) {
+static bool engine_lives(const struct engine *engine, const struct peer_flow *flow, double now) {
     for (size_t index = 0; index < engine->table->count; index++) {
         const struct path_state *path = engine->table->paths[index];
         if (path->flow == flow && path_up(path) && now < path->heard_at + PROTOCOL_SILENCE)
@@ -178,7 +179,7 @@ static bool lives(const struct engine *engine, const struct peer_flow *flow, dou
 }
 
 /* Whether Handshake.answer_stranger may do something about an authentic packet of a session that is not known. */
-static bool is_answered(const struct engine *engine, const struct path_state *path, uint8_t type, double now) {
+static bool engine_is_answered(const struct engine *engine, const struct path_state *path, uint8_t type, double now) {
     if (!engine->is_server)
         return path_up(path) && now >= path->last_auth_at + PROTOCOL_AUTH_INTERVAL;
     return (type == WIRE_KEEPALIVE || type == WIRE_DATA) && path->ready &&
@@ -187,34 +188,34 @@ static bool is_answered(const struct engine *engine, const struct path_state *pa
 }
 
 /* A datagram of any flow but the link's own: what Gate.admit refuses is refused, all other is for Python. */
-static enum engine_fate take_foreign(struct engine *engine, struct path_state *path, const struct wire_header *header,
-                                     uint8_t *payload, double now) {
+static enum engine_fate engine_take_foreign(struct engine *engine, struct path_state *path,
+                                            const struct wire_header *header, uint8_t *payload, double now) {
     const struct known_flow *known = engine->flows ? flow_index_find(engine->flows, header->flow_id) : NULL;
     if (known && known->kind == FLOW_OWN)
-        return refuse(path, DROP_REFLECTED);
+        return engine_refuse(path, DROP_REFLECTED);
     const struct peer_flow *flow = known ? known->flow : NULL;
     enum wire_introduces by = WIRE_CONTROL[header->type].introduces;
     bool introduces = engine->is_server ? by == WIRE_BY_CLIENT : by == WIRE_BY_SERVER && path->unanswered_auths > 0;
     bool elsewhere = flow && flow->link != path->name;
-    if (elsewhere && (!introduces || lives(engine, flow, now)))
-        return refuse(path, DROP_WRONG_LINK);
+    if (elsewhere && (!introduces || engine_lives(engine, flow, now)))
+        return engine_refuse(path, DROP_WRONG_LINK);
     if (header->type == WIRE_DATA && engine->cleartext_data)
-        return refuse(path, DROP_CLEAR_NOT_ALLOWED);
+        return engine_refuse(path, DROP_CLEAR_NOT_ALLOWED);
     if (flow && !replay_may_accept(flow->window, header->seq))
-        return refuse(path, DROP_REPLAYED);
-    enum drop reason = look_into(engine, header, payload);
+        return engine_refuse(path, DROP_REPLAYED);
+    enum drop reason = engine_look_into(engine, header, payload);
     if (reason != DROP_REASONS)
-        return refuse(path, reason);
+        return engine_refuse(path, reason);
     if (elsewhere && header->seq <= flow->window->newest)
-        return refuse(path, DROP_WRONG_LINK);
-    if (!flow && !introduces && !is_answered(engine, path, header->type, now))
-        return refuse(path, DROP_UNKNOWN_FLOW);
+        return engine_refuse(path, DROP_WRONG_LINK);
+    if (!flow && !introduces && !engine_is_answered(engine, path, header->type, now))
+        return engine_refuse(path, DROP_UNKNOWN_FLOW);
     return ENGINE_SLOW;
 }
 
 /* What any packet of the link's flow is noted by. */
-static void note(struct engine *engine, struct path_state *path, const struct wire_header *header, bool newest,
-                 bool authentic, double now) {
+static void engine_note(struct engine *engine, struct path_state *path, const struct wire_header *header, bool newest,
+                        bool authentic, double now) {
     receiver_measure(engine->receiver, path, header, path->flow, newest, authentic, now);
     path->packets_received++;
     path->bytes_received += WIRE_HEADER_SIZE + header->length;
@@ -222,7 +223,7 @@ static void note(struct engine *engine, struct path_state *path, const struct wi
         path_hear(path, now);
 }
 
-static void answer(struct engine *engine, struct path_state *path, double now) {
+static void engine_answer(struct engine *engine, struct path_state *path, double now) {
     if (!answers_one(path->answers, now, path->sent_at))
         return;
     struct packet *packet = packet_new(0);
@@ -233,19 +234,19 @@ static void answer(struct engine *engine, struct path_state *path, double now) {
 }
 
 /* Clear DATA of the link's own flow. */
-static enum engine_fate take_clear(struct engine *engine, struct path_state *path, const struct wire_header *header,
-                                   struct packet *datagram, const struct address *source, double now,
-                                   struct packet_list *out) {
+static enum engine_fate engine_take_clear(struct engine *engine, struct path_state *path,
+                                          const struct wire_header *header, struct packet *datagram,
+                                          const struct address *source, double now, struct packet_list *out) {
     if (!path_up(path) || !address_equal(source, &path->peer))
-        return refuse(path, DROP_CLEAR_NOT_ALLOWED);
+        return engine_refuse(path, DROP_CLEAR_NOT_ALLOWED);
     size_t size = inner_packet_from(datagram->data + WIRE_HEADER_SIZE, header->length, engine->layer2);
     if (!size)
-        return refuse(path, DROP_BAD_PLAINTEXT);
+        return engine_refuse(path, DROP_BAD_PLAINTEXT);
     if (!path->flow->clear) /* it is the first */
         return ENGINE_SLOW;
     if (!clear_accept(path->flow->clear, header->seq))
-        return refuse(path, DROP_REPLAYED);
-    note(engine, path, header, false, false, now);
+        return engine_refuse(path, DROP_REPLAYED);
+    engine_note(engine, path, header, false, false, now);
     datagram->data += WIRE_HEADER_SIZE;
     datagram->size = (uint32_t)size;
     receiver_receive(engine->receiver, path, header, datagram, now, out);
@@ -257,38 +258,38 @@ enum engine_fate engine_take(struct engine *engine, struct path_state *path, str
     struct wire_header header;
     enum drop reason = wire_parse(datagram->data, datagram->size, &header);
     if (reason != DROP_REASONS)
-        return refuse(path, reason);
+        return engine_refuse(path, reason);
     const struct peer_flow *flow = path->flow;
     uint8_t *payload = datagram->data + WIRE_HEADER_SIZE;
     if (!path_has_flow(path) || header.flow_id != flow->flow_id)
-        return take_foreign(engine, path, &header, payload, now);
+        return engine_take_foreign(engine, path, &header, payload, now);
     if (header.type == WIRE_DATA && engine->cleartext_data)
-        return take_clear(engine, path, &header, datagram, source, now, out);
+        return engine_take_clear(engine, path, &header, datagram, source, now, out);
     if (!replay_may_accept(flow->window, header.seq))
-        return refuse(path, DROP_REPLAYED);
+        return engine_refuse(path, DROP_REPLAYED);
     /* What Python has to look at: any but DATA and KEEPALIVE, from where the peer is, on a link that is up. */
     if ((header.type != WIRE_DATA && header.type != WIRE_KEEPALIVE) || !path_up(path) || path->distrusted ||
         !address_equal(source, &path->peer)) {
-        reason = look_into(engine, &header, payload);
-        return reason == DROP_REASONS ? ENGINE_SLOW : refuse(path, reason);
+        reason = engine_look_into(engine, &header, payload);
+        return reason == DROP_REASONS ? ENGINE_SLOW : engine_refuse(path, reason);
     }
     if (header.length < WIRE_MAC_SIZE)
-        return refuse(path, DROP_NOT_AUTHENTIC);
+        return engine_refuse(path, DROP_NOT_AUTHENTIC);
     uint8_t nonce[WIRE_NONCE_SIZE], *plaintext = payload + WIRE_MAC_SIZE;
     size_t size = header.length - WIRE_MAC_SIZE;
     wire_nonce(header.flow_id, header.seq, nonce);
     if (!box_open(plaintext, size, nonce, engine->key))
-        return refuse(path, DROP_NOT_AUTHENTIC);
+        return engine_refuse(path, DROP_NOT_AUTHENTIC);
     bool is_data = header.type == WIRE_DATA;
     if (is_data)
         size = inner_packet_from(plaintext, size, engine->layer2);
     if (is_data ? !size : size)
-        return refuse(path, DROP_BAD_PLAINTEXT);
+        return engine_refuse(path, DROP_BAD_PLAINTEXT);
     bool newest = header.seq > flow->window->newest;
     replay_accept(flow->window, header.seq);
-    note(engine, path, &header, newest, true, now);
+    engine_note(engine, path, &header, newest, true, now);
     if (!is_data) {
-        answer(engine, path, now);
+        engine_answer(engine, path, now);
         return ENGINE_HEARD;
     }
     datagram->data = plaintext;

@@ -21,10 +21,10 @@ struct engine {
     bool layer2;
     bool is_server;
     bool cleartext_data;
-    bool is_paced;  /* rates are paced; else bandwidths are weights */
-    bool notes;     /* retransmissions are looked for: there is a choice of links */
-    bool asks;      /* a filter or rule that is no BPF program is asked about each packet */
-    int64_t outer;  /* bytes around a datagram on the line */
+    bool is_paced; /* rates are paced; else bandwidths are weights */
+    bool notes;    /* retransmissions are looked for: there is a choice of links */
+    bool asks;     /* a filter or rule that is no BPF program is asked about each packet */
+    int64_t outer; /* bytes around a datagram on the line */
     uint8_t key[WIRE_KEY_SIZE];
     struct path_table *table;
     struct receiver *receiver;
@@ -36,13 +36,15 @@ struct engine {
     const void **programs; /* whose packets are for Python */
     size_t program_count;
     struct fragments *fragments;
-    uint64_t drops[DROP_REASONS]; /* of packets that no link took */
+    uint64_t drops[DROP_REASONS];          /* of packets that no link took */
     uint8_t plain[WIRE_MAX_DATAGRAM_SIZE]; /* what a filter is shown of a packet with extension headers */
 };
 
 enum engine_fate { ENGINE_DROPPED, ENGINE_DATA, ENGINE_HEARD, ENGINE_SLOW };
 
-static inline int64_t engine_nanoseconds(double now) { return (int64_t)(now * 1e9); }
+static inline int64_t engine_nanoseconds(double now) {
+    return (int64_t)(now * 1e9);
+}
 
 struct path_state *engine_path(const struct engine *engine, int32_t number);
 

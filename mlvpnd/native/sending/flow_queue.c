@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void append(struct flow_queue *queue, enum flow_order order, struct flow *flow) {
+static void flow_queue_append(struct flow_queue *queue, enum flow_order order, struct flow *flow) {
     flow->place[order].before = queue->order[order].last;
     flow->place[order].behind = NULL;
     if (flow->place[order].before)
@@ -13,7 +13,7 @@ static void append(struct flow_queue *queue, enum flow_order order, struct flow 
     queue->order[order].last = flow;
 }
 
-static void prepend(struct flow_queue *queue, enum flow_order order, struct flow *flow) {
+static void flow_queue_prepend(struct flow_queue *queue, enum flow_order order, struct flow *flow) {
     flow->place[order].before = NULL;
     flow->place[order].behind = queue->order[order].first;
     if (flow->place[order].behind)
@@ -23,7 +23,7 @@ static void prepend(struct flow_queue *queue, enum flow_order order, struct flow
     queue->order[order].first = flow;
 }
 
-static void take_out(struct flow_queue *queue, enum flow_order order, struct flow *flow) {
+static void flow_queue_take_out(struct flow_queue *queue, enum flow_order order, struct flow *flow) {
     struct flow *before = flow->place[order].before, *behind = flow->place[order].behind;
     if (before)
         before->place[order].behind = behind;
@@ -35,19 +35,19 @@ static void take_out(struct flow_queue *queue, enum flow_order order, struct flo
         queue->order[order].last = before;
 }
 
-static struct packet *take(struct flow_queue *queue, struct flow *flow) {
+static struct packet *flow_queue_take(struct flow_queue *queue, struct flow *flow) {
     struct packet *packet = packet_list_pop(&flow->packets);
     flow->bytes -= packet->line_size;
     queue->bytes -= packet->line_size;
     if (!flow->packets.first) {
-        take_out(queue, FLOW_TURN, flow);
-        take_out(queue, FLOW_AGE, flow);
+        flow_queue_take_out(queue, FLOW_TURN, flow);
+        flow_queue_take_out(queue, FLOW_AGE, flow);
         queue->flows--;
     }
     return packet;
 }
 
-static struct flow *fattest(const struct flow_queue *queue) {
+static struct flow *flow_queue_fattest(const struct flow_queue *queue) {
     struct flow *best = queue->order[FLOW_AGE].first;
     for (struct flow *flow = best; flow; flow = flow->place[FLOW_AGE].behind) {
         if (flow->bytes > best->bytes)
@@ -66,15 +66,15 @@ static void begin(struct flow_queue *queue, struct flow *flow,
                   void (*place)(struct flow_queue *, enum flow_order, struct flow *)) {
     flow->bytes = 0;
     flow->deficit = FLOW_QUEUE_QUANTUM;
-    append(queue, FLOW_AGE, flow);
+    flow_queue_append(queue, FLOW_AGE, flow);
     place(queue, FLOW_TURN, flow);
     queue->flows++;
 }
 
-static size_t drop_from_fattest(struct flow_queue *queue) {
+static size_t flow_queue_drop_from_fattest(struct flow_queue *queue) {
     size_t dropped = 0;
     while (queue->bytes > queue->limit && queue->flows) {
-        packet_free(take(queue, fattest(queue)));
+        packet_free(flow_queue_take(queue, flow_queue_fattest(queue)));
         dropped++;
     }
     return dropped;
@@ -87,34 +87,34 @@ size_t flow_queue_push(struct flow_queue *queue, uint32_t flow, struct packet *p
     kept->flow = flow % FLOW_QUEUE_BUCKETS;
     struct flow *waiting = &queue->all[kept->flow];
     if (!waiting->packets.first)
-        begin(queue, waiting, append);
+        begin(queue, waiting, flow_queue_append);
     packet_list_push(&waiting->packets, kept);
     waiting->bytes += kept->line_size;
     queue->bytes += kept->line_size;
-    return queue->bytes > queue->limit ? drop_from_fattest(queue) : 0;
+    return queue->bytes > queue->limit ? flow_queue_drop_from_fattest(queue) : 0;
 }
 
 void flow_queue_put_back(struct flow_queue *queue, struct packet *packet) {
     struct flow *waiting = &queue->all[packet->flow % FLOW_QUEUE_BUCKETS];
     if (!waiting->packets.first)
-        begin(queue, waiting, prepend);
+        begin(queue, waiting, flow_queue_prepend);
     packet_list_push_front(&waiting->packets, packet);
     waiting->bytes += packet->line_size;
     queue->bytes += packet->line_size;
 }
 
-static int by_size(const void *one, const void *other) {
+static int flow_queue_by_size(const void *one, const void *other) {
     int64_t first = *(const int64_t *)one, second = *(const int64_t *)other;
     return (first > second) - (first < second);
 }
 
 /* Bytes that each flow may have so that all have no more than the limit; more are waiting than that. */
-static int64_t level(const struct flow_queue *queue) {
+static int64_t flow_queue_level(const struct flow_queue *queue) {
     int64_t sizes[FLOW_QUEUE_BUCKETS], left = queue->limit;
     size_t count = 0;
     for (const struct flow *flow = queue->order[FLOW_AGE].first; flow; flow = flow->place[FLOW_AGE].behind)
         sizes[count++] = flow->bytes;
-    qsort(sizes, count, sizeof *sizes, by_size);
+    qsort(sizes, count, sizeof *sizes, flow_queue_by_size);
     for (size_t i = 0; count > 1 && sizes[i] <= left / (int64_t)count; i++)
         left -= sizes[i], count--;
     return count ? left / (int64_t)count : 0;
@@ -124,22 +124,22 @@ size_t flow_queue_trim(struct flow_queue *queue) {
     if (queue->bytes <= queue->limit)
         return 0;
     size_t dropped = 0;
-    int64_t most = level(queue);
+    int64_t most = flow_queue_level(queue);
     for (struct flow *flow = queue->order[FLOW_AGE].first; most > 0 && flow; flow = flow->place[FLOW_AGE].behind) {
         while (flow->bytes - flow->packets.first->line_size >= most) {
-            packet_free(take(queue, flow));
+            packet_free(flow_queue_take(queue, flow));
             dropped++;
         }
     }
-    return dropped + drop_from_fattest(queue);
+    return dropped + flow_queue_drop_from_fattest(queue);
 }
 
 uint32_t flow_queue_next_size(struct flow_queue *queue) {
     struct flow *flow = queue->order[FLOW_TURN].first;
     while (flow->deficit < flow->packets.first->line_size) {
         flow->deficit += FLOW_QUEUE_QUANTUM;
-        take_out(queue, FLOW_TURN, flow);
-        append(queue, FLOW_TURN, flow);
+        flow_queue_take_out(queue, FLOW_TURN, flow);
+        flow_queue_append(queue, FLOW_TURN, flow);
         flow = queue->order[FLOW_TURN].first;
     }
     return flow->packets.first->line_size;
@@ -149,13 +149,13 @@ struct packet *flow_queue_pop(struct flow_queue *queue) {
     uint32_t size = flow_queue_next_size(queue);
     struct flow *flow = queue->order[FLOW_TURN].first;
     flow->deficit -= size;
-    return take(queue, flow);
+    return flow_queue_take(queue, flow);
 }
 
 size_t flow_queue_clear(struct flow_queue *queue) {
     size_t count = 0;
     while (queue->flows) {
-        packet_free(take(queue, queue->order[FLOW_TURN].first));
+        packet_free(flow_queue_take(queue, queue->order[FLOW_TURN].first));
         count++;
     }
     return count;

@@ -7,8 +7,8 @@
 
 /* The lists that a flow with a packet is in. */
 enum flow_order {
-    FLOW_AGE,   /* by when they had nothing last; of equally fat flows the first one pays */
-    FLOW_TURN,  /* by whose turn it is */
+    FLOW_AGE,  /* by when they had nothing last; of equally fat flows the first one pays */
+    FLOW_TURN, /* by whose turn it is */
     FLOW_ORDERS,
 };
 
@@ -23,9 +23,9 @@ struct flow {
 
 /* All zero is an empty queue that holds nothing. */
 struct flow_queue {
-    int64_t limit;      /* bytes; packets count with their line_size */
+    int64_t limit; /* bytes; packets count with their line_size */
     int64_t bytes;
-    size_t flows;       /* that have a packet waiting */
+    size_t flows; /* that have a packet waiting */
     struct {
         struct flow *first, *last;
     } order[FLOW_ORDERS];

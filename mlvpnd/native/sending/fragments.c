@@ -8,13 +8,15 @@
 enum { NEXT_HEADER = 6 }; /* its place in IPv6's header */
 
 /* Hop-by-hop options, routing, fragment, destination options (RFC 8200). */
-static bool is_extension(uint8_t kind) { return kind == 0 || kind == 43 || kind == FRAGMENTS_FRAGMENT || kind == 60; }
+static bool fragments_is_extension(uint8_t kind) {
+    return kind == 0 || kind == 43 || kind == FRAGMENTS_FRAGMENT || kind == 60;
+}
 
-static bool ipv6_piece(const uint8_t *data, size_t size, struct piece *piece) {
+static bool fragments_ipv6_piece(const uint8_t *data, size_t size, struct piece *piece) {
     const uint8_t *ip = data + piece->start;
     uint8_t kind = ip[NEXT_HEADER];
     size_t at = piece->start + IPV6_HEADER;
-    for (int count = 0; count < FRAGMENTS_MOST_HEADERS && is_extension(kind); count++) {
+    for (int count = 0; count < FRAGMENTS_MOST_HEADERS && fragments_is_extension(kind); count++) {
         if (at + 8 > size)
             return false;
         if (kind == FRAGMENTS_FRAGMENT) {
@@ -36,7 +38,7 @@ static bool ipv6_piece(const uint8_t *data, size_t size, struct piece *piece) {
             at += 8 + 8 * (size_t)data[at + 1];
         }
     }
-    if (is_extension(kind) || at > size)
+    if (fragments_is_extension(kind) || at > size)
         return false;
     piece->first = piece->name_size;
     piece->kind = kind;
@@ -61,8 +63,8 @@ bool piece_of(const uint8_t *data, size_t size, bool layer2, struct piece *piece
         piece->first = !(ip[6] & FRAGMENTS_OFFSET || ip[7]);
         return true;
     }
-    return ip[0] >> 4 == 6 && size >= piece->start + IPV6_HEADER && is_extension(ip[NEXT_HEADER]) &&
-           ipv6_piece(data, size, piece);
+    return ip[0] >> 4 == 6 && size >= piece->start + IPV6_HEADER && fragments_is_extension(ip[NEXT_HEADER]) &&
+           fragments_ipv6_piece(data, size, piece);
 }
 
 size_t piece_plain(const struct piece *piece, const uint8_t *data, size_t size, uint8_t *out) {
@@ -73,14 +75,16 @@ size_t piece_plain(const struct piece *piece, const uint8_t *data, size_t size, 
     return headers + size - piece->rest;
 }
 
-static size_t place_of(const uint8_t *name, size_t size) {
+static size_t fragments_place_of(const uint8_t *name, size_t size) {
     return crc32(0, name, (uInt)size) % FRAGMENTS_REMEMBERED;
 }
 
-void fragments_clear(struct fragments *table) { memset(table, 0, sizeof *table); }
+void fragments_clear(struct fragments *table) {
+    memset(table, 0, sizeof *table);
+}
 
 void fragments_note(struct fragments *table, const uint8_t *name, size_t size, uint16_t decision, double now) {
-    struct fragment *fragment = &table->places[place_of(name, size)];
+    struct fragment *fragment = &table->places[fragments_place_of(name, size)];
     memcpy(fragment->name, name, size);
     fragment->name_size = (uint8_t)size;
     fragment->decision = decision;
@@ -88,7 +92,7 @@ void fragments_note(struct fragments *table, const uint8_t *name, size_t size, u
 }
 
 int fragments_find(const struct fragments *table, const uint8_t *name, size_t size, double now) {
-    const struct fragment *fragment = &table->places[place_of(name, size)];
+    const struct fragment *fragment = &table->places[fragments_place_of(name, size)];
     bool known = fragment->name_size == size && !memcmp(fragment->name, name, size);
     return known && now - fragment->at < FRAGMENTS_LIFETIME ? fragment->decision : -1;
 }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-static inline int64_t max(int64_t one, int64_t other) {
+static inline int64_t line_max(int64_t one, int64_t other) {
     return one > other ? one : other;
 }
 
@@ -14,7 +14,7 @@ struct line *line_new(int32_t number, int64_t rate, int64_t delay, int64_t now) 
     line->rate = rate;
     line->delay = line->least_delay = delay;
     line->ready_at = now;
-    line->own.limit = max(LINE_LEAST_LIMIT, rate / (LINE_SECOND / LINE_OWN_TIME));
+    line->own.limit = line_max(LINE_LEAST_LIMIT, rate / (LINE_SECOND / LINE_OWN_TIME));
     return line;
 }
 
@@ -27,23 +27,23 @@ void line_free(struct line *line) {
 
 int64_t line_free_at(const struct line *line) {
     int64_t waiting = line->express_bytes + line->committed_bytes + line->own.bytes;
-    return max(line->ready_at + line_time(waiting, line->rate), line->kept_until);
+    return line_max(line->ready_at + line_time(waiting, line->rate), line->kept_until);
 }
 
 int64_t line_due(const struct line *line) {
     if (line->express.first || line->own.bytes)
         return line->ready_at;
-    return max(line->ready_at, line->committed.first->after);
+    return line_max(line->ready_at, line->committed.first->after);
 }
 
-void line_hurry(struct line *line, struct packet *packet) {
+void line_push_first(struct line *line, struct packet *packet) {
     packet_list_push(&line->express, packet);
     line->express_bytes += packet->line_size;
 }
 
 void line_commit(struct line *line, struct packet *packet) {
     if (line->higher || line->hold)
-        line->kept_until = max(line_free_at(line), packet->after) + line_time(packet->line_size, line->rate);
+        line->kept_until = line_max(line_free_at(line), packet->after) + line_time(packet->line_size, line->rate);
     packet_list_push(&line->committed, packet);
     line->committed_bytes += packet->line_size;
 }

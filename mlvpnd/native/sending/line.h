@@ -10,21 +10,21 @@
 
 struct line {
     int32_t number;
-    int32_t tier;
+    int32_t priority;
     bool spare;
-    bool higher;            /* it carries only what overflows others */
+    bool higher; /* it carries only what overflows others */
     int64_t rate;
-    int64_t delay;          /* from here to the peer */
-    int64_t least_delay;    /* the same without queues */
-    int64_t hold;           /* what is committed waits so long at least */
-    int64_t sent;           /* bytes that have left */
-    int64_t ready_at;       /* when the next packet may leave */
+    int64_t delay;       /* from here to the peer */
+    int64_t least_delay; /* the same without queues */
+    int64_t hold;        /* what is committed waits so long at least */
+    int64_t sent;        /* bytes that have left */
+    int64_t ready_at;    /* when the next packet may leave */
     struct packet_list express;
     int64_t express_bytes;
     struct packet_list committed;
     int64_t committed_bytes;
-    int64_t kept_until;     /* when all that is committed will have left, if some of it may not leave at once */
-    int64_t turn;           /* bytes that `committed` has had more than `own` while both waited */
+    int64_t kept_until; /* when all that is committed will have left, if some of it may not leave at once */
+    int64_t turn;       /* bytes that `committed` has had more than `own` while both waited */
     struct flow_queue own;
 };
 
@@ -65,8 +65,8 @@ void line_free(struct line *line);
 int64_t line_free_at(const struct line *line);
 /* When the next packet leaves; something must wait. */
 int64_t line_due(const struct line *line);
-/* Puts an owned packet in front of all but those that hurry too. */
-void line_hurry(struct line *line, struct packet *packet);
+/* Puts an owned packet in front of all but those that push_first too. */
+void line_push_first(struct line *line, struct packet *packet);
 /* Takes the next packet of the common stream, an owned one. */
 void line_commit(struct line *line, struct packet *packet);
 /* The packet that leaves now, or NULL: nothing waits, or the line is not ready. */

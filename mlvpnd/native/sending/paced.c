@@ -41,16 +41,16 @@ struct line *paced_first_line(struct paced *paced, int64_t now) {
     return best;
 }
 
-static void drop(struct paced *paced, struct packet *packet) {
+static void paced_drop(struct paced *paced, struct packet *packet) {
     packet_free(packet);
     paced->dropped++;
 }
 
 /* Puts a packet first on a line; one for which there is no memory is dropped. */
-static void keep_and_hurry(struct paced *paced, struct line *line, struct packet *packet) {
+static void paced_keep_and_hurry(struct paced *paced, struct line *line, struct packet *packet) {
     struct packet *kept = packet_keep(packet);
     if (kept)
-        line_hurry(line, kept);
+        line_push_first(line, kept);
     else
         paced->dropped++;
 }
@@ -58,7 +58,7 @@ static void keep_and_hurry(struct paced *paced, struct line *line, struct packet
 /* Packets in. */
 
 /* Whether a packet takes part in the common stream, for order's sake. */
-static bool is_bulk(struct paced *paced, enum inner_kind kind, uint32_t flow, int64_t now) {
+static bool paced_is_bulk(struct paced *paced, enum inner_kind kind, uint32_t flow, int64_t now) {
     int64_t *bulk_at = &paced->bulk_at[flow % FLOW_QUEUE_BUCKETS];
     if (kind == INNER_BULK) {
         *bulk_at = now;
@@ -69,7 +69,7 @@ static bool is_bulk(struct paced *paced, enum inner_kind kind, uint32_t flow, in
 
 /* The queue for a bulk packet: the common one, or that of a near line for a flow that others which are stretched must
    not delay. */
-static struct flow_queue *queue_for(struct paced *paced, uint32_t flow, uint32_t size, int64_t now) {
+static struct flow_queue *paced_queue_for(struct paced *paced, uint32_t flow, uint32_t size, int64_t now) {
     if (!paced->has_near)
         return &paced->queue;
     bool before = paced->stretch.count;
@@ -78,7 +78,7 @@ static struct flow_queue *queue_for(struct paced *paced, uint32_t flow, uint32_t
         if (paced->ranked[i]->delay <= paced->reachable)
             carried += paced->ranked[i]->sent;
     }
-    bool takes = stretch_takes(&paced->stretch, flow, size, now, carried, paced->near_rate);
+    bool takes = stretch_admit(&paced->stretch, flow, size, now, carried, paced->near_rate);
     if ((bool)paced->stretch.count != before)
         paced_hold_back(paced, now);
     if (takes || !paced->stretch.count)
@@ -99,12 +99,12 @@ static struct flow_queue *queue_for(struct paced *paced, uint32_t flow, uint32_t
 }
 
 /* Whether express has room on a line. */
-static inline bool has_room(const struct line *line) {
+static inline bool paced_has_room(const struct line *line) {
     return line_time(line->express_bytes, line->rate) < LINE_EXPRESS_LIMIT;
 }
 
 /* The line on which a small packet goes first, or NULL: its flow has taken its share, or the line is full of such. */
-static struct line *may_pass(struct paced *paced, uint32_t flow, uint32_t size, int64_t now) {
+static struct line *paced_may_pass(struct paced *paced, uint32_t flow, uint32_t size, int64_t now) {
     int64_t share = max(paced->rate / (int64_t)(paced->queue.flows + 1), 1);
     int64_t *fair = &paced->fair[flow % FLOW_QUEUE_BUCKETS];
     int64_t cost = line_time(size, share);
@@ -112,7 +112,7 @@ static struct line *may_pass(struct paced *paced, uint32_t flow, uint32_t size, 
     if (paid - now > PACED_FAIR_BURST + cost)
         return NULL;
     struct line *line = paced_first_line(paced, now);
-    if (!has_room(line))
+    if (!paced_has_room(line))
         return NULL;
     *fair = paid;
     return line;
@@ -120,20 +120,21 @@ static struct line *may_pass(struct paced *paced, uint32_t flow, uint32_t size, 
 
 void paced_put(struct paced *paced, enum inner_kind kind, uint32_t flow, struct packet *packet, int64_t now) {
     if (!paced->line_count) {
-        drop(paced, packet);
+        paced_drop(paced, packet);
         return;
     }
     packet->data_seq = 0;
     packet->reorder = false;
     packet->after = 0;
     packet->flow = flow % FLOW_QUEUE_BUCKETS;
-    struct line *line = is_bulk(paced, kind, flow, now) ? NULL : may_pass(paced, flow, packet->line_size, now);
+    struct line *line =
+        paced_is_bulk(paced, kind, flow, now) ? NULL : paced_may_pass(paced, flow, packet->line_size, now);
     if (!line) {
-        struct flow_queue *queue = queue_for(paced, flow, packet->line_size, now);
+        struct flow_queue *queue = paced_queue_for(paced, flow, packet->line_size, now);
         paced->dropped += flow_queue_push(queue, flow, packet);
         return;
     }
-    keep_and_hurry(paced, line, packet);
+    paced_keep_and_hurry(paced, line, packet);
 }
 
 bool paced_put_on(struct paced *paced, int32_t number, struct packet *packet, uint32_t flow, int64_t now, bool first) {
@@ -142,10 +143,10 @@ bool paced_put_on(struct paced *paced, int32_t number, struct packet *packet, ui
         return false;
     line_advance(line, now);
     packet->flow = flow % FLOW_QUEUE_BUCKETS;
-    if ((packet->data_seq || first) && has_room(line))
-        keep_and_hurry(paced, line, packet);
+    if ((packet->data_seq || first) && paced_has_room(line))
+        paced_keep_and_hurry(paced, line, packet);
     else if (packet->data_seq) /* a copy: it goes first or not at all, for another does */
-        drop(paced, packet);
+        paced_drop(paced, packet);
     else
         paced->dropped += flow_queue_push(&line->own, flow, packet);
     return true;
@@ -153,7 +154,7 @@ bool paced_put_on(struct paced *paced, int32_t number, struct packet *packet, ui
 
 /* Packets out. */
 
-static int64_t earliest_arrival(struct line *const *lines, size_t count) {
+static int64_t paced_earliest_arrival(struct line *const *lines, size_t count) {
     int64_t earliest = INT64_MAX;
     for (size_t i = 0; i < count; i++)
         earliest = min(earliest, line_free_at(lines[i]) + lines[i]->delay);
@@ -161,7 +162,7 @@ static int64_t earliest_arrival(struct line *const *lines, size_t count) {
 }
 
 /* How late a packet must be by its lines for a spare one to take it, when it would be so late. */
-static int64_t patience(const struct paced *paced, const struct paced_group *group, int64_t late) {
+static int64_t paced_patience(const struct paced *paced, const struct paced_group *group, int64_t late) {
     int64_t nearest = INT64_MAX;
     for (size_t i = 0; i < group->count; i++)
         nearest = min(nearest, paced->ranked[i]->delay + paced->ranked[i]->hold);
@@ -176,12 +177,12 @@ static int64_t patience(const struct paced *paced, const struct paced_group *gro
 }
 
 /* The lines that take packets of the common stream now. */
-static const struct paced_group *open_group(const struct paced *paced, int64_t now) {
+static const struct paced_group *paced_open_group(const struct paced *paced, int64_t now) {
     const struct paced_group *group = paced->groups;
     for (; group->higher; group++) {
-        int64_t arrival = earliest_arrival(paced->ranked, group->count);
+        int64_t arrival = paced_earliest_arrival(paced->ranked, group->count);
         int64_t late = arrival - now + line_time(paced->queue.bytes, group->rate);
-        if (group->before_spare && late < patience(paced, group, late))
+        if (group->before_spare && late < paced_patience(paced, group, late))
             break;
         int64_t earliest = INT64_MAX;
         for (size_t i = group->count; i < group->count + group->higher; i++) {
@@ -194,14 +195,14 @@ static const struct paced_group *open_group(const struct paced *paced, int64_t n
     return group;
 }
 
-static void commit(struct paced *paced, int64_t now) {
+static void paced_commit(struct paced *paced, int64_t now) {
     struct flow_queue *queue = &paced->queue;
     int64_t room = PACED_MOST_AHEAD;
     paced->commits_later = false;
     for (size_t i = 0; queue->bytes && i < paced->line_count; i++)
         room -= paced->lines[i]->committed_bytes;
     while (queue->bytes) {
-        const struct paced_group *group = open_group(paced, now);
+        const struct paced_group *group = paced_open_group(paced, now);
         int64_t horizon = now + group->horizon, best_at = 0, start = 0;
         struct line *best = NULL;
         uint32_t size = flow_queue_next_size(queue);
@@ -224,7 +225,7 @@ static void commit(struct paced *paced, int64_t now) {
         }
         int64_t after = best->hold ? now + best->hold : 0;
         if (best->higher) { /* it may have been idle: what the lowest have been given arrives first */
-            int64_t before = earliest_arrival(paced->ranked, paced->groups[0].count);
+            int64_t before = paced_earliest_arrival(paced->ranked, paced->groups[0].count);
             after = max(after, line_free_at(best) + max(before - best_at, 0));
         }
         struct packet *packet = flow_queue_pop(queue);
@@ -241,7 +242,7 @@ void paced_take(struct paced *paced, int64_t now, struct packet_list *out) {
     bool any = false;
     for (size_t i = 0; i < paced->line_count; i++)
         line_advance(paced->lines[i], now);
-    commit(paced, now);
+    paced_commit(paced, now);
     for (size_t i = 0; i < paced->line_count; i++) {
         struct packet *packet;
         while ((packet = line_take(paced->lines[i], now))) {
@@ -251,7 +252,7 @@ void paced_take(struct paced *paced, int64_t now, struct packet_list *out) {
         }
     }
     if (any && paced->queue.bytes)
-        commit(paced, now);
+        paced_commit(paced, now);
 }
 
 int32_t paced_earliest(struct paced *paced, const int32_t *numbers, size_t count, int64_t now) {
@@ -304,8 +305,8 @@ bool paced_due(const struct paced *paced, int64_t *due) {
     return true;
 }
 
-bool paced_settles(const struct paced *paced, int64_t now) {
-    return stretch_settles(&paced->stretch, now);
+bool paced_is_settling(const struct paced *paced, int64_t now) {
+    return stretch_is_settling(&paced->stretch, now);
 }
 
 int64_t paced_waiting_bytes(const struct paced *paced) {

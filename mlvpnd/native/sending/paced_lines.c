@@ -2,15 +2,15 @@
 
 #include <stdlib.h>
 
-static bool ranks_before(const struct line *one, const struct line *other) {
-    return one->tier != other->tier ? one->tier < other->tier : one->spare < other->spare;
+static bool paced_ranks_before(const struct line *one, const struct line *other) {
+    return one->priority != other->priority ? one->priority < other->priority : one->spare < other->spare;
 }
 
 /* Which lines open after which. */
 static void group(struct paced *paced) {
     for (size_t i = 0; i < paced->line_count; i++) {
         size_t place = i;
-        for (; place && ranks_before(paced->lines[i], paced->ranked[place - 1]); place--)
+        for (; place && paced_ranks_before(paced->lines[i], paced->ranked[place - 1]); place--)
             paced->ranked[place] = paced->ranked[place - 1];
         paced->ranked[place] = paced->lines[i];
     }
@@ -18,7 +18,7 @@ static void group(struct paced *paced) {
     paced->group_count = 0;
     for (size_t i = 0; i < paced->line_count; i++) {
         struct line *line = paced->ranked[i];
-        if (!last || ranks_before(paced->ranked[i - 1], line)) {
+        if (!last || paced_ranks_before(paced->ranked[i - 1], line)) {
             if (last)
                 last->before_spare = line->spare;
             last = &paced->groups[paced->group_count++];
@@ -34,25 +34,25 @@ static void group(struct paced *paced) {
     }
 }
 
-static int64_t hold_of(int64_t delay, int64_t nearest, int64_t farthest) {
+static int64_t paced_hold_of(int64_t delay, int64_t nearest, int64_t farthest) {
     return (farthest + nearest) * PACED_HOLD_SHARE / 100 - nearest - delay;
 }
 
 /* Holds packets for near lines as long as it takes a flow that keeps queues short to fill the far ones too. Returns the
    delay of the farthest line that is not too far. */
-static int64_t set_holds(struct paced *paced) {
+static int64_t paced_set_holds(struct paced *paced) {
     size_t count = paced->groups[0].count;
     int64_t nearest = INT64_MAX, farthest = 0;
     for (size_t i = 0; i < count; i++)
         nearest = min(nearest, paced->ranked[i]->least_delay);
     for (size_t i = 0; i < count; i++) {
         int64_t delay = paced->ranked[i]->delay;
-        if (hold_of(nearest, nearest, delay) <= PACED_LONGEST_HOLD)
+        if (paced_hold_of(nearest, nearest, delay) <= PACED_LONGEST_HOLD)
             farthest = max(farthest, delay);
     }
     for (size_t i = 0; i < count; i++) {
         struct line *line = paced->ranked[i];
-        line->hold = max(min(hold_of(line->least_delay, nearest, farthest), farthest - line->delay), 0);
+        line->hold = max(min(paced_hold_of(line->least_delay, nearest, farthest), farthest - line->delay), 0);
     }
     return farthest;
 }
@@ -60,7 +60,7 @@ static int64_t set_holds(struct paced *paced) {
 void paced_hold_back(struct paced *paced, int64_t now) {
     const struct paced_group *lowest = &paced->groups[0];
     int64_t farthest = 0;
-    paced->reachable = set_holds(paced);
+    paced->reachable = paced_set_holds(paced);
     paced->near_rate = 0;
     for (size_t i = 0; i < lowest->count; i++) {
         const struct line *line = paced->ranked[i];
@@ -80,7 +80,7 @@ void paced_hold_back(struct paced *paced, int64_t now) {
 }
 
 /* Without any lines all that waits is dropped. */
-static void drop_all(struct paced *paced, struct line **gone, size_t count) {
+static void paced_drop_all(struct paced *paced, struct line **gone, size_t count) {
     for (size_t i = 0; i < count; i++) {
         paced->dropped += gone[i]->express.count + gone[i]->committed.count; /* line_free frees them */
         paced->dropped += flow_queue_clear(&gone[i]->own);
@@ -89,12 +89,13 @@ static void drop_all(struct paced *paced, struct line **gone, size_t count) {
 }
 
 /* What went first on lines that are gone does so on the others, while it leaves room; the rest is put into `small`. */
-static void rescue_express(struct paced *paced, struct packet_list *express, struct packet_list *small, int64_t now) {
+static void paced_rescue_express(struct paced *paced, struct packet_list *express, struct packet_list *small,
+                                 int64_t now) {
     struct packet *packet;
     while ((packet = packet_list_pop(express))) {
         struct line *first = paced_first_line(paced, now);
         if (line_time(first->express_bytes + packet->line_size, first->rate) <= PACED_RESCUED_TIME) {
-            line_hurry(first, packet);
+            line_push_first(first, packet);
         } else if (packet->data_seq) { /* a copy: it goes first or not at all, for another does */
             packet_free(packet);
             paced->dropped++;
@@ -105,7 +106,7 @@ static void rescue_express(struct paced *paced, struct packet_list *express, str
 }
 
 /* Puts the last packet of a list back first. */
-static void put_back(struct flow_queue *queue, struct packet_list *list) {
+static void paced_put_back(struct flow_queue *queue, struct packet_list *list) {
     struct packet *packet;
     struct packet_list backwards = {0};
     while ((packet = packet_list_pop(list)))
@@ -115,7 +116,7 @@ static void put_back(struct flow_queue *queue, struct packet_list *list) {
 }
 
 /* What waited for lines that are gone goes by the others. */
-static void rescue(struct paced *paced, struct line **gone, size_t count, int64_t now) {
+static void paced_rescue(struct paced *paced, struct line **gone, size_t count, int64_t now) {
     struct packet_list committed = {0}, own = {0}, small = {0};
     for (size_t i = 0; i < count; i++) {
         packet_list_join(&committed, &gone[i]->committed);
@@ -125,12 +126,12 @@ static void rescue(struct paced *paced, struct line **gone, size_t count, int64_
             packet->reorder = false;
             packet_list_push(&own, packet);
         }
-        rescue_express(paced, &gone[i]->express, &small, now);
+        paced_rescue_express(paced, &gone[i]->express, &small, now);
     }
     packet_list_sort(&committed);
     packet_list_join(&committed, &own);
     packet_list_join(&committed, &small);
-    put_back(&paced->queue, &committed);
+    paced_put_back(&paced->queue, &committed);
     paced->dropped += flow_queue_trim(&paced->queue);
 }
 
@@ -172,7 +173,7 @@ bool paced_set_lines(struct paced *paced, const struct paced_line *given, size_t
         lines[i]->delay = min(given[i].delay, PACED_LONGEST_DELAY);
         lines[i]->least_delay = min(given[i].least_delay ? given[i].least_delay : given[i].delay, PACED_LONGEST_DELAY);
         lines[i]->hold = 0;
-        lines[i]->tier = given[i].tier;
+        lines[i]->priority = given[i].priority;
         lines[i]->spare = given[i].spare;
         paced->rate += lines[i]->rate;
     }
@@ -189,9 +190,9 @@ bool paced_set_lines(struct paced *paced, const struct paced_line *given, size_t
     stretch_forget(&paced->stretch, now);
     if (count) {
         paced_hold_back(paced, now);
-        rescue(paced, gone, gone_count, now);
+        paced_rescue(paced, gone, gone_count, now);
     } else {
-        drop_all(paced, gone, gone_count);
+        paced_drop_all(paced, gone, gone_count);
     }
     for (size_t i = 0; i < gone_count; i++)
         line_free(gone[i]);

@@ -58,7 +58,7 @@ struct burst {
     struct packet_list datagrams;
 };
 
-enum { PATH_NO_COUNT = -1 };
+enum { PATH_NO_EPOCH = -1 };
 
 struct path_state {
     int32_t number;
@@ -79,14 +79,16 @@ struct path_state {
     struct disorder *disorder;
     struct loss_meter *loss; /* NULL: none */
     struct answer_pace *answers;
-    int64_t count;     /* of the peer's counts, or PATH_NO_COUNT */
+    int64_t epoch; /* of the peer's numbers, or PATH_NO_EPOCH */
     double heard_at, heard_gap, sent_at, numbered_at, up_at, judge_at, last_auth_at, last_disconnect_at;
     uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
     uint64_t drops[DROP_REASONS]; /* that the Counter of the Python object does not have yet */
     struct burst *bursts, *last_burst;
 };
 
-static inline bool path_up(const struct path_state *path) { return path->status >= PATH_AUTHOK; }
+static inline bool path_up(const struct path_state *path) {
+    return path->status >= PATH_AUTHOK;
+}
 
 /* Whether it is up, and neither lossy, slow nor on trial: it needs no judgement at once. */
 static inline bool path_is_settled(const struct path_state *path) {
@@ -94,7 +96,9 @@ static inline bool path_is_settled(const struct path_state *path) {
 }
 
 /* Whether the peer's flow is bound to this link, and not to another meanwhile. */
-static inline bool path_has_flow(const struct path_state *path) { return path->flow && path->flow->link == path->name; }
+static inline bool path_has_flow(const struct path_state *path) {
+    return path->flow && path->flow->link == path->name;
+}
 
 /* Notes an authentic packet. */
 static inline void path_hear(struct path_state *path, double now) {

@@ -18,7 +18,8 @@ void retransmissions_end(struct retransmissions *seen) {
 }
 
 /* The slot where a name is, or the free one where it would be. */
-static uint16_t *slot_of(struct remembered_table *table, uint64_t hash, const uint8_t *name, size_t size) {
+static uint16_t *retransmissions_slot_of(struct remembered_table *table, uint64_t hash, const uint8_t *name,
+                                         size_t size) {
     for (uint64_t at = hash;; at++) {
         uint16_t *slot = &table->slots[at % RETRANSMISSIONS_SLOTS];
         if (!*slot)
@@ -30,7 +31,7 @@ static uint16_t *slot_of(struct remembered_table *table, uint64_t hash, const ui
 }
 
 /* NULL: there is none, and no memory for one. */
-static struct retransmissions_link *link_of(struct retransmissions *seen, int32_t number, bool add) {
+static struct retransmissions_link *retransmissions_link_of(struct retransmissions *seen, int32_t number, bool add) {
     for (size_t i = 0; i < seen->count; i++) {
         if (seen->links[i].number == number)
             return &seen->links[i];
@@ -54,10 +55,11 @@ void retransmissions_sent(struct retransmissions *seen, int32_t link, const uint
     struct remembered_table *latest = &seen->tables[seen->latest], *earlier = &seen->tables[!seen->latest];
     uint64_t hash;
     crypto_shorthash((unsigned char *)&hash, name, name_size, seen->key);
-    uint16_t *slot = slot_of(latest, hash, name, name_size);
-    uint16_t before = *slot ? *slot : *slot_of(earlier, hash, name, name_size);
+    uint16_t *slot = retransmissions_slot_of(latest, hash, name, name_size);
+    uint16_t before = *slot ? *slot : *retransmissions_slot_of(earlier, hash, name, name_size);
     if (before) {
-        struct retransmissions_link *loser = link_of(seen, (*slot ? latest : earlier)->all[before - 1].link, true);
+        struct retransmissions_link *loser =
+            retransmissions_link_of(seen, (*slot ? latest : earlier)->all[before - 1].link, true);
         if (loser) {
             loser->given_lost += length;
             loser->losses++;
@@ -70,7 +72,7 @@ void retransmissions_sent(struct retransmissions *seen, int32_t link, const uint
         *slot = (uint16_t)latest->count;
     }
     latest->all[*slot - 1].link = link;
-    struct retransmissions_link *giver = link_of(seen, link, true);
+    struct retransmissions_link *giver = retransmissions_link_of(seen, link, true);
     if (giver)
         giver->given += length;
     if (latest->count >= RETRANSMISSIONS_REMEMBERED) {
@@ -92,7 +94,7 @@ double retransmissions_share(const struct retransmissions *seen, int32_t link) {
     return 0.0;
 }
 
-static void note(struct retransmissions_link *link, int64_t rate, double elapsed) {
+static void retransmissions_note(struct retransmissions_link *link, int64_t rate, double elapsed) {
     double given = (double)link->given;
     double fade = exp(-elapsed / RETRANSMISSIONS_FORGET - given / RETRANSMISSIONS_WINDOW);
     link->sent = link->sent * fade + given;
@@ -109,7 +111,7 @@ static void note(struct retransmissions_link *link, int64_t rate, double elapsed
     }
 }
 
-static bool is_harmful(const struct retransmissions *seen, const struct retransmissions_link *link) {
+static bool retransmissions_is_harmful(const struct retransmissions *seen, const struct retransmissions_link *link) {
     if (link->endured)
         return false;
     double own = share(link);
@@ -137,16 +139,16 @@ bool retransmissions_judge(struct retransmissions *seen, const struct retransmis
         return false;
     if (elapsed >= RETRANSMISSIONS_LEAST_TIME) {
         for (size_t i = 0; i < count; i++) {
-            if (!link_of(seen, rates[i].number, true)) {
+            if (!retransmissions_link_of(seen, rates[i].number, true)) {
                 free(harmful);
                 return false;
             }
         }
         seen->judged_at = now;
         for (size_t i = 0; i < count; i++) {
-            struct retransmissions_link *link = link_of(seen, rates[i].number, false);
+            struct retransmissions_link *link = retransmissions_link_of(seen, rates[i].number, false);
             link->has_account = true;
-            note(link, rates[i].rate, elapsed);
+            retransmissions_note(link, rates[i].rate, elapsed);
         }
     }
     size_t left = 0;
@@ -165,7 +167,7 @@ bool retransmissions_judge(struct retransmissions *seen, const struct retransmis
     }
     seen->count = left;
     for (size_t i = 0; i < seen->count; i++)
-        harmful[i] = seen->links[i].has_account && is_harmful(seen, &seen->links[i]);
+        harmful[i] = seen->links[i].has_account && retransmissions_is_harmful(seen, &seen->links[i]);
     for (size_t i = 0; i < seen->count; i++)
         seen->links[i].harmful = harmful[i];
     free(harmful);

@@ -23,21 +23,21 @@ struct remembered {
 /* By which link a segment left. */
 struct remembered_table {
     uint32_t count;
-    uint16_t slots[RETRANSMISSIONS_SLOTS];  /* 0: free, else the place in `all` and one */
+    uint16_t slots[RETRANSMISSIONS_SLOTS]; /* 0: free, else the place in `all` and one */
     struct remembered all[RETRANSMISSIONS_REMEMBERED];
 };
 
 /* What is known of a link. */
 struct retransmissions_link {
     int32_t number;
-    int64_t given, given_lost, losses;  /* bytes and segments since what was sent was last judged */
-    bool has_account;                   /* it carried when it was last judged; else the rest is nothing */
-    bool harmful;                       /* as last judged */
+    int64_t given, given_lost, losses; /* bytes and segments since what was sent was last judged */
+    bool has_account;                  /* it carried when it was last judged; else the rest is nothing */
+    bool harmful;                      /* as last judged */
     bool endured;
-    double sent, lost;                  /* bytes, the older the less */
-    double use;                         /* part of its rate, smoothed */
-    double full_for;                    /* seconds that it has been full until now */
-    int64_t borne;                      /* segments lost meanwhile */
+    double sent, lost; /* bytes, the older the less */
+    double use;        /* part of its rate, smoothed */
+    double full_for;   /* seconds that it has been full until now */
+    int64_t borne;     /* segments lost meanwhile */
 };
 
 /* A link that carries, and its bytes per second. */
@@ -48,11 +48,11 @@ struct retransmissions_rate {
 
 /* All zero is one whose key anybody knows. */
 struct retransmissions {
-    uint8_t key[RETRANSMISSIONS_KEY];   /* of the hash: who chooses what is sent must not choose the slots too */
+    uint8_t key[RETRANSMISSIONS_KEY]; /* of the hash: who chooses what is sent must not choose the slots too */
     double judged_at;
     struct retransmissions_link *links;
     size_t count, room;
-    unsigned latest;                    /* which table is in use; the other has those before */
+    unsigned latest; /* which table is in use; the other has those before */
     struct remembered_table tables[2];
 };
 

@@ -15,11 +15,11 @@ int64_t stretch_delay(const struct stretch *stretch, int64_t now) {
     return (now - stretch->since) * STRETCH_GROWTH / 100;
 }
 
-bool stretch_settles(const struct stretch *stretch, int64_t now) {
+bool stretch_is_settling(const struct stretch *stretch, int64_t now) {
     return now - stretch->newest < STRETCH_SETTLE;
 }
 
-static void end(struct stretch *stretch, struct stretch_flow *flow) {
+static void stretch_end(struct stretch *stretch, struct stretch_flow *flow) {
     stretch->count -= flow->stretched;
     flow->stretched = false;
 }
@@ -27,7 +27,7 @@ static void end(struct stretch *stretch, struct stretch_flow *flow) {
 void stretch_forget(struct stretch *stretch, int64_t now) {
     for (size_t i = 0; stretch->count && i < FLOW_QUEUE_BUCKETS; i++) {
         if (now - stretch->flows[i].seen >= STRETCH_PAUSE)
-            end(stretch, &stretch->flows[i]);
+            stretch_end(stretch, &stretch->flows[i]);
     }
 }
 
@@ -37,11 +37,11 @@ static void begin(struct stretch_flow *flow, int64_t begun, int64_t carried) {
     flow->carried = carried;
 }
 
-static bool goes_on(struct stretch *stretch, struct stretch_flow *flow, int64_t now, int64_t carried) {
+static bool stretch_goes_on(struct stretch *stretch, struct stretch_flow *flow, int64_t now, int64_t carried) {
     if (now < flow->check_at)
         return true;
     if (flow->bytes - flow->before < flow->least) {
-        end(stretch, flow);
+        stretch_end(stretch, flow);
         begin(flow, now + STRETCH_REFRAIN, carried);
         return false;
     }
@@ -51,7 +51,7 @@ static bool goes_on(struct stretch *stretch, struct stretch_flow *flow, int64_t 
 }
 
 /* The bytes of the flow that has most. */
-static int64_t most(const struct stretch *stretch, int64_t now) {
+static int64_t stretch_most(const struct stretch *stretch, int64_t now) {
     int64_t most = 0;
     for (size_t i = 0; i < FLOW_QUEUE_BUCKETS; i++) {
         const struct stretch_flow *flow = &stretch->flows[i];
@@ -61,23 +61,24 @@ static int64_t most(const struct stretch *stretch, int64_t now) {
     return most;
 }
 
-bool stretch_takes(struct stretch *stretch, uint32_t number, uint32_t size, int64_t now, int64_t carried,
+bool stretch_admit(struct stretch *stretch, uint32_t number, uint32_t size, int64_t now, int64_t carried,
                    int64_t rate) {
     struct stretch_flow *flow = &stretch->flows[number % FLOW_QUEUE_BUCKETS];
     if (now - flow->seen >= STRETCH_PAUSE) {
-        end(stretch, flow);
+        stretch_end(stretch, flow);
         begin(flow, now, carried);
     }
     flow->seen = now;
     flow->bytes += size;
     int64_t age = now - flow->begun;
     if (flow->stretched)
-        return goes_on(stretch, flow, now, carried);
+        return stretch_goes_on(stretch, flow, now, carried);
     if (age <= 0) {
         begin(flow, flow->begun, carried);
     } else if (age >= STRETCH_AFTER) {
         int64_t done = carried - flow->carried;
-        if (done >= line_bytes(age, rate * STRETCH_FULL / 100) && flow->bytes * STRETCH_GREEDY >= most(stretch, now)) {
+        if (done >= line_bytes(age, rate * STRETCH_FULL / 100) &&
+            flow->bytes * STRETCH_GREEDY >= stretch_most(stretch, now)) {
             if (!stretch->count++)
                 stretch->since = now;
             stretch->newest = now;

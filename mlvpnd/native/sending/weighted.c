@@ -4,7 +4,7 @@
 
 #include "generated.h"
 
-static struct weighted_link *link_of(const struct weighted *weighted, int32_t number) {
+static struct weighted_link *weighted_link_of(const struct weighted *weighted, int32_t number) {
     for (size_t i = 0; i < weighted->count; i++) {
         if (weighted->links[i].number == number)
             return &weighted->links[i];
@@ -12,7 +12,7 @@ static struct weighted_link *link_of(const struct weighted *weighted, int32_t nu
     return NULL;
 }
 
-static int64_t heaviest_of(const struct weighted_link *links, size_t count) {
+static int64_t weighted_heaviest_of(const struct weighted_link *links, size_t count) {
     int64_t heaviest = 1;
     for (size_t i = 0; i < count; i++) {
         if (links[i].weight > heaviest)
@@ -22,7 +22,7 @@ static int64_t heaviest_of(const struct weighted_link *links, size_t count) {
 }
 
 /* From units of the heaviest link that was to those of the one that is, rounded down. */
-static weighted_time scaled(weighted_time time, int64_t heaviest, int64_t unit) {
+static weighted_time weighted_scaled(weighted_time time, int64_t heaviest, int64_t unit) {
     weighted_time product = time * heaviest, quotient = product / unit;
     return product % unit < 0 ? quotient - 1 : quotient;
 }
@@ -34,7 +34,7 @@ bool weighted_set_links(struct weighted *weighted, const struct weighted_link *g
     bool anew = false, any = false;
     weighted_time start = weighted->virtual_time;
     for (size_t i = 0; i < count; i++) {
-        const struct weighted_link *known = link_of(weighted, given[i].number);
+        const struct weighted_link *known = weighted_link_of(weighted, given[i].number);
         if (!known)
             continue;
         anew = anew || known->weight != given[i].weight;
@@ -44,20 +44,21 @@ bool weighted_set_links(struct weighted *weighted, const struct weighted_link *g
     }
     if (anew)
         start = weighted->virtual_time;
-    int64_t heaviest = heaviest_of(given, count), unit = heaviest_of(weighted->links, weighted->count);
+    int64_t heaviest = weighted_heaviest_of(given, count),
+            unit = weighted_heaviest_of(weighted->links, weighted->count);
     for (size_t i = 0; i < count; i++) {
-        const struct weighted_link *known = anew ? NULL : link_of(weighted, given[i].number);
+        const struct weighted_link *known = anew ? NULL : weighted_link_of(weighted, given[i].number);
         weighted_time clock = known ? known->clock : weighted->virtual_time;
         int64_t cost = WEIGHTED_SCALE * heaviest / given[i].weight;
         links[i] = (struct weighted_link){
             .number = given[i].number,
             .weight = given[i].weight,
             .cost = cost > 1 ? cost : 1,
-            .clock = scaled(clock - start, heaviest, unit),
+            .clock = weighted_scaled(clock - start, heaviest, unit),
             .in_burst = true,
         };
     }
-    weighted->virtual_time = scaled(weighted->virtual_time - start, heaviest, unit);
+    weighted->virtual_time = weighted_scaled(weighted->virtual_time - start, heaviest, unit);
     free(weighted->links);
     weighted->links = links;
     weighted->count = count;
@@ -74,37 +75,37 @@ void weighted_begin_burst(struct weighted *weighted, size_t packets) {
     weighted->burst_begins = fewer;
 }
 
-static weighted_time after(const struct weighted_link *link, uint32_t size) {
+static weighted_time weighted_after(const struct weighted_link *link, uint32_t size) {
     return link->clock + (weighted_time)size * link->cost;
 }
 
 /* Of the links that are in the burst, or are not, the one whose clock would be least after a packet. */
-static struct weighted_link *earliest(const struct weighted *weighted, bool in_burst, uint32_t size) {
+static struct weighted_link *weighted_earliest(const struct weighted *weighted, bool in_burst, uint32_t size) {
     struct weighted_link *best = NULL;
     for (size_t i = 0; i < weighted->count; i++) {
         struct weighted_link *link = &weighted->links[i];
-        if (link->in_burst == in_burst && (!best || after(link, size) < after(best, size)))
+        if (link->in_burst == in_burst && (!best || weighted_after(link, size) < weighted_after(best, size)))
             best = link;
     }
     return best;
 }
 
-static void name_burst_links(struct weighted *weighted, uint32_t size) {
+static void weighted_name_burst_links(struct weighted *weighted, uint32_t size) {
     size_t links = (weighted->count + WEIGHTED_BURST_SHARE - 1) / WEIGHTED_BURST_SHARE;
     if (links < WEIGHTED_BURST_LINKS)
         links = WEIGHTED_BURST_LINKS;
     while (links--)
-        earliest(weighted, false, size)->in_burst = true;
+        weighted_earliest(weighted, false, size)->in_burst = true;
     weighted->burst_begins = false;
 }
 
 int32_t weighted_pick(struct weighted *weighted, uint32_t size) {
     if (weighted->burst_begins)
-        name_burst_links(weighted, size);
-    struct weighted_link *best = earliest(weighted, true, size);
+        weighted_name_burst_links(weighted, size);
+    struct weighted_link *best = weighted_earliest(weighted, true, size);
     if (!best)
         return -1;
-    best->clock = weighted->virtual_time = after(best, size);
+    best->clock = weighted->virtual_time = weighted_after(best, size);
     return best->number;
 }
 

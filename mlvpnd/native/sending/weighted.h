@@ -13,18 +13,18 @@ __extension__ typedef __int128 weighted_time;
 
 struct weighted_link {
     int32_t number;
-    int64_t weight;         /* 1 to WEIGHTED_MAX_WEIGHT */
-    int64_t cost;           /* virtual time per byte */
+    int64_t weight; /* 1 to WEIGHTED_MAX_WEIGHT */
+    int64_t cost;   /* virtual time per byte */
     weighted_time clock;
-    bool in_burst;          /* whether it takes some of the packets that are picked for */
+    bool in_burst; /* whether it takes some of the packets that are picked for */
 };
 
 /* All zero has no links. */
 struct weighted {
-    struct weighted_link *links;    /* in the order in which they were given */
+    struct weighted_link *links; /* in the order in which they were given */
     size_t count;
-    bool burst_begins;              /* the next pick names its links */
-    weighted_time virtual_time;     /* what the clock of the link that took the last packet shows */
+    bool burst_begins;          /* the next pick names its links */
+    weighted_time virtual_time; /* what the clock of the link that took the last packet shows */
 };
 
 /* Spreads over these links from now on, of which `number` and `weight` are set; false: no memory, nothing changed. */

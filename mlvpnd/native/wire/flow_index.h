@@ -9,7 +9,12 @@
 
 struct known_flow {
     uint32_t flow_id;
-    enum flow_kind { FLOW_NONE, FLOW_GONE, FLOW_OWN, FLOW_PEER } kind; /* FLOW_GONE: its place is not free for a search */
+    enum flow_kind {
+        FLOW_NONE,
+        FLOW_GONE,
+        FLOW_OWN,
+        FLOW_PEER
+    } kind;                 /* FLOW_GONE: its place is not free for a search */
     struct peer_flow *flow; /* of FLOW_PEER */
 };
 

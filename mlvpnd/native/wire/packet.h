@@ -10,23 +10,23 @@
 #include <stdint.h>
 
 enum {
-    PACKET_HEADROOM = 64,   /* bytes in front of an owned packet: MLVPN's header, the MAC, and alignment */
-    PACKET_USUAL = 2048,    /* bytes of a buffer, headroom included, that are kept for the next packet */
+    PACKET_HEADROOM = 64, /* bytes in front of an owned packet: MLVPN's header, the MAC, and alignment */
+    PACKET_USUAL = 2048,  /* bytes of a buffer, headroom included, that are kept for the next packet */
 };
 
 struct packet {
     struct packet *next;
-    uint8_t *data;          /* the packet */
-    uint32_t size;          /* its bytes */
-    uint32_t line_size;     /* bytes that it takes on the line: scheduling counts these */
+    uint8_t *data;      /* the packet */
+    uint32_t size;      /* its bytes */
+    uint32_t line_size; /* bytes that it takes on the line: scheduling counts these */
     uint64_t data_seq;
-    int64_t after;          /* scheduling: when it may leave at the earliest, in nanoseconds */
-    double arrived;         /* reordering: when it came, in seconds */
-    int32_t link;           /* by which it came, or will leave */
-    bool reorder;           /* whether data_seq is its number in the common stream */
-    uint8_t *buffer;        /* NULL: borrowed */
-    uint32_t capacity;      /* bytes of the buffer */
-    uint32_t flow;          /* scheduling: the bucket of its flow */
+    int64_t after;     /* scheduling: when it may leave at the earliest, in nanoseconds */
+    double arrived;    /* reordering: when it came, in seconds */
+    int32_t link;      /* by which it came, or will leave */
+    bool reorder;      /* whether data_seq is its number in the common stream */
+    uint8_t *buffer;   /* NULL: borrowed */
+    uint32_t capacity; /* bytes of the buffer */
+    uint32_t flow;     /* scheduling: the bucket of its flow */
 };
 
 struct packet_list {

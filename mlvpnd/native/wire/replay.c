@@ -5,11 +5,11 @@
 
 enum { MASK = PROTOCOL_REPLAY_WINDOW_SIZE - 1 };
 
-static inline bool is_set(const struct replay_window *window, uint64_t seq) {
+static inline bool replay_is_set(const struct replay_window *window, uint64_t seq) {
     return window->bits[(seq & MASK) / 64] >> (seq % 64) & 1;
 }
 
-static inline void set(struct replay_window *window, uint64_t seq) {
+static inline void replay_set(struct replay_window *window, uint64_t seq) {
     window->bits[(seq & MASK) / 64] |= UINT64_C(1) << (seq % 64);
 }
 
@@ -21,34 +21,34 @@ void replay_begin(struct replay_window *window, uint64_t first) {
 void replay_begin_unseen(struct replay_window *window, uint64_t newest) {
     window->newest = newest;
     memset(window->bits, 0, sizeof window->bits);
-    set(window, newest);
+    replay_set(window, newest);
 }
 
 void replay_restore(struct replay_window *window, uint64_t newest, const uint64_t seen[REPLAY_WORDS]) {
     replay_begin_unseen(window, newest);
     for (uint64_t age = 1; age < PROTOCOL_REPLAY_WINDOW_SIZE; age++)
         if (seen[age / 64] >> (age % 64) & 1)
-            set(window, newest - age);
+            replay_set(window, newest - age);
 }
 
 void replay_seen(const struct replay_window *window, uint64_t seen[REPLAY_WORDS]) {
     memset(seen, 0, REPLAY_WORDS * sizeof *seen);
     for (uint64_t age = 0; age < PROTOCOL_REPLAY_WINDOW_SIZE; age++)
-        if (is_set(window, window->newest - age))
+        if (replay_is_set(window, window->newest - age))
             seen[age / 64] |= UINT64_C(1) << (age % 64);
 }
 
 bool replay_may_accept(const struct replay_window *window, uint64_t seq) {
     if (seq > window->newest)
         return true;
-    return window->newest - seq < PROTOCOL_REPLAY_WINDOW_SIZE && !is_set(window, seq);
+    return window->newest - seq < PROTOCOL_REPLAY_WINDOW_SIZE && !replay_is_set(window, seq);
 }
 
 bool replay_accept(struct replay_window *window, uint64_t seq) {
     if (seq <= window->newest) {
         if (!replay_may_accept(window, seq))
             return false;
-        set(window, seq);
+        replay_set(window, seq);
         return true;
     }
     if (seq - window->newest >= PROTOCOL_REPLAY_WINDOW_SIZE) {
@@ -57,24 +57,24 @@ bool replay_accept(struct replay_window *window, uint64_t seq) {
         for (uint64_t skipped = window->newest + 1; skipped < seq; skipped++)
             window->bits[(skipped & MASK) / 64] &= ~(UINT64_C(1) << (skipped % 64));
     }
-    set(window, seq);
+    replay_set(window, seq);
     window->newest = seq;
     return true;
 }
 
 /* The octet of the ring that has the bit of a number. */
-static inline uint64_t octet_of(const struct clear_window *window, uint64_t seq) {
+static inline uint64_t replay_octet_of(const struct clear_window *window, uint64_t seq) {
     return (seq & (window->size - 1)) / 8;
 }
 
-static uint64_t clear_start(uint64_t newest_authentic) {
+static uint64_t replay_clear_start(uint64_t newest_authentic) {
     if (newest_authentic < PROTOCOL_REPLAY_WINDOW_SIZE)
         return 0;
     return (newest_authentic - PROTOCOL_REPLAY_WINDOW_SIZE + 1) & ~UINT64_C(7);
 }
 
 bool clear_begin(struct clear_window *window, uint64_t newest_authentic, uint64_t size) {
-    window->base = clear_start(newest_authentic);
+    window->base = replay_clear_start(newest_authentic);
     window->size = size;
     window->seen = calloc(size / 8, 1);
     return window->seen != NULL;
@@ -85,13 +85,13 @@ bool clear_restore(struct clear_window *window, uint64_t base, const uint8_t *oc
         return false;
     window->base = base;
     for (size_t place = 0; place < count; place++)
-        window->seen[octet_of(window, base + 8 * place)] = octets[place];
+        window->seen[replay_octet_of(window, base + 8 * place)] = octets[place];
     return true;
 }
 
 void clear_seen(const struct clear_window *window, uint8_t *octets) {
     for (uint64_t place = 0; place < window->size / 8; place++)
-        octets[place] = window->seen[octet_of(window, window->base + 8 * place)];
+        octets[place] = window->seen[replay_octet_of(window, window->base + 8 * place)];
 }
 
 void clear_end(struct clear_window *window) {
@@ -100,14 +100,14 @@ void clear_end(struct clear_window *window) {
 }
 
 void clear_anchor(struct clear_window *window, uint64_t newest_authentic) {
-    uint64_t base = clear_start(newest_authentic);
+    uint64_t base = replay_clear_start(newest_authentic);
     if (base <= window->base)
         return;
     if (base - window->base >= window->size) {
         memset(window->seen, 0, window->size / 8);
     } else {
         for (uint64_t seq = window->base; seq < base; seq += 8)
-            window->seen[octet_of(window, seq)] = 0;
+            window->seen[replay_octet_of(window, seq)] = 0;
     }
     window->base = base;
 }
@@ -115,7 +115,7 @@ void clear_anchor(struct clear_window *window, uint64_t newest_authentic) {
 bool clear_accept(struct clear_window *window, uint64_t seq) {
     if (seq < window->base || seq - window->base >= window->size)
         return false;
-    uint8_t *octet = &window->seen[octet_of(window, seq)], bit = (uint8_t)(1 << seq % 8);
+    uint8_t *octet = &window->seen[replay_octet_of(window, seq)], bit = (uint8_t)(1 << seq % 8);
     if (*octet & bit)
         return false;
     *octet |= bit;
@@ -131,7 +131,7 @@ uint64_t clear_count(const struct clear_window *window, uint64_t first, uint64_t
         end = window->base + window->size;
     uint64_t count = 0;
     while (first < end) {
-        unsigned bits = window->seen[octet_of(window, first)] >> first % 8;
+        unsigned bits = window->seen[replay_octet_of(window, first)] >> first % 8;
         uint64_t left = end - first, width = 8 - first % 8;
         if (left < width) {
             bits &= (1u << left) - 1;

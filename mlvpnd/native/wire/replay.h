@@ -52,7 +52,7 @@ struct peer_flow {
     bool insistent;
     struct replay_window *window;
     struct clear_window *clear; /* NULL: no clear DATA has come */
-    const void *link; /* where it was introduced last; equal to a path's `name` if that is this link */
+    const void *link;           /* where it was introduced last; equal to a path's `name` if that is this link */
 };
 
 #endif

@@ -21,9 +21,15 @@ struct wire_header {
     uint64_t data_seq;
 };
 
-static inline uint16_t wire_get16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
-static inline uint32_t wire_get32(const uint8_t *at) { return (uint32_t)wire_get16(at) << 16 | wire_get16(at + 2); }
-static inline uint64_t wire_get64(const uint8_t *at) { return (uint64_t)wire_get32(at) << 32 | wire_get32(at + 4); }
+static inline uint16_t wire_get16(const uint8_t *at) {
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+static inline uint32_t wire_get32(const uint8_t *at) {
+    return (uint32_t)wire_get16(at) << 16 | wire_get16(at + 2);
+}
+static inline uint64_t wire_get64(const uint8_t *at) {
+    return (uint64_t)wire_get32(at) << 32 | wire_get32(at + 4);
+}
 
 static inline void wire_put16(uint8_t *at, uint16_t value) {
     at[0] = (uint8_t)(value >> 8);

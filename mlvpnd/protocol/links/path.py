@@ -182,7 +182,7 @@ class Path:
         self.up_at = float("-inf")
         self.numbered_at = float("-inf")
         """When it brought data last that takes part in reordering."""
-        self.count: int | None = None
+        self.epoch: int | None = None
         """To which of the peer's counts its flow belongs (`receiver.py`); None: not known yet."""
         self.proven_flow: PeerFlow | None = None
         """The flow by which the link came up, or that spoke after it had asked again."""

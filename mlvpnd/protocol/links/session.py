@@ -181,7 +181,7 @@ class Session:
         """Says DISCONNECT on a link that is about to be removed, which can still be asked for while that is told."""
         self._now = now
         self._handshake.go_down(self._paths[number], DownReason.CLOSED, now, say_so=True)
-        return self._receiver.take_released()
+        return self._receiver.take_freed()
 
     def remove_path(self, number: int, now: float) -> list[bytes]:
         """Says DISCONNECT and forgets the link. Its last burst is still in `transmits`."""
@@ -189,7 +189,7 @@ class Session:
         self._handshake.go_down(self._paths[number], DownReason.CLOSED, now, say_so=True)
         del self._paths[number]
         self._reschedule()
-        return self._receiver.take_released()
+        return self._receiver.take_freed()
 
     def set_parameters(self, number: int, parameters: PathParameters) -> None:
         """Changes what a reload may change under an up link."""
@@ -245,7 +245,7 @@ class Session:
         self._handshake.go_down(path, reason, now, say_so=False)
         path.ready = False
         self._deadlines.may_change()
-        return self._receiver.take_released()
+        return self._receiver.take_freed()
 
     def resumed(self, now: float) -> None:
         """Links have been taken up from another process (`resume.py`): traffic goes to those that are up."""
@@ -269,7 +269,7 @@ class Session:
         self._handshake.go_down(path, DownReason.CLOSED, now, say_so=True)
         self._handshake.ask_again(path, now)
         self._deadlines.may_change()
-        return self._receiver.take_released()
+        return self._receiver.take_freed()
 
     def flush(self, now: float) -> None:
         """Sends at once what is held back for its line: the process ends."""
@@ -333,7 +333,7 @@ class Session:
 
     def _receive_one(self, path: Path, datagram: bytes, address: Address) -> list[bytes]:
         receiver, data = self._receiver, self._take(path, datagram, address)
-        released = receiver.take_released() if receiver.released else []
+        released = receiver.take_freed() if receiver.freed else []
         if isinstance(data, DropReason):
             path.drops[data] += 1
         elif data is not None:
@@ -444,7 +444,7 @@ class Session:
                 reason = DownReason.TIMEOUT if silent else DownReason.UNHEARD
                 self._handshake.go_down(path, reason, now, say_so=path.asked_seq is None)
                 self._handshake.ask_again(path, now)
-                out += self._receiver.take_released()
+                out += self._receiver.take_freed()
                 # AUTH is for the next turn: the driver may open another socket first, where the answer will go.
             elif path.up:
                 if path.next_keepalive_at <= now:

@@ -4,9 +4,9 @@ How late a link's packets are, and how far they overtake each other, is measured
 (`transit.py`), and says what the reorder buffer waits for: a rise counts at once, a fall a tenth of a second later. A
 rise of more than a tenth of a second counts with the second packet that says so.
 
-A peer that has restarted counts anew, C MLVPN from 0. Its new flows tell: a flow is of the count that its first number
+A peer that has restarted counts anew, C MLVPN from 0. Its new flows tell: a flow is of the epoch that its first number
 fits, and a number that the peer has sent already begins a new one. Links that still live by an older flow bring
-stragglers of the old count then, which pass the buffer by.
+stragglers of the old epoch then, which pass the buffer by.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ class Receiver:
         self.reorder: ReorderBuffer | None = None
         """The reorder buffer, if there is one."""
         self.resize(reorder_size)
-        self.released: list[bytes] = []
+        self.freed: list[bytes] = []
         """Packets that the reorder buffer gave up because nothing will fill its holes any more."""
         self._numbered_at = self._numbered_since = float("-inf")
         """When numbered data came last, and since when without a long break."""
         self._update_at = float("-inf")
-        self._count = 0
-        """Grows with each new count of the peer's."""
-        self._count_began = 0.0
+        self._epoch = 0
+        """Grows each time that the peer begins to count anew."""
+        self._epoch_began = 0.0
 
     @property
     def takes_first(self) -> bool:
@@ -94,7 +94,7 @@ class Receiver:
         held = self.flush()
         self.reorder = ReorderBuffer(size, UNKNOWN_SPREAD) if size else None
         for path in self._paths.values():
-            path.count = None
+            path.epoch = None
         self._update_at = float("-inf")
         return held
 
@@ -137,48 +137,48 @@ class Receiver:
                 self._numbered_since = now
             self.update(now)
         self._numbered_at = now
-        if path.count != self._count:
-            return self._of_other_count(path, buffer, header.data_seq, packet, now)
+        if path.epoch != self._epoch:
+            return self._of_other_epoch(path, buffer, header.data_seq, packet, now)
         return buffer.push(header.data_seq, packet, now, path.number)
 
-    def _of_other_count(
+    def _of_other_epoch(
         self, path: Path, buffer: ReorderBuffer, data_seq: int, packet: bytes, now: float
     ) -> list[bytes]:
-        """A number of a flow that has not shown yet to what count it belongs, or that belongs to an older one."""
+        """A number of a flow that has not shown yet to which epoch it belongs, or that belongs to an older one."""
         out: list[bytes] = []
-        if path.count is None:
+        if path.epoch is None:
             anew = buffer.is_anew(data_seq, now, RECLAIM_GRACE)
             if anew is None:
                 return buffer.push(data_seq, packet, now, path.number)
             if anew:
-                self._count += 1
-                self._count_began = now
+                self._epoch += 1
+                self._epoch_began = now
                 out = buffer.flush()
-        elif now < self._count_began + RECLAIM_GRACE:
+        elif now < self._epoch_began + RECLAIM_GRACE:
             return [packet]
         # Else it has gone on for too long to be on its way since before the restart.
-        path.count = self._count
+        path.epoch = self._epoch
         self.update(now)
         return out + buffer.push(data_seq, packet, now, path.number)
 
     def begin_flow(self, path: Path, now: float) -> None:
         """The link has another flow of the peer's, so the peer may have restarted."""
-        path.count = None
+        path.epoch = None
         self.update(now)
-        if not any(other.up and other.count == self._count for other in self._paths.values()):
-            self.released += self.flush()
+        if not any(other.up and other.epoch == self._epoch for other in self._paths.values()):
+            self.freed += self.flush()
 
     def lose(self, now: float) -> None:
         """A link went down: what only that could bring does not come. When it was the last, the peer may count anew."""
         if any(path.up for path in self._paths.values()):
             self.update(now)
-            self.released += self.expire(now)
+            self.freed += self.expire(now)
         else:
-            self.released += self.flush()
+            self.freed += self.flush()
 
-    def take_released(self) -> list[bytes]:
+    def take_freed(self) -> list[bytes]:
         """What has become free beside the packets that came."""
-        released, self.released = self.released, []
+        released, self.freed = self.freed, []
         return released
 
     def flush(self) -> list[bytes]:
@@ -206,7 +206,7 @@ class Receiver:
         links = awaited(self._paths.values(), now, self._numbered_since)
         self.reorder.wait = reorder_wait(links)
         self.reorder.set_links(
-            {path.number: path.disorder.seconds(now) for path in links if path.count in (None, self._count)}
+            {path.number: path.disorder.seconds(now) for path in links if path.epoch in (None, self._epoch)}
         )
 
     def stood_still(self) -> None:

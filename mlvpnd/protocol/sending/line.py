@@ -110,8 +110,8 @@ class Line:
         if self.ready_at < least:
             self.ready_at = least
 
-    def hurry(self, item: Item) -> None:
-        """Puts a packet in front of all but those that hurry too."""
+    def push_first(self, item: Item) -> None:
+        """Puts a packet in front of all but those that push_first too."""
         self.express.append(item)
         self.express_bytes += item.size
 

@@ -10,8 +10,8 @@ lines differ, and all the rest waits in one queue where flows share fairly and s
 - What is bulk is held for a near line so long that a flow which keeps queues short fills the far ones too.
 - A flow that fills the near lines for long, while others are too far to be held for, is delivered as late as by those
   (`stretch.py`). Meanwhile all other flows pass it on the near lines, without numbers.
-- Lines of a higher tier take what overflows: the tier opens when what waits for the tiers below is so much that a
-  packet would arrive `OVERFLOW` later than by the higher one. Within a tier, spare lines take what overflows the
+- Lines of a higher `priority` take what overflows. They open when so much waits for those of a lower one
+  that a packet would arrive `OVERFLOW` later by them. Within a priority, spare lines take what overflows the
   others, when enough waits that a loss leaves those full.
 - What was given to a line that leaves is put back into the common queue, before younger packets of its flow, and keeps
   the number that it has. As much of it stays as may wait for the lines that are left. Small things go first again, as
@@ -39,7 +39,7 @@ QUEUE_TIME = 100_000_000
 """Nanoseconds of all lines' time that may wait in the common queue: what TCP needs to fill lines with 200 ms of round
 trip (CUBIC leaves 0.7 of its window after a loss)."""
 OVERFLOW = 15_000_000
-"""Nanoseconds by which a packet must be late for a higher tier to take it."""
+"""Nanoseconds by which a packet must be late for a higher priority to take it."""
 WAIT_SHARE = 50
 """Percent of the lines' round trip that a packet must have waited for a spare line to take it, see `_patience`. BBR
 still finds all lines, for it begins with 1.9 of a round trip in the queue."""
@@ -76,9 +76,9 @@ class LineParameters:
 
     rate: int
     delay: int
-    tier: int = 0
+    priority: int = 0
     spare: bool = False
-    """It loses a little, and takes what overflows the other lines of its tier."""
+    """It loses a little, and takes what overflows the other lines of its priority."""
     least_delay: int = 0
     """`delay` as it is without queues; 0: not known, `delay` counts."""
 
@@ -131,9 +131,9 @@ class PacedScheduler:
             line.committed_bytes + line.express_bytes + line.own.bytes for line in self._lines.values()
         )
 
-    def settles(self, now: int) -> bool:
+    def is_settling(self, now: int) -> bool:
         """Whether packets have become later just now, so that TCP may send again what is not lost."""
-        return self._stretch.settles(now)
+        return self._stretch.is_settling(now)
 
     def set_lines(self, lines: Mapping[int, LineParameters], now: int) -> None:
         """Schedules over these lines from now on; those that stay keep what they have."""
@@ -177,7 +177,7 @@ class PacedScheduler:
             for item in line.express:
                 first = self._lines[self._first_line(now)]
                 if (first.express_bytes + item.size) * SECOND // first.rate <= RESCUED_TIME:
-                    first.hurry(item)
+                    first.push_first(item)
                 elif item.data_seq:  # a copy: it goes first or not at all, for another does
                     self.dropped += 1
                 else:
@@ -194,7 +194,7 @@ class PacedScheduler:
             line = self._near_line(flow, size, now) if self._near else None
             self.dropped += (self._queue if line is None else line.own).push(flow, packet, size)
         else:
-            self._lines[self._first_line(now)].hurry(Item(packet, size, 0, reorder=False, flow=flow % BUCKETS))
+            self._lines[self._first_line(now)].push_first(Item(packet, size, 0, reorder=False, flow=flow % BUCKETS))
 
     def put_on(self, number: int, item: Item, flow: int, now: int, *, first: bool) -> None:
         """Takes a packet for one line: before all others, or in a queue of its own."""
@@ -202,11 +202,11 @@ class PacedScheduler:
         line.advance(now)
         if item.data_seq:  # a copy: it goes first or not at all, for another does
             if line.express_bytes * SECOND // line.rate < EXPRESS_LIMIT:
-                line.hurry(item._replace(flow=flow % BUCKETS))
+                line.push_first(item._replace(flow=flow % BUCKETS))
             else:
                 self.dropped += 1
         elif first and line.express_bytes * SECOND // line.rate < EXPRESS_LIMIT:
-            line.hurry(item._replace(flow=flow % BUCKETS))
+            line.push_first(item._replace(flow=flow % BUCKETS))
         else:
             self.dropped += line.own.push(flow, item.packet, item.size)
 
@@ -261,7 +261,7 @@ class PacedScheduler:
         stretch = self._stretch
         before = bool(stretch)
         carried = sum([line.sent for line in self._near])
-        takes = stretch.takes(flow, size, now, carried, self._near_rate)
+        takes = stretch.admit(flow, size, now, carried, self._near_rate)
         if bool(stretch) is not before:
             self._hold_back(now)
         if takes or not stretch:
@@ -407,10 +407,10 @@ def _hold(delay: int, nearest: int, farthest: int) -> int:
 
 
 def _group(lines: Iterable[tuple[Line, LineParameters]]) -> list[_Group]:
-    """Which lines open after which: by tier, and in each those last that lose some."""
+    """Which lines open after which: by priority, and in each those last that lose some."""
     by_rank: dict[tuple[int, bool], list[Line]] = {}
     for line, given in lines:
-        by_rank.setdefault((given.tier, given.spare), []).append(line)
+        by_rank.setdefault((given.priority, given.spare), []).append(line)
     ranks = sorted(by_rank)
     groups: list[_Group] = []
     together: list[Line] = []

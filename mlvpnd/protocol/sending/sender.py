@@ -183,7 +183,7 @@ class Sender:
             self._refresh(now)
         paths, emit = self._paths, self._emit
         layer2, note, at = self._layer2, None, int(now * SECOND)
-        if len(self._chosen) > 1 and not self._paced.settles(at):
+        if len(self._chosen) > 1 and not self._paced.is_settling(at):
             note = self.retransmissions.sent
         for number, item in self._paced.take(at):
             if item.reorder and note is not None and (name := segment_name(item.packet, layer2=layer2)) is not None:

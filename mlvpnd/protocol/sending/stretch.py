@@ -65,7 +65,7 @@ class Stretch:
         """By how much packets are delayed at most."""
         return (now - self._since) * GROWTH // 100
 
-    def settles(self, now: int) -> bool:
+    def is_settling(self, now: int) -> bool:
         """Whether TCP may send again what is only late."""
         return now - self._newest < SETTLE
 
@@ -74,7 +74,7 @@ class Stretch:
         for bucket in [bucket for bucket in self._checks if now - self._seen[bucket] >= PAUSE]:
             del self._checks[bucket]
 
-    def takes(self, flow: int, size: int, now: int, carried: int, rate: int) -> bool:
+    def admit(self, flow: int, size: int, now: int, carried: int, rate: int) -> bool:
         """Notes a bulk packet; whether its flow is stretched. The near lines have a rate, and have carried so much."""
         bucket = flow % BUCKETS
         if now - self._seen[bucket] >= PAUSE:

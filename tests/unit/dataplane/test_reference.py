@@ -12,7 +12,7 @@ from mlvpnd.dataplane.reference import ReferencePlane
 LINKS = range(3)
 
 
-class Driver:
+class PlaneListener:
     """Counts what it is told."""
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class Socket:
         return [(b"one", ("192.0.2.1", 5000))]
 
 
-def made(loop: asyncio.AbstractEventLoop) -> tuple[ReferencePlane, Driver]:
+def made(loop: asyncio.AbstractEventLoop) -> tuple[ReferencePlane, PlaneListener]:
     def receive(number: int, datagrams: Sequence[Any], now: float) -> list[bytes]:
         return []
 
-    plane, driver = ReferencePlane(loop), Driver()
+    plane, driver = ReferencePlane(loop), PlaneListener()
     session = SimpleNamespace(receive=receive, transmits=list)
     device = SimpleNamespace(write_batch=lambda packets: None)
     plane.begin(cast(Any, session), cast(Any, device), driver)

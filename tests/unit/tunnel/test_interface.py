@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from mlvpnd.dataplane.plane import Driver
+from mlvpnd.dataplane.plane import PlaneListener
 from mlvpnd.dataplane.reference import TUN_BURST as BURST
 from mlvpnd.dataplane.reference import ReferencePlane
 from mlvpnd.helper.client import HelperClient, HelperError, TunDescriptor
@@ -291,7 +291,7 @@ def test_an_interface_may_be_configured_before_it_starts() -> None:
             await interface.configure()
             assert (interface.mtu, interface.mss) == (1428, (0, 0))
             plane = ReferencePlane(asyncio.get_running_loop())
-            plane.begin(cast(Session, None), interface.device, cast(Driver, None))
+            plane.begin(cast(Session, None), interface.device, cast(PlaneListener, None))
             interface.start(plane, lambda: None)
             assert interface.mss == limits_for(1428)
             interface.pause()

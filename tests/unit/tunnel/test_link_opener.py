@@ -16,7 +16,7 @@ from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperClient
 from mlvpnd.net.resolve import Endpoints
 from mlvpnd.tunnel import link_opener as link_module
-from mlvpnd.tunnel.link_opener import LinkDriver
+from mlvpnd.tunnel.link_opener import LinkOpener
 
 V4, V6 = int(socket.AF_INET), int(socket.AF_INET6)
 
@@ -48,7 +48,7 @@ class Followed:
     def __init__(self, helper: Helper, config: LinkConfig) -> None:
         self.opened: asyncio.Queue[Endpoints] = asyncio.Queue()
         self.closed = 0
-        self.driver = LinkDriver(
+        self.driver = LinkOpener(
             config, Mode.CLIENT, cast(HelperClient, helper), self.opened.put_nowait, self._count_close
         )
 

@@ -18,8 +18,8 @@ from mlvpnd.net.mirror import Mirror
 from mlvpnd.net.netlink import AddressNews, DumpEnd, LinkNews, News, Told
 from mlvpnd.protocol.links.events import DownReason
 from mlvpnd.tunnel import uplinks as uplinks_module
-from mlvpnd.tunnel.link_opener import LinkDriver
-from mlvpnd.tunnel.uplinks import Judgement, Uplinks, judge
+from mlvpnd.tunnel.link_opener import LinkOpener
+from mlvpnd.tunnel.uplinks import Condition, Uplinks, condition_of
 
 A, B = "192.0.2.1", "192.0.2.2"
 END = DumpEnd(whole=True)
@@ -34,7 +34,7 @@ def address(number: int, host: str, *, usable: bool = True) -> AddressNews:
 
 
 @dataclass
-class Driver:
+class PlaneListener:
     """A link as far as its uplink is concerned."""
 
     config: LinkConfig
@@ -111,13 +111,13 @@ class KernelSocket:
 class Followed:
     """Links, and what was reported of them."""
 
-    def __init__(self, kernel: Kernel, *drivers: Driver) -> None:
+    def __init__(self, kernel: Kernel, *drivers: PlaneListener) -> None:
         self.kernel = kernel
         self.drivers = dict(enumerate(drivers))
         self.lost: list[tuple[int, DownReason]] = []
         self.heard = 0
         self.uplinks = Uplinks(
-            cast(dict[int, LinkDriver], self.drivers), lambda *one: self.lost.append(one), self._on_heard
+            cast(dict[int, LinkOpener], self.drivers), lambda *one: self.lost.append(one), self._on_heard
         )
 
     def _on_heard(self, _mirror: Mirror) -> None:
@@ -155,7 +155,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
         end.close()
 
 
-def follow(kernel: Kernel, steps: Callable[[Followed], Awaitable[None]], *drivers: Driver) -> None:
+def follow(kernel: Kernel, steps: Callable[[Followed], Awaitable[None]], *drivers: PlaneListener) -> None:
     async def main() -> None:
         followed = Followed(kernel, *drivers)
         followed.uplinks.start()
@@ -167,8 +167,8 @@ def follow(kernel: Kernel, steps: Callable[[Followed], Awaitable[None]], *driver
     asyncio.run(main())
 
 
-def bound(*hosts: str, device: str = "", **more: Any) -> Driver:
-    return Driver(LinkConfig("adsl1", binddevice=device), list(hosts), **more)
+def bound(*hosts: str, device: str = "", **more: Any) -> PlaneListener:
+    return PlaneListener(LinkConfig("adsl1", binddevice=device), list(hosts), **more)
 
 
 ETH0: tuple[list[News], list[News]] = [link(2, "eth0")], [address(2, A)]
@@ -374,11 +374,11 @@ def test_what_changes_while_it_is_told_is_asked_for_again_and_less_and_less_ofte
 def test_a_burst_is_read_in_turns_and_looked_at_once(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[Mirror] = []
 
-    def look(mirror: Mirror, device: str, addresses: Sequence[bytes]) -> Judgement:
+    def look(mirror: Mirror, device: str, addresses: Sequence[bytes]) -> Condition:
         looks.append(mirror)
-        return judge(mirror, device, addresses)
+        return condition_of(mirror, device, addresses)
 
-    monkeypatch.setattr(uplinks_module, "judge", look)
+    monkeypatch.setattr(uplinks_module, "condition_of", look)
 
     async def scenario(followed: Followed) -> None:
         await followed.answer(*ETH0)

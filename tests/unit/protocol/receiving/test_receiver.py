@@ -142,7 +142,7 @@ class Side:
         path = self.paths[number]
         path.begin_flow(PeerFlow(number, "link", self.seqs[number]), self.seqs[number])
         self.receiver.begin_flow(path, now)
-        self.out += [int(packet) for packet in self.receiver.take_released()]
+        self.out += [int(packet) for packet in self.receiver.take_freed()]
 
     def seq(self, number: int) -> int:
         """The next number of a link's own."""
@@ -236,8 +236,8 @@ def test_a_link_that_goes_down_is_not_waited_for() -> None:
     assert side.arrive(0, 2, 100.0) == []
     side.paths[1].status = DOWN
     side.receiver.lose(100.0)
-    assert side.receiver.take_released() == [b"2"]
-    assert side.receiver.take_released() == []
+    assert side.receiver.take_freed() == [b"2"]
+    assert side.receiver.take_freed() == []
     assert side.arrive(0, 4, 100.0) == [4]
 
 
@@ -248,7 +248,7 @@ def test_the_end_of_the_last_link_frees_all_and_ends_the_count() -> None:
     for path in side.paths.values():
         path.status = DOWN
     side.receiver.lose(100.0)
-    assert side.receiver.take_released() == [b"1002"]
+    assert side.receiver.take_freed() == [b"1002"]
     for path in side.paths.values():
         path.status = UP
     assert side.arrive(0, 5, 101.0) == [5]

@@ -30,7 +30,7 @@ def test_express_goes_first_and_own_takes_turns() -> None:
     for _ in range(2):
         line.commit(item(b"common"))
         line.own.push(1, b"own", 1000)
-    line.hurry(item(b"express", 100))
+    line.push_first(item(b"express", 100))
     assert line.express_at() == 100_000
     left = [line.take(SECOND) for _ in range(5)]
     assert [one.packet for one in left if one] == [b"express", b"common", b"own", b"common", b"own"]
@@ -55,7 +55,7 @@ def test_what_may_not_leave_yet_keeps_what_comes_behind_it_and_nothing_else() ->
     assert line.due == 10 * MS
     assert line.take(MS) is None
     line.own.push(1, b"own", 1000)
-    line.hurry(item(b"express"))
+    line.push_first(item(b"express"))
     assert line.due == 0
     left = [(now, taken.packet) for now in range(0, 20 * MS, MS) if (taken := line.take(now)) is not None]
     assert left == [(0, b"express"), (MS, b"own"), (10 * MS, b"a"), (11 * MS, b"b")]

@@ -80,8 +80,8 @@ class World:
         return worst
 
 
-def mbit(rate: float, delay: float, tier: int = 0, *, spare: bool = False) -> LineParameters:
-    return LineParameters(int(rate * 125_000), int(delay * MS), tier, spare)
+def mbit(rate: float, delay: float, priority: int = 0, *, spare: bool = False) -> LineParameters:
+    return LineParameters(int(rate * 125_000), int(delay * MS), priority, spare)
 
 
 PROFILES = {
@@ -251,7 +251,7 @@ def test_short_segments_go_first_if_their_flow_has_no_others() -> None:
 
 
 def test_a_higher_tier_takes_only_what_overflows() -> None:
-    lines = {0: mbit(20, 15), 1: mbit(20, 15, tier=1)}
+    lines = {0: mbit(20, 15), 1: mbit(20, 15, priority=1)}
     light = World(lines)
     light.run(2, 0.9 * lines[0].rate)
     assert light.carried[1] == 0
@@ -293,7 +293,7 @@ def test_a_spare_line_is_full_when_there_is_enough(good: tuple[float, float], sp
 
 
 def test_a_spare_line_comes_after_the_lines_of_its_tier_and_before_those_of_the_next() -> None:
-    lines = {0: mbit(20, 15), 1: mbit(20, 15, spare=True), 2: mbit(20, 15, tier=1)}
+    lines = {0: mbit(20, 15), 1: mbit(20, 15, spare=True), 2: mbit(20, 15, priority=1)}
     for load, used in ((0.9, {0}), (1.5, {0, 1}), (3.0, {0, 1, 2})):
         world = World(lines)
         world.run(2, load * lines[0].rate)
@@ -301,7 +301,7 @@ def test_a_spare_line_comes_after_the_lines_of_its_tier_and_before_those_of_the_
 
 
 def test_a_spare_line_is_like_any_where_there_is_no_better_one() -> None:
-    world = World({0: mbit(20, 15, spare=True), 1: mbit(20, 15, tier=1)})
+    world = World({0: mbit(20, 15, spare=True), 1: mbit(20, 15, priority=1)})
     world.run(1, 0.9 * world.lines[0].rate)
     assert world.carried[1] == 0
     assert max(world.pings) <= 17 * MS

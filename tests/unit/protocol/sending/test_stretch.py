@@ -29,7 +29,7 @@ class Flows:
             sizes = [int(rate * RATE * STEP // SECOND) for rate in self.rates]
             self.carried += sum(sizes)
             self.stretched = [
-                bool(size) and self.stretch.takes(flow, size, self.now, self.carried, RATE)
+                bool(size) and self.stretch.admit(flow, size, self.now, self.carried, RATE)
                 for flow, size in enumerate(sizes)
             ]
             self.now += STEP
@@ -111,10 +111,10 @@ def test_packets_are_delayed_ever_more_from_when_the_first_flow_is_stretched() -
     began = flows.now - STEP
     assert flows.stretch.delay(began) == 0
     assert flows.stretch.delay(began + SECOND) == SECOND * GROWTH // 100
-    assert flows.stretch.settles(began + SETTLE - 1)
-    assert not flows.stretch.settles(began + SETTLE)
+    assert flows.stretch.is_settling(began + SETTLE - 1)
+    assert not flows.stretch.is_settling(began + SETTLE)
     flows.rates = [0.5, 0.5]
     flows.run(AFTER + 2 * STEP)
     assert flows.stretched == [True, True]
-    assert flows.stretch.settles(flows.now)
+    assert flows.stretch.is_settling(flows.now)
     assert flows.stretch.delay(began + SECOND) == SECOND * GROWTH // 100
