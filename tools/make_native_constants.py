@@ -134,7 +134,7 @@ def text() -> str:
         lines += [f"/* mlvpnd/{row.module.replace('.', '/')}.py */"]
         lines += _members(row, module) if isinstance(row, Members) else _constants(row, module)
         lines.append("")
-    lines += ["/* mlvpnd/protocol/wire/packets.py */", *_controls(), ""]
+    lines += ["/* mlvpnd/protocol/wire/wire.py */", *_controls(), ""]
     return "\n".join([*lines, "#endif", ""])
 
 
@@ -171,15 +171,15 @@ def _members(row: Members, module: ModuleType) -> Iterator[str]:
 
 
 def _controls() -> Iterator[str]:
-    packets = importlib.import_module("mlvpnd.protocol.wire.packets")
-    yield from _members(Members("protocol.wire.packets", "Introduces", "wire_introduces", "WIRE_BY"), packets)
+    wire = importlib.import_module("mlvpnd.protocol.wire.wire")
+    yield from _members(Members("protocol.wire.wire", "Introduces", "wire_introduces", "WIRE_BY"), wire)
     yield "/* What stands in a control packet's box, NULL: any of that size; and who may bring a new flow by it. */"
     yield "static const struct wire_control {"
     yield "    uint8_t size;"
     yield "    const char *only;"
     yield "    enum wire_introduces introduces;"
     yield "} WIRE_CONTROL[WIRE_TYPES] = {"
-    for kind, control in packets.CONTROL.items():
+    for kind, control in wire.CONTROL.items():
         only = "NULL" if control.only is None else f'"{control.only.decode("ascii")}"'
         yield f"    [WIRE_{kind.name}] = {{{control.size}, {only}, WIRE_BY_{control.introduces.name}}},"
     yield "};"

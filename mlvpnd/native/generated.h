@@ -389,7 +389,7 @@ static const double UDP_GSO_PAUSE = 1.0;
 /* Bytes for the control messages of one read: as much as all options of a socket bring, but those for IP options. */
 enum { UDP_ROOM = 512 };
 
-/* mlvpnd/protocol/wire/packets.py */
+/* mlvpnd/protocol/wire/wire.py */
 enum wire_introduces {
     WIRE_BY_NOBODY = 0,
     /* To a server. */

@@ -18,9 +18,8 @@ from mlvpnd.protocol.wire import inner, wire
 from mlvpnd.protocol.wire.box import Box
 from mlvpnd.protocol.wire.constants import HEADER_SIZE, SILENCE
 from mlvpnd.protocol.wire.drops import DropReason
-from mlvpnd.protocol.wire.packets import CONTROL, Introduces
 from mlvpnd.protocol.wire.replay import ClearWindow, FlowTable, PeerFlow, clear_beside
-from mlvpnd.protocol.wire.wire import Header, PacketType
+from mlvpnd.protocol.wire.wire import CONTROL, Header, Introduces, PacketType
 
 from .path import Address, Path
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlvpnd.protocol.wire.packets import CONTROL, Control
-from mlvpnd.protocol.wire.wire import PacketType
+from mlvpnd.protocol.wire.wire import CONTROL, Control, PacketType
 
 
 def test_each_type_but_data_has_a_row() -> None:
