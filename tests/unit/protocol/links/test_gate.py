@@ -12,7 +12,7 @@ from mlvpnd.protocol.wire.wire import PacketType
 from tests.support.hand_peer import ELSEWHERE, PEER, HandPeer, with_type
 from tests.support.session_pair import KEY, frame_of, packet_of
 
-AUTH, AUTH_OK, KEEPALIVE, DATA, DISCONNECT = PacketType
+AUTH, AUTH_OK, KEEPALIVE, DATA, DISCONNECT, *_others = PacketType
 ONE = packet_of(1)
 OWN_FLOW = 77
 

@@ -28,7 +28,7 @@ from tests.support.hand_peer import (
 )
 from tests.support.session_pair import KEY
 
-AUTH, AUTH_OK, KEEPALIVE, _, DISCONNECT = PacketType
+AUTH, AUTH_OK, KEEPALIVE, _data, DISCONNECT, *_others = PacketType
 
 
 def test_a_client_says_disconnect_then_auth_and_auth_each_second() -> None:

@@ -25,7 +25,7 @@ from tests.support.hand_peer import (
 )
 from tests.support.session_pair import End, Line, SessionPair, packet_of
 
-AUTH, AUTH_OK, KEEPALIVE, DATA, DISCONNECT = PacketType
+AUTH, AUTH_OK, KEEPALIVE, DATA, DISCONNECT, *_others = PacketType
 TIMEOUT = 5.0
 DELAY = 0.03
 ROUND_TRIP = 2 * DELAY

@@ -27,7 +27,7 @@ from tests.support.hand_peer import (
 )
 from tests.support.session_pair import packet_of
 
-AUTH, _, KEEPALIVE, DATA, DISCONNECT = PacketType
+AUTH, _auth_ok, KEEPALIVE, DATA, DISCONNECT, *_others = PacketType
 ONE, TWO, THREE = packet_of(1), packet_of(2), packet_of(3)
 
 

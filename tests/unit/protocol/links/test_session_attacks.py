@@ -28,7 +28,7 @@ from tests.support.hand_peer import (
 )
 from tests.support.session_pair import packet_of
 
-AUTH, AUTH_OK, KEEPALIVE, DATA, DISCONNECT = PacketType
+AUTH, AUTH_OK, KEEPALIVE, DATA, DISCONNECT, *_others = PacketType
 ONE, TWO = packet_of(1), packet_of(2)
 Up = Callable[..., tuple[Session, HandPeer]]
 both_roles = pytest.mark.parametrize("up", [server_up, client_up], ids=["server", "client"])

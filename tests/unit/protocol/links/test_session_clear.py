@@ -14,7 +14,7 @@ from tests.support.session_pair import packet_of
 
 from .test_session_attacks import refused
 
-_, _, KEEPALIVE, DATA, DISCONNECT = PacketType
+_auth, _auth_ok, KEEPALIVE, DATA, DISCONNECT, *_others = PacketType
 ONE, TWO = packet_of(1), packet_of(2)
 Up = Callable[..., tuple[Session, HandPeer]]
 both_roles = pytest.mark.parametrize("up", [server_up, client_up], ids=["server", "client"])
