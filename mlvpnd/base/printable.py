@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+TITLE_NAME_LENGTH = 28
+"""Characters of a link's name in a process title."""
+
 
 def printable(text: str) -> str:
     """`text` with all that could disturb a terminal or a log escaped."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlvpnd import __version__
+from mlvpnd.base.levels import LOG_LEVELS as WORDS
 from mlvpnd.operator import face, status
 from mlvpnd.operator.face import Operator
 from mlvpnd.operator.faces import bus_values, put
@@ -21,16 +22,8 @@ from .lib import Variant
 SYSLOG_IDENTIFIER = "mlvpnd"
 LOG_TARGETS = ("journal", "console")
 
-LOG_LEVELS: Mapping[str, int] = {
-    "emerg": 70,
-    "alert": 60,
-    "crit": logging.CRITICAL,
-    "err": logging.ERROR,
-    "warning": logging.WARNING,
-    "notice": 25,
-    "info": logging.INFO,
-    "debug": logging.DEBUG,
-}
+_NUMBERS = (70, 60, logging.CRITICAL, logging.ERROR, logging.WARNING, 25, logging.INFO, logging.DEBUG)
+LOG_LEVELS: Mapping[str, int] = dict(zip(WORDS, _NUMBERS, strict=True))
 """systemd's words, with logging's numbers."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mlvpnd import __version__
+from mlvpnd.base.levels import LOG_LEVELS
 from mlvpnd.ctl.errors import DONE, FAILED, WRONG_USAGE, CtlError
 
 from . import streams
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from mlvpnd.ctl.verbs import Context, Verb
 
 _JSON_MODES = ("pretty", "short", "off")
-_LOG_LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -202,7 +202,7 @@ def _add_bandwidth(verb: argparse.ArgumentParser) -> None:
 
 def _add_log_level(verb: argparse.ArgumentParser) -> None:
     _add_tunnel(verb)
-    verb.add_argument("level", metavar="LEVEL", nargs="?", choices=_LOG_LEVELS, help=", ".join(_LOG_LEVELS))
+    verb.add_argument("level", metavar="LEVEL", nargs="?", choices=LOG_LEVELS, help=", ".join(LOG_LEVELS))
 
 
 def _add_log(verb: argparse.ArgumentParser) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mlvpnd.base.printable import TITLE_NAME_LENGTH
+
 from . import values
 from .model import Config, LinkConfig, Mode
 from .problems import Report
 from .reader import SectionReader
-from .schema import LINK_KEYS, MAX_LINKS, MAX_TITLE_NAME_LENGTH
+from .schema import LINK_KEYS, MAX_LINKS
 
 PORT_ADVICE = "a router may keep an old entry for a fixed one, and then no answer arrives"
 """Why the socket of a client is bound to none: a free one is new to the router after each time-out."""
@@ -82,11 +84,11 @@ def _check_name(section: SectionReader, report: Report) -> None:
     if not name or not name.isprintable():
         what = f"[{section.label}] has control characters or is not UTF-8" if name else "[] is empty"
         report.error(section.line, "", f"the link's name {what}; allowed: printable text")
-    elif len(name) > MAX_TITLE_NAME_LENGTH:
+    elif len(name) > TITLE_NAME_LENGTH:
         report.advise(
             section.line,
             "",
-            f"the link's name [{section.label}] is long: process titles show {MAX_TITLE_NAME_LENGTH} characters of it",
+            f"the link's name [{section.label}] is long: process titles show {TITLE_NAME_LENGTH} characters of it",
         )
     elif name != name.strip():
         report.advise(section.line, "", f"the spaces around the link's name [{section.label}] are a part of it")

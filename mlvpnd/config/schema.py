@@ -28,8 +28,6 @@ MAX_TEXT_LENGTH = 32768
 MAX_HOST_LENGTH = 255
 MAX_DEVICE_NAME_LENGTH = 15
 """Of the kernel, IFNAMSIZ without the final NUL."""
-MAX_TITLE_NAME_LENGTH = 28
-"""Of a link's name in the process title."""
 MAX_REORDER_BUFFER_SIZE = 65536
 """Packets; at 1500 bytes each 98 MB, and more than half a second of 1 Gbit/s."""
 MIN_MSS = 48

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from .client import SystemBus
 
-LOG_LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
-"""Of LogControl1."""
-
 
 class Context(NamedTuple):
     """What every verb works with."""

@@ -15,11 +15,11 @@ import pwd
 import select
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
+from mlvpnd.base.credentials import credentials_of
 from mlvpnd.base.instance import config_path, is_name
 from mlvpnd.errors import MlvpndError
 from mlvpnd.logs import journal, log
@@ -41,7 +41,6 @@ ROLES: dict[str, Set[type[requests.Request]]] = {"helper": requests.HELPER, "scr
 
 _STOP_CHECK_INTERVAL = 0.05
 _SO_PEERPIDFD = 77  # asm-generic/socket.h, Linux 6.5; not in Python's socket
-_CREDENTIALS = struct.Struct("iII")
 _CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
 """Of version 2 and of version 1."""
 
@@ -62,7 +61,7 @@ class Caller:
 
     def check(self, sock: socket.socket) -> list[str]:
         """The control groups of the process at the other end; raises `requests.Refused` if it may not ask."""
-        pid, uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        pid, uid, _gid = credentials_of(sock)
         if uid != self.uid:
             raise requests.Refused(f"process {pid} of user {uid} is not the daemon")
         try:

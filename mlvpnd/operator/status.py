@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from mlvpnd import __version__
+from mlvpnd.base.printable import TITLE_NAME_LENGTH
 
 from .faces import (
     COUNTS,
@@ -36,8 +37,6 @@ from .faces import (
 PROGRAM = "mlvpn"
 UPSTREAM_VERSION = "1.1"
 """The version of the format, as upstream says it; mlvpnd's own is `mlvpnd_version`."""
-TITLE_NAME_SIZE = 28
-"""Characters of a link's name in the process title."""
 
 Address = tuple[str, int, *tuple[int | str, ...]]
 """A socket address, IPv4 or IPv6."""
@@ -551,7 +550,7 @@ def format_address(address: Address | None) -> str:
 
 def marked_links(status: TunnelStatus) -> str:
     """`!t2 @t1`: each link with the mark of its state."""
-    return " ".join(link.status.mark + link.name[:TITLE_NAME_SIZE] for link in newest_first(status))
+    return " ".join(link.status.mark + link.name[:TITLE_NAME_LENGTH] for link in newest_first(status))
 
 
 def title(status: TunnelStatus) -> str:

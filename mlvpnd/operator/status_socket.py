@@ -24,11 +24,11 @@ import logging
 import os
 import re
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+from mlvpnd.base.credentials import credentials_of
 from mlvpnd.logs import log
 
 from .metrics import to_metrics
@@ -55,7 +55,6 @@ RETRY_ACCEPT = 1.0
 """Seconds without a new client after the system refused one, for want of descriptors."""
 
 _BACKLOG = 16
-_CREDENTIALS = struct.Struct("iII")  # struct ucred
 _ACCEPTS_PER_TURN = 4
 _RECEIVE_SIZE = 4096
 _SEND_SIZE = 16384
@@ -300,9 +299,7 @@ class _Client:
         """Whether a process of root or of our own user is at the other end."""
         if self._connection.family != socket.AF_UNIX:
             return False
-        size = _CREDENTIALS.size
-        _, uid, _ = _CREDENTIALS.unpack(self._connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-        return uid in (0, os.geteuid())
+        return credentials_of(self._connection).uid in (0, os.geteuid())
 
     @property
     def silent(self) -> bool:

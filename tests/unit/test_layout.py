@@ -61,7 +61,7 @@ ROOMS = {
         "the parent of a tunnel by hand",
         "base config errors helper logs net.interface daemon.sandbox",
     ),
-    "mlvpnd.operator": room("what an operator sees and asks: status, metrics, notices", "errors logs"),
+    "mlvpnd.operator": room("what an operator sees and asks: status, metrics, notices", "base errors logs"),
     "mlvpnd.tunnel": room(
         "one tunnel: session, data plane, interface and links together",
         "base config dataplane errors helper logs net offload operator protocol systemd",

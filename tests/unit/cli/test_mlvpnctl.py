@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlvpnd.cli import mlvpnctl
-from mlvpnd.ctl import output, verbs
+from mlvpnd.ctl import output
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -121,7 +121,6 @@ def test_check_config_needs_no_bus(
 def test_words_that_stand_twice() -> None:
     """The command line has them without importing what uses them."""
     assert mlvpnctl._JSON_MODES == output.JSON_MODES
-    assert mlvpnctl._LOG_LEVELS == verbs.LOG_LEVELS
 
 
 def test_completion_and_manual_name_every_verb_and_option() -> None:
