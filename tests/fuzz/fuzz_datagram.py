@@ -30,7 +30,7 @@ def main() -> None:
     """Runs until libFuzzer's own options stop it."""
     atheris: Any = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["mlvpnd.protocol"]):
-        for module in ("box", "path", "session", "wire"):
+        for module in ("wire.box", "links.path", "links.session", "wire.wire"):
             importlib.import_module(f"mlvpnd.protocol.{module}")
 
     from mlvpnd.protocol.links.path import PathParameters

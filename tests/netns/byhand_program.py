@@ -120,10 +120,10 @@ def main(report_path: str, arguments: list[str]) -> int:
         proctitle.set_title("mlvpn: test @adsl1", natural=options.natural_title)
         return asyncio.run(_run(helper, reports[0]))
 
-    fake: Any = ModuleType("mlvpnd.daemon")
+    fake: Any = ModuleType("mlvpnd.daemon.run")
     fake.preload = preload
     fake.run = run
-    sys.modules["mlvpnd.daemon"] = fake
+    sys.modules["mlvpnd.daemon.run"] = fake
     return mlvpn.main(arguments)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import sys
-from mlvpnd import proctitle
+from mlvpnd.base import proctitle
 proctitle.set_title("mlvpn: home @adsl1", natural=sys.argv[1] == "natural")
 print(flush=True)
 sys.stdin.read()

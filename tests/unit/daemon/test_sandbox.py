@@ -21,7 +21,7 @@ def _run(program: str) -> subprocess.CompletedProcess[str]:
 REFUSE = """
 import logging, sys
 logging.basicConfig(format="%(levelname)s %(message)s")
-from mlvpnd import sandbox
+from mlvpnd.daemon import sandbox
 sandbox.preload()
 sandbox.refuse_imports()
 """
@@ -37,7 +37,9 @@ def test_what_is_loaded_can_be_imported() -> None:
     result = _run(REFUSE + "import logging.nix\n")
     assert "import of logging.nix refused" in result.stderr
     result = _run(
-        "import mlvpnd.logs.log\n" + REFUSE + "import os, logging.handlers\nfrom mlvpnd import log\nprint('fine')\n"
+        "import mlvpnd.logs.log\n"
+        + REFUSE
+        + "import os, logging.handlers\nfrom mlvpnd.logs import log\nprint('fine')\n"
     )
     assert (result.stdout, result.stderr) == ("fine\n", "")
 
@@ -116,7 +118,7 @@ def test_an_empty_directory_that_is_not_safe(fault: str, tmp_path: Path, monkeyp
 
 ENTER = """
 import os, sys
-from mlvpnd import sandbox
+from mlvpnd.daemon import sandbox
 {before}
 sandbox.enter("nobody")
 import ctypes

@@ -82,7 +82,7 @@ def test_started_by_a_socket(role: str, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     code = f"""
         import pwd, sys
-        from mlvpnd.helper import service
+        from mlvpnd.helper import activated
         activated.USER = {pwd.getpwuid(os.geteuid()).pw_name!r}
         activated.has_company = lambda: False  # the test's control group is not a unit's
         activated.Service.__init__.__kwdefaults__["idle_time"] = 0.3

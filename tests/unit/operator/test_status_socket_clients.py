@@ -253,8 +253,8 @@ def test_close_ends_open_connections(tmp_path: Path) -> None:
 
 CHROOT_PROGRAM = """
 import asyncio, os, socket, sys
-from mlvpnd.control import ControlServer
-from mlvpnd.status import LinkState, LinkStatus, TunnelStatus
+from mlvpnd.operator.status_socket import ControlServer
+from mlvpnd.operator.status import LinkState, LinkStatus, TunnelStatus
 
 class Refuser:
     def find_spec(self, name, path=None, target=None):
