@@ -92,7 +92,7 @@ def run(options: Options, helper: HelperClient, service: Service | None = None) 
 
 
 class Daemon:
-    """One run of the daemon; the `control_plane.Operator` of its faces."""
+    """One run of the daemon; the `face.Operator` of its faces."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """What an operator may ask of a running daemon, and be told: the one face behind the bus and the control sockets.
 
-Faces (`bus/`, `control.py`) parse, authorise and render; they know nothing of protocol or sockets. `Operator` is
+Faces (`bus/`, `status_socket.py`) parse, authorise and render; they know nothing of protocol or sockets. `Operator` is
 what they call, a `Notice` is what they are told, `status.TunnelStatus` is what they show.
 """
 

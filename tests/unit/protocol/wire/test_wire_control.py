@@ -11,6 +11,11 @@ def test_each_type_but_data_has_a_row() -> None:
     assert {*CONTROL, PacketType.DATA} == set(PacketType)
 
 
+def test_the_numbers_of_types_leave_no_gap() -> None:
+    """Of a number in between, neither twin would know that it is none."""
+    assert sorted(PacketType) == list(range(len(PacketType)))
+
+
 @pytest.mark.parametrize("kind", CONTROL)
 def test_what_has_one_plaintext_has_its_size(kind: int) -> None:
     control = CONTROL[kind]
