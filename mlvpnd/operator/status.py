@@ -77,7 +77,7 @@ class LinkOffload:
     """What a link's socket sends and receives in runs, by one system call each; the members' names are shown."""
 
     gso: Annotated[bool, Face(json="gso", metric=Metric("gso", "1: runs of datagrams are sent by one call."))] = False
-    """Whether it sends so: the system has not refused it yet."""
+    """Whether it sends runs now: after a run that the system refused, it sends singly for a second."""
     gro: Annotated[bool, Face(json="gro", metric=Metric("gro", "1: runs of datagrams are received by one call."))] = (
         False
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mlvpnd.config import model
 from mlvpnd.config.model import Config, DeviceKind, LinkConfig, Mode, Pacing, Peer
 from mlvpnd.protocol.links.path import PathParameters
+from mlvpnd.protocol.sending import sender
 from mlvpnd.protocol.wire.box import derive_key
 from mlvpnd.tunnel.parameters import pacing_line, path_parameters, session_parameters
 
@@ -39,3 +41,8 @@ def test_a_link() -> None:
 def test_what_bandwidth_upload_means_is_said(rates: tuple[int, int], pacing: Pacing, line: str) -> None:
     links = tuple(LinkConfig(name, bandwidth_upload=rate) for name, rate in zip("ab", rates, strict=True))
     assert pacing_line(Config(Mode.CLIENT, b"x", pacing=pacing, links=links)) == line
+
+
+def test_the_file_and_the_schedule_mean_the_same_by_a_rate() -> None:
+    """Neither imports the other: a rate for `check-config` and the log is one for the links."""
+    assert model.MIN_PACED_RATE == sender.MIN_PACED_RATE
