@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-enum { MOST_PATHS = 256 }; /* that can be waited for: more than an interface's descriptor table has room for links */
+enum { MOST_PATHS = 256 }; /* that can be waited for; a tunnel has at most 128 links (MAX_LINKS) */
 
 void receiver_begin(struct receiver *receiver, struct path_table *table) {
     *receiver = (struct receiver){
