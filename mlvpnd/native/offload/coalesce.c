@@ -129,8 +129,8 @@ static enum look coalesce_look_at(const struct coalescer *coalescer, const struc
     return SEGMENT;
 }
 
-/* Whether the checksums of IP and of TCP or UDP are as a sender writes them. Of the two zeros, a sender writes one. With
-   the other, a packet would not come out of a super-packet as it was. */
+/* Whether the checksums of IP and of TCP or UDP are as a sender writes them. Of the two zeros, a sender writes one.
+   With the other, a packet would not come out of a super-packet as it was. */
 static bool coalesce_are_right(const struct packet *packet, const struct coalesce_frame *frame) {
     const uint8_t *ip = packet->data + frame->start, *transport = packet->data + frame->transport;
     size_t size = packet->size - frame->transport, addresses = frame->is_ipv4 ? 12 : 8;

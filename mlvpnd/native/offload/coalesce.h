@@ -1,7 +1,7 @@
 /* Twin of mlvpnd/offload/coalesce.py: packets for an interface with a vnet header, joined to super-packets.
 
-   coalescer_take sorts packets into frames. coalescer_next gives one frame after the other as the parts of a writev: the
-   first packet with its headers changed, and the other packets' payloads where they lie. */
+   coalescer_take sorts packets into frames. coalescer_next gives one frame after the other as the parts of a writev:
+   the first packet with its headers changed, and the other packets' payloads where they lie. */
 #ifndef MLVPND_COALESCE_H
 #define MLVPND_COALESCE_H
 

@@ -132,8 +132,8 @@ static void segment_finish_network(uint8_t *ip, const struct layout *layout, uin
     }
 }
 
-/* The same for TCP. `passed` bytes of payload are in the segments before. PSH and FIN go into the last segment, CWR into
-   the first (RFC 3168 §6.1.2). */
+/* The same for TCP. `passed` bytes of payload are in the segments before. PSH and FIN go into the last segment, CWR
+   into the first (RFC 3168 §6.1.2). */
 static void segment_finish_tcp(uint8_t *tcp, uint32_t passed, bool is_last, uint64_t sum) {
     uint32_t seq = be32_at(tcp + 4) + passed;
     uint8_t flags = tcp[TCP_FLAGS];

@@ -1,5 +1,5 @@
-/* Twin of mlvpnd/protocol/sending/fragments.py: what a filter sees of pieces of datagrams, and how later fragments follow
-   the first. */
+/* Twin of mlvpnd/protocol/sending/fragments.py: what a filter sees of pieces of datagrams, and how later fragments
+   follow the first. */
 #ifndef MLVPND_FRAGMENTS_H
 #define MLVPND_FRAGMENTS_H
 

@@ -1,5 +1,5 @@
-/* The flows that a process knows, by id: the peer's (those of mlvpnd/protocol's FlowTable) and its own. The engine refuses
-   datagrams by it. */
+/* The flows that a process knows, by id: the peer's (those of mlvpnd/protocol's FlowTable) and its own. The engine
+   refuses datagrams by them. */
 #ifndef MLVPND_FLOW_INDEX_H
 #define MLVPND_FLOW_INDEX_H
 

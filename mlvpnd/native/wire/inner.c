@@ -35,7 +35,7 @@ size_t inner_in_frame(const uint8_t *data, size_t size) {
     return type == 0x0800 || type == 0x86dd ? start : 0;
 }
 
-/* The kind of a short TCP segment behind an IP header of `header` bytes. One that begins or ends a flow is BULK. */
+/* The kind of a short TCP segment behind an IP header of `header` bytes. One with SYN, FIN or RST is BULK. */
 static enum inner_kind inner_short_tcp(const uint8_t *data, size_t size, size_t header, size_t length) {
     if (size < header + TCP_HEADER)
         return INNER_BULK;

@@ -35,8 +35,8 @@ struct clear_window {
 
 /* `size` is a multiple of 8, a power of two; false: no memory. */
 bool clear_begin(struct clear_window *window, uint64_t newest_authentic, uint64_t size);
-/* Restores a window of PROTOCOL_CLEAR_WINDOW_SIZE numbers. `octets` are the first `count` that clear_seen gave. False: no
-   memory. */
+/* Restores a window of PROTOCOL_CLEAR_WINDOW_SIZE numbers. `octets` are the first `count` that clear_seen gave. False:
+   no memory. */
 bool clear_restore(struct clear_window *window, uint64_t base, const uint8_t *octets, size_t count);
 /* `size` / 8 octets: bit n, the lowest of an octet first, is the number `base` + n. */
 void clear_seen(const struct clear_window *window, uint8_t *octets);
