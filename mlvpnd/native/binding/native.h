@@ -1,5 +1,5 @@
-/* Shared by the Python faces of the C parts. A part's `x.c` and `x.h` are C without Python, so that a fuzzer can be built
-   from them. Its `py_x.c` gives them to Python under the names of the reference twin. */
+/* Shared by the Python faces of the C parts. A part's `x.c` and `x.h` are C without Python, so that a fuzzer can be
+   built from them. Its `py_x.c` gives them to Python under the names of the reference twin. */
 #ifndef MLVPND_NATIVE_H
 #define MLVPND_NATIVE_H
 
