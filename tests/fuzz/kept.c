@@ -1,9 +1,9 @@
-/* What libFuzzer does, in small, for a compiler that has none: `kept CORPUS SECONDS SEED [FOUND_DIRECTORY]`.
+/* A small libFuzzer, for a compiler that has none: `kept CORPUS SECONDS SEED [FOUND_DIRECTORY]`.
 
-   First it runs every input of the corpus, a directory. Then, for so many seconds of processor time, it runs what it
-   makes of them by change, by insertion, by removal and by joining two. An input that reaches code by a way that none
-   reached before is kept for the next changes, and written to FOUND_DIRECTORY where one is given. With 0 seconds those
-   of the corpus itself are written that go where none before went. Names begin with sizes, so those are the small ones.
+   First it runs every input of the directory CORPUS. Then, for so many seconds of processor time, it runs inputs that
+   it makes of these: by change, by insertion, by removal and by joining two. An input that reaches code by a new way is
+   kept for the next changes, and written to FOUND_DIRECTORY if that is given. With 0 seconds, it writes the inputs of
+   the corpus that go a new way. Names begin with sizes, so these are the small ones.
    The target is compiled with -fsanitize-coverage=trace-pc, which GCC and clang know; this file is not.
 
    The input at hand is written to the file `FAILED` names before it is run, if there is such a variable: what ended
@@ -31,7 +31,7 @@ void __sanitizer_cov_trace_pc(void);
 
 static struct input inputs[MOST_INPUTS];
 static size_t input_count;
-static uint8_t edges[EDGES], seen[EDGES]; /* how often a way was taken in this run, and the classes of that so far */
+static uint8_t edges[EDGES], seen[EDGES]; /* how often this run took a way; the classes of these counts so far */
 static uintptr_t before;
 static uint64_t state;
 static bool counts_matter;
@@ -67,7 +67,7 @@ static uint8_t class_of(uint8_t count) {
     return (uint8_t)(1 << bit);
 }
 
-/* Whether the run went where none was, or more often, where counts matter. */
+/* Whether the run went a new way, or, where counts matter, a way more often. */
 static bool is_news(void) {
     bool news = false;
     for (size_t at = 0; at < EDGES; at++) {
@@ -93,7 +93,7 @@ static struct input *keep(const uint8_t *data, size_t size) {
     return input;
 }
 
-static uint8_t *note; /* of the file that shows what ended the program, if one is wanted: a size and the bytes */
+static uint8_t *note; /* the file with the input that ended the program, if one is wanted: a size and the bytes */
 
 static void open_note(void) {
     const char *path = getenv("FAILED");
@@ -108,14 +108,14 @@ static void open_note(void) {
         exit(2);
 }
 
-/* Runs one; whether it went where none was. */
+/* Runs one input; whether it went a new way. */
 static bool run(const uint8_t *data, size_t size) {
     if (note) {
         note[0] = (uint8_t)(size >> 8);
         note[1] = (uint8_t)size;
         memcpy(note + 2, data, size);
     }
-    uint8_t *own = malloc(size ? size : 1); /* of just its size, so that a byte read beyond the end is seen */
+    uint8_t *own = malloc(size ? size : 1); /* of exactly its size, so that a read beyond the end is seen */
     if (!own)
         exit(2);
     memcpy(own, data, size);

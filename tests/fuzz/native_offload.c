@@ -1,9 +1,9 @@
 /* Coverage-guided fuzzing of the native twin's super-packets with libFuzzer: `make fuzz-offload`, or
    `make fuzz-offload FUZZ="-max_total_time=600 CORPUS_DIRECTORY"`; the options are libFuzzer's.
 
-   An input is a byte of choices, then either one read of the interface (split it, and join what comes out) or packets
-   with a byte of what each is (join them, and split what comes out). Beside what the sanitizers find, it ends with the
-   first input of which a byte is lost: what was joined must come out with all its payload. */
+   An input is a byte of choices, then one of two things. One read of the interface: it is split, and the packets are
+   joined. Or packets with a byte of choices each: they are joined, and the frames are split. It ends with what the
+   sanitizers find, or with the first input that loses a byte: joined packets must come out with all their payload. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,7 +30,7 @@ static size_t headers_size(size_t start, int choices) {
     return start + (choices & IPV6 ? IPV6_HEADER : IPV4_HEADER) + (choices & DATAGRAM ? UDP_HEADER : TCP_HEADER);
 }
 
-/* Makes the lengths, types and checksums of a plain packet true, so that the fuzzer comes behind them. */
+/* Makes the lengths, types and checksums of a plain packet right, so that the fuzzer gets past them. */
 static void fix(uint8_t *data, size_t size, size_t start, int choices) {
     if (size < headers_size(start, choices))
         return;
@@ -83,7 +83,7 @@ static size_t payload_bytes(const struct packet_list *list) {
     return bytes;
 }
 
-/* The same packets, borrowed, in memory of just their size, so that a byte read beyond the end is seen. */
+/* The same packets, borrowed, in memory of exactly their size, so that a read beyond the end is seen. */
 static void borrow(struct packet_list *packets, struct packet_list *borrowed) {
     for (const struct packet *packet = packets->first; packet; packet = packet->next) {
         struct packet *copy = calloc(1, sizeof *copy);
@@ -98,7 +98,7 @@ static void borrow(struct packet_list *packets, struct packet_list *borrowed) {
     packet_list_free(packets);
 }
 
-/* Joins packets, and splits each frame: as many come out, and as many bytes. */
+/* Joins packets, and splits each frame. As many packets and bytes must come out. */
 static void join(struct packet_list *packets, int choices) {
     struct iovec parts[COALESCE_PARTS];
     struct packet_list out = {0};
@@ -175,7 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (choices & JOIN) {
         read_packets(data + 1, size - 1, start, &packets);
     } else {
-        /* In memory of its own, so that a byte beyond the end is seen. */
+        /* In memory of its own, so that a read beyond the end is seen. */
         if (size < 1 + VNET_SIZE)
             return 0;
         size_t length = size - 1 - VNET_SIZE;

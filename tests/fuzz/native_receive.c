@@ -1,11 +1,13 @@
 /* Coverage-guided fuzzing of the native twin's way in with libFuzzer: `make fuzz-receive`, or
    `make fuzz-receive FUZZ="-max_total_time=600 CORPUS_DIRECTORY"`; the options are libFuzzer's.
 
-   An input is two bytes of choices, then steps: datagrams as they are, datagrams sealed with the right key around
-   headers, times and payloads that the input says, control packets, time that passes, links that come, go and get
-   another flow, and deliveries. Beside what the sanitizers find, it ends with the first input by which a number is
-   taken twice, a packet is delivered twice in a count, a packet gets lost on its way to the interface, one that is for
-   Python is changed, or more is held than the reorder buffer's size. */
+   An input is two bytes of choices, then steps: raw datagrams, datagrams sealed with the right key (the input gives
+   headers, times and payloads), control packets, time that passes, links that come, go and get another flow, and
+   deliveries. It ends with what the sanitizers find, or with the first input by which
+   - a number is taken twice, or a packet is delivered twice in a count,
+   - a packet gets lost on its way to the interface,
+   - a packet for Python is changed,
+   - more is held than the reorder buffer's size. */
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +23,7 @@ enum { LINKS = 3, PLACES = 1 << 16, MOST_STEPS = 2000, MOST_PENDING = 256, PAYLO
 static const uint64_t FIRST = UINT64_C(1) << 40;
 static const size_t SIZES[] = {0, 1, 2, 4, 16, 64, 256, 1024};
 
-/* A number at its place, if it is of the row that counts. */
+/* A number at its place; it counts if its row is the present one. */
 struct noted {
     uint64_t number;
     uint32_t row;
@@ -41,7 +43,7 @@ struct link {
     uint64_t seq;
     uint32_t row;
     struct noted taken[PLACES];
-    struct noted controls[PLACES]; /* taken by the other window, where clear DATA has one of its own */
+    struct noted controls[PLACES]; /* numbers that the other window took, where clear DATA has its own */
 };
 
 struct input {
@@ -62,7 +64,7 @@ static uint32_t row; /* grows, so that nothing has to be cleared */
 static uint64_t data_seq;
 static double now;
 static struct packet_list out;
-static struct packet *pending[MOST_PENDING]; /* the datagrams that packets in `out` may lie in */
+static struct packet *pending[MOST_PENDING]; /* datagrams in which packets of `out` may lie */
 static uint8_t *pending_bytes[MOST_PENDING];
 static size_t pending_count;
 
@@ -85,7 +87,7 @@ static uint64_t next64(struct input *input) {
     return value;
 }
 
-/* False: the number was there already. */
+/* Notes a number; false: it was there already. */
 static bool note(struct noted *places, uint32_t of, uint64_t number) {
     struct noted *place = &places[number % PLACES];
     if (place->row == of && place->number == number)
@@ -116,7 +118,7 @@ static void deliver(int choices) {
             for (size_t part = 0; part < count; part++) {
                 if (parts[part].iov_len > sizeof frame)
                     fail("a part without end");
-                memcpy(frame, parts[part].iov_base, parts[part].iov_len); /* what is not there is seen */
+                memcpy(frame, parts[part].iov_base, parts[part].iov_len); /* so that a read of missing bytes is seen */
             }
             written += count - 1;
         }
@@ -131,7 +133,7 @@ static void deliver(int choices) {
 
 /* Links. */
 
-/* The link's flow is another one of the peer's. */
+/* The link gets another flow of the peer. */
 static void begin_flow(struct link *link, int choices) {
     struct path_state *path = &link->path;
     clear_end(&link->clear);
@@ -185,13 +187,13 @@ static void change_link(struct input *input, struct link *link, int choices) {
         path->up_at = now;
         receiver_update(&receiver, now);
     }
-    row += receiver.freed.count > 0; /* what was flushed may come again in the count that begins then */
+    row += receiver.freed.count > 0; /* flushed packets may come again in the count that begins now */
     packet_list_join(&out, &receiver.freed);
 }
 
 /* Datagrams. */
 
-/* Whether a number would be told from those of its count that were delivered. */
+/* Whether the buffer would know whether it has delivered a number. */
 static bool counts(const struct path_state *path, uint64_t number) {
     return receiver.reorder && path->epoch == receiver.epoch && reorder.counting &&
            (number - reorder.next < REORDER_JUMP || reorder.next - number <= REORDER_JUMP);
@@ -220,7 +222,7 @@ static struct noted *controls(struct link *link, int choices) {
     return choices & CLEAR ? link->controls : link->taken;
 }
 
-/* What the engine makes of a datagram, whose bytes are in memory of just their size. */
+/* Gives the engine a datagram, in memory of exactly its size, and checks what it makes of it. */
 static void take(struct link *link, const uint8_t *bytes, size_t size, const struct address *source, int choices) {
     struct path_state *path = &link->path;
     struct wire_header header;
@@ -250,7 +252,7 @@ static void take(struct link *link, const uint8_t *bytes, size_t size, const str
     }
     if (came.count)
         fail("something came of what was not taken");
-    path_clear(path); /* what was said in answer */
+    path_clear(path); /* the engine's answers */
     if (fate == ENGINE_HEARD && (!parsed || header.type != WIRE_KEEPALIVE ||
                                 !note(controls(link, choices), link->row, header.seq)))
         fail("what is no new KEEPALIVE was heard");
@@ -260,7 +262,7 @@ static void take(struct link *link, const uint8_t *bytes, size_t size, const str
     free(datagram);
 }
 
-/* A segment of one TCP stream, or some bytes. */
+/* Makes a segment of one TCP stream, or some bytes. */
 static size_t make_payload(struct input *input, uint8_t *payload, size_t size, int choices, int kind) {
     size_t start = choices & LAYER2 ? ETHERNET_HEADER : 0, headers = start + IPV4_HEADER + TCP_HEADER;
     memset(payload, 0, size);
@@ -288,7 +290,7 @@ static size_t make_payload(struct input *input, uint8_t *payload, size_t size, i
     return size;
 }
 
-/* The next numbers, ones nearby, or any. */
+/* The next number, one nearby, or any. */
 static uint64_t number_from(struct input *input, uint64_t *last, int kind) {
     if (kind & FAR)
         return kind & REPEAT ? next64(input) : *last + (uint64_t)(int64_t)(int16_t)(next(input) << 8 | next(input));
@@ -343,7 +345,7 @@ static void receive_raw(struct input *input, struct link *link, int number, int 
     take(link, bytes, size, &source, choices);
 }
 
-/* What Python does with a control packet of the link's flow. */
+/* Does what Python does with a control packet of the link's flow. */
 static void receive_control(struct input *input, struct link *link, int choices) {
     struct wire_header header = {
         .type = WIRE_KEEPALIVE,
@@ -429,7 +431,7 @@ static void end(int choices) {
         clear_end(&links[number].clear);
         path_clear(&links[number].path);
     }
-    packet_trim(); /* so that a packet used after it was freed is seen, and one that is lost */
+    packet_trim(); /* so that a lost packet, or one used after it was freed, is seen */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

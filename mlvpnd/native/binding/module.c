@@ -55,7 +55,7 @@ PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec) {
     return (PyTypeObject *)type;
 }
 
-/* Those that others need come first. */
+/* Parts that others need come first. */
 static int (*const parts[])(PyObject *) = {
     native_add_box,       native_add_replay,     native_add_transit,    native_add_loss,     native_add_rtt,
     native_add_copies,    native_add_answers,    native_add_flow_index, native_add_reorder,  native_add_inner,

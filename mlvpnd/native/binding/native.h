@@ -1,5 +1,5 @@
-/* What the Python faces of the C parts share. A part has two files: `x.c` and `x.h` are C without Python, so that a
-   fuzzer can be built from them; `py_x.c` gives them to Python under the names of the reference twin. */
+/* Shared by the Python faces of the C parts. A part's `x.c` and `x.h` are C without Python, so that a fuzzer can be
+   built from them. Its `py_x.c` gives them to Python under the names of the reference twin. */
 #ifndef MLVPND_NATIVE_H
 #define MLVPND_NATIVE_H
 
@@ -24,7 +24,7 @@ int native_add_answers(PyObject *module);
 int native_add_flow_index(PyObject *module);
 int native_add_reorder(PyObject *module);
 
-/* Makes a type and adds it under the last part of its name; the module's for as long as the process lives. NULL with an
+/* Makes a type, and adds it to the module under the last part of its name, for the life of the process. NULL with an
    exception set. */
 PyTypeObject *native_add_type(PyObject *module, PyType_Spec *spec);
 int native_add_inner(PyObject *module);
@@ -36,11 +36,11 @@ int native_add_retransmissions(PyObject *module);
 int native_add_weighted(PyObject *module);
 int native_add_offload(PyObject *module);
 
-/* Python's bytes of a list of packets, which is freed; NULL with an exception set. */
+/* A Python list of the packets as bytes; frees the packets. NULL with an exception set. */
 PyObject *native_bytes_list(struct packet_list *list);
 /* An owned packet with the bytes of a Python object with the buffer protocol; NULL with an exception set. */
 struct packet *native_packet(PyObject *bytes);
-/* The same with the size on the line that it counts with, a Python integer. */
+/* The same, with its size on the line, a Python integer. */
 struct packet *native_sized_packet(PyObject *bytes, PyObject *line_size);
 /* A Python integer modulo 2^64; -1 with an exception set. */
 int native_u64(PyObject *number, uint64_t *value);

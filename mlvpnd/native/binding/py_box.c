@@ -27,7 +27,7 @@ static void box_dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
-/* Bytes, then flow_id and seq of the nonce; 0 with an exception set. The buffer is to be released. */
+/* Parses bytes, then flow_id and seq of the nonce; 0 with an exception set. The caller releases the buffer. */
 static int parse(PyObject *args, PyObject *names, char *keywords[], Py_buffer *view, uint8_t *nonce) {
     unsigned flow_id;
     unsigned long long seq;

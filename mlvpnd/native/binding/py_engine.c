@@ -167,7 +167,7 @@ static PyObject *pump(PyObject *self, PyObject *number) {
     Py_RETURN_NONE;
 }
 
-/* One link's bursts, each with its address, behind `out`. */
+/* Puts one link's bursts, each with its address, behind `out`. */
 static int take_bursts(struct path_object *path, PyObject *out) {
     for (struct burst *burst = path->state.bursts; burst; burst = burst->next) {
         if (!burst->datagrams.count)

@@ -13,7 +13,7 @@ struct engine_object {
 
 extern PyTypeObject *native_Engine_type;
 
-/* Follows what Python has changed; to be called at every entry. -1 with an exception set. */
+/* Takes over what Python has changed; call it at every entry. -1 with an exception set. */
 int native_engine_enter(struct engine_object *engine);
 
 #endif

@@ -7,7 +7,7 @@
 
 struct flow_index_object {
     PyObject_HEAD struct flow_index index;
-    PyObject *flows; /* dict[int, PeerFlow]: those of the peer, which must stay */
+    PyObject *flows; /* dict[int, PeerFlow]: keeps the peer's flows alive */
 };
 
 extern PyTypeObject *native_FlowIndex_type;

@@ -6,7 +6,7 @@
 /* Members of mlvpnd.protocol.wire.inner.Kind, by their values. */
 static PyObject *kinds[INNER_KINDS];
 
-/* A packet and `layer2`; -1 with an exception set. The buffer is to be released. */
+/* Parses a packet and `layer2`; -1 with an exception set. The caller releases the buffer. */
 static int parse(PyObject *args, PyObject *names, PyObject **packet, Py_buffer *view, bool *layer2) {
     static char *keywords[] = {"packet", "layer2", NULL};
     int given;

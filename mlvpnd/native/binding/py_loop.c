@@ -4,7 +4,7 @@
 struct loop_object {
     PyObject_HEAD struct loop loop;
     PyObject *engine;
-    bool running; /* without the interpreter's lock: nobody else may touch it */
+    bool running; /* without the interpreter's lock: no other thread may touch the loop */
 };
 
 static PyTypeObject *native_Loop_type;
@@ -38,7 +38,7 @@ static void dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
-/* Every entry: the links are those that Python has, and no other thread runs the loop. */
+/* At every entry: takes over Python's links, and refuses while another thread runs the loop. */
 static int enter(PyObject *self) {
     if (SELF->running) {
         PyErr_SetString(PyExc_RuntimeError, "the loop runs in another thread");

@@ -43,7 +43,7 @@ static int read_number(PyObject *from, const char *name, int64_t least, int64_t 
     return 0;
 }
 
-/* By what a line is known; -1 with an exception set. */
+/* A line's number; -1 with an exception set. */
 static int32_t as_number(PyObject *number) {
     long value = PyLong_AsLong(number);
     if (value == -1 && PyErr_Occurred())
@@ -122,7 +122,7 @@ static PyObject *put(PyObject *self, PyObject *args) {
 static PyObject *put_on(PyObject *self, PyObject *args, PyObject *names) {
     static char *keywords[] = {"number", "item", "flow", "now", "first", NULL};
     PyObject *line, *flow_key, *bytes, *size, *data_seq;
-    unsigned bucket; /* `flow` says it */
+    unsigned bucket; /* not used: it follows from `flow` */
     int first, reorder;
     long long now, after;
     uint64_t flow;
@@ -152,7 +152,7 @@ static PyObject *put_on(PyObject *self, PyObject *args, PyObject *names) {
     Py_RETURN_NONE;
 }
 
-/* What leaves as (line, Item); the list is freed. */
+/* The packets that leave, as (line, Item); frees the list. */
 static PyObject *taken(struct packet_list *list) {
     PyObject *out = PyList_New(0);
     struct packet *packet;

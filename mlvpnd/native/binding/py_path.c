@@ -13,7 +13,7 @@ static PyObject *reasons; /* all DropReasons, in their order */
 
 #define SELF ((struct path_object *)self)
 
-/* The address of ours that Python has behind that of a peer: over IPv4 a host, over IPv6 that and an interface. */
+/* Reads the local address behind a peer's in Python's tuple: over IPv4 a host, over IPv6 a host and an interface. */
 static void take_called(PyObject *peer, Py_ssize_t at, struct called *called) {
     Py_ssize_t more = PyTuple_GET_SIZE(peer) - at;
     const char *host = more > 0 ? PyUnicode_AsUTF8(PyTuple_GET_ITEM(peer, at)) : NULL;
@@ -46,7 +46,7 @@ void native_address(PyObject *peer, struct address *address) {
         address->size = sizeof address->v4;
     } else {
         char bare[INET6_ADDRSTRLEN];
-        size_t length = strcspn(host, "%"); /* the scope is a number beside it */
+        size_t length = strcspn(host, "%"); /* the scope is a number of its own in the tuple */
         if (length >= sizeof bare)
             return;
         memcpy(bare, host, length);
@@ -76,7 +76,7 @@ PyObject *native_address_tuple(const struct address *address) {
                          (unsigned)address->called.scope);
 }
 
-/* Attributes that Python reads as it has set them. */
+/* Attributes that Python reads as it set them. */
 
 static PyObject *get_object(PyObject *self, void *offset) {
     PyObject *value = *(PyObject **)((char *)self + (size_t)offset);
@@ -123,7 +123,7 @@ static int set_parameters(PyObject *self, PyObject *value, void *closure) {
         PyErr_SetString(PyExc_TypeError, "a link's name is a str");
         return -1;
     }
-    PyUnicode_InternInPlace(&name); /* so that it is told by its address */
+    PyUnicode_InternInPlace(&name); /* so that pointers can be compared */
     Py_XSETREF(SELF->name, name);
     SELF->state.name = name;
     SELF->state.fallback_only = only;
@@ -149,7 +149,7 @@ static int set_drops(PyObject *self, PyObject *value, void *closure) {
     return 0;
 }
 
-/* Adds to the Counter what the engine has counted. */
+/* Adds the engine's counts to the Counter. */
 static PyObject *get_drops(PyObject *self, void *closure) {
     (void)closure;
     for (int reason = 0; reason < DROP_REASONS; reason++) {
@@ -188,7 +188,7 @@ static int set_epoch(PyObject *self, PyObject *value, void *closure) {
     return 0;
 }
 
-/* A part of a native type, or None where that may be. */
+/* An attribute of a native type, or None where None may be. */
 #define SET_PART(name, type, object, part, may_be_none)                                                                \
     static int set_##name(PyObject *self, PyObject *value, void *closure) {                                            \
         (void)closure;                                                                                                 \

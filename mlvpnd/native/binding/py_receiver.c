@@ -13,7 +13,7 @@ static int get_time(PyObject *number, double *now) {
     return *now == -1.0 && PyErr_Occurred() ? -1 : 0;
 }
 
-/* Of a call `name(path, ...)`; NULL with an exception set. */
+/* The path of a call `name(path, ...)`; NULL with an exception set. */
 static struct path_state *get_path(PyObject *path) {
     if (PyObject_TypeCheck(path, native_PathState_type))
         return &((struct path_object *)path)->state;
@@ -21,7 +21,7 @@ static struct path_state *get_path(PyObject *path) {
     return NULL;
 }
 
-/* What the engine needs of a Header. */
+/* Reads the fields of a Header that the engine needs. */
 static int get_header(PyObject *object, struct wire_header *header) {
     int reorder;
     unsigned short length, timestamp, timestamp_reply;

@@ -188,7 +188,7 @@ static PyObject *py_clear_accept(PyObject *self, PyObject *number) {
     return PyBool_FromLong(clear_accept(clear_of(self), seq));
 }
 
-/* A border of a range of numbers, which may be outside of what they can be. */
+/* A border of a range of numbers; a border beyond 64 bits becomes the least or greatest number. */
 static int border(PyObject *number, uint64_t *value) {
     PyObject *zero = PyLong_FromLong(0);
     int negative = zero ? PyObject_RichCompareBool(number, zero, Py_LT) : -1;
@@ -288,7 +288,7 @@ static int set_link(PyObject *self, PyObject *value, void *closure) {
         return wrong("a str");
     struct peer_flow_object *flow = (struct peer_flow_object *)self;
     Py_INCREF(value);
-    PyUnicode_InternInPlace(&value); /* so that it is told by its address */
+    PyUnicode_InternInPlace(&value); /* so that pointers can be compared */
     flow->flow.link = value;
     Py_SETREF(flow->link, value);
     return 0;

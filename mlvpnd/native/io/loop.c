@@ -8,15 +8,15 @@
 #include <time.h>
 
 enum {
-    MOST_VIEWS = 2048, /* datagrams looked at before what they brought is delivered */
-    TUN_TURN = 64,     /* packets, and reads, before the links have their turn; the last may bring a super-packet */
-    TUN_BURST = 32,    /* packets after which those that are due are sent */
+    MOST_VIEWS = 2048, /* DATA datagrams taken before their packets are delivered */
+    TUN_TURN = 64,     /* packets, and reads, until the links have their turn; the last read may bring a super-packet */
+    TUN_BURST = 32,    /* packets read, after which due ones are sent */
     MOST_PORTS = 256,
-    MOST_STOPS = 2,        /* in a reading, for single datagrams that are for Python */
-    REFUSED_IN_A_ROW = 64, /* datagrams of a link, after which it rests between readings */
+    MOST_STOPS = 2,        /* in one reading for single datagrams; then Python gets all of it */
+    REFUSED_IN_A_ROW = 64, /* datagrams of a link; then it rests between readings */
 };
-/* Seconds that a link rests, once it is read empty, while all it brings is refused. At 80 000 datagrams a second 20 are
-   then read together: waking up for each costs more than refusing it. A packet of the peer waits no longer than this. */
+/* Seconds. Rest of a link that is read empty, while all its datagrams are refused. At 80 000 datagrams a second, 20
+   are then read together: waking up for each costs more than refusing it. A packet of the peer waits no longer. */
 static const double REFUSED_REST = 0.00025;
 
 double loop_now(void) {
@@ -75,7 +75,7 @@ static void loop_flush_port(struct loop *loop, struct loop_port *port, double no
         udp_flush(&port->udp, path, now);
 }
 
-/* The same, but for what waits already: the socket has said that it takes no more. */
+/* Sends a port's bursts. If its socket is blocked, only drops what is more than may wait. */
 static void loop_send_out(struct loop *loop, struct loop_port *port, double now) {
     if (!port->udp.blocked) {
         loop_flush_port(loop, port, now);
@@ -112,7 +112,7 @@ void loop_flush(struct loop *loop, double now) {
 
 /* Out. */
 
-/* Schedules what came from the interface; false: the first is for Python. */
+/* Schedules packets from the interface; false: the first one left is for Python. */
 static bool loop_schedule(struct loop *loop, double now) {
     struct packet *packet;
     while ((packet = loop->from_tun.first)) {
@@ -168,7 +168,7 @@ static void loop_deliver(struct loop *loop, struct delivery *delivery) {
     delivery->views = 0;
 }
 
-/* Reads each link that has something, before any of it is taken: see take. */
+/* Reads every link that has something, before loop_take takes any of it. */
 static void loop_read_links(struct loop *loop, const struct pollfd *polled) {
     uint8_t *arena = loop->arena;
     size_t left = 0, turn = loop->turn;
@@ -194,7 +194,7 @@ static bool loop_has_more(const struct loop_port *port) {
     return port->reading.at < port->reading.count;
 }
 
-/* Takes a port's next datagram; LOOP_SLOW_DATAGRAM: Python has to look at it. */
+/* Takes a port's next datagram; LOOP_SLOW_DATAGRAM: Python must look at it. */
 static unsigned loop_take_one(struct loop *loop, struct loop_port *port, struct path_state *path,
                               struct delivery *delivery, double now) {
     const struct address *source;
@@ -232,9 +232,9 @@ static unsigned loop_take_one(struct loop *loop, struct loop_port *port, struct 
     return LOOP_SLOW_DATAGRAM;
 }
 
-/* Takes what was read, each link's in its order, and of several links' next always the one that was sent first by what it
-   claims: one link may have brought more than a reorder buffer holds, whose holes the others' would have filled. Nobody has
-   verified that claim, but whoever lies holds up no more than what lies behind on the same link, until the others' is taken. */
+/* Takes what was read. Each link's datagrams stay in order; of the links' next ones, the lowest claimed number goes
+   first. For one link may have brought more than the reorder buffer holds, and other links' datagrams fill its holes.
+   The claim is not verified. But a false one holds up only its own link, until the others' datagrams are taken. */
 static unsigned loop_take(struct loop *loop, struct delivery *delivery, double now) {
     struct loop_port *ports[MOST_PORTS];
     struct path_state *paths[MOST_PORTS];
@@ -337,7 +337,7 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
     unsigned reasons = 0;
     double now = loop_now();
     reasons |=
-        loop_take(loop, &delivery, now); /* what Python's datagram was before: it lies where the next are read into */
+        loop_take(loop, &delivery, now); /* the rest behind Python's datagram, before the next reading overwrites it */
     if (loop->from_tun.count && !loop_schedule(loop, now))
         reasons |= LOOP_SLOW_PACKET;
     for (;;) {
@@ -364,7 +364,7 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
             short events = (short)((rests ? 0 : POLLIN) | (port->udp.blocked ? POLLOUT : 0));
             polled[count++] = (struct pollfd){.fd = port->udp.fd, .events = events};
         }
-        if (is_news && loop->housekeeping_at < due) /* the last data is to be known of as soon as all other */
+        if (is_news && loop->housekeeping_at < due) /* Python learns of the last data no later than of other data */
             due = loop->housekeeping_at;
         if (reasons)
             return reasons;

@@ -6,7 +6,7 @@
 #include "offload/segment.h"
 #include "offload/vnet.h"
 
-/* Lowers what SYNs among these packets allow. */
+/* Lowers the maximum segment size in SYNs among these packets. */
 static void tun_clamp(const struct tun_port *port, const struct packet_list *packets) {
     if (!port->mss.ipv4 && !port->mss.ipv6)
         return;
@@ -14,12 +14,12 @@ static void tun_clamp(const struct tun_port *port, const struct packet_list *pac
         mss_clamp(packet->data, packet->size, port->layer2, &port->mss);
 }
 
-/* Whether the interface is there all the same: nothing waits, or the kernel has no memory for what does. */
+/* Whether the interface is still there: nothing waits, or the kernel has no memory for what waits. */
 static bool tun_is_not_now(int error) {
     return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
 }
 
-/* An Ethernet header with a tag counts as a part of no packet. */
+/* Whether a packet is longer than the MTU; an Ethernet header with a tag does not count. */
 static bool tun_is_oversize(const struct tun_port *port, size_t size) {
     return port->mtu && size > port->mtu + (port->layer2 ? (size_t)ETHERNET_HEADER + VLAN_TAG : 0);
 }
@@ -44,7 +44,7 @@ int tun_read(struct tun_port *port, struct packet_list *out) {
         port->malformed++;
         return 1;
     }
-    tun_clamp(port, &packets); /* the kernel's unfinished checksums are finished by now */
+    tun_clamp(port, &packets); /* the kernel's unfinished checksums are finished now */
     port->packets_read += packets.count;
     for (const struct packet *packet = packets.first; packet; packet = packet->next) {
         port->bytes_read += packet->size;
@@ -58,7 +58,7 @@ int tun_read(struct tun_port *port, struct packet_list *out) {
     return 1;
 }
 
-/* The interface is down, has no room, or takes it for no packet. */
+/* Counts lost packets: the interface is down, has no room, or does not take them for packets. */
 static void tun_lose(struct tun_port *port, int error, uint64_t packets) {
     if (error == EIO)
         port->down += packets;
@@ -89,7 +89,7 @@ static void tun_write_each(struct tun_port *port, struct packet_list *packets) {
     }
 }
 
-/* Writes the packets of a super-packet that the kernel knows nothing of, and makes no more of the kind. */
+/* Writes the packets of a super-packet of a kind that the kernel does not know, and makes no more of that kind. */
 static void tun_take_apart(struct tun_port *port, const struct iovec *parts, size_t number) {
     struct packet_list packets = {0};
     size_t size = 0;
@@ -108,7 +108,7 @@ static void tun_take_apart(struct tun_port *port, const struct iovec *parts, siz
 }
 
 void tun_write(struct tun_port *port, struct packet_list *packets) {
-    if (port->fd < 0) { /* as if it were written to one that was deleted */
+    if (port->fd < 0) { /* as for an interface that was deleted */
         port->refused += packets->count;
         packet_list_free(packets);
         return;

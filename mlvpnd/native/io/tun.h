@@ -10,14 +10,14 @@ enum { TUN_READ_SIZE = 10 + 14 + 4 + 65535 }; /* bytes: vnet header, Ethernet he
 
 struct tun_port {
     int fd;        /* -1: none yet */
-    bool is_read;  /* what is written goes out in any case */
+    bool is_read;  /* packets are written in any case */
     bool has_vnet; /* each packet has a vnet header in front */
     bool layer2;
     bool joins;            /* packets are joined to super-packets */
     uint32_t mtu;          /* bytes; 0: not known */
     struct mss_limits mss; /* of SYNs, read and written */
     uint64_t packets_read, packets_written, bytes_read, bytes_written;
-    uint64_t down, full, refused, malformed; /* packets lost here; the last were read */
+    uint64_t down, full, refused, malformed; /* packets lost here; `malformed` ones were read */
     uint64_t oversize;                       /* packets read that are longer than the interface takes */
     uint64_t tso_reads, tso_segments, coalesced_writes, coalesced_segments;
     struct coalescer coalescer;

@@ -23,12 +23,12 @@ struct udp_port udp_port(int fd, bool gso, bool gro, bool answers) {
 
 /* Out. */
 
-/* The bytes of the datagrams that go singly now, and those of larger ones. */
+/* Datagrams of so many bytes or more go singly now. */
 static size_t udp_single_from(const struct udp_port *port, double now) {
     return port->gso || now >= port->single_until ? SIZE_MAX : port->single_from;
 }
 
-/* Runs of datagrams of this size are refused: one of them is larger than the path's MTU, or the device takes none. */
+/* Stops runs of this size for a while. A datagram is larger than the path's MTU, or the device takes no runs. */
 static void udp_pause_runs(struct udp_port *port, size_t size, double now) {
     if (port->gso || size < port->single_from)
         port->single_from = size;
@@ -36,7 +36,7 @@ static void udp_pause_runs(struct udp_port *port, size_t size, double now) {
     port->single_until = now + UDP_GSO_PAUSE;
 }
 
-/* How many datagrams from this one on leave by one send: all as long as the first, but the last may be shorter. */
+/* How many datagrams from this one on leave by one send: all as long as the first; only the last may be shorter. */
 static unsigned udp_group_of(size_t single_from, const struct address *to, const struct packet *first) {
     if (first->size >= single_from)
         return 1;
@@ -56,7 +56,7 @@ static unsigned udp_group_of(size_t single_from, const struct address *to, const
 struct sends {
     unsigned count, parts;
     struct mmsghdr messages[MOST_SENDS];
-    unsigned datagrams[MOST_SENDS]; /* of each message */
+    unsigned datagrams[MOST_SENDS]; /* in each message */
     struct iovec iov[MOST_PARTS];
     union {
         struct cmsghdr header;
@@ -74,7 +74,7 @@ static void udp_add_control(struct msghdr *header, int level, int type, const vo
     header->msg_controllen += CMSG_SPACE(size);
 }
 
-/* Has a send leave from the address that its peer calls. */
+/* Makes a send leave from the address that its peer calls. */
 static void udp_add_source(struct msghdr *header, const struct address *to) {
     if (to->any.sa_family == AF_INET6) {
         struct in6_pktinfo info = {.ipi6_addr = to->called.address, .ipi6_ifindex = to->called.scope};
@@ -86,7 +86,7 @@ static void udp_add_source(struct msghdr *header, const struct address *to) {
     }
 }
 
-/* Whether what is sent to an address is to leave from the one that it calls. */
+/* Whether datagrams to a peer's address are to leave from the address that this peer calls. */
 static bool udp_has_source(const struct udp_port *port, const struct address *to) {
     return port->answers && called_known(&to->called) && !called_equal(&to->called, &port->lost);
 }
@@ -121,19 +121,19 @@ static void udp_gather(struct sends *sends, const struct udp_port *port, struct 
     }
 }
 
-/* The number of messages that were taken; -1 with errno: not the first. */
+/* How many messages were taken; -1 with errno: not even the first. */
 static int udp_send_out(int fd, struct sends *sends) {
     if (sends->count > 1)
         return sendmmsg(fd, sends->messages, sends->count, MSG_DONTWAIT | MSG_NOSIGNAL);
     return sendmsg(fd, &sends->messages[0].msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : 1;
 }
 
-/* Whether a kernel or device refuses so what it cannot split; EMSGSIZE: the path's MTU is less. */
+/* Whether this error says that a kernel or device cannot split a run; EMSGSIZE: the path's MTU is less. */
 static bool udp_is_of_gso(int error) {
     return error == EIO || error == EINVAL || error == EMSGSIZE || error == EOPNOTSUPP || error == 524; /* ENOTSUPP */
 }
 
-/* Whether a kernel says so where a local address that was called is gone: the first over IPv6, the second over IPv4. */
+/* Whether this error says that the called local address is gone: EINVAL over IPv6, ENETUNREACH over IPv4. */
 static bool udp_is_of_source(int error) {
     return error == EINVAL || error == ENETUNREACH;
 }
@@ -167,7 +167,7 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
         struct burst *burst = path->bursts;
         if (!burst->datagrams.count) {
             if (!burst->next)
-                return; /* it is kept for the next datagram */
+                return; /* an empty burst is kept for the next datagram */
             path->bursts = burst->next;
             path_burst_free(burst);
             continue;
@@ -194,8 +194,8 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
         } else if (sends.datagrams[0] > 1 && udp_is_of_gso(errno)) {
             udp_pause_runs(port, burst->datagrams.first->size, now);
         } else if (udp_is_of_source(errno) && udp_has_source(port, &burst->address)) {
-            port->lost = burst->address.called; /* what is sent leaves from any other */
-        } else {                                /* it concerns these datagrams, not the link: time will tell */
+            port->lost = burst->address.called; /* from now on they leave from any other */
+        } else {                                /* it may concern only these datagrams, not the link: time will tell */
             port->send_errors += sends.datagrams[0];
             port->last_error = errno;
             if (port->refused_for < 0)
@@ -211,7 +211,7 @@ void udp_flush(struct udp_port *port, struct path_state *path, double now) {
 static void udp_take_called_ipv4(const struct cmsghdr *part, struct called *called) {
     struct in_pktinfo info;
     memcpy(&info, CMSG_DATA(part), sizeof info);
-    /* Of what came before the option was set the kernel knows the header only. */
+    /* Of a datagram that came before the option was set, the kernel knows only the header. */
     memcpy(&called->address, info.ipi_spec_dst.s_addr ? &info.ipi_spec_dst : &info.ipi_addr, sizeof info.ipi_addr);
 }
 
@@ -219,12 +219,12 @@ static void udp_take_called_ipv6(const struct cmsghdr *part, struct called *call
     struct in6_pktinfo info;
     memcpy(&info, CMSG_DATA(part), sizeof info);
     called->address = info.ipi6_addr;
-    /* Any other address is left by the way that routing says, not by the one that it was called by. */
+    /* From any other address, routing chooses the way out; it need not be the way in. */
     called->scope = IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) ? info.ipi6_ifindex : 0;
 }
 
-/* Looks for what is known among all control messages, since others may stand before it: SO_TIMESTAMP does. Gives the bytes
-   of each datagram, but the last, that one read has brought; 0: it was one. */
+/* Looks through all control messages, since unknown ones may stand first: SO_TIMESTAMP does. Returns the bytes of each
+   datagram but the last, if the kernel joined several; 0: it was one. */
 static size_t udp_take_control(const struct udp_port *port, struct msghdr *header, struct called *called) {
     size_t joined = 0;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
@@ -273,7 +273,7 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
     }
     int count = recvmmsg(port->fd, messages, room, MSG_DONTWAIT, NULL);
     if (count < 0) {
-        if (errno != EAGAIN && errno != EINTR) { /* what ICMP has brought for something that was sent */
+        if (errno != EAGAIN && errno != EINTR) { /* an ICMP error about an earlier datagram of ours */
             port->send_errors++;
             port->last_error = errno;
         }
@@ -295,7 +295,7 @@ bool udp_read(struct udp_port *port, uint8_t **arena, const uint8_t *end, struct
             port->gro_receives++;
             port->gro_segments += (message->size + message->segment - 1) / message->segment;
         } else {
-            if (message->size > UDP_SLOT_SIZE) /* it is cut as where there is no GRO, and so refused for its length */
+            if (message->size > UDP_SLOT_SIZE) /* cut as without GRO, so that it is refused for its length */
                 message->size = UDP_SLOT_SIZE;
             message->segment = message->size;
         }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Ones' complement addition: what is carried out comes in again below. */
+/* Ones' complement addition: the carry comes in again below. */
 static inline uint64_t checksum_add(uint64_t sum, uint64_t word) {
     sum += word;
     return sum + (sum < word);
@@ -15,7 +15,7 @@ static inline uint64_t checksum_word_at(const uint8_t *data) {
 }
 
 uint32_t checksum_sum(const uint8_t *data, size_t size) {
-    /* The words are added as they lie in memory: that only swaps the bytes of the sum (RFC 1071 §2 B). Four sums do
+    /* The words are added as they lie in memory: this only swaps the bytes of the sum (RFC 1071 §2 B). Four sums do
        not wait for each other. */
     uint64_t sums[4] = {0};
     for (; size >= 32; data += 32, size -= 32) {

@@ -5,9 +5,9 @@
 
 /* What a packet is to its flow. */
 enum look {
-    NO_FLOW,  /* one of those that are never joined */
-    ANY_FLOW, /* cannot be told */
-    APART,    /* of the flow in `key`, and not to be joined */
+    NO_FLOW,  /* its flow is never joined */
+    ANY_FLOW, /* its flow cannot be told */
+    APART,    /* of the flow in `key`, but not to be joined */
     SEGMENT,  /* may be joined */
 };
 
@@ -59,7 +59,7 @@ static void coalesce_set_key(struct coalesce_frame *frame, const uint8_t *data, 
     frame->key_size = (uint8_t)(frame->start + 1 + size);
 }
 
-/* The length that IPv4's header tells, and its fields in `frame`. */
+/* Reads an IPv4 header: its length field, and its fields for `frame`. */
 static enum look coalesce_look_at_ipv4(const struct coalescer *coalescer, const uint8_t *data, size_t size,
                                        struct coalesce_frame *frame, size_t *length) {
     const uint8_t *ip = data + frame->start;
@@ -104,7 +104,7 @@ static enum look coalesce_look_at_ipv6(const struct coalescer *coalescer, const 
     return SEGMENT;
 }
 
-/* What a packet is, and its fields in `frame`. */
+/* What a packet is; its fields go into `frame`. */
 static enum look coalesce_look_at(const struct coalescer *coalescer, const struct packet *packet,
                                   struct coalesce_frame *frame) {
     const uint8_t *data = packet->data;
@@ -129,8 +129,8 @@ static enum look coalesce_look_at(const struct coalescer *coalescer, const struc
     return SEGMENT;
 }
 
-/* Whether IP's and TCP's or UDP's checksums are those that a sender writes. Of the two zeros it writes one; with the
-   other, a packet would not come out of a super-packet as it was. */
+/* Whether the checksums of IP and of TCP or UDP are as a sender writes them. Of the two zeros, a sender writes one.
+   With the other, a packet would not come out of a super-packet as it was. */
 static bool coalesce_are_right(const struct packet *packet, const struct coalesce_frame *frame) {
     const uint8_t *ip = packet->data + frame->start, *transport = packet->data + frame->transport;
     size_t size = packet->size - frame->transport, addresses = frame->is_ipv4 ? 12 : 8;
@@ -138,7 +138,7 @@ static bool coalesce_are_right(const struct packet *packet, const struct coalesc
         return false;
     if (frame->protocol == TCP && be16_at(transport + TCP_CHECKSUM) == 0xffff)
         return false;
-    /* The addresses and what is behind them are side by side. */
+    /* The addresses and all behind them are side by side. */
     uint64_t sum = checksum_sum(ip + addresses, packet->size - frame->start - addresses);
     return (sum + frame->protocol + size) % CHECKSUM_MODULUS == 0;
 }
@@ -153,8 +153,8 @@ static inline bool coalesce_same(const uint8_t *one, const uint8_t *other, size_
     return memcmp(one + from, other + from, end - from) == 0;
 }
 
-/* Whether all of the headers is the same that must be: but for what is in the key, lengths, identification, sequence
-   number, flags and checksums. */
+/* Whether the headers are the same, except for the key's fields, lengths, identification, sequence number, flags and
+   checksums. */
 static bool coalesce_are_alike(const struct packet *first, const struct packet *packet,
                                const struct coalesce_frame *frame) {
     const uint8_t *one = first->data + frame->start, *other = packet->data + frame->start;
@@ -170,7 +170,7 @@ static bool coalesce_are_alike(const struct packet *first, const struct packet *
            coalesce_same(one, other, 18, (size_t)(frame->payload - frame->transport));
 }
 
-/* Whether `packet`, whose fields are in `fields`, belongs behind the others of `run`; then it is there. */
+/* Puts `packet`, whose fields are in `fields`, behind the others of `run` if it belongs there; whether it does. */
 static bool coalesce_add(struct coalesce_frame *run, struct packet *packet, struct coalesce_frame *fields) {
     size_t count = run->packets.count;
     uint32_t size = fields->segment_size;
@@ -200,7 +200,7 @@ static int coalesce_find_run(const struct coalescer *coalescer, const struct coa
     return -1;
 }
 
-/* The run is written as it is; none in its place may be older than those behind. */
+/* The run grows no more. The other runs stay in order, the oldest first. */
 static void coalesce_close_run(struct coalescer *coalescer, unsigned number) {
     coalescer->run_count--;
     memmove(coalescer->runs + number, coalescer->runs + number + 1,
@@ -238,10 +238,10 @@ void coalescer_take(struct coalescer *coalescer, struct packet_list *packets) {
     struct packet *packet;
     while (coalescer->frame_count < COALESCE_FRAMES && (packet = packet_list_pop(packets)))
         coalesce_take(coalescer, packet, &coalescer->frames[coalescer->frame_count]);
-    coalescer->run_count = 0; /* what comes later begins anew */
+    coalescer->run_count = 0; /* later packets begin new runs */
 }
 
-/* Makes the first packet's headers those of the whole run, and the vnet header. */
+/* Changes the first packet's headers to the whole run's, and makes the vnet header. */
 static void coalesce_finish(struct coalescer *coalescer, struct coalesce_frame *run) {
     uint8_t *ip = run->packets.first->data + run->start, *transport = run->packets.first->data + run->transport;
     uint16_t header = run->transport - run->start;

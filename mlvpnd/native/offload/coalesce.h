@@ -1,7 +1,7 @@
 /* Twin of mlvpnd/offload/coalesce.py: packets for an interface with a vnet header, joined to super-packets.
 
-   coalescer_take sorts packets into frames, coalescer_next gives one frame after the other as the parts of a writev:
-   the first packet with its headers changed, and the payloads of the others where they lie. */
+   coalescer_take sorts packets into frames. coalescer_next gives one frame after the other as the parts of a writev:
+   the first packet with its headers changed, and the other packets' payloads where they lie. */
 #ifndef MLVPND_COALESCE_H
 #define MLVPND_COALESCE_H
 
@@ -20,7 +20,7 @@ enum {
 /* What is written at once: a packet as it is, or those of a run. */
 struct coalesce_frame {
     struct packet_list packets;
-    uint16_t start, transport, payload; /* where IP's header, the next and the payload begin */
+    uint16_t start, transport, payload; /* where the IP header, the next header and the payload begin */
     uint16_t segment_size;              /* bytes of payload in each packet but the last */
     uint32_t length;                    /* bytes as an IP packet */
     uint32_t seq;                       /* of the first packet, as are the next five */
@@ -28,8 +28,8 @@ struct coalesce_frame {
     uint8_t protocol;
     bool is_ipv4;
     bool is_last;        /* PSH: nothing may follow it */
-    bool may_keep_ident; /* Don't Fragment: the number says nothing (RFC 6864) */
-    uint8_t step;        /* by how much IP's identification grows */
+    bool may_keep_ident; /* Don't Fragment: the identification means nothing (RFC 6864) */
+    uint8_t step;        /* growth of IP's identification from packet to packet */
     enum { COALESCE_UNKNOWN, COALESCE_WRONG, COALESCE_RIGHT } checksums;
     uint8_t key_size;
     uint8_t key[COALESCE_KEY];
@@ -38,20 +38,20 @@ struct coalesce_frame {
 struct coalescer {
     bool uso, layer2;
     uint64_t merged_frames, merged_packets;
-    uint8_t vnet[10];            /* header of the frame given last */
+    uint8_t vnet[10];            /* header of the last frame given */
     unsigned frame_count, given; /* frames of this batch; how many coalescer_next has given */
     unsigned run_count;
-    struct coalesce_frame *runs[COALESCE_RUNS]; /* those that may still grow, the oldest first */
+    struct coalesce_frame *runs[COALESCE_RUNS]; /* frames that may still grow, the oldest first */
     struct coalesce_frame frames[COALESCE_FRAMES];
 };
 
 /* `uso`: the kernel takes super-packets of UDP. `layer2`: packets are Ethernet frames. */
 void coalescer_begin(struct coalescer *coalescer, bool uso, bool layer2);
 /* Takes packets off the list, in order, until it is empty or the batch has all its frames. Borrowed packets must stay
-   where they are until the last frame was given. */
+   in place until the last frame is given. */
 void coalescer_take(struct coalescer *coalescer, struct packet_list *packets);
-/* The parts of the next frame (COALESCE_PARTS at most, vnet header first) and how many they are; 0: there is none left,
-   and the next batch may be taken. Parts hold until the next call. */
+/* Writes the parts of the next frame (COALESCE_PARTS at most, vnet header first), and returns how many. 0: no frame is
+   left, and the next batch may be taken. Parts hold until the next call. */
 size_t coalescer_next(struct coalescer *coalescer, struct iovec *parts);
 /* Frees all packets that are still here. */
 void coalescer_clear(struct coalescer *coalescer);

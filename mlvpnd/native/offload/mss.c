@@ -6,7 +6,7 @@ static inline uint16_t mss_swapped(uint16_t word) {
     return (uint16_t)(word << 8 | word >> 8);
 }
 
-/* Where TCP begins; 0: it is another protocol, a fragment, or cut. */
+/* Where TCP begins; 0: another protocol, a fragment, or cut. */
 static size_t mss_ipv4_tcp(const uint8_t *data, size_t start) {
     const uint8_t *ip = data + start;
     size_t header = (size_t)(ip[0] & 0xf) << 2;
@@ -32,7 +32,7 @@ static void mss_lower(uint8_t *tcp, size_t field, uint16_t limit) {
     if (before <= limit)
         return;
     put_be16(tcp + field, limit);
-    if (field & 1) { /* the halves belong to two words of the sum */
+    if (field & 1) { /* its halves belong to two words of the sum */
         before = mss_swapped(before);
         after = mss_swapped(after);
     }

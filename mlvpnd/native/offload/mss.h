@@ -6,12 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of a segment behind the headers of IP and TCP; 0: as it is. */
+/* Bytes of a segment behind the IP and TCP headers; 0: not lowered. */
 struct mss_limits {
     uint16_t ipv4, ipv6;
 };
 
-/* Lowers the option of a SYN in a packet, or a frame with `layer2`, in its place; leaves all else. */
+/* Lowers the option of a SYN in a packet (with `layer2`, a frame), in place; leaves all else. */
 void mss_clamp(uint8_t *data, size_t size, bool layer2, const struct mss_limits *limits);
 
 #endif

@@ -20,7 +20,7 @@ static int segment_push_copy(struct packet_list *out, const uint8_t *data, size_
     return 1;
 }
 
-/* Finishes the checksum over all from `start` on; its field is `offset` bytes behind that. */
+/* Puts a copy behind `out`, with the checksum over all from `start` on at `offset` bytes behind `start`. */
 static int segment_push_with_checksum(struct packet_list *out, const uint8_t *data, size_t size, size_t start,
                                       size_t offset) {
     size_t field = start + offset;
@@ -35,7 +35,7 @@ static int segment_push_with_checksum(struct packet_list *out, const uint8_t *da
     return 1;
 }
 
-/* Whether `kind` is one of the kernel's super-packets, and of which version (0: any) and protocol. */
+/* Whether `kind` is one of the kernel's super-packets; `wanted` gets its version (0: any) and protocol. */
 static bool segment_kind_of(uint8_t kind, struct layout *wanted) {
     switch (kind) {
     case GSO_TCPV4:
@@ -68,7 +68,7 @@ static bool segment_find_network(const uint8_t *data, size_t size, bool layer2, 
     return !told || told == layout->version;
 }
 
-/* False for a fragment, and for lengths that are not true. */
+/* Finds the transport header and the payload. False: a fragment, or lengths that are not true. */
 static bool segment_find_transport(const uint8_t *data, size_t size, struct layout *layout) {
     const uint8_t *ip = data + layout->start;
     size_t length = size - layout->start;
@@ -108,7 +108,7 @@ static bool segment_find_payload(const uint8_t *data, size_t size, struct layout
     return layout->payload < size;
 }
 
-/* The sum of the headers that follow IP's, and of the pseudo header, without what differs from segment to segment. */
+/* The sum of the transport and pseudo headers, without the fields that differ between segments. */
 static uint64_t segment_common_sum(const uint8_t *data, const struct layout *layout) {
     const uint8_t *ip = data + layout->start, *transport = data + layout->transport;
     uint64_t sum = layout->version == 4 ? checksum_pseudo(ip + 12, 8, layout->protocol, 0)
@@ -120,7 +120,7 @@ static uint64_t segment_common_sum(const uint8_t *data, const struct layout *lay
     return sum + checksum_sum(transport + 18, layout->payload - layout->transport - 18);
 }
 
-/* Writes what differs into the IP header of segment `number`; the transport's header and payload take `length`. */
+/* Writes the differing fields into segment `number`'s IP header; `length`: bytes of transport header and payload. */
 static void segment_finish_network(uint8_t *ip, const struct layout *layout, uint32_t number, size_t length) {
     size_t header = layout->transport - layout->start;
     if (layout->version == 4) {
@@ -132,8 +132,8 @@ static void segment_finish_network(uint8_t *ip, const struct layout *layout, uin
     }
 }
 
-/* The same for TCP. `passed` bytes of payload are in the segments before; PSH and FIN are of the last segment, CWR of
-   the first (RFC 3168 §6.1.2). */
+/* The same for TCP. `passed` bytes of payload are in the segments before. PSH and FIN go into the last segment, CWR
+   into the first (RFC 3168 §6.1.2). */
 static void segment_finish_tcp(uint8_t *tcp, uint32_t passed, bool is_last, uint64_t sum) {
     uint32_t seq = be32_at(tcp + 4) + passed;
     uint8_t flags = tcp[TCP_FLAGS];
@@ -149,7 +149,7 @@ static void segment_finish_tcp(uint8_t *tcp, uint32_t passed, bool is_last, uint
 static void segment_finish_udp(uint8_t *udp, size_t length, uint64_t sum) {
     uint16_t value = checksum_of(sum + length);
     put_be16(udp + 4, (uint16_t)length);
-    put_be16(udp + UDP_CHECKSUM, value ? value : 0xffff); /* 0 would say that there is none */
+    put_be16(udp + UDP_CHECKSUM, value ? value : 0xffff); /* 0 would mean that there is none */
 }
 
 static int segment_split(const uint8_t *data, size_t size, const struct layout *layout, size_t gso_size,

@@ -1,5 +1,5 @@
-/* What stands before each packet of an interface with IFF_VNET_HDR, and the headers behind it; names and numbers as in
-   mlvpnd/offload/vnet.py. For .c files: the names are short. */
+/* The header before each packet of an interface with IFF_VNET_HDR, and the headers behind it. Names and numbers are as
+   in mlvpnd/offload/vnet.py. Only for .c files, because the names are short. */
 #ifndef MLVPND_VNET_H
 #define MLVPND_VNET_H
 
@@ -34,8 +34,8 @@ static inline void put_be32(uint8_t *data, uint32_t value) {
     put_be16(data + 2, (uint16_t)value);
 }
 
-/* The IP version that an Ethernet header of `size` bytes at most tells of, and in `start` where IP's begins; 0: none.
-   One VLAN tag may stand before the type. */
+/* The IP version that the Ethernet header of a frame of `size` bytes names; 0: none. `start`: where the IP header
+   begins. One VLAN tag may stand before the type. */
 static inline int ethernet_version(const uint8_t *frame, size_t size, size_t *start) {
     *start = ETHERNET_HEADER;
     if (size < ETHERNET_HEADER)

@@ -1,4 +1,4 @@
-/* Twin of mlvpnd/protocol/links/answers.py: which KEEPALIVEs of the peer are answered by one. */
+/* Twin of mlvpnd/protocol/links/answers.py: which of the peer's KEEPALIVEs are answered by one. */
 #ifndef MLVPND_ANSWERS_H
 #define MLVPND_ANSWERS_H
 
@@ -10,7 +10,7 @@ struct answer_pace {
 };
 
 void answers_begin(struct answer_pace *pace);
-/* Whether to answer the one that comes now; `sent_at`: when something left on this link last. */
+/* Whether to answer the KEEPALIVE that comes now; `sent_at`: when a packet last left on this link. */
 bool answers_one(struct answer_pace *pace, double now, double sent_at);
 
 #endif

@@ -1,4 +1,4 @@
-/* Twin of mlvpnd/protocol/receiving/copies.py: of several copies of a packet the first counts. */
+/* Twin of mlvpnd/protocol/receiving/copies.py: of a packet's copies, only the first passes. */
 #ifndef MLVPND_COPIES_H
 #define MLVPND_COPIES_H
 
@@ -10,7 +10,7 @@ struct copy_filter {
 };
 
 void copies_begin(struct copy_filter *copies);
-/* Whether no copy of this packet has come before; 0 is no number and always passes. */
+/* Whether no copy of this packet has come before. 0 is no number; it always passes. */
 bool copies_is_first(struct copy_filter *copies, uint64_t number);
 
 #endif

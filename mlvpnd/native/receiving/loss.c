@@ -42,7 +42,7 @@ static void loss_forget_first(struct loss_meter *meter) {
     meter->count--;
 }
 
-/* Begins a bucket, and forgets those that are neither of the last LOSS_WINDOW nor of the last LOSS_LEAST packets. */
+/* Begins a bucket. Forgets buckets from before LOSS_WINDOW that are not needed for the last LOSS_LEAST packets. */
 static struct loss_bucket *loss_turn(struct loss_meter *meter, double now) {
     if (meter->count == LOSS_BUCKETS)
         loss_forget_first(meter);

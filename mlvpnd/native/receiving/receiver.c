@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-enum { MOST_PATHS = 256 }; /* that can be waited for: more than an interface's descriptor table has room for links */
+enum { MOST_PATHS = 256 }; /* that can be waited for; a tunnel has at most 128 links (MAX_LINKS) */
 
 void receiver_begin(struct receiver *receiver, struct path_table *table) {
     *receiver = (struct receiver){
@@ -13,7 +13,7 @@ void receiver_begin(struct receiver *receiver, struct path_table *table) {
     };
 }
 
-/* The links that may bring a number that is missing. */
+/* The links that may bring a missing number. */
 static size_t receiver_awaited(const struct path_table *table, double now, double data_since,
                                struct path_state **links) {
     size_t up = 0, count = 0;
@@ -69,7 +69,7 @@ void receiver_update(struct receiver *receiver, double now) {
     reorder_set_links(receiver->reorder, waited, waited_count);
 }
 
-/* Whether no numbered data has come for long: nothing can be held, and the next of it updates. */
+/* Whether no numbered data came for RECEIVER_DATA_RECENT: nothing can be held, and the next numbered packet updates. */
 static bool receiver_is_idle(const struct receiver *receiver, double now) {
     return now - receiver->numbered_at >= RECEIVER_DATA_RECENT;
 }
@@ -82,7 +82,7 @@ void receiver_refresh(struct receiver *receiver, double now) {
 void receiver_measure(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
                       const struct peer_flow *flow, bool newest, bool authentic, double now) {
     struct loss_meter *meter = path->loss;
-    if (!authentic) { /* whoever can forge the peer's address can forge it, stamp and number too */
+    if (!authentic) { /* whoever forges the peer's address can forge it, with stamp and number */
         if (meter && loss_is_behind(meter, header->seq))
             loss_received(meter, header->seq, now, 0); /* overtaken by the packet that vouches for its number */
         return;
@@ -92,7 +92,7 @@ void receiver_measure(struct receiver *receiver, struct path_state *path, const 
         receiver_update(receiver, now);
     struct clear_window *clear = flow->clear;
     if (meter) {
-        /* Clear DATA proves nothing of itself; this packet vouches for the range that its numbers are in. */
+        /* Clear DATA proves nothing. This packet is authentic, and vouches for the clear numbers before its own. */
         int64_t others = newest && clear ? (int64_t)clear_count(clear, loss_next(meter), header->seq) : 0;
         loss_received(meter, header->seq, now, others);
     }
@@ -102,7 +102,7 @@ void receiver_measure(struct receiver *receiver, struct path_state *path, const 
     rtt_received(path->rtt, header->timestamp_reply, now);
 }
 
-/* A number of a flow that has not shown yet to which epoch it belongs, or that belongs to an older one. */
+/* Takes a numbered packet of a flow whose epoch is not known yet, or is an older one. */
 static void receiver_of_other_epoch(struct receiver *receiver, struct path_state *path, struct packet *packet,
                                     double now, struct packet_list *out) {
     struct reorder_buffer *buffer = receiver->reorder;
@@ -121,7 +121,7 @@ static void receiver_of_other_epoch(struct receiver *receiver, struct path_state
         packet_list_push(out, packet);
         return;
     }
-    /* Else it has gone on for too long to be on its way since before the restart. */
+    /* An older flow gets here after the grace: nothing is under way so long from before a restart. */
     path->epoch = receiver->epoch;
     receiver_update(receiver, now);
     reorder_push(buffer, packet, now, path->number, out);

@@ -19,10 +19,10 @@ struct receiver {
 
 void receiver_begin(struct receiver *receiver, struct path_table *table);
 
-/* Takes what any packet of the link's flow says of the line. */
+/* Measures the line by any packet of the link's flow. */
 void receiver_measure(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
                       const struct peer_flow *flow, bool newest, bool authentic, double now);
-/* Takes a packet; what is for the interface now goes behind `out`, in order. */
+/* Takes over a packet. Packets that are for the interface now go behind `out`, in order. */
 void receiver_receive(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
                       struct packet *packet, double now, struct packet_list *out);
 void receiver_begin_flow(struct receiver *receiver, struct path_state *path, double now);

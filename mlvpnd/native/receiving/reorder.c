@@ -6,7 +6,7 @@
 
 static const uint64_t HALF = UINT64_C(1) << 63;
 
-/* Whether a number is later than another, or the same. */
+/* Whether a number is later than `first`, or the same. */
 static inline bool reorder_is_from(uint64_t number, uint64_t first) {
     return number - first < HALF;
 }
@@ -19,7 +19,7 @@ bool reorder_begin(struct reorder_buffer *buffer, size_t size, double wait) {
     memset(buffer, 0, sizeof *buffer);
     buffer->size = size;
     buffer->wait = wait;
-    /* No more numbers than that can be held, however many may. */
+    /* Never more than REORDER_JUMP numbers are held, however large `size` is. */
     size_t room = size < REORDER_JUMP ? size + 1 : REORDER_JUMP;
     size_t slots = 2;
     while (slots < 2 * room)
@@ -57,7 +57,7 @@ static inline bool reorder_is_held(const struct reorder_buffer *buffer, uint64_t
     return buffer->early[reorder_place_of(number) / 64] >> (number % 64) & 1;
 }
 
-/* The first number held; there must be one, and all are from the expected one on. */
+/* The first number held; there must be one. No number before the expected one is held. */
 static uint64_t reorder_first_held(const struct reorder_buffer *buffer) {
     uint32_t word = reorder_place_of(buffer->next) / 64;
     uint64_t bits = buffer->early[word] & ~UINT64_C(0) << (buffer->next % 64);
@@ -71,7 +71,7 @@ static uint64_t reorder_first_held(const struct reorder_buffer *buffer) {
 
 /* What links have brought. */
 
-/* The place of a link among some sources: its own, or the free one that it would have. */
+/* A link's place among some sources, or the free place that it would have. */
 static struct reorder_source *reorder_place_of_source(struct reorder_source *sources, size_t room, int32_t link) {
     size_t at = (uint32_t)link * UINT32_C(2654435761) & (room - 1);
     while (sources[at].is_used && sources[at].link != link)
@@ -91,7 +91,7 @@ static inline bool reorder_is_ahead(const struct reorder_buffer *buffer, const s
     return source && reorder_is_from(source->highest, buffer->next);
 }
 
-/* A link among the sources, which it was not; NULL: no memory. Those that are not ahead make room: they hold nothing. */
+/* Adds a link that is no source yet; NULL: no memory. Links that are not ahead make room: they hold nothing. */
 static struct reorder_source *reorder_add_source(struct reorder_buffer *buffer, int32_t link) {
     if (2 * (buffer->source_count + 1) > buffer->source_room) {
         size_t kept = 0, room = 16;
@@ -164,7 +164,7 @@ static inline struct packet *reorder_oldest(const struct reorder_buffer *buffer)
     return buffer->entries[buffer->entries[0].newer].packet;
 }
 
-/* Finds out since when every link that may bring what is missing has brought a later number. */
+/* Finds out since when every link that may bring the missing number has brought a later one. */
 static void reorder_look_at_hole(struct reorder_buffer *buffer) {
     double passed = buffer->opened;
     buffer->has_passed = false;
@@ -174,7 +174,7 @@ static void reorder_look_at_hole(struct reorder_buffer *buffer) {
         if (!reorder_is_ahead(buffer, source))
             return;
         if (link->disorder > 0) {
-            /* It is ahead, so what it has brought highest is held. */
+            /* The link is ahead, so its highest packet is held. */
             double until = buffer->entries[source->oldest].packet->arrived + link->disorder;
             if (until > passed)
                 passed = until;
@@ -201,7 +201,7 @@ bool reorder_set_links(struct reorder_buffer *buffer, const struct reorder_link 
 
 /* What leaves. */
 
-/* Takes out what is contiguous from the expected number on. */
+/* Takes out the contiguous packets from the expected number on. */
 static void reorder_run(struct reorder_buffer *buffer, struct packet_list *out) {
     while (buffer->held && reorder_is_held(buffer, buffer->next)) {
         packet_list_push(out, reorder_take(buffer, buffer->next));
@@ -213,7 +213,7 @@ static void reorder_run(struct reorder_buffer *buffer, struct packet_list *out) 
     }
 }
 
-/* Goes over every hole for which nothing is to be waited any more, or that leaves too many waiting. */
+/* Skips every hole that is not to be waited for any more, or behind which too many packets wait. */
 static void reorder_give_up(struct reorder_buffer *buffer, double now, struct packet_list *out) {
     while (buffer->held) {
         if (buffer->held <= buffer->size && (!buffer->has_passed || buffer->passed > now)) {
@@ -255,7 +255,7 @@ void reorder_flush(struct reorder_buffer *buffer, struct packet_list *out) {
 
 /* What comes. */
 
-/* The count goes on from here. */
+/* Begins a new count with this packet. */
 static void reorder_count_from(struct reorder_buffer *buffer, struct packet *packet, double now,
                                struct packet_list *out) {
     reorder_flush(buffer, out);
@@ -301,7 +301,7 @@ static bool reorder_hold(struct reorder_buffer *buffer, struct packet *packet, d
     return true;
 }
 
-/* A straggler or repetition; true: the count begins here, and it has left. */
+/* Notes a straggler or repetition. True: it was one too many, so a new count began with it, and it has left. */
 static bool reorder_is_believed(struct reorder_buffer *buffer, struct packet *packet, double now,
                                 struct packet_list *out) {
     if (++buffer->strays < REORDER_STRAYS)

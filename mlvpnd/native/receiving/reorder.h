@@ -1,10 +1,10 @@
 /* Twin of mlvpnd/protocol/receiving/reorder.py: puts packets of several links back into the order of their `data_seq`.
 
-   Numbers are modulo 2^64. What is held is less than REORDER_JUMP ahead of the number expected, so that each number
-   has a place of its own modulo REORDER_JUMP: `early` has a bit there for each that is held, which finds the first
-   of them quickly, and a table of hashes leads from a number to its entry. Entries are in order of arrival too, in a ring
-   of all and in a row for each link. All of it is allocated once, for `size` + 1 packets. So what a packet costs does not
-   grow with what is held, wherever a peer has left its holes. */
+   Numbers are modulo 2^64. Held numbers are less than REORDER_JUMP ahead of the expected one, so each has its own place
+   modulo REORDER_JUMP. `early` has a bit at that place for each held number; this finds the first one quickly. A hash
+   table leads from a number to its entry. Entries are also in order of arrival: in a ring of all, and in a row for each
+   link. These are allocated once, for `size` + 1 packets. So a packet's cost does not grow with the packets held,
+   wherever a peer has left holes. */
 #ifndef MLVPND_REORDER_H
 #define MLVPND_REORDER_H
 
@@ -15,26 +15,26 @@
 #include "generated.h"
 #include "wire/packet.h"
 
-/* A place for a held packet. Places are named by their index; 0 is that of no packet, the ends of the ring. */
+/* A place for a held packet, named by its index. Index 0 holds no packet: it is both ends of the ring. */
 struct reorder_entry {
     struct packet *packet;           /* with its number, when it came and by which link */
     uint32_t chain;                  /* the next with the same hash, or the next that is free */
     uint32_t older, newer;           /* in order of arrival */
-    uint32_t link_older, link_newer; /* the same, of those of its link; 0: none */
+    uint32_t link_older, link_newer; /* the same among its link's packets; 0: none */
 };
 
-/* A link that may bring what is missing. */
+/* A link that may bring the missing number. */
 struct reorder_link {
     int32_t link;
     double disorder; /* seconds */
 };
 
-/* What a link has brought early. */
+/* What a link brought early. */
 struct reorder_source {
     int32_t link;
     bool is_used;            /* else this place of the table is free */
     uint32_t oldest, newest; /* entries of its packets that are held; 0: none */
-    uint64_t highest;        /* number; without meaning once it is not above the expected one */
+    uint64_t highest;        /* number; it means nothing once it is not above the expected one */
 };
 
 struct reorder_buffer {
@@ -46,7 +46,7 @@ struct reorder_buffer {
     size_t size;
     double wait;   /* seconds; may be written at any time */
     double opened; /* when the first packet behind the first hole came */
-    double passed; /* since when no link can bring what is missing, if has_passed */
+    double passed; /* if has_passed: since when no link can bring the missing number */
     double began;
     uint64_t late, timeouts, duplicates;
     struct reorder_entry *entries;
@@ -64,22 +64,22 @@ struct reorder_buffer {
 /* `size` is at least 1; false: no memory. */
 bool reorder_begin(struct reorder_buffer *buffer, size_t size, double wait);
 void reorder_end(struct reorder_buffer *buffer);
-/* The links that may bring what is missing, in order; false: no memory, and nothing has changed. */
+/* Sets the links that may bring the missing number, in order; false: no memory, and nothing has changed. */
 bool reorder_set_links(struct reorder_buffer *buffer, const struct reorder_link *links, size_t count);
 /* When reorder_expire has work to do; infinity while nothing is held. */
 double reorder_deadline(const struct reorder_buffer *buffer);
-/* Puts the packets behind every hole whose time has come into `out`, in order. */
+/* Puts the packets behind every hole whose time is over into `out`, in order. */
 void reorder_expire(struct reorder_buffer *buffer, double now, struct packet_list *out);
 /* Puts everything held into `out`, in order; the next packet begins a new count. */
 void reorder_flush(struct reorder_buffer *buffer, struct packet_list *out);
-/* Whether the peer must have begun anew if it sends this number now: 1 yes, 0 no, -1 it may be a late one. */
+/* Whether this number shows that the peer has begun anew: 1 yes, 0 no, -1 it may be a late one. */
 int reorder_is_anew(const struct reorder_buffer *buffer, uint64_t data_seq, double now, double grace);
 
 bool reorder_push_slowly(struct reorder_buffer *buffer, struct packet *packet, double now, int32_t link,
                          struct packet_list *out);
 
-/* Takes over a packet with its `data_seq`, and puts those whose turn has come into `out`, in order: the packet itself
-   if it need not wait, borrowed or not. False: no memory to hold it, and it is dropped. */
+/* Takes over a packet with its `data_seq`. Puts packets whose turn has come into `out`, in order; this one itself,
+   owned or borrowed, if it need not wait. False: no memory to hold it, and it is dropped. */
 static inline bool reorder_push(struct reorder_buffer *buffer, struct packet *packet, double now, int32_t link,
                                 struct packet_list *out) {
     if (packet->data_seq != buffer->next || !buffer->counting || buffer->held)

@@ -27,7 +27,7 @@ void rtt_update(struct rtt_estimator *rtt, double sample_ms) {
     double before = rtt->before_ms;
     rtt->before_ms = sample_ms;
     rtt->min_rtt_ms = rtt_smaller(rtt->min_rtt_ms, rtt_larger(before, sample_ms));
-    if (fabs(rtt->srtt_ms - sample_ms) > 4 * rtt->rttvar_ms + RTT_JUMP_MS) { /* the one in the middle of three */
+    if (fabs(rtt->srtt_ms - sample_ms) > 4 * rtt->rttvar_ms + RTT_JUMP_MS) { /* count the median of three */
         double lower = rtt_smaller(before, rtt->srtt_ms), upper = rtt_larger(before, rtt->srtt_ms);
         sample_ms = rtt_larger(lower, rtt_smaller(upper, sample_ms));
     }
@@ -35,7 +35,7 @@ void rtt_update(struct rtt_estimator *rtt, double sample_ms) {
     rtt->srtt_ms += RTT_ALPHA * (sample_ms - rtt->srtt_ms);
 }
 
-/* Seconds in milliseconds, without what is less than one. */
+/* Whole milliseconds in these seconds. */
 static inline int64_t rtt_whole_ms(double seconds) {
     return (int64_t)(seconds * 1000);
 }

@@ -9,10 +9,10 @@ struct rtt_estimator {
     double srtt_ms;
     double rttvar_ms;
     double min_rtt_ms;
-    double before_ms; /* the sample before */
+    double before_ms; /* the previous sample */
     bool has_sample;
     double echoed_at;  /* when the newest echo came; -INFINITY: none has */
-    uint64_t unechoed; /* packets without one since */
+    uint64_t unechoed; /* packets without an echo since */
 };
 
 struct stamp_echo {
@@ -22,10 +22,10 @@ struct stamp_echo {
 
 void rtt_begin(struct rtt_estimator *rtt);
 void rtt_update(struct rtt_estimator *rtt, double sample_ms);
-/* Takes what an authentic packet echoes. */
+/* Takes the echo of an authentic packet. */
 void rtt_received(struct rtt_estimator *rtt, uint16_t timestamp_reply, double now);
 
-/* Our clock in milliseconds modulo 65536, never the word for none. */
+/* Our clock in milliseconds modulo 65536; never WIRE_NO_TIMESTAMP. */
 uint16_t rtt_stamp(double now);
 /* The round trip in milliseconds that an echo proves, or -1 if it proves none. */
 int32_t rtt_sample_ms(uint16_t timestamp_reply, double now);

@@ -29,7 +29,7 @@ static double transit_recent_at(struct recent_max *most, double now) {
     return transit_recent_last(most);
 }
 
-/* Python's modulo. Exact but for one rounding, as there: the period is a power of two. */
+/* Python's modulo. As there, it is exact except for one rounding: the period is a power of two. */
 static inline double transit_modulo_period(double value) {
     return value - floor(value / TRANSIT_PERIOD) * TRANSIT_PERIOD;
 }
@@ -130,7 +130,7 @@ bool disorder_received(struct disorder *disorder, uint64_t seq, double now) {
         disorder->newest = seq;
         return false;
     }
-    if (!disorder->gaps) /* it was on its way before the first that counts */
+    if (!disorder->gaps) /* it was under way before the first packet that counts */
         return false;
     double since = transit_gap_at(disorder, 0)->since;
     for (uint32_t place = disorder->gaps; place-- > 0;) {

@@ -1,4 +1,5 @@
-/* Twin of mlvpnd/protocol/receiving/transit.py: how long packets of a link are on their way, and how far they overtake. */
+/* Twin of mlvpnd/protocol/receiving/transit.py: how long a link's packets are under way, and how far they overtake each
+   other. */
 #ifndef MLVPND_TRANSIT_H
 #define MLVPND_TRANSIT_H
 
@@ -11,16 +12,16 @@
 /* The largest value of the last `span` to 2 `span` seconds. */
 struct recent_max {
     double span;
-    double floor;  /* the value where there is none */
+    double floor;  /* the result while there is no value */
     double newest; /* the largest since the last turn */
     double before;
-    double turn_at; /* until when nothing below `newest` changes anything */
+    double turn_at; /* before this time, only a value above `newest` changes anything */
 };
 
-/* In milliseconds beside the unknown offset. */
+/* In milliseconds, plus an unknown offset. */
 struct transit {
-    double last;           /* the newest that is believed, freed of the stamps' modulus */
-    double jump;           /* how far the packet before was from that, if it was too far to be believed alone */
+    double last;           /* the newest that is believed, without the stamps' modulus */
+    double jump;           /* how far the previous packet was from `last`, if too far to be believed alone */
     struct recent_max low; /* of the negated transit */
     struct recent_max high;
     double noted;
@@ -28,13 +29,13 @@ struct transit {
 };
 
 void transit_begin(struct transit *transit);
-/* Takes the stamp of a packet that came at `now` seconds; whether the highest is more than was noted. */
+/* Takes the stamp of a packet that came at `now` seconds. Whether it is TRANSIT_STEP above the highest noted. */
 bool transit_received(struct transit *transit, uint16_t timestamp, double now);
 void transit_note(struct transit *transit);
 void transit_forget_high(struct transit *transit);
 double transit_low_ms(const struct transit *transit);
 double transit_rise_ms(const struct transit *transit);
-/* How much later than the quickest packet of these links the slowest may come. 0 without samples. */
+/* How much later these links' slowest packet may come than their quickest; 0 without samples. */
 double transit_spread_ms(const struct transit *const *transits, size_t count);
 
 struct disorder {
@@ -43,8 +44,8 @@ struct disorder {
     uint32_t first_gap; /* place of the oldest in the ring */
     uint32_t gaps;
     struct disorder_gap {
-        uint64_t first; /* number that is missing */
-        double since;   /* a greater one came then */
+        uint64_t first; /* the first missing number */
+        double since;   /* when a greater number came */
     } ring[TRANSIT_MAX_GAPS];
 };
 

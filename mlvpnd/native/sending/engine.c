@@ -6,7 +6,7 @@
 
 struct path_state *engine_path(const struct engine *engine, int32_t number) {
     const struct path_table *table = engine->table;
-    /* They are numbered from 0, until a reload takes one away. */
+    /* Links are numbered from 0 without a gap, until a reload removes one. */
     if (number >= 0 && (size_t)number < table->count && table->paths[number]->number == number)
         return table->paths[number];
     for (size_t index = 0; index < table->count; index++)
@@ -65,7 +65,7 @@ bool engine_is_directed(struct engine *engine, const struct packet *packet, doub
         if (decision >= 0)
             return decision;
     }
-    /* Python looks more closely, and notes what it decides: here it is enough that nothing matches. */
+    /* On a match, Python looks more closely and notes its decision. Here, only "nothing matches" is noted. */
     if (engine_matches(engine, packet->data, packet->size) ||
         (piece.rest &&
          engine_matches(engine, engine->plain, piece_plain(&piece, packet->data, packet->size, engine->plain))))
@@ -145,7 +145,7 @@ static enum engine_fate engine_refuse(struct path_state *path, enum drop reason)
     return ENGINE_DROPPED;
 }
 
-/* Whether a plaintext is what a type of datagram carries. */
+/* Whether a plaintext fits the type of its datagram. */
 static bool engine_is_expected(const struct engine *engine, uint8_t type, const uint8_t *plaintext, size_t size) {
     if (type == WIRE_DATA)
         return inner_packet_from(plaintext, size, engine->layer2) > 0;
@@ -153,7 +153,7 @@ static bool engine_is_expected(const struct engine *engine, uint8_t type, const 
     return size == control->size && (!control->only || memcmp(plaintext, control->only, size) == 0);
 }
 
-/* Why the gate refuses a datagram for what is in its box; DROP_REASONS: it does not. The datagram stays as it is. */
+/* Why the gate refuses a datagram for the contents of its box; DROP_REASONS: it does not. Changes no byte. */
 static enum drop engine_look_into(const struct engine *engine, const struct wire_header *header, uint8_t *payload) {
     if (header->length < WIRE_MAC_SIZE)
         return DROP_NOT_AUTHENTIC;
@@ -168,7 +168,7 @@ static enum drop engine_look_into(const struct engine *engine, const struct wire
     return expected ? DROP_REASONS : DROP_BAD_PLAINTEXT;
 }
 
-/* Whether a link is up by this flow and heard it lately. */
+/* Whether a link is up with this flow, and has heard it within PROTOCOL_SILENCE. */
 static bool engine_lives(const struct engine *engine, const struct peer_flow *flow, double now) {
     for (size_t index = 0; index < engine->table->count; index++) {
         const struct path_state *path = engine->table->paths[index];
@@ -178,7 +178,7 @@ static bool engine_lives(const struct engine *engine, const struct peer_flow *fl
     return false;
 }
 
-/* Whether Handshake.answer_stranger may do something about an authentic packet of a session that is not known. */
+/* Whether Handshake.answer_stranger may act on an authentic packet of an unknown session. */
 static bool engine_is_answered(const struct engine *engine, const struct path_state *path, uint8_t type, double now) {
     if (!engine->is_server)
         return path_up(path) && now >= path->last_auth_at + PROTOCOL_AUTH_INTERVAL;
@@ -187,7 +187,7 @@ static bool engine_is_answered(const struct engine *engine, const struct path_st
            now >= path->last_disconnect_at + PROTOCOL_DISCONNECT_INTERVAL;
 }
 
-/* A datagram of any flow but the link's own: what Gate.admit refuses is refused, all other is for Python. */
+/* A datagram of any flow but the link's own. If Gate.admit would refuse it, it is refused; else it is for Python. */
 static enum engine_fate engine_take_foreign(struct engine *engine, struct path_state *path,
                                             const struct wire_header *header, uint8_t *payload, double now) {
     const struct known_flow *known = engine->flows ? flow_index_find(engine->flows, header->flow_id) : NULL;
@@ -213,7 +213,7 @@ static enum engine_fate engine_take_foreign(struct engine *engine, struct path_s
     return ENGINE_SLOW;
 }
 
-/* What any packet of the link's flow is noted by. */
+/* Measures and counts a packet of the link's flow. */
 static void engine_note(struct engine *engine, struct path_state *path, const struct wire_header *header, bool newest,
                         bool authentic, double now) {
     receiver_measure(engine->receiver, path, header, path->flow, newest, authentic, now);
@@ -229,7 +229,7 @@ static void engine_answer(struct engine *engine, struct path_state *path, double
     struct packet *packet = packet_new(0);
     if (!packet)
         return;
-    packet->reorder = true; /* as all control packets; they have no number */
+    packet->reorder = true; /* as in all control packets; their data_seq is 0 */
     engine_emit(engine, path, &path->peer, WIRE_KEEPALIVE, packet, now);
 }
 
@@ -242,7 +242,7 @@ static enum engine_fate engine_take_clear(struct engine *engine, struct path_sta
     size_t size = inner_packet_from(datagram->data + WIRE_HEADER_SIZE, header->length, engine->layer2);
     if (!size)
         return engine_refuse(path, DROP_BAD_PLAINTEXT);
-    if (!path->flow->clear) /* it is the first */
+    if (!path->flow->clear) /* the first one; Python makes the window */
         return ENGINE_SLOW;
     if (!clear_accept(path->flow->clear, header->seq))
         return engine_refuse(path, DROP_REPLAYED);
@@ -267,7 +267,7 @@ enum engine_fate engine_take(struct engine *engine, struct path_state *path, str
         return engine_take_clear(engine, path, &header, datagram, source, now, out);
     if (!replay_may_accept(flow->window, header.seq))
         return engine_refuse(path, DROP_REPLAYED);
-    /* What Python has to look at: any but DATA and KEEPALIVE, from where the peer is, on a link that is up. */
+    /* For Python: other types, another source address, and a link that is down or distrusted. */
     if ((header.type != WIRE_DATA && header.type != WIRE_KEEPALIVE) || !path_up(path) || path->distrusted ||
         !address_equal(source, &path->peer)) {
         reason = engine_look_into(engine, &header, payload);

@@ -1,9 +1,22 @@
-/* The life of a packet, out and in, over the parts of this directory: what Session, Sender and Gate do for packets that
-   change nothing but counters, meters and clocks. All others are told to be SLOW, untouched, and are for Python. What is
-   refused is refused here: whoever has no key, or nothing new to say, costs no turn of Python.
+/* A packet's way out and in, as docs/packet.md tells it:
 
-   Out: engine_schedule puts a packet into the schedule; engine_pump sends what is due; engine_emit numbers and seals it
-   into the burst of its link. In: engine_take checks, opens and measures a datagram and puts it in order. */
+   Out: 1. Read: loop.c reads the interface; segment.c splits super-packets.
+        2. Choose: engine_is_directed finds packets that a filter or rule may concern; these are SLOW.
+        3. Wait: engine_schedule puts the others into paced.c. Without rates, weighted.c picks a link, and 5 follows.
+        4. Leave: engine_pump takes the packets that are due from each line.
+        5. Seal: engine_emit adds seq and stamps, and puts the sealed datagram into its link's burst.
+        6. Send: udp.c sends the bursts.
+
+   In:  1. Read: loop.c reads all links by udp.c, and merges their datagrams by data_seq.
+        2. Admit: engine_take checks header, flow, replay window and source, then opens the box.
+        3. Hear: rtt.c, transit.c and loss.c measure the link.
+        4. Control: a KEEPALIVE is answered here; other control packets are SLOW before step 3.
+        5. Order: receiver.c by copies.c or reorder.c.
+        6. Write: tun.c; coalesce.c joins packets to super-packets.
+
+   SLOW packets are for Python, and stay untouched: they change more than counters, meters and clocks. For the others,
+   the engine does the work of Session, Sender and Gate. It also refuses packets: a sender without the key, or with
+   nothing new to say, costs no turn of Python. */
 #ifndef MLVPND_ENGINE_H
 #define MLVPND_ENGINE_H
 
@@ -14,16 +27,16 @@
 #include "sending/retransmissions.h"
 #include "sending/weighted.h"
 
-/* libpcap's bpf_filter(3pcap): instructions, packet, its length, bytes of it. */
+/* libpcap's bpf_filter(3pcap): instructions, packet, its length, bytes that are there. */
 typedef unsigned (*engine_filter)(const void *instructions, const uint8_t *packet, unsigned size, unsigned there);
 
 struct engine {
     bool layer2;
     bool is_server;
     bool cleartext_data;
-    bool is_paced; /* rates are paced; else bandwidths are weights */
-    bool notes;    /* retransmissions are looked for: there is a choice of links */
-    bool asks;     /* a filter or rule that is no BPF program is asked about each packet */
+    bool is_paced; /* links are paced by rates; else bandwidths are weights */
+    bool notes;    /* look for retransmissions: there is a choice of links */
+    bool asks;     /* Python decides on each packet: not all filters and rules are BPF programs */
     int64_t outer; /* bytes around a datagram on the line */
     uint8_t key[WIRE_KEY_SIZE];
     struct path_table *table;
@@ -31,13 +44,13 @@ struct engine {
     struct paced *paced;
     struct weighted *weighted;
     struct retransmissions *retransmissions;
-    const struct flow_index *flows; /* NULL: none is known */
+    const struct flow_index *flows; /* NULL: no flow is known */
     engine_filter filter;
-    const void **programs; /* whose packets are for Python */
+    const void **programs; /* BPF; packets that one matches are for Python */
     size_t program_count;
     struct fragments *fragments;
-    uint64_t drops[DROP_REASONS];          /* of packets that no link took */
-    uint8_t plain[WIRE_MAX_DATAGRAM_SIZE]; /* what a filter is shown of a packet with extension headers */
+    uint64_t drops[DROP_REASONS];          /* packets that no link took */
+    uint8_t plain[WIRE_MAX_DATAGRAM_SIZE]; /* what a filter sees of a packet with extension headers */
 };
 
 enum engine_fate { ENGINE_DROPPED, ENGINE_DATA, ENGINE_HEARD, ENGINE_SLOW };
@@ -48,24 +61,24 @@ static inline int64_t engine_nanoseconds(double now) {
 
 struct path_state *engine_path(const struct engine *engine, int32_t number);
 
-/* Numbers, seals and queues one datagram for `to`. Takes over the packet, which is owned. */
+/* Numbers, seals and queues one datagram for `to`. Takes over the packet, which must be owned. */
 void engine_emit(struct engine *engine, struct path_state *path, const struct address *to, enum wire_type type,
                  struct packet *packet, double now);
 
-/* Whether a filter or rule may be about a packet that fits a datagram. */
+/* Whether a filter or rule may concern a packet; it must fit a datagram. */
 bool engine_is_directed(struct engine *engine, const struct packet *packet, double now);
 
-/* Takes over a packet from the interface, owned, for the links that shall carry it. */
+/* Takes over an owned packet from the interface and schedules it, or drops it. */
 void engine_schedule(struct engine *engine, struct packet *packet, double now);
 
-/* Sends what is due. */
+/* Emits the packets that are due. */
 void engine_pump(struct engine *engine, double now);
 
-/* Whether a datagram is DATA of the link's own flow, so that most likely engine_take takes it. */
+/* Whether a datagram is DATA of the link's own flow; most likely engine_take takes it. */
 bool engine_is_usual(const struct path_state *path, const struct packet *datagram);
 
-/* One datagram of a link. ENGINE_DATA: it was taken over, and what is for the interface is behind `out`. ENGINE_DROPPED:
-   it is counted, and still the caller's, as one that is ENGINE_SLOW, and a KEEPALIVE, which is ENGINE_HEARD. */
+/* Takes one datagram of a link. ENGINE_DATA: it is taken over; packets for the interface are behind `out`. Otherwise it
+   is still the caller's: ENGINE_DROPPED was counted, ENGINE_HEARD was a KEEPALIVE, ENGINE_SLOW is for Python. */
 enum engine_fate engine_take(struct engine *engine, struct path_state *path, struct packet *datagram,
                              const struct address *source, double now, struct packet_list *out);
 

@@ -61,7 +61,7 @@ void flow_queue_begin(struct flow_queue *queue, int64_t limit) {
     queue->limit = limit;
 }
 
-/* A flow that has nothing yet has its packets from now on. */
+/* A flow without packets begins to wait. */
 static void begin(struct flow_queue *queue, struct flow *flow,
                   void (*place)(struct flow_queue *, enum flow_order, struct flow *)) {
     flow->bytes = 0;
@@ -108,7 +108,7 @@ static int flow_queue_by_size(const void *one, const void *other) {
     return (first > second) - (first < second);
 }
 
-/* Bytes that each flow may have so that all have no more than the limit; more are waiting than that. */
+/* Bytes that each flow may have so that all together keep the limit; more than the limit are waiting. */
 static int64_t flow_queue_level(const struct flow_queue *queue) {
     int64_t sizes[FLOW_QUEUE_BUCKETS], left = queue->limit;
     size_t count = 0;

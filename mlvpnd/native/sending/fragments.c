@@ -52,7 +52,7 @@ bool piece_of(const uint8_t *data, size_t size, bool layer2, struct piece *piece
         return false;
     const uint8_t *ip = data + piece->start;
     if (ip[0] >> 4 == 4) {
-        if (ip[0] < 0x45) /* no header is so short, and inner_classify knows of no IP packet there */
+        if (ip[0] < 0x45) /* no header is so short; inner_classify sees no IP packet either */
             return false;
         if (!(ip[6] & FRAGMENTS_MORE_FRAGMENTS_OR_OFFSET || ip[7]))
             return false;

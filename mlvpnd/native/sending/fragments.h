@@ -1,4 +1,5 @@
-/* Twin of mlvpnd/protocol/sending/fragments.py: what a filter sees of pieces of datagrams, and how later ones follow the first. */
+/* Twin of mlvpnd/protocol/sending/fragments.py: what a filter sees of pieces of datagrams, and how later fragments
+   follow the first. */
 #ifndef MLVPND_FRAGMENTS_H
 #define MLVPND_FRAGMENTS_H
 
@@ -12,10 +13,10 @@
 struct piece {
     uint8_t name[FRAGMENTS_LONGEST_NAME]; /* what all fragments of a datagram have in common */
     uint8_t name_size;                    /* bytes; 0: it is no fragment */
-    bool first;                           /* the first of them */
+    bool first;                           /* the first fragment */
     uint8_t kind;                         /* of the header at `rest` */
-    size_t start;                         /* of IP's header */
-    size_t rest;                          /* what a filter is shown behind IPv6's header; 0: it is shown the packet */
+    size_t start;                         /* of the IP header */
+    size_t rest;                          /* of what a filter sees behind the IPv6 header; 0: it sees the packet */
 };
 
 struct fragment {
@@ -29,15 +30,16 @@ struct fragments {
     struct fragment places[FRAGMENTS_REMEMBERED];
 };
 
-/* Whether not all of an IP packet, or of a frame with `layer2`, stands where filters look; then it is told in `piece`. */
+/* Whether an IP packet (with `layer2`, a frame) does not have all its parts where filters look; then `piece` describes
+   it. */
 bool piece_of(const uint8_t *data, size_t size, bool layer2, struct piece *piece);
-/* Writes what a filter is shown of a piece with a `rest` to `out`, which has room for `size` bytes; how many it has. */
+/* Writes what a filter sees of a piece with a `rest` to `out`; returns its bytes. `out` has room for `size` bytes. */
 size_t piece_plain(const struct piece *piece, const uint8_t *data, size_t size, uint8_t *out);
 
 void fragments_clear(struct fragments *table);
-/* The first fragment of that name has come. */
+/* Notes the decision for a first fragment of this name. */
 void fragments_note(struct fragments *table, const uint8_t *name, size_t size, uint16_t decision, double now);
-/* What was decided for it; -1: it is not known. */
+/* The decision for a name; -1: not known. */
 int fragments_find(const struct fragments *table, const uint8_t *name, size_t size, double now);
 
 #endif

@@ -66,7 +66,7 @@ struct packet *line_take(struct line *line, int64_t now) {
         packet = packet_list_pop(&line->committed);
         line->committed_bytes -= packet->line_size;
         line->turn = line->own.bytes ? line->turn + packet->line_size : 1;
-        if (line->ready_at < packet->after) /* the line was idle, and has nothing to catch up */
+        if (line->ready_at < packet->after) /* the line was idle, and must not catch up */
             line->ready_at = packet->after;
     } else {
         return NULL;

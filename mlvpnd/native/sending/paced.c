@@ -46,7 +46,7 @@ static void paced_drop(struct paced *paced, struct packet *packet) {
     paced->dropped++;
 }
 
-/* Puts a packet first on a line; one for which there is no memory is dropped. */
+/* Puts a packet first on a line; without memory for it, drops it. */
 static void paced_keep_and_hurry(struct paced *paced, struct line *line, struct packet *packet) {
     struct packet *kept = packet_keep(packet);
     if (kept)
@@ -57,7 +57,7 @@ static void paced_keep_and_hurry(struct paced *paced, struct line *line, struct 
 
 /* Packets in. */
 
-/* Whether a packet takes part in the common stream, for order's sake. */
+/* Whether a packet goes into the common stream, because order matters to it. */
 static bool paced_is_bulk(struct paced *paced, enum inner_kind kind, uint32_t flow, int64_t now) {
     int64_t *bulk_at = &paced->bulk_at[flow % FLOW_QUEUE_BUCKETS];
     if (kind == INNER_BULK) {
@@ -67,8 +67,8 @@ static bool paced_is_bulk(struct paced *paced, enum inner_kind kind, uint32_t fl
     return kind == INNER_SHORT && now - *bulk_at < PACED_SPARSE;
 }
 
-/* The queue for a bulk packet: the common one, or that of a near line for a flow that others which are stretched must
-   not delay. */
+/* The queue for a bulk packet: the common one. While some flows are stretched, another flow uses a near line's own
+   queue, so that they do not delay it. */
 static struct flow_queue *paced_queue_for(struct paced *paced, uint32_t flow, uint32_t size, int64_t now) {
     if (!paced->has_near)
         return &paced->queue;
@@ -98,12 +98,12 @@ static struct flow_queue *paced_queue_for(struct paced *paced, uint32_t flow, ui
     return &best->own;
 }
 
-/* Whether express has room on a line. */
+/* Whether a line has room for an express packet. */
 static inline bool paced_has_room(const struct line *line) {
     return line_time(line->express_bytes, line->rate) < LINE_EXPRESS_LIMIT;
 }
 
-/* The line on which a small packet goes first, or NULL: its flow has taken its share, or the line is full of such. */
+/* The line on which a small packet goes first; NULL: its flow has had its share, or the line has no room. */
 static struct line *paced_may_pass(struct paced *paced, uint32_t flow, uint32_t size, int64_t now) {
     int64_t share = max(paced->rate / (int64_t)(paced->queue.flows + 1), 1);
     int64_t *fair = &paced->fair[flow % FLOW_QUEUE_BUCKETS];
@@ -145,7 +145,7 @@ bool paced_put_on(struct paced *paced, int32_t number, struct packet *packet, ui
     packet->flow = flow % FLOW_QUEUE_BUCKETS;
     if ((packet->data_seq || first) && paced_has_room(line))
         paced_keep_and_hurry(paced, line, packet);
-    else if (packet->data_seq) /* a copy: it goes first or not at all, for another does */
+    else if (packet->data_seq) /* a copy goes first or not at all, because there is another */
         paced_drop(paced, packet);
     else
         paced->dropped += flow_queue_push(&line->own, flow, packet);
@@ -161,7 +161,7 @@ static int64_t paced_earliest_arrival(struct line *const *lines, size_t count) {
     return earliest;
 }
 
-/* How late a packet must be by its lines for a spare one to take it, when it would be so late. */
+/* Nanoseconds. How late the group's lines must deliver a packet for a spare line to take it; now it would be `late`. */
 static int64_t paced_patience(const struct paced *paced, const struct paced_group *group, int64_t late) {
     int64_t nearest = INT64_MAX;
     for (size_t i = 0; i < group->count; i++)
@@ -224,12 +224,12 @@ static void paced_commit(struct paced *paced, int64_t now) {
             return;
         }
         int64_t after = best->hold ? now + best->hold : 0;
-        if (best->higher) { /* it may have been idle: what the lowest have been given arrives first */
+        if (best->higher) { /* it may have been idle; packets of the lowest lines must arrive first */
             int64_t before = paced_earliest_arrival(paced->ranked, paced->groups[0].count);
             after = max(after, line_free_at(best) + max(before - best_at, 0));
         }
         struct packet *packet = flow_queue_pop(queue);
-        if (!packet->reorder) /* else it has the number that it was given for a line that is gone */
+        if (!packet->reorder) /* else it keeps the number from a line that is gone */
             packet->data_seq = paced->next_data_seq++;
         packet->reorder = true;
         packet->after = after;
@@ -295,7 +295,7 @@ bool paced_due(const struct paced *paced, int64_t *due) {
     }
     if (!paced->queue.bytes)
         return busy;
-    if (paced->commits_later) { /* a packet takes a slow line longer than lines are committed ahead */
+    if (paced->commits_later) { /* one packet takes a slow line longer than it is committed ahead */
         *due = busy ? min(*due, paced->commit_at) : paced->commit_at;
     } else if (!busy) {
         *due = paced->ranked[0]->ready_at;

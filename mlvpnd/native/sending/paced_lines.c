@@ -6,7 +6,7 @@ static bool paced_ranks_before(const struct line *one, const struct line *other)
     return one->priority != other->priority ? one->priority < other->priority : one->spare < other->spare;
 }
 
-/* Which lines open after which. */
+/* Groups the lines in the order in which they open. */
 static void group(struct paced *paced) {
     for (size_t i = 0; i < paced->line_count; i++) {
         size_t place = i;
@@ -38,7 +38,7 @@ static int64_t paced_hold_of(int64_t delay, int64_t nearest, int64_t farthest) {
     return (farthest + nearest) * PACED_HOLD_SHARE / 100 - nearest - delay;
 }
 
-/* Holds packets for near lines as long as it takes a flow that keeps queues short to fill the far ones too. Returns the
+/* Sets how long near lines hold packets, so that a flow that keeps queues short fills the far lines too. Returns the
    delay of the farthest line that is not too far. */
 static int64_t paced_set_holds(struct paced *paced) {
     size_t count = paced->groups[0].count;
@@ -79,7 +79,7 @@ void paced_hold_back(struct paced *paced, int64_t now) {
     }
 }
 
-/* Without any lines all that waits is dropped. */
+/* No line is left: drops all that waits. */
 static void paced_drop_all(struct paced *paced, struct line **gone, size_t count) {
     for (size_t i = 0; i < count; i++) {
         paced->dropped += gone[i]->express.count + gone[i]->committed.count; /* line_free frees them */
@@ -88,7 +88,7 @@ static void paced_drop_all(struct paced *paced, struct line **gone, size_t count
     paced->dropped += flow_queue_clear(&paced->queue);
 }
 
-/* What went first on lines that are gone does so on the others, while it leaves room; the rest is put into `small`. */
+/* Express packets of lines that are gone go first on others, while there is room; the rest is put into `small`. */
 static void paced_rescue_express(struct paced *paced, struct packet_list *express, struct packet_list *small,
                                  int64_t now) {
     struct packet *packet;
@@ -96,7 +96,7 @@ static void paced_rescue_express(struct paced *paced, struct packet_list *expres
         struct line *first = paced_first_line(paced, now);
         if (line_time(first->express_bytes + packet->line_size, first->rate) <= PACED_RESCUED_TIME) {
             line_push_first(first, packet);
-        } else if (packet->data_seq) { /* a copy: it goes first or not at all, for another does */
+        } else if (packet->data_seq) { /* a copy goes first or not at all, because there is another */
             packet_free(packet);
             paced->dropped++;
         } else {
@@ -105,7 +105,7 @@ static void paced_rescue_express(struct paced *paced, struct packet_list *expres
     }
 }
 
-/* Puts the last packet of a list back first. */
+/* Puts a list's packets back, from the last to the first: each goes to the front. */
 static void paced_put_back(struct flow_queue *queue, struct packet_list *list) {
     struct packet *packet;
     struct packet_list backwards = {0};
@@ -115,12 +115,12 @@ static void paced_put_back(struct flow_queue *queue, struct packet_list *list) {
         flow_queue_put_back(queue, packet);
 }
 
-/* What waited for lines that are gone goes by the others. */
+/* Packets that waited for lines that are gone go by the others. */
 static void paced_rescue(struct paced *paced, struct line **gone, size_t count, int64_t now) {
     struct packet_list committed = {0}, own = {0}, small = {0};
     for (size_t i = 0; i < count; i++) {
         packet_list_join(&committed, &gone[i]->committed);
-        while (gone[i]->own.bytes) { /* it was meant for that line, but a packet late is better than none */
+        while (gone[i]->own.bytes) { /* meant for that line only, but late is better than lost */
             struct packet *packet = flow_queue_pop(&gone[i]->own);
             packet->data_seq = 0;
             packet->reorder = false;

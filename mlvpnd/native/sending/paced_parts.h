@@ -1,4 +1,4 @@
-/* What the files of the paced schedule share: paced.c has the way of a packet, paced_lines.c which lines there are. */
+/* Shared by the paced schedule's files: paced.c (the way of a packet) and paced_lines.c (the set of lines). */
 #ifndef MLVPND_PACED_PARTS_H
 #define MLVPND_PACED_PARTS_H
 
@@ -12,7 +12,7 @@ static inline int64_t min(int64_t one, int64_t other) {
     return one < other ? one : other;
 }
 
-/* NULL: there is none with that number. */
+/* The line with a number; NULL: there is none. */
 static inline struct line *paced_line_of(const struct paced *paced, int32_t number) {
     for (size_t i = 0; i < paced->line_count; i++) {
         if (paced->lines[i]->number == number)
@@ -21,9 +21,9 @@ static inline struct line *paced_line_of(const struct paced *paced, int32_t numb
     return NULL;
 }
 
-/* The line that delivers a packet first that goes first on it; there must be one. */
+/* The line that delivers an express packet first; there must be a line. */
 struct line *paced_first_line(struct paced *paced, int64_t now);
-/* Sets for how long lines hold what is committed, and which are near; there must be one. */
+/* Sets how long lines hold committed packets, and which lines are near; there must be a line. */
 void paced_hold_back(struct paced *paced, int64_t now);
 
 #endif

@@ -14,7 +14,7 @@ bool path_queue(struct path_state *path, const struct address *to, struct packet
         else
             path->bursts = burst;
         path->last_burst = burst;
-    } else if (!burst->datagrams.count) { /* an empty one is kept for the next */
+    } else if (!burst->datagrams.count) { /* an empty burst is kept for the next datagram */
         burst->address = *to;
     }
     packet_list_push(&burst->datagrams, datagram);

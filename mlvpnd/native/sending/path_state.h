@@ -1,4 +1,4 @@
-/* What the engine needs of a link: the fields of mlvpnd/protocol/links/path.py that packets read and write. */
+/* A link as the engine needs it: the fields of mlvpnd/protocol/links/path.py that packets read and write. */
 #ifndef MLVPND_PATH_STATE_H
 #define MLVPND_PATH_STATE_H
 
@@ -14,10 +14,10 @@
 #include "receiving/transit.h"
 #include "wire/wire.h"
 
-/* An address of ours; all zero: not known. One of IPv4 is in the first four bytes. */
+/* An address of this host; all zero: not known. An IPv4 address is in the first four bytes. */
 struct called {
     struct in6_addr address;
-    uint32_t scope; /* the interface of a link-local one */
+    uint32_t scope; /* interface of a link-local address */
 };
 
 static inline bool called_equal(const struct called *one, const struct called *other) {
@@ -29,10 +29,11 @@ static inline bool called_known(const struct called *called) {
     return !called_equal(called, &none);
 }
 
-/* Where a peer is and, on a socket that is bound to no address, which of ours it calls. Model: mlvpnd/protocol/links/path.py. */
+/* A peer's address, and, on a socket that is bound to no address, the address of this host that it calls. Model:
+   mlvpnd/protocol/links/path.py. */
 struct address {
     struct called called;
-    socklen_t size; /* 0: none, or one that is no socket address */
+    socklen_t size; /* 0: none, or not a socket address */
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
@@ -68,7 +69,7 @@ struct path_state {
     bool on_trial;
     bool ready;
     uint32_t unanswered_auths;
-    const void *name; /* equal for one link, whatever has it */
+    const void *name; /* an interned string: one link, one pointer */
     uint32_t flow_id;
     uint64_t next_seq;
     struct address peer;
@@ -82,7 +83,7 @@ struct path_state {
     int64_t epoch; /* of the peer's numbers, or PATH_NO_EPOCH */
     double heard_at, heard_gap, sent_at, numbered_at, up_at, judge_at, last_auth_at, last_disconnect_at;
     uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
-    uint64_t drops[DROP_REASONS]; /* that the Counter of the Python object does not have yet */
+    uint64_t drops[DROP_REASONS]; /* not yet in the Python object's Counter */
     struct burst *bursts, *last_burst;
 };
 
@@ -90,12 +91,12 @@ static inline bool path_up(const struct path_state *path) {
     return path->status >= PATH_AUTHOK;
 }
 
-/* Whether it is up, and neither lossy, slow nor on trial: it needs no judgement at once. */
+/* Whether a link is up, and not lossy, slow or on trial: it need not be judged at once. */
 static inline bool path_is_settled(const struct path_state *path) {
     return path->status == PATH_AUTHOK && !path->on_trial;
 }
 
-/* Whether the peer's flow is bound to this link, and not to another meanwhile. */
+/* Whether the peer's flow is still bound to this link, and not to another. */
 static inline bool path_has_flow(const struct path_state *path) {
     return path->flow && path->flow->link == path->name;
 }
@@ -111,9 +112,9 @@ static inline void path_hear(struct path_state *path, double now) {
 
 /* Puts a datagram into the link's burst; false: no memory. */
 bool path_queue(struct path_state *path, const struct address *to, struct packet *datagram);
-/* Frees a burst that is in no list any more. */
+/* Frees a burst that is no longer in a list. */
 void path_burst_free(struct burst *burst);
-/* Frees what no socket took. */
+/* Frees all datagrams that no socket took. */
 void path_clear(struct path_state *path);
 
 /* The links of a session, in its order. */

@@ -17,7 +17,7 @@ void retransmissions_end(struct retransmissions *seen) {
     memset(seen, 0, sizeof *seen);
 }
 
-/* The slot where a name is, or the free one where it would be. */
+/* The slot of a name, or the free one where it would be. */
 static uint16_t *retransmissions_slot_of(struct remembered_table *table, uint64_t hash, const uint8_t *name,
                                          size_t size) {
     for (uint64_t at = hash;; at++) {
@@ -30,7 +30,7 @@ static uint16_t *retransmissions_slot_of(struct remembered_table *table, uint64_
     }
 }
 
-/* NULL: there is none, and no memory for one. */
+/* A link's record; NULL: there is none, or no memory for one. */
 static struct retransmissions_link *retransmissions_link_of(struct retransmissions *seen, int32_t number, bool add) {
     for (size_t i = 0; i < seen->count; i++) {
         if (seen->links[i].number == number)
@@ -159,7 +159,7 @@ bool retransmissions_judge(struct retransmissions *seen, const struct retransmis
         bool carries = false;
         for (size_t place = 0; place < count; place++)
             carries = carries || rates[place].number == link.number;
-        if (!carries) /* its account is closed; what was counted since the last judgement is not judged yet */
+        if (!carries) /* its account is closed; counts since the last judgement are not judged yet */
             link = (struct retransmissions_link){
                 .number = link.number, .given = link.given, .given_lost = link.given_lost, .losses = link.losses};
         if (carries || link.given || link.given_lost || link.losses)

@@ -50,7 +50,7 @@ static bool stretch_goes_on(struct stretch *stretch, struct stretch_flow *flow, 
     return true;
 }
 
-/* The bytes of the flow that has most. */
+/* The bytes of the flow that has sent most. */
 static int64_t stretch_most(const struct stretch *stretch, int64_t now) {
     int64_t most = 0;
     for (size_t i = 0; i < FLOW_QUEUE_BUCKETS; i++) {

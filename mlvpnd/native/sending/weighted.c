@@ -21,7 +21,7 @@ static int64_t weighted_heaviest_of(const struct weighted_link *links, size_t co
     return heaviest;
 }
 
-/* From units of the heaviest link that was to those of the one that is, rounded down. */
+/* Converts from the old heaviest link's units to the new one's, rounded down. */
 static weighted_time weighted_scaled(weighted_time time, int64_t heaviest, int64_t unit) {
     weighted_time product = time * heaviest, quotient = product / unit;
     return product % unit < 0 ? quotient - 1 : quotient;
@@ -79,7 +79,7 @@ static weighted_time weighted_after(const struct weighted_link *link, uint32_t s
     return link->clock + (weighted_time)size * link->cost;
 }
 
-/* Of the links that are in the burst, or are not, the one whose clock would be least after a packet. */
+/* Of the links in the burst, or of the others, the one whose clock would be lowest after a packet. */
 static struct weighted_link *weighted_earliest(const struct weighted *weighted, bool in_burst, uint32_t size) {
     struct weighted_link *best = NULL;
     for (size_t i = 0; i < weighted->count; i++) {

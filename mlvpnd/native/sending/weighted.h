@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Virtual time: for as long as anybody bonds lines, 64 bits are too few. */
+/* Virtual time. 64 bits would not last for as long as anybody bonds lines. */
 __extension__ typedef __int128 weighted_time;
 
 #define WEIGHTED_MAX_WEIGHT (INT64_C(1) << 32) /* what virtual time has room for */
@@ -16,20 +16,20 @@ struct weighted_link {
     int64_t weight; /* 1 to WEIGHTED_MAX_WEIGHT */
     int64_t cost;   /* virtual time per byte */
     weighted_time clock;
-    bool in_burst; /* whether it takes some of the packets that are picked for */
+    bool in_burst; /* whether it takes packets of the present burst */
 };
 
 /* All zero has no links. */
 struct weighted {
     struct weighted_link *links; /* in the order in which they were given */
     size_t count;
-    bool burst_begins;          /* the next pick names its links */
-    weighted_time virtual_time; /* what the clock of the link that took the last packet shows */
+    bool burst_begins;          /* the next pick chooses the burst's links */
+    weighted_time virtual_time; /* the clock of the link that took the last packet */
 };
 
-/* Spreads over these links from now on, of which `number` and `weight` are set; false: no memory, nothing changed. */
+/* Spreads over these links from now on; each has `number` and `weight`. False: no memory, nothing changed. */
 bool weighted_set_links(struct weighted *weighted, const struct weighted_link *given, size_t count);
-/* So many packets have come at once: those that are picked for from now on, until the next call. */
+/* So many packets have come at once. The picks until the next call are for them. */
 void weighted_begin_burst(struct weighted *weighted, size_t packets);
 /* The number of the link that takes a packet of `size` bytes, or -1 if there is none. */
 int32_t weighted_pick(struct weighted *weighted, uint32_t size);

@@ -5,8 +5,8 @@
 enum {
     BLOCK = 64,                                           /* of Salsa20 */
     AUTHENTICATOR = crypto_onetimeauth_poly1305_KEYBYTES, /* the keystream's first bytes; the text's are behind them */
-    WIDE = 256,                                           /* as many bytes are made at once where there is SSE2 */
-    LONGEST = 2048,                                       /* a keystream that is kept: any packet of an internet line */
+    WIDE = 256,                                           /* bytes that are made at once with SSE2 */
+    LONGEST = 2048, /* bytes of a keystream: enough for any packet of an internet line */
 };
 
 _Static_assert(WIRE_MAC_SIZE == crypto_onetimeauth_poly1305_BYTES, "the MAC is Poly1305's");
@@ -17,8 +17,8 @@ static bool box_is_usual(size_t size) {
     return size <= LONGEST - AUTHENTICATOR;
 }
 
-/* The keystream for a text of that many bytes, in whole pieces: what is left behind wide ones libsodium makes block by
-   block, which takes longer than one more (with AVX2, 1408 bytes 0.93 us and 1536 bytes 0.70). */
+/* Makes the keystream for a text of `size` bytes, in whole pieces. libsodium makes a rest behind wide pieces block by
+   block. This takes longer than one more wide piece (with AVX2, 1408 bytes 0.93 us and 1536 bytes 0.70). */
 static void box_make(uint8_t stream[LONGEST], size_t size, const uint8_t *nonce, const uint8_t *key) {
     size_t length = AUTHENTICATOR + size;
     size_t piece = length > BLOCK && sodium_runtime_has_sse2() ? WIDE : BLOCK;
@@ -26,7 +26,7 @@ static void box_make(uint8_t stream[LONGEST], size_t size, const uint8_t *nonce,
 }
 
 static void box_apply(uint8_t *restrict text, const uint8_t *restrict stream, size_t size) {
-    enum { PART = 16 }; /* compilers make one operation of it */
+    enum { PART = 16 }; /* compilers make the inner loop one operation */
     for (; size >= PART; size -= PART, text += PART, stream += PART)
         for (size_t index = 0; index < PART; index++)
             text[index] ^= stream[index];

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* The place of an id, or that behind all which it may have. There is a free one. */
+/* The place of an id, or the free place where a search for it ends. There is always a free one. */
 static struct known_flow *flow_index_place_of(struct known_flow *places, size_t room, uint32_t flow_id) {
     size_t at = flow_id * UINT32_C(2654435761) & (room - 1);
     while (places[at].kind != FLOW_NONE && (places[at].kind == FLOW_GONE || places[at].flow_id != flow_id))
@@ -22,7 +22,7 @@ const struct known_flow *flow_index_find(const struct flow_index *index, uint32_
     return place->kind == FLOW_NONE ? NULL : place;
 }
 
-/* Room for one more, and none for those that are gone; false: no memory. */
+/* Makes room for one more flow, and clears the places of gone flows; false: no memory. */
 static bool flow_index_make_room(struct flow_index *index) {
     size_t kept = 0, room = 64;
     for (size_t at = 0; at < index->room; at++)

@@ -9,7 +9,7 @@ static inline unsigned inner_be16(const uint8_t *at) {
     return (unsigned)at[0] << 8 | at[1];
 }
 
-/* The checksum of what there is of bytes `from` to `to`, begun with `value`. */
+/* The checksum of bytes `from` to `to`, as far as they exist, begun with `value`. */
 static inline uint32_t inner_crc(const uint8_t *data, size_t size, size_t from, size_t to, uint32_t value) {
     if (to > size)
         to = size;
@@ -35,7 +35,7 @@ size_t inner_in_frame(const uint8_t *data, size_t size) {
     return type == 0x0800 || type == 0x86dd ? start : 0;
 }
 
-/* Of a short TCP segment behind an IP header of `header` bytes. One that begins or ends something is BULK. */
+/* The kind of a short TCP segment behind an IP header of `header` bytes. One with SYN, FIN or RST is BULK. */
 static enum inner_kind inner_short_tcp(const uint8_t *data, size_t size, size_t header, size_t length) {
     if (size < header + TCP_HEADER)
         return INNER_BULK;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT_LIMIT = 1024 }; /* buffers kept for later by a thread: 2 MiB */
+enum { KEPT_LIMIT = 1024 }; /* buffers that a thread keeps for later: 2 MiB */
 
 static _Thread_local struct packet *kept;
 static _Thread_local unsigned kept_count;

@@ -1,7 +1,7 @@
-/* Packets inside: buffers with room in front for a header, and lists of them.
+/* Inner packets: buffers with room in front for a header, and lists of them.
 
-   A packet is owned (its bytes are in a buffer of its own) or borrowed (they are somewhere in a buffer that is read
-   into again soon). Whoever keeps a packet longer than the call that brought it calls packet_keep. */
+   A packet is owned (its bytes are in a buffer of its own) or borrowed (they lie in a buffer that is soon read into
+   again). Call packet_keep to keep a packet longer than the call that brought it. */
 #ifndef MLVPND_PACKET_H
 #define MLVPND_PACKET_H
 
@@ -11,7 +11,7 @@
 
 enum {
     PACKET_HEADROOM = 64, /* bytes in front of an owned packet: MLVPN's header, the MAC, and alignment */
-    PACKET_USUAL = 2048,  /* bytes of a buffer, headroom included, that are kept for the next packet */
+    PACKET_USUAL = 2048,  /* bytes, headroom included, of a buffer that is kept for the next packet */
 };
 
 struct packet {
@@ -20,9 +20,9 @@ struct packet {
     uint32_t size;      /* its bytes */
     uint32_t line_size; /* bytes that it takes on the line: scheduling counts these */
     uint64_t data_seq;
-    int64_t after;     /* scheduling: when it may leave at the earliest, in nanoseconds */
+    int64_t after;     /* scheduling: earliest departure, in nanoseconds */
     double arrived;    /* reordering: when it came, in seconds */
-    int32_t link;      /* by which it came, or will leave */
+    int32_t link;      /* the link by which it came, or will leave */
     bool reorder;      /* whether data_seq is its number in the common stream */
     uint8_t *buffer;   /* NULL: borrowed */
     uint32_t capacity; /* bytes of the buffer */
@@ -42,7 +42,7 @@ struct packet *packet_copy(const uint8_t *data, size_t size);
 struct packet *packet_keep(struct packet *packet);
 /* Gives an owned packet back; nothing for a borrowed one. */
 void packet_free(struct packet *packet);
-/* Gives back to the system what the calling thread keeps for later. */
+/* Gives the buffers that the calling thread keeps back to the system. */
 void packet_trim(void);
 
 static inline void packet_list_push(struct packet_list *list, struct packet *packet) {
@@ -90,7 +90,7 @@ static inline void packet_list_join(struct packet_list *list, struct packet_list
 }
 
 void packet_list_free(struct packet_list *list);
-/* By data_seq; alike ones stay in order. */
+/* Sorts by data_seq; equal ones stay in order. */
 void packet_list_sort(struct packet_list *list);
 
 #endif

@@ -10,15 +10,15 @@
 
 enum { REPLAY_WORDS = PROTOCOL_REPLAY_WINDOW_SIZE / 64 };
 
-/* A ring of bits: number n is bit n % size. There is one for each of the last `size` numbers up to the newest. */
+/* A ring of bits: number n is bit n % size. It has one bit for each of the last `size` numbers up to the newest. */
 struct replay_window {
     uint64_t newest;
     uint64_t bits[REPLAY_WORDS];
 };
 
-/* All before the first count as seen. */
+/* Begins with `first` and all numbers before it seen. */
 void replay_begin(struct replay_window *window, uint64_t first);
-/* Of the window of `newest`, that only has been seen. */
+/* Begins with `newest` as the only number seen in its window. */
 void replay_begin_unseen(struct replay_window *window, uint64_t newest);
 /* Bit n of `seen`, words in ascending order: number `newest` - n has been seen. */
 void replay_restore(struct replay_window *window, uint64_t newest, const uint64_t seen[REPLAY_WORDS]);
@@ -35,14 +35,15 @@ struct clear_window {
 
 /* `size` is a multiple of 8, a power of two; false: no memory. */
 bool clear_begin(struct clear_window *window, uint64_t newest_authentic, uint64_t size);
-/* As another of PROTOCOL_CLEAR_WINDOW_SIZE numbers was; `octets` are `count` of those that clear_seen gives, the first. */
+/* Restores a window of PROTOCOL_CLEAR_WINDOW_SIZE numbers. `octets` are the first `count` that clear_seen gave. False:
+   no memory. */
 bool clear_restore(struct clear_window *window, uint64_t base, const uint8_t *octets, size_t count);
 /* `size` / 8 octets: bit n, the lowest of an octet first, is the number `base` + n. */
 void clear_seen(const struct clear_window *window, uint8_t *octets);
 void clear_end(struct clear_window *window);
 void clear_anchor(struct clear_window *window, uint64_t newest_authentic);
 bool clear_accept(struct clear_window *window, uint64_t seq);
-/* How many from `first` up to but not including `end`. */
+/* How many numbers were seen, from `first` up to but not including `end`. */
 uint64_t clear_count(const struct clear_window *window, uint64_t first, uint64_t end);
 
 /* What a packet needs of a flow; `py_replay.h` has the whole. The windows are those of the Python objects. */
@@ -52,7 +53,7 @@ struct peer_flow {
     bool insistent;
     struct replay_window *window;
     struct clear_window *clear; /* NULL: no clear DATA has come */
-    const void *link;           /* where it was introduced last; equal to a path's `name` if that is this link */
+    const void *link;           /* where it was introduced last; equal to the `name` of that link's path */
 };
 
 #endif

@@ -58,7 +58,7 @@ static inline void wire_pack(const struct wire_header *header, uint8_t *at) {
     wire_put64(at + 20, header->data_seq);
 }
 
-/* Reads the header of a datagram from outside; DROP_REASONS, or why it is none of ours. */
+/* Reads the header of a datagram from outside. DROP_REASONS: it is valid; else why it is not. */
 static inline enum drop wire_parse(const uint8_t *datagram, size_t size, struct wire_header *header) {
     if (size < WIRE_HEADER_SIZE)
         return DROP_SHORT;
@@ -80,7 +80,7 @@ static inline enum drop wire_parse(const uint8_t *datagram, size_t size, struct 
     return DROP_REASONS;
 }
 
-/* The data_seq of a datagram that nothing is known of; 0: it has none. */
+/* The data_seq of an unverified datagram; 0: it has none. */
 static inline uint64_t wire_claimed_number(const uint8_t *datagram, size_t size) {
     return size >= WIRE_HEADER_SIZE && datagram[3] & 1 << 2 ? wire_get64(datagram + 20) : 0;
 }
