@@ -7,12 +7,12 @@
 
 /* mlvpnd/protocol/wire/constants.py */
 enum { WIRE_HEADER_SIZE = 28 };
-/* Poly1305 tag of the secretbox, in front of the ciphertext. */
+/* Bytes of the secretbox's Poly1305 tag, in front of the ciphertext. */
 enum { WIRE_MAC_SIZE = 16 };
 enum { WIRE_VERSION = 1 };
 /* In `timestamp_reply`: nothing to echo. */
 enum { WIRE_NO_TIMESTAMP = 65535 };
-/* Largest UDP payload over IPv4. */
+/* Bytes of the largest UDP payload over IPv4. */
 enum { WIRE_MAX_DATAGRAM_SIZE = 65507 };
 
 /* mlvpnd/protocol/wire/box.py */
@@ -93,30 +93,29 @@ enum { INNER_PUSH = 8 };
 enum { INNER_FLAGS = 63 };
 
 /* mlvpnd/protocol/wire/constants.py */
-/* Sequence numbers behind the newest that may still arrive, per flow; a link at 1 Gbit/s reorders less. */
+/* Sequence numbers of a flow, up to its newest, that may still arrive; a link at 1 Gbit/s reorders less. */
 enum { PROTOCOL_REPLAY_WINDOW_SIZE = 2048 };
-/* Sequence numbers ahead of the last authentic one in which clear DATA is taken: a second at 130 000 packets/s. */
+/* Sequence numbers, from `REPLAY_WINDOW_SIZE` behind the newest authentic one on, in which clear DATA is taken. */
 enum { PROTOCOL_CLEAR_WINDOW_SIZE = 131072 };
-/* Seconds without a word after which an up link may be a dead session and strangers are answered: two KEEPALIVEs. */
+/* Seconds of silence after which an up link may be a dead session, so strangers are answered: two KEEPALIVEs were
+   due. */
 static const double PROTOCOL_SILENCE = 2.5;
 /* Seconds between the AUTHs of a client that has no answer. */
 static const double PROTOCOL_AUTH_INTERVAL = 1.0;
-/* Seconds between DISCONNECTs that tell a peer that we do not know its session. */
+/* Seconds between DISCONNECTs to a peer whose session we do not know. */
 static const double PROTOCOL_DISCONNECT_INTERVAL = 1.0;
-/* Seconds between KEEPALIVEs sent in answer to one: the peer's stamp comes back fresh, and two answering peers do
-   not play ping-pong. */
+/* Seconds between KEEPALIVEs that answer the peer's. */
 static const double PROTOCOL_ANSWER_INTERVAL = 0.9;
-/* Seconds between two KEEPALIVEs of a peer that probes quickly, of which some are lost; less than
+/* Seconds between two KEEPALIVEs below which the peer probes quickly, though some are lost; less than
    `PROBE_INTERVAL`. */
 static const double PROTOCOL_QUICK_GAP = 0.06;
-/* Seconds that packets of a displaced flow may be stragglers of a peer that has restarted; a flow that still
-   speaks after them is alive, and what displaced it was a replay. */
+/* Seconds for which packets of a displaced flow may be stragglers of a peer that has restarted. */
 static const double PROTOCOL_RECLAIM_GRACE = 1.0;
-/* Seconds between looks at the links' delays for the reorder buffer's wait. */
+/* Seconds between updates of the reorder buffer's wait from the links' delays. */
 static const double PROTOCOL_WAIT_INTERVAL = 0.1;
-/* A stamp older than this is not echoed. */
+/* Milliseconds; a peer's stamp that we have held for so long is not echoed. */
 enum { PROTOCOL_ECHO_LIMIT_MS = 1000 };
-/* A sample from here on is an accident of the 16-bit stamps, not a round trip. */
+/* Milliseconds; a sample from here on is an accident of the 16-bit stamps, not a round trip. */
 enum { PROTOCOL_RTT_LIMIT_MS = 5000 };
 
 /* mlvpnd/protocol/links/path.py */
@@ -227,48 +226,47 @@ enum { FRAGMENTS_OFFSET = 31 };
 
 /* mlvpnd/protocol/sending/line.py */
 enum { LINE_SECOND = 1000000000 };
-/* Nanoseconds that a busy line may lag behind its rate and catch up: a timer is late by a millisecond or two as a
-   rule. */
+/* Nanoseconds that a busy line may lag behind its rate and catch up. */
 enum { LINE_CREDIT = 8000000 };
-/* Nanoseconds of line time that may wait in `express`; what comes on top queues like everything else. */
+/* Nanoseconds of line time that may wait in `express`; packets beyond it queue like everything else. */
 enum { LINE_EXPRESS_LIMIT = 20000000 };
 /* Nanoseconds of line time that may wait in `own`. */
 enum { LINE_OWN_TIME = 100000000 };
-/* Bytes that any queue may hold, however slow the line. */
+/* Bytes that the common queue and `own` may hold, however slow the line. */
 enum { LINE_LEAST_LIMIT = 96896 };
 
 /* mlvpnd/protocol/sending/paced.py */
-/* Nanoseconds for which even the slowest line is committed ahead, so that it has work until the next turn. */
+/* Nanoseconds that even the farthest line is committed ahead, so that it has work until the next turn. */
 enum { PACED_SLACK = 4000000 };
-/* Nanoseconds of all lines' time that may wait in the common queue: what TCP needs to fill lines with 200 ms of
-   round trip (CUBIC leaves 0.7 of its window after a loss). */
+/* Nanoseconds, at the rate of all lines together, that may wait in the common queue. */
 enum { PACED_QUEUE_TIME = 100000000 };
-/* Nanoseconds by which a packet must be late for a higher priority to take it. */
+/* Nanoseconds that a packet must arrive later by the lower priority before a higher one takes it. */
 enum { PACED_OVERFLOW = 15000000 };
-/* Percent of the lines' round trip that a packet must have waited for a spare line to take it, see `_patience`. */
+/* Percent of the lines' round trip that a packet must wait before a spare line takes it, see `_patience`. */
 enum { PACED_WAIT_SHARE = 50 };
-/* Percent of the nearest line's delay that another may have to count in that. */
+/* Percent of the nearest line's delay, up to which another line counts in the round trip of `WAIT_SHARE`. */
 enum { PACED_ALIKE = 150 };
-/* Nanoseconds that are enough of that: what may wait in the common queue is more. */
+/* Nanoseconds: cap on the wait by `WAIT_SHARE`; it must stay below `QUEUE_TIME`. */
 enum { PACED_LONGEST_WAIT = 60000000 };
-/* Times that the near lines may have the rate of those that are too far for flows to be stretched over all. */
+/* Factor: flows are stretched only where the near lines have at most this many times the far lines' rate. */
 enum { PACED_WORTH = 2 };
-/* Nanoseconds without anything long after which the short segments of a TCP flow go first: someone types. */
+/* Nanoseconds without a `BULK` packet after which the short segments of a TCP flow go first: someone types. */
 enum { PACED_SPARSE = 1000000000 };
-/* Percent of a far line's round trip that a near line's is made by holding packets, see `_set_holds`. */
+/* Percent of a far line's round trip: as long is a near line's while bulk is held for it, see `_set_holds`. */
 enum { PACED_HOLD_SHARE = 65 };
-/* Nanoseconds that are too much of that: a line so far away is left to flows that fill queues. */
+/* Nanoseconds: cap on a hold; a far line for which it would be longer is left to flows that fill queues. */
 enum { PACED_LONGEST_HOLD = 30000000 };
-/* Nanoseconds by which another line must be earlier for small packets to change to it: fewer overtake each other. */
+/* Nanoseconds by which another line must be earlier before express packets change to it: fewer overtake each
+   other. */
 enum { PACED_STICKY = 2000000 };
 /* Nanoseconds of its fair share that a flow may take at once and still go first. */
 enum { PACED_FAIR_BURST = 20000000 };
-/* Nanoseconds of a line's time that may go first on it of what went first on one that is gone. */
+/* Nanoseconds of line time up to which a line's `express` takes express packets of a line that is gone. */
 enum { PACED_RESCUED_TIME = 10000000 };
-/* Nanoseconds that count as a line's delay at most. */
+/* Nanoseconds: cap on a line's delay. */
 enum { PACED_LONGEST_DELAY = 500000000 };
-/* Bytes that are committed to all lines together at most, and that wait in the common queue at most for the sake
-   of flows that are stretched: what 100 MB/s take for the difference between a satellite and a near line. */
+/* Bytes: cap on what is committed to all lines together, and on the common queue as enlarged for stretched flows.
+   100 MB/s need so much for the difference between a satellite and a near line. */
 enum { PACED_MOST_AHEAD = 32000000 };
 
 /* mlvpnd/protocol/sending/retransmissions.py */
