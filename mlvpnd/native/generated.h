@@ -97,8 +97,7 @@ enum { INNER_FLAGS = 63 };
 enum { PROTOCOL_REPLAY_WINDOW_SIZE = 2048 };
 /* Sequence numbers, from `REPLAY_WINDOW_SIZE` behind the newest authentic one on, in which clear DATA is taken. */
 enum { PROTOCOL_CLEAR_WINDOW_SIZE = 131072 };
-/* Seconds of silence after which an up link may be a dead session, so strangers are answered: two KEEPALIVEs were
-   due. */
+/* Seconds of silence (two KEEPALIVEs) after which an up link may be a dead session, so strangers are answered. */
 static const double PROTOCOL_SILENCE = 2.5;
 /* Seconds between the AUTHs of a client that has no answer. */
 static const double PROTOCOL_AUTH_INTERVAL = 1.0;
@@ -201,13 +200,13 @@ static const double TRANSIT_HALF = 32768.0;
 /* Bytes around a datagram on the line: Ethernet, IPv4 and UDP headers. */
 enum { ENGINE_OUTER_IPV4 = 42 };
 enum { ENGINE_OUTER_IPV6 = 62 };
-/* Nanoseconds: more than seconds lose as a floating-point number, so that what is due then is due in integers too. */
+/* Nanoseconds added to a deadline: more than floating-point seconds lose, so a packet is due in integers too. */
 enum { ENGINE_ROUNDING = 1000 };
 
 /* mlvpnd/protocol/sending/flow_queue.py */
-/* Bytes that a flow may send in a turn: its largest packet, as a rule, so that each turn sends one. */
+/* Bytes that a flow may send in a turn: as a rule its largest packet, so that each turn sends one. */
 enum { FLOW_QUEUE_QUANTUM = 1514 };
-/* Flows told apart. */
+/* Flows that are told apart, by their keys modulo this number. */
 enum { FLOW_QUEUE_BUCKETS = 1024 };
 
 /* mlvpnd/protocol/sending/fragments.py */
@@ -265,39 +264,37 @@ enum { PACED_FAIR_BURST = 20000000 };
 enum { PACED_RESCUED_TIME = 10000000 };
 /* Nanoseconds: cap on a line's delay. */
 enum { PACED_LONGEST_DELAY = 500000000 };
-/* Bytes: cap on what is committed to all lines together, and on the common queue as enlarged for stretched flows.
-   100 MB/s need so much for the difference between a satellite and a near line. */
+/* Bytes: cap on what is committed to all lines together, and on the common queue as enlarged for stretched flows. */
 enum { PACED_MOST_AHEAD = 32000000 };
 
 /* mlvpnd/protocol/sending/retransmissions.py */
-/* Segments remembered at least, and twice as many at most: of 1500 bytes what 100 Mbit/s have under way in 0.25 s. */
+/* Segments remembered at least, twice as many at most: 100 Mbit/s have so many of 1500 bytes under way in 0.25 s. */
 enum { RETRANSMISSIONS_REMEMBERED = 2048 };
-/* Bytes that a link's loss is taken over. */
+/* Bytes over which a link's loss is averaged. */
 enum { RETRANSMISSIONS_WINDOW = 3000000 };
-/* Bytes that a link is taken to have been given at least, so that one lost segment of few convicts nobody; and
-   that another must have been given to be known as better. */
+/* Bytes that count as given to a link, at least, so that one lost segment of few convicts nobody. */
 enum { RETRANSMISSIONS_CONVICTING = 1000000 };
-/* Seconds in which what is known of a link is worth e times less. */
+/* Seconds in which what is known of a link comes to weigh e times less. */
 static const double RETRANSMISSIONS_FORGET = 30.0;
-/* Share of bytes lost that makes a link harmful. */
+/* Share of its bytes that a harmful link loses more than. */
 static const double RETRANSMISSIONS_HARMFUL = 0.002;
-/* Share below which it is so no more. */
+/* Share of its bytes down to which a harmful link's loss must fall to be harmless. */
 static const double RETRANSMISSIONS_HARMLESS = 0.001;
-/* Times that it must lose more than the best link. */
+/* Factor: a harmful link loses more than this many times what the best link loses. */
 static const double RETRANSMISSIONS_WORSE = 3.0;
-/* Times below which it is harmful no more. */
+/* Factor: a harmful link is harmless again when it loses at most this many times what the worst other link loses. */
 static const double RETRANSMISSIONS_ALIKE = 1.5;
 /* Seconds over which a link's use is smoothed. */
 static const double RETRANSMISSIONS_USE_TIME = 0.5;
-/* Part of its rate that makes a link full. */
+/* Part of its rate from which on a link is full. */
 static const double RETRANSMISSIONS_FULL = 0.8;
-/* Part below which it is so no more. */
+/* Part of its rate below which a link is full no more, and begins to endure anew. */
 static const double RETRANSMISSIONS_IDLE = 0.3;
-/* Seconds that a link must be full, while segments are lost, to be harmful no more: what it carries bears that. */
+/* Seconds that a link must be full, while segments are lost, to be harmless: its traffic bears the loss. */
 static const double RETRANSMISSIONS_ENDURANCE = 1.0;
-/* Seconds between two judgements of what was sent. */
+/* Seconds between two judgements of what was sent, at least. */
 static const double RETRANSMISSIONS_LEAST_TIME = 0.05;
-/* Segments that must be lost meanwhile. */
+/* Segments that a link must have lost while it was full, see `ENDURANCE`. */
 enum { RETRANSMISSIONS_BORNE = 3 };
 
 /* mlvpnd/protocol/sending/scheduler.py */
@@ -309,28 +306,27 @@ enum { WEIGHTED_BURST_SHARE = 4 };
 enum { WEIGHTED_SCALE = 1048576 };
 
 /* mlvpnd/protocol/sending/stretch.py */
-/* Age of a flow, or of its last chance, at which it is stretched: complete just before the ten seconds, for until
-   those are over it carries a fraction of what it did. */
+/* Nanoseconds: age of a flow, or of its last chance, at which it is stretched. */
 static const int64_t STRETCH_AFTER = INT64_C(8600000000);
-/* From one chance to the next: measuring takes BBR 0.2 s. */
+/* Nanoseconds from a flow's one chance to the next; BBR takes 0.2 s to measure. */
 static const int64_t STRETCH_AGAIN = INT64_C(10200000000);
-/* In which TCP may send something again all the same. */
+/* Nanoseconds after a flow is stretched in which TCP may send something again all the same. */
 static const int64_t STRETCH_SETTLE = INT64_C(3000000000);
-/* In which a stretched flow must carry a part of what it did before: else its window is bounded, or it wants less. */
+/* Nanoseconds in which a stretched flow must carry a part of what it did before, see `CONTENT`. */
 static const int64_t STRETCH_CHECK = INT64_C(4000000000);
-/* For which it stays with the near lines then. */
+/* Nanoseconds that a flow which carries less then stays with the near lines. */
 static const int64_t STRETCH_REFRAIN = INT64_C(60000000000);
-/* Without a packet, after which a flow begins anew. */
+/* Nanoseconds without a packet after which a flow begins anew. */
 enum { STRETCH_PAUSE = 1000000000 };
-/* The part is counted in these, so that its bytes times its time are small enough for the native twin. */
+/* Nanoseconds: unit of time in that division, so that bytes times time are small enough for the native twin. */
 enum { STRETCH_MILLISECOND = 1000000 };
-/* Percent of the near lines' rate that they must have carried since it began. */
+/* Percent of the near lines' rate that they must have carried since a flow began, for it to be stretched. */
 enum { STRETCH_FULL = 75 };
-/* Times that the flow with most may have had what it has: one that takes less does not want more. */
+/* Factor: a flow is stretched only if no other has had more than so many times its bytes. */
 enum { STRETCH_GREEDY = 4 };
-/* Percent of the time that passes by which packets are delayed more: TCP does not take for lost what is that late. */
+/* Percent of the time that passes by which the packets' delay grows; TCP takes no packet for lost that is so late. */
 enum { STRETCH_GROWTH = 30 };
-/* Into which that is divided for the part. */
+/* Divisor: a stretched flow must carry its earlier rate divided by this. */
 enum { STRETCH_CONTENT = 3 };
 
 /* mlvpnd/offload/vnet.py */

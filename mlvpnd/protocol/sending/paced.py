@@ -68,7 +68,7 @@ LONGEST_DELAY = 500_000_000
 committed to the other lines grows with the delay."""
 MOST_AHEAD = 32_000_000
 """Bytes: cap on what is committed to all lines together, and on the common queue as enlarged for stretched flows.
-100 MB/s need so much for the difference between a satellite and a near line."""
+At 100 MB/s, the difference between a satellite and a near line needs so much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ ping-pong. A peer that probes quickly gets more answers."""
 DISCONNECT_INTERVAL = 1.0
 """Seconds between DISCONNECTs to a peer whose session we do not know."""
 SILENCE = 2.5
-"""Seconds of silence after which an up link may be a dead session, so strangers are answered: two KEEPALIVEs were due."""
+"""Seconds of silence (two KEEPALIVEs) after which an up link may be a dead session, so strangers are answered."""
 STANDSTILL = 1.0
 """Seconds that the timer is late, at least, where the process was stopped or the machine slept."""
 RECLAIM_GRACE = 1.0
