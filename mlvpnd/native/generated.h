@@ -135,63 +135,63 @@ static const double PATH_GAP_GAIN = 0.125;
 static const double ANSWERS_QUICK_PAUSE = 0.03;
 
 /* mlvpnd/protocol/receiving/copies.py */
-/* Distance from the newest number at which the peer must have begun anew. */
+/* Numbers between the newest and one that shows that the peer has begun anew. */
 enum { COPIES_JUMP = 65536 };
 
 /* mlvpnd/protocol/receiving/loss.py */
-/* Seconds that are counted together. */
+/* Seconds of packets that are counted together. */
 static const double LOSS_BUCKET = 0.1;
-/* Seconds that count at least: so long is a line remembered for what it has lost. */
+/* Seconds that count, at least: a line's loss is remembered for so long. */
 static const double LOSS_WINDOW = 2.5;
-/* Packets that count at least, however long ago they were sent: as many as upstream judges by. */
+/* Packets that count, at least, however long ago they were sent: upstream judges by as many. */
 enum { LOSS_LEAST = 64 };
-/* A step by more numbers than this is none of a living peer: its process was replaced, and numbers from the clock. */
+/* Numbers; no living peer skips more, so its process was replaced, and numbers from the clock. */
 enum { LOSS_JUMP = 131072 };
 
 /* mlvpnd/protocol/receiving/receiver.py */
-/* Seconds in which a link must have come up or brought data to be waited for. */
+/* Seconds for which a link is waited for after it came up or brought data. */
 static const double RECEIVER_DATA_RECENT = 3.0;
-/* Seconds to wait at least while a link that may bring data has not been measured. */
+/* Seconds to wait, at least, while a link that may bring data has not been measured. */
 static const double RECEIVER_UNKNOWN_SPREAD = 0.1;
-/* Seconds; a link that is later than this is no help to the others. */
+/* Seconds to wait, at most; a link that is later than this is no help to the others. */
 static const double RECEIVER_MAX_WAIT = 0.5;
-/* Seconds more than the spread: stamps are whole milliseconds, and bursts are read link by link. */
+/* Seconds to wait beyond the spread: stamps are whole milliseconds, and bursts are read link by link. */
 static const double RECEIVER_MIN_WAIT = 0.002;
-/* Of the spread, more than that: in a queue that grows, each packet is later than those that were measured. */
+/* Part of the spread to wait beyond it: in a queue that grows, each packet is later than those measured before. */
 static const double RECEIVER_GROWTH = 0.125;
 
 /* mlvpnd/protocol/receiving/reorder.py */
-/* Distance from the expected number at which the peer must have begun anew: more than any link reorders. */
+/* Numbers between the expected one and one that shows that the peer has begun anew: no link reorders so far. */
 enum { REORDER_JUMP = 65536 };
-/* Stragglers and repetitions without a packet of the count between them, after which the count is not believed. */
+/* Stragglers and repetitions in a row after which the count is not believed. */
 enum { REORDER_STRAYS = 64 };
+/* Fate of a number: its packet has left. */
 enum { REORDER_DELIVERED = 1 };
-/* A hole that was given up. 0: a number from before the count began. */
+/* Fate of a number: its hole was given up. 0: it is from before the count began. */
 enum { REORDER_GIVEN_UP = 2 };
 
 /* mlvpnd/protocol/receiving/rtt.py */
 static const double RTT_ALPHA = 0.125;
 static const double RTT_BETA = 0.25;
-/* Milliseconds from the mean, beyond four deviations, that are a jump: radio lines jitter by less. */
+/* Milliseconds beyond four deviations from the mean, above which a sample is a jump: radio lines jitter by less. */
 static const double RTT_JUMP_MS = 50.0;
-/* What status shows before a sample, as upstream does; nothing is judged by it. */
+/* Milliseconds that status shows before a sample, as upstream does; nothing is judged by them. */
 static const double RTT_INITIAL_SRTT_MS = 1000.0;
 
 /* mlvpnd/protocol/receiving/transit.py */
-/* Seconds, twice at most, for which the quickest packet is remembered: clocks drift by less than a millisecond
-   meanwhile, and a line's route may change. */
+/* Seconds, or up to twice as many, for which the quickest packet is remembered. */
 static const double TRANSIT_LOW_SPAN = 5.0;
-/* Seconds, twice at most, for which the slowest is remembered: with a KEEPALIVE a second there always is one. */
+/* Seconds, or up to twice as many, for which the slowest packet is remembered. */
 static const double TRANSIT_HIGH_SPAN = 1.25;
-/* Seconds, twice at most, for which an overtaken packet makes others of its link be waited for. */
+/* Seconds, or up to twice as many, for which a link's packets are waited for after one was overtaken. */
 static const double TRANSIT_DISORDER_SPAN = 2.5;
-/* Milliseconds by which a transit must rise to be news: stamps know no less. */
+/* Milliseconds by which a transit must rise to be news: stamps are no finer. */
 static const double TRANSIT_STEP = 1.0;
-/* Milliseconds from one packet to the next by which a transit changes only if the next one says so too. */
+/* Milliseconds from one transit to the next, beyond which the change counts only if the packet after says so too. */
 static const double TRANSIT_JUMP = 100.0;
-/* Milliseconds from one packet to the next by which transits do not change: the peer's clock was set. */
+/* Milliseconds from one transit to the next by which no line changes: the peer's clock was set. */
 static const double TRANSIT_NEW_CLOCK = 5000.0;
-/* Gaps in the numbers of a link that are remembered: what comes later than so many others has a lower bound. */
+/* Gaps in a link's numbers that are remembered; of a packet from an older gap only the least lateness is known. */
 enum { TRANSIT_MAX_GAPS = 64 };
 static const double TRANSIT_PERIOD = 65536.0;
 static const double TRANSIT_HALF = 32768.0;
