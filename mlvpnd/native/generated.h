@@ -127,7 +127,7 @@ enum path_status {
 };
 
 /* mlvpnd/protocol/links/path.py */
-/* Weight of a new gap between packets in the smoothed one. */
+/* Weight of a new gap between packets in the smoothed gap. */
 static const double PATH_GAP_GAIN = 0.125;
 
 /* mlvpnd/protocol/links/answers.py */
