@@ -131,7 +131,7 @@ enum path_status {
 static const double PATH_GAP_GAIN = 0.125;
 
 /* mlvpnd/protocol/links/answers.py */
-/* Seconds in which nothing else has left when a quick answer does: more than between two probes of our own. */
+/* Seconds in which nothing else may have left before a quick answer: more than between two probes of our own. */
 static const double ANSWERS_QUICK_PAUSE = 0.03;
 
 /* mlvpnd/protocol/receiving/copies.py */
