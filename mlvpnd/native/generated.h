@@ -52,7 +52,7 @@ enum drop {
     DROP_NOT_UP = 10,
     /* AUTH or AUTH_OK of a link that came and went too often, and is held down for a moment. */
     DROP_DAMPED = 11,
-    /* A control packet that newer packets of its flow have overtaken. */
+    /* A control packet that newer packets of its flow have overtaken, or that this end does not wait for. */
     DROP_STALE_CONTROL = 12,
     /* Clear DATA that is not from the peer's current address and flow. */
     DROP_CLEAR_NOT_ALLOWED = 13,
@@ -83,13 +83,13 @@ enum inner_kind {
 };
 
 /* mlvpnd/protocol/wire/inner.py */
-/* Bytes of an IP packet; a voice frame, a DNS question or a move in a game is no longer. */
+/* Bytes of the longest small IP packet; a voice frame, a DNS question or a move in a game is no longer. */
 enum { INNER_SMALL_SIZE = 256 };
-/* Bytes of an IP and a TCP header at most; what is longer has a payload. */
+/* Bytes of an IP and a TCP header, at most; a longer packet has a payload. */
 enum { INNER_LONGEST_TCP_HEADERS = 120 };
 enum { INNER_ACK_ONLY = 16 };
 enum { INNER_PUSH = 8 };
-/* All but those of ECN (RFC 3168), which say nothing of what a segment is. */
+/* Mask of all TCP flags but those of ECN (RFC 3168), which do not tell what a segment is. */
 enum { INNER_FLAGS = 63 };
 
 /* mlvpnd/protocol/wire/constants.py */
@@ -210,17 +210,19 @@ enum { FLOW_QUEUE_QUANTUM = 1514 };
 enum { FLOW_QUEUE_BUCKETS = 1024 };
 
 /* mlvpnd/protocol/sending/fragments.py */
-/* Datagrams whose first fragment is remembered; a place is taken by the next whose name has the same checksum. */
+/* Datagrams whose first fragment is remembered; the next with the same checksum of its name, modulo this, takes
+   the place. */
 enum { FRAGMENTS_REMEMBERED = 1024 };
-/* Seconds that it is: as long as Linux waits for the last fragment (net.ipv4.ipfrag_time). */
+/* Seconds that a first fragment is remembered: as long as Linux waits for the last one (net.ipv4.ipfrag_time). */
 static const double FRAGMENTS_LIFETIME = 30.0;
-/* Bytes: two IPv6 addresses and an identification. */
+/* Bytes of the longest name: two IPv6 addresses and an identification. */
 enum { FRAGMENTS_LONGEST_NAME = 36 };
 enum { FRAGMENTS_FRAGMENT = 44 };
-/* Extension headers that are looked through; each kind is to come once, destination options twice. */
+/* IPv6 extension headers that are looked through, at most; each kind is to come once, destination options twice. */
 enum { FRAGMENTS_MOST_HEADERS = 8 };
-/* In the upper byte of IPv4's flags and offset. */
+/* Mask of these bits in the upper byte of IPv4's flags and offset. */
 enum { FRAGMENTS_MORE_FRAGMENTS_OR_OFFSET = 63 };
+/* Mask of the offset alone in this byte. */
 enum { FRAGMENTS_OFFSET = 31 };
 
 /* mlvpnd/protocol/sending/line.py */
@@ -298,9 +300,9 @@ static const double RETRANSMISSIONS_LEAST_TIME = 0.05;
 enum { RETRANSMISSIONS_BORNE = 3 };
 
 /* mlvpnd/protocol/sending/scheduler.py */
-/* Packets. */
+/* Packets that come at once, from which on their burst is large. */
 enum { WEIGHTED_LARGE_BURST = 32 };
-/* Large bursts go over so many, or over one link in `BURST_SHARE` if that is more. */
+/* Links that a large burst goes over, or one link in `BURST_SHARE` if this is more. */
 enum { WEIGHTED_BURST_LINKS = 2 };
 enum { WEIGHTED_BURST_SHARE = 4 };
 enum { WEIGHTED_SCALE = 1048576 };
@@ -386,9 +388,9 @@ enum { UDP_ROOM = 512 };
 /* mlvpnd/protocol/wire/wire.py */
 enum wire_introduces {
     WIRE_BY_NOBODY = 0,
-    /* To a server. */
+    /* A client's, to a server. */
     WIRE_BY_CLIENT = 1,
-    /* To a client that has asked. */
+    /* A server's, to a client that has asked. */
     WIRE_BY_SERVER = 2,
 };
 /* What stands in a control packet's box, NULL: any of that size; and who may bring a new flow by it. */

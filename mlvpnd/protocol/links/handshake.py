@@ -149,9 +149,7 @@ class Handshake:
                 path.doubted_until = min(path.doubted_until, max(now + AUTH_GRACE, path.echo_lasts_until))
             if not path.distrusted:
                 path.distrusted = True
-                path.trust_damping.end(
-                    now - max(path.trusted_at, path.up_at), now
-                )  # each time, all that waits for it moves
+                path.trust_damping.end(now - max(path.trusted_at, path.up_at), now)  # each moves what waits for it
                 self._changed()
             return
         if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:

@@ -34,8 +34,8 @@ all but one of them arrive in a hundredth of all cases."""
 TRIAL_SPARSE = 5
 """Packets in `TRIAL_SPARSE_TIME`; a peer that probes has sent more, even over a satellite."""
 TRIAL_SPARSE_TIME = 1.5
-"""Seconds after which a peer with fewer packets is taken not to probe, as C MLVPN: it would have our answer by now. Then
-nothing will be known before the link is used."""
+"""Seconds after which a peer with fewer packets is one that does not probe, as C MLVPN, not one without our answer yet.
+Nothing will be known then before the link is used."""
 NEVER_LOSSY = 100
 """Percent: tolerance of a link that is never lossy."""
 NEVER_SLOW = 1000
