@@ -18,7 +18,7 @@ class Matcher(Protocol):
     """A compiled expression."""
 
     def matches(self, packet: bytes, plain: bytes | None = None, /) -> bool:
-        """Whether the inner packet is meant. `plain`: the packet without IPv6's extension headers, where it has some."""
+        """Whether the inner packet is meant. `plain`: it without IPv6's extension headers, where it has some."""
 
 
 class Action(enum.Enum):

@@ -157,7 +157,7 @@ class PeerFlow:
         self.window = ReplayWindow(seq)
         self.clear: ClearWindow | None = None
         self.ousted = False
-        """Another flow has taken the link from it. AUTH or AUTH_OK bring it back, or speaking while it is `displaced`."""
+        """Another flow has taken the link from it. AUTH, AUTH_OK, or speaking while it is `displaced`, bring it back."""
         self.insistent = False
         """Ousted, it came back by a new AUTH or AUTH_OK. Recordings hold few of these, so it is alive."""
 
