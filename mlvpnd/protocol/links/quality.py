@@ -1,7 +1,7 @@
 """How well links are: which are lossy or slow, which are silent while others speak, and how often a link is probed.
 
 A link is judged by what comes in, in each tenth of a second in which something does. It is excluded at its tolerance,
-and comes back when it is clearly better, so that a line on the edge does not go to and fro. An excluded link is probed
+and comes back when it is clearly better. So a line on the edge does not go to and fro. An excluded link is probed
 quickly, since nothing else shows that it is well again. So is a link that has just come up. Beside healthy links it is
 on trial meanwhile.
 """
@@ -34,7 +34,7 @@ all but one of them arrive in a hundredth of all cases."""
 TRIAL_SPARSE = 5
 """Packets in `TRIAL_SPARSE_TIME`; a peer that probes has sent more, even over a satellite."""
 TRIAL_SPARSE_TIME = 1.5
-"""Seconds after which a peer with fewer packets is one that does not probe, as C MLVPN, not one without our answer yet.
+"""Seconds after which a peer with fewer packets is one that does not probe, as C MLVPN. It has had time for our answer.
 Nothing will be known then before the link is used."""
 NEVER_LOSSY = 100
 """Percent: tolerance of a link that is never lossy."""
@@ -134,10 +134,9 @@ class Activity:
     def probe_at(self, path: Path, tier: Tier, *, paced: bool) -> float:
         """When an up link wants a KEEPALIVE beside that of each second; infinity: never.
 
-        A link whose peer is heard, and seems not to hear us, gets them quickly, until the peer echoes one or the link
-        is down. A lossy or slow link that would carry if it were well gets them quickly, while the tunnel is used or
-        for `PROBE_TIME`. So does a link that has come up, for `TRIAL_TIME`. Paced links get one now and then while the
-        tunnel carries data.
+        A link whose peer seems not to hear us gets them quickly, until the peer echoes one or the link is down. A lossy
+        or slow link gets them quickly while the tunnel is used, or for `PROBE_TIME`, if it would carry were it well. So
+        does a link that has come up, for `TRIAL_TIME`. Paced links get one now and then while the tunnel carries data.
         """
         missed_at = max(path.sent_at + EXCLUDED_PROBE_INTERVAL, path.echo_missed_at)
         return min(missed_at, self._usual_probe_at(path, tier, paced=paced))

@@ -2,9 +2,9 @@
 
 BBR has at most twice its rate times its least round trip under way. It measures this round trip anew when the last
 measurement is ten seconds old (draft-ietf-ccwg-bbr: MinRTTFilterLen; Linux since 4.9). A flow that has filled the near
-lines for nearly so long is delivered in order over all lines from then on, as late as by the far one. It takes this
-delay for its least round trip, and grows until all lines are full. Flows that speak, type or are short are not
-stretched.
+lines for nearly so long is stretched. From then on it is delivered in order over all lines, as late as by the far one.
+It takes this delay for its least round trip, and grows until all lines are full. Flows that speak, type or are short
+are not stretched.
 
 All numbers are integers. Times are nanoseconds, and arguments.
 """
