@@ -135,7 +135,7 @@ static const double PATH_GAP_GAIN = 0.125;
 static const double ANSWERS_QUICK_PAUSE = 0.03;
 
 /* mlvpnd/protocol/receiving/copies.py */
-/* Numbers between the newest and one that shows that the peer has begun anew. */
+/* Numbers; one so far from the newest shows that the peer has begun anew. */
 enum { COPIES_JUMP = 65536 };
 
 /* mlvpnd/protocol/receiving/loss.py */
@@ -145,7 +145,7 @@ static const double LOSS_BUCKET = 0.1;
 static const double LOSS_WINDOW = 2.5;
 /* Packets that count, at least, however long ago they were sent: upstream judges by as many. */
 enum { LOSS_LEAST = 64 };
-/* Numbers; no living peer skips more, so its process was replaced, and numbers from the clock. */
+/* Numbers; where a peer skips more, its process was replaced, and numbers from the clock. */
 enum { LOSS_JUMP = 131072 };
 
 /* mlvpnd/protocol/receiving/receiver.py */
@@ -161,7 +161,7 @@ static const double RECEIVER_MIN_WAIT = 0.002;
 static const double RECEIVER_GROWTH = 0.125;
 
 /* mlvpnd/protocol/receiving/reorder.py */
-/* Numbers between the expected one and one that shows that the peer has begun anew: no link reorders so far. */
+/* Numbers; one so far from the expected number shows that the peer has begun anew: no link reorders so far. */
 enum { REORDER_JUMP = 65536 };
 /* Stragglers and repetitions in a row after which the count is not believed. */
 enum { REORDER_STRAYS = 64 };
@@ -278,11 +278,11 @@ enum { RETRANSMISSIONS_WINDOW = 3000000 };
 enum { RETRANSMISSIONS_CONVICTING = 1000000 };
 /* Seconds in which what is known of a link comes to weigh e times less. */
 static const double RETRANSMISSIONS_FORGET = 30.0;
-/* Share of its bytes that a harmful link loses more than. */
+/* Share of a link's bytes; it must lose more to be found harmful. */
 static const double RETRANSMISSIONS_HARMFUL = 0.002;
-/* Share of its bytes down to which a harmful link's loss must fall to be harmless. */
+/* Share of a link's bytes; a harmful link that loses no more is harmless again. */
 static const double RETRANSMISSIONS_HARMLESS = 0.001;
-/* Factor: a harmful link loses more than this many times what the best link loses. */
+/* Factor: to be found harmful, a link must lose more than this many times what the best link loses. */
 static const double RETRANSMISSIONS_WORSE = 3.0;
 /* Factor: a harmful link is harmless again when it loses at most this many times what the worst other link loses. */
 static const double RETRANSMISSIONS_ALIKE = 1.5;
@@ -316,11 +316,12 @@ static const int64_t STRETCH_AGAIN = INT64_C(10200000000);
 static const int64_t STRETCH_SETTLE = INT64_C(3000000000);
 /* Nanoseconds in which a stretched flow must carry a part of what it did before, see `CONTENT`. */
 static const int64_t STRETCH_CHECK = INT64_C(4000000000);
-/* Nanoseconds that a flow which carries less then stays with the near lines. */
+/* Nanoseconds that a flow stays with the near lines after it has carried less than `CHECK` asks for. */
 static const int64_t STRETCH_REFRAIN = INT64_C(60000000000);
 /* Nanoseconds without a packet after which a flow begins anew. */
 enum { STRETCH_PAUSE = 1000000000 };
-/* Nanoseconds: unit of time in that division, so that bytes times time are small enough for the native twin. */
+/* Nanoseconds: unit of time in the division by `CONTENT`; bytes times time are then small enough for the native
+   twin. */
 enum { STRETCH_MILLISECOND = 1000000 };
 /* Percent of the near lines' rate that they must have carried since a flow began, for it to be stretched. */
 enum { STRETCH_FULL = 75 };

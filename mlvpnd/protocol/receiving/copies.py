@@ -9,7 +9,7 @@ from __future__ import annotations
 from mlvpnd.protocol.wire.replay import ReplayWindow
 
 JUMP = 1 << 16
-"""Numbers between the newest and one that shows that the peer has begun anew."""
+"""Numbers; one so far from the newest shows that the peer has begun anew."""
 
 
 class CopyFilter:

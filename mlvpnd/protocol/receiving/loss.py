@@ -14,7 +14,7 @@ CHANCE = 8
 """Packets that a line may lose, or not lose, by chance. With 1 % loss and 50 packets a second, so many more than 5 % of
 the last 2.5 s are lost less than once in years. 20 % loss shows after 0.7 s at 1700 packets a second, 1.5 s at 50."""
 JUMP = 1 << 17
-"""Numbers; no living peer skips more, so its process was replaced, and numbers from the clock."""
+"""Numbers; where a peer skips more, its process was replaced, and numbers from the clock."""
 
 _NOWHERE = -2 * JUMP
 """From here every number is a jump."""

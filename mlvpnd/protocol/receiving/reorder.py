@@ -26,7 +26,7 @@ from heapq import heappop, heappush
 _MASK = (1 << 64) - 1
 _HALF = 1 << 63
 JUMP = 1 << 16
-"""Numbers between the expected one and one that shows that the peer has begun anew: no link reorders so far."""
+"""Numbers; one so far from the expected number shows that the peer has begun anew: no link reorders so far."""
 STRAYS = 64
 """Stragglers and repetitions in a row after which the count is not believed."""
 _DELIVERED = 1

@@ -25,11 +25,11 @@ FORGET = 30.0
 """Seconds in which what is known of a link comes to weigh e times less. It only matters to a link that has nothing to
 carry: what overflows clears a line that has become clean."""
 HARMFUL = 0.002
-"""Share of its bytes that a harmful link loses more than."""
+"""Share of a link's bytes; it must lose more to be found harmful."""
 HARMLESS = 0.001
-"""Share of its bytes down to which a harmful link's loss must fall to be harmless."""
+"""Share of a link's bytes; a harmful link that loses no more is harmless again."""
 WORSE = 3.0
-"""Factor: a harmful link loses more than this many times what the best link loses."""
+"""Factor: to be found harmful, a link must lose more than this many times what the best link loses."""
 ALIKE = 1.5
 """Factor: a harmful link is harmless again when it loses at most this many times what the worst other link loses."""
 USE_TIME = 0.5

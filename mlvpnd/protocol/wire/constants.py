@@ -80,8 +80,8 @@ LEAST_UNECHOED = 3
 """Packets in a row that must come without an echo of our stamps before it means anything. C MLVPN sends one packet in
 1 to 2 s."""
 UNECHOED_ACTIVE = 8
-"""The same for a link that is only distrusted for it, while both ends send ten packets a second. With 20 % loss each
-way, all these fail less than once in thousands of times."""
+"""`LEAST_UNECHOED` for a link that is only distrusted for it, while both ends send ten packets a second. With 20 % loss
+each way, all these fail less than once in thousands of times."""
 LEAST_UNECHOED_TIME = 1.5
 """Seconds without an echo, at least, after which a link is probed quickly. KEEPALIVEs bring one echo a second, those of
 C MLVPN one in two seconds."""
