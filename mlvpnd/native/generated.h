@@ -320,8 +320,7 @@ static const int64_t STRETCH_CHECK = INT64_C(4000000000);
 static const int64_t STRETCH_REFRAIN = INT64_C(60000000000);
 /* Nanoseconds without a packet after which a flow begins anew. */
 enum { STRETCH_PAUSE = 1000000000 };
-/* Nanoseconds: unit of time in the division by `CONTENT`; bytes times time are then small enough for the native
-   twin. */
+/* Nanoseconds: unit of time in the division by `CONTENT`, so that bytes times time are small enough for the twin. */
 enum { STRETCH_MILLISECOND = 1000000 };
 /* Percent of the near lines' rate that they must have carried since a flow began, for it to be stretched. */
 enum { STRETCH_FULL = 75 };

@@ -36,7 +36,7 @@ bounded, or it wants less."""
 CONTENT = 3
 """Divisor: a stretched flow must carry its earlier rate divided by this."""
 MILLISECOND = 1_000_000
-"""Nanoseconds: unit of time in the division by `CONTENT`; bytes times time are then small enough for the native twin."""
+"""Nanoseconds: unit of time in the division by `CONTENT`, so that bytes times time are small enough for the twin."""
 REFRAIN = 60_000_000_000
 """Nanoseconds that a flow stays with the near lines after it has carried less than `CHECK` asks for."""
 

@@ -157,7 +157,7 @@ class PeerFlow:
         self.window = ReplayWindow(seq)
         self.clear: ClearWindow | None = None
         self.ousted = False
-        """Another flow has taken the link from it. It comes back by AUTH or AUTH_OK, or by words while `displaced`."""
+        """Another flow has taken the link from it. It comes back by AUTH, AUTH_OK, or speaking while `displaced`."""
         self.insistent = False
         """Ousted, it came back by a new AUTH or AUTH_OK. Recordings hold few of these, so it is alive."""
 
