@@ -45,8 +45,8 @@ NEVER_SLOW = 1000
 def is_lossy(sent: int, lost: int, tolerance: int, *, was: bool) -> bool:
     """Whether `lost` of `sent` packets are too many for a tolerance in percent; `was`: the link is lossy so far.
 
-    It becomes lossy at the tolerance and `CHANCE` packets more, or halfway from the tolerance to all packets. It is
-    well at half the tolerance. Tolerances of 0 and 100 are upstream's: always and never.
+    It becomes lossy at the tolerance and `CHANCE` packets more, or halfway to all packets if that is less. It is well
+    at half the tolerance. Tolerances of 0 and 100 are upstream's: always and never.
     """
     if tolerance >= NEVER_LOSSY:
         return False
