@@ -1,19 +1,19 @@
-"""Which KEEPALIVEs of the peer are answered by one."""
+"""Which KEEPALIVEs of the peer are answered by a KEEPALIVE."""
 
 from __future__ import annotations
 
 from mlvpnd.protocol.wire.constants import ANSWER_INTERVAL, EXCLUDED_PROBE_INTERVAL, QUICK_GAP
 
 QUICK_PAUSE = 1.5 * EXCLUDED_PROBE_INTERVAL
-"""Seconds in which nothing else has left when a quick answer does: more than between two probes of our own."""
+"""Seconds in which nothing else may have left before a quick answer: more than between two probes of our own."""
 
 
 class AnswerPace:
     """The answers on one link.
 
-    One each `ANSWER_INTERVAL`, so that its stamp comes back fresh; and every second one while they come as quickly as
-    a link is probed that the peer has excluded, unless something else has left lately. An answer is never answered
-    by more than half, so two ends cannot keep each other talking.
+    One KEEPALIVE is answered each `ANSWER_INTERVAL`, so that its stamp comes back fresh. While they come as quickly as
+    the peer probes an excluded link, every second one is answered, unless something else has left lately. Of quick
+    answers at most half are answered, so two ends cannot keep each other talking.
     """
 
     __slots__ = ("_answered_at", "_heard_at", "_unanswered")
@@ -23,7 +23,7 @@ class AnswerPace:
         self._unanswered = 0
 
     def answers(self, now: float, sent_at: float) -> bool:
-        """Whether to answer the one that comes now; `sent_at`: when something left on this link last."""
+        """Whether to answer the KEEPALIVE that comes now; `sent_at`: when something last left on this link."""
         quick = now - self._heard_at < QUICK_GAP
         self._heard_at = now
         self._unanswered += 1

@@ -1,19 +1,19 @@
-"""A link that comes and goes is brought up at a slower pace, so that what follows each change stays cheap.
+"""Brings a link that comes and goes up at a slower pace, so that what follows each change stays cheap.
 
-Each time that a link comes up or goes down the status command is run, the bus is told, and the log has a line. A peer
-that knows the password can have a link do so as fast as it sends packets.
+Each time that a link comes up or goes down, the status command is run, the bus is told, and the log has a line. A peer
+that knows the password can make a link come and go as fast as it sends packets.
 """
 
 from __future__ import annotations
 
 QUICK_END = 10.0
-"""Seconds that a link has been up for its end to be no quick one. A line that works holds longer than that."""
+"""Seconds that a link has been up, below which its end is a quick one. A line that works holds longer."""
 QUICK_ENDS = 5
-"""Quick ends from which on a link is held: a line that flaps in earnest comes back at once four times."""
+"""Quick ends from which on a link is held down. A line that flaps in earnest comes back at once four times."""
 HOLD = 1.0
-"""Seconds from such an end until the link may come up: as long as a client waits between two AUTHs."""
+"""Seconds that a link is held down after its end: as long as a client waits between two AUTHs."""
 FORGET = 60.0
-"""Seconds without a quick end after which those before no longer count."""
+"""Seconds without a quick end after which earlier ones no longer count."""
 
 
 class Damping:
@@ -21,9 +21,9 @@ class Damping:
 
     def __init__(self) -> None:
         self.quick_ends = 0
-        """Of which none was followed by a long life or a long silence."""
+        """Quick ends without a long life or a long silence between them."""
         self.until = float("-inf")
-        """The link may come up from then on."""
+        """From then on the link may come up."""
         self._last = float("-inf")
 
     def end(self, lived: float, now: float) -> None:

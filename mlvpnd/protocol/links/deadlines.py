@@ -13,7 +13,7 @@ class Deadlines:
     """The earliest of the links' deadlines.
 
     Nearly all that happens to a link puts its deadlines off: it is heard, or something leaves. So the earliest is
-    looked for only when it has come, or after `may_change`. Between these it is told too early at worst.
+    looked for only when it has come, or after `may_change`. In between, `due` tells it too early at worst.
     """
 
     def __init__(
@@ -26,10 +26,10 @@ class Deadlines:
         self._due: float | None = None
         self._is_known = False
         self._tick_at = 0.0
-        """When all links say KEEPALIVE next that have been up for a while."""
+        """When all links that have been up for a while say KEEPALIVE next."""
 
     def may_change(self) -> None:
-        """Something happened by which a link may be due before all others, or none at all."""
+        """Something happened by which a link may be due before all others, or no link at all."""
         self._is_known = False
 
     def consider(self, path: Path) -> None:
@@ -54,8 +54,8 @@ class Deadlines:
     def next_tick(self, path: Path, now: float) -> float:
         """When a link that says KEEPALIVE now does so next.
 
-        With the others, so that many idle links cost one turn in a second, and not one each. But not while it may be on
-        trial: then it keeps the time of its peer's AUTHs, by each of which the trial begins anew.
+        It says it with the others, so that many idle links cost one turn in a second, and not one each. While it may be
+        on trial, it keeps the time of its peer's AUTHs instead: by each of them the trial begins anew.
         """
         if now >= self._tick_at:
             self._tick_at = _after(max(self._tick_at, path.next_keepalive_at), now)
@@ -71,6 +71,6 @@ class Deadlines:
 
 
 def _after(tick: float, now: float) -> float:
-    """The next tick; where we were suspended there is no burst to catch up."""
+    """The next tick. After we were suspended, no burst makes up for the missed ones."""
     following = tick + KEEPALIVE_INTERVAL
     return following if following > now else now + KEEPALIVE_INTERVAL

@@ -17,17 +17,17 @@ class DownReason(enum.Enum):
     CLOSED = "closed"
     """On purpose."""
     UNHEARD = "the peer does not hear us"
-    """It asks again, or has echoed none of our stamps for too long."""
+    """The peer asks again, or has echoed none of our stamps for too long."""
     SOCKET_LOST = "socket lost"
-    """The system takes nothing that goes out by it, or its interface went away."""
+    """The system takes nothing that goes out by the socket, or its interface went away."""
     ADDRESS_GONE = "address gone"
     """The local address was taken away."""
     CARRIER_LOST = "carrier lost"
     """The interface that has the address, or that the link is bound to, has no carrier any more."""
     INTERFACE_DOWN = "interface down"
-    """Somebody has set it down."""
+    """Somebody has set the interface down."""
     INTERFACE_GONE = "interface gone"
-    """It was deleted, or another has taken its name."""
+    """The interface was deleted, or another has taken its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class PathUnheard:
 
 @dataclass(frozen=True, slots=True)
 class PathForgotten:
-    """A client that was answered, and has not shown that it heard that, asks no more."""
+    """A client that was answered, and has not shown that it heard the answer, asks no more."""
 
     path: int
 

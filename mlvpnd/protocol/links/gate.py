@@ -2,11 +2,11 @@
 
 1 length, version, type · 2 not our own flow_id · 3 its flow lives on this link, or AUTH or AUTH_OK bring it here ·
 4 a look into the replay window · 5 the box opens · 6 the plaintext is what the type carries · 7 the flow is known, or
-introduced by AUTH or AUTH_OK · 8 the window moves. Up to 7 nothing has changed; what fails is dropped and counted,
-never answered.
+introduced by AUTH or AUTH_OK · 8 the window moves. Up to 7 nothing has changed. A datagram that fails is dropped and
+counted. It is never answered, except a stranger at 7 (`handshake.py`).
 
-Clear DATA leaves after 3: it proves nothing, so it moves nothing, and it counts only on an up link, from the current
-flow and address of the peer, and once.
+Clear DATA leaves after 3. It proves nothing, so it moves nothing. It counts once, and only on an up link, from the
+peer's current flow and address.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Gate:
         self.cleartext_data = cleartext_data
         self._clear_type = clear_type
         self.flows = FlowTable() if flows is None else flows
-        """The peer's, and the ids of ours."""
+        """The peer's flows, and the ids of ours."""
 
     def new_flow_id(self, random_u32: Callable[[], int]) -> int:
         """A flow_id for a link of ours; it stays ours for the life of the process."""
@@ -75,7 +75,7 @@ class Gate:
         return flow_id
 
     def reconfigure(self, key: bytes, *, is_server: bool, cleartext_data: bool) -> None:
-        """Another password, role or mode of DATA; what is known of flows stays."""
+        """Takes another password, role or mode of DATA; what is known of flows stays."""
         self.box = self._box_type(key)
         self.is_server = is_server
         self.cleartext_data = cleartext_data
@@ -100,8 +100,8 @@ class Gate:
             return DropReason.REFLECTED
         flow = self.flows.get(header.flow_id)
         if flow is not None and flow.link != path.parameters.name:
-            # A flow belongs to the link where it was first seen. A recording can have been what was seen there first,
-            # so a flow that no link lives on may be introduced to another.
+            # A flow belongs to the link where it was first seen. Its first packet there may have been a recording, so
+            # a flow that no link lives on may be introduced to another.
             if not self.introduces(path, header.type) or _lives(flow, live, now):
                 return DropReason.WRONG_LINK
         payload = datagram[HEADER_SIZE:]
@@ -126,7 +126,7 @@ class Gate:
                 return DropReason.WRONG_LINK
             flow.link = path.parameters.name
         flow.window.accept(header.seq)
-        if flow is not path.flow:  # that one is never forgotten while it is
+        if flow is not path.flow:  # the link's current flow is never forgotten
             self.flows.touch(flow)
         return Admitted(header, packet, flow, newest=newest, authentic=True)
 
@@ -152,7 +152,7 @@ class Gate:
 
 
 def _lives(flow: PeerFlow, paths: Iterable[Path], now: float) -> bool:
-    """Whether a link is up by this flow and heard it lately."""
+    """Whether a link is up by this flow, and has heard it lately."""
     return any(path.flow is flow and path.up and now < path.heard_at + SILENCE for path in paths)
 
 

@@ -68,10 +68,11 @@ class Handshake:
     # What comes.
 
     def adopts(self, path: Path, datagram: Admitted, now: float) -> bool:
-        """Whether a flow that is not the link's becomes it: the peer begins anew, or takes back what is its own.
+        """Whether another flow becomes the link's: the peer begins anew, or takes its link back.
 
-        Two flows that both speak are a peer and a recording, and either may have come first: none is shut out for
-        ever. Speaking takes a link back from a newcomer, but not from a flow that was ousted and has asked again.
+        Of two flows that both speak, one is the peer and one a recording. Either may have come first, so none is shut
+        out for ever. By speaking, a flow takes its link back from a newcomer, but not from a flow that was ousted and
+        has asked again.
         """
         header, _, flow, newest, _ = datagram
         current = path.flow
@@ -80,17 +81,17 @@ class Handshake:
         if self._gate.introduces(path, header.type):
             flow.insistent = flow.ousted
             if current is not None and not path.up and path.asked_seq is not None:
-                # Neither has shown that it hears us yet: the first that does has the link.
+                # Neither flow has shown yet that it hears us: the first that does has the link.
                 path.displaced, path.displaced_at = current, now - RECLAIM_GRACE
             elif current is not None and path.up:
-                # What has said nothing since it came displaces nobody else: whom it displaced may be alive.
+                # Where the current flow has said nothing since it came, the one that it displaced may be alive.
                 if path.displaced in (None, flow) or path.heard_at > path.displaced_at:
                     path.displaced, path.displaced_at = current, now
                 self._tell(PeerRestarted(path.number))
         elif (
             flow is path.displaced and now >= path.displaced_at + RECLAIM_GRACE and not (current and current.insistent)
         ):
-            # It is alive, so what displaced it was a replay of an older session.
+            # The flow is alive, so a replay of an older session had displaced it.
             path.displaced = None
             self._has_shown(path)
             path.proven_flow = flow
@@ -99,13 +100,13 @@ class Handshake:
         else:
             return False
         if current is not None:
-            self._gate.flows.touch(current)  # as recent as what ousts it
+            self._gate.flows.touch(current)  # as recent as the flow that ousts it
             current.ousted = True
         path.begin_flow(flow, header.seq)
         self._receiver.begin_flow(path, now)
         return True
 
-    # Each takes the newest packet of the link's flow.
+    # Each of these takes the newest packet of the link's flow.
 
     def take_auth(self, path: Path, datagram: Admitted, now: float) -> DropReason | None:
         """A client asks."""
@@ -132,23 +133,23 @@ class Handshake:
         """The peer ends, or does not know this session."""
         if not path.up and path.asked_seq is None:
             return DropReason.NOT_UP
-        if not path.up:  # whoever asks and goes is as much work as who comes and goes
+        if not path.up:  # a peer that asks and goes is as much work as one that comes and goes
             path.damping.end(0.0, now)
         self.go_down(path, DownReason.DISCONNECTED, now, say_so=False)
         self.ask_again(path, now)
         return None
 
-    # What shows a server that its answer arrives: the peer speaks after it has asked, and speaks of something else.
+    # What shows a server that its answer arrives: after it has asked, the peer says something else.
 
     def _has_asked(self, path: Path, seq: int, now: float) -> None:
-        """AUTH shows that the peer's packets arrive, but not that ours do; and that it takes none but an answer now."""
+        """AUTH shows that the peer's packets arrive, but not that ours do. Now the peer takes nothing but an answer."""
         path.asked_seq, path.asked_at = seq, now
         if path.up:
-            if path.flow is path.proven_flow:  # else it has restarted, and never was up before
+            if path.flow is path.proven_flow:  # else it has restarted, and was never up
                 path.doubted_until = min(path.doubted_until, max(now + AUTH_GRACE, path.echo_lasts_until))
             if not path.distrusted:
                 path.distrusted = True
-                path.trust_damping.end(now - max(path.trusted_at, path.up_at), now)  # each moves all that waits for it
+                path.trust_damping.end(now - max(path.trusted_at, path.up_at), now)  # each moves what waits for it
                 self._changed()
             return
         if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
@@ -182,20 +183,22 @@ class Handshake:
             self._changed()
 
     def forget(self, path: Path) -> None:
-        """A peer that was answered, and never heard that, asks no more."""
+        """A peer that was answered, and never showed that it heard us, asks no more."""
         path.step(PathInput.LOSE)
         path.asked_seq, path.asked_count = None, 0
         self._tell(PathForgotten(path.number))
 
     def answer_stranger(self, path: Path, header: Header, address: Address, now: float, *, counted: bool) -> None:
-        """An authentic packet of a session that the link does not have: helps a peer that lives to begin anew.
+        """Answers an authentic packet of a session that the link does not have: helps a living peer to begin anew.
 
-        A server says DISCONNECT, or the client would wait out its timeout; but not while the link lives, since
-        a recorded packet would buy its sender a valid DISCONNECT of ours. A client takes a foreign packet for
-        a hint that the server has restarted and asks where the server was: a replay gets nothing by that, and
-        an AUTH_OK that was lost is asked for again. It asks where the packet came from, too, but not while the link
-        lives and the packet is not `counted` (its flow has no window, it could come again and again): who is given
-        a fresh AUTH can pass it on to the server from his own address, and is taken for the client that has moved.
+        A server says DISCONNECT, or the client would wait out its timeout. It does not while the link lives: a recorded
+        packet would buy its sender a valid DISCONNECT of ours.
+
+        A client takes a foreign packet for a hint that the server has restarted, and asks where the server was. A
+        replay gains nothing by that, and a lost AUTH_OK is asked for again. The client also asks where the packet came
+        from. It does not while the link lives and the packet is not `counted`: its flow has no window, so it could come
+        again and again. Whoever gets a fresh AUTH can pass it on to the server from his own address, and is taken for
+        the client that has moved.
         """
         silent = not path.up or now >= path.heard_at + SILENCE
         if self._gate.is_server:
@@ -231,9 +234,9 @@ class Handshake:
         self._receiver.update(now)
 
     def go_down(self, path: Path, reason: DownReason, now: float, *, say_so: bool) -> None:
-        """The link carries nothing from now on; nothing happens if it did not.
+        """The link carries nothing from now on. If it carried nothing before, nobody is told.
 
-        A peer that has asked and was answered may still hear that: then it has only to speak.
+        A peer that has asked and was answered may still hear the answer: then it has only to speak.
         """
         waits = path.asked_seq is not None and reason in (DownReason.TIMEOUT, DownReason.UNHEARD)
         if not waits:
@@ -260,29 +263,29 @@ class Handshake:
     # What a client asks.
 
     def call(self, path: Path, now: float) -> None:
-        """A link that is down and due to ask does so, or tells that nobody answers."""
+        """Asks on a link that is down and due to ask, or tells that nobody answers."""
         if path.step(PathInput.CALL) is PathStatus.DISCONNECTED:
             self._tell(PathCalling(path.number))
         if path.unanswered_auths - path.unanswered_told < UNANSWERED_AUTHS:
             self.ask(path, now)
-        else:  # the driver may open another socket first, where the answer will go
+        else:  # the driver may open another socket first, to get the answer there
             path.unanswered_told = path.unanswered_auths
             self._tell(PathUnanswered(path.number))
 
     @staticmethod
     def ask_again(path: Path, now: float) -> None:
-        """It is due to ask at once, or as soon as it may."""
+        """Makes the link due to ask at once, or as soon as it may."""
         path.next_auth_at = max(now, path.last_auth_at + AUTH_INTERVAL, path.damping.until)
 
     def ask(self, path: Path, now: float) -> None:
         """Says AUTH."""
         if not path.greeted:
-            # An upstream server that was up with our last process is reset by this; one that is down ignores it.
+            # This resets an upstream server that was up with our last process; one that is down ignores it.
             path.greeted = True
             self._say(path, PacketType.DISCONNECT, b"")
         path.last_auth_at = now
         path.next_auth_at = now + AUTH_INTERVAL
         path.unanswered_auths += 1
         self._say(path, PacketType.AUTH, AUTH_PLAINTEXT)
-        if path.up:  # or the server would take it for one that has lost the link
+        if path.up:  # or the server would believe that we have lost the link
             self._say(path, PacketType.KEEPALIVE, b"")

@@ -18,12 +18,12 @@ from .answers import AnswerPace
 from .damping import Damping
 
 GAP_GAIN = 1 / 8
-"""Weight of a new gap between packets in the smoothed one."""
+"""Weight of a new gap between packets in the smoothed gap."""
 
 Address = tuple[str, int, *tuple[int | str, ...]]
-"""A socket address as the driver's sockets give it, and behind it, where that is known, which of ours was called.
+"""A socket address as the driver's sockets give it. Behind it stands our address that was called, where it is known.
 
-The protocol only compares it: so what is answered, and where the peer is, goes with the address that it calls us by.
+The protocol only compares it. So answers, and where the peer is, go with the address that the peer calls us by.
 """
 
 
@@ -91,7 +91,7 @@ TRANSITIONS: dict[PathStatus, dict[PathInput, PathStatus]] = {
         _I.LATENCY_FINE: _S.AUTHOK,
     },
 }
-"""Every legal step; what is missing is a fault of ours and raises KeyError."""
+"""Every legal step; any other is a fault of ours and raises KeyError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Path:
         self.ready = False
         """The driver has a socket for it."""
         self.peer: Address | None = None
-        """Where the peer was last proven to be; for a client at first where it is configured to be."""
+        """Where the peer was last proven to be; for a client, at first its configured address."""
         self.flow: PeerFlow | None = None
         """The peer's current flow, from the last AUTH or AUTH_OK on."""
         self.displaced: PeerFlow | None = None
@@ -154,9 +154,9 @@ class Path:
         self.answers = self.meters.answers()
         self.damping = Damping()
         self.trust_damping = Damping()
-        """Of a link that its peer has distrusted again and again by AUTH: it carries no sooner than that says."""
+        """For a link that is distrusted again and again because its peer says AUTH: it carries nothing until then."""
         self.trusted_at = float("-inf")
-        """When it was heard after it had been distrusted."""
+        """When it was last trusted again."""
         # Deadlines and points in time, of the driver's monotonic clock.
         self.next_auth_at = 0.0
         self.last_auth_at = float("-inf")
@@ -166,40 +166,42 @@ class Path:
         self.heard_gap = 1.0
         """Seconds between packets of the peer, smoothed; KEEPALIVEs come each second at least."""
         self.retransmitted = 0.0
-        """Part of the inner TCP segments given to it that came again, lately; known where links are paced."""
+        """Part of the bytes of inner TCP given to it lately that came again; known where links are paced."""
         self.spare = False
-        """For that it carries only what overflows others."""
+        """It loses too much by `retransmitted`, so it carries only what overflows others."""
         self.distrusted = False
-        """It is silent while others are not: it carries nothing until it is heard, or down."""
+        """It is silent while others are heard, or its peer seems not to hear us: it carries nothing until it is heard,
+        or down."""
         self.on_trial = False
-        """It has come up beside others that are well, and carries nothing until it seems to be so, too."""
+        """It has come up beside healthy links, and carries nothing until it seems healthy, too."""
         self.probed_until = float("-inf")
-        """When it has been probed quickly for long enough after it came up."""
+        """Until then it is probed quickly, as it has come up."""
         self.judge_at = float("-inf")
         self.excluded_at = float("-inf")
         """When it was found to be lossy or slow."""
         self.last_disconnect_at = float("-inf")
         self.up_at = float("-inf")
         self.numbered_at = float("-inf")
-        """When it brought data last that takes part in reordering."""
+        """When it last brought data that takes part in reordering."""
         self.epoch: int | None = None
-        """To which of the peer's counts its flow belongs (`receiver.py`); None: not known yet."""
+        """The epoch of its flow (`receiver.py`); None: not known yet."""
         self.proven_flow: PeerFlow | None = None
         """The flow by which the link came up, or that spoke after it had asked again."""
         self.believed_at = float("-inf")
-        """When the link came up, or what may not be the peer's silence ended: echoes are missed from then on."""
+        """When the link came up, or the peer spoke after it had asked again, or we listened again after a standstill:
+        echoes are missed from then on."""
         self.asked_seq: int | None = None
         """Number of the AUTH that a server has answered, while nothing after it shows that the answer has arrived."""
         self.asked_at = float("-inf")
         self.asked_count = 0
-        """AUTHs in a row that were answered so while the link was down."""
+        """AUTHs in a row that were answered while the link was down, without a sign that an answer has arrived."""
         self.doubted_until = float("inf")
-        """When an up link is down whose peer has asked again, unless it speaks."""
+        """When an up link whose peer has asked again goes down, unless the peer speaks."""
         self.greeted = False
         """A client has sent its first AUTH, and before it the DISCONNECT that frees a peer's old session."""
         self.unanswered_auths = 0
         self.unanswered_told = 0
-        """Of those, how many the driver knows of."""
+        """How many of these the driver knows of."""
         # Counters of UDP payloads, header and MAC included.
         self.packets_sent = 0
         self.bytes_sent = 0
@@ -230,7 +232,7 @@ class Path:
 
     @property
     def patience(self) -> float:
-        """Seconds of silence that are nothing out of the ordinary while the peer is sending."""
+        """Seconds of silence that are ordinary while the peer is sending."""
         spread = (self.rtt.srtt_ms + 4 * self.rtt.rttvar_ms) / 1000 if self.rtt.has_sample else 1.0
         return max(LEAST_PATIENCE, 3 * self.heard_gap) + spread
 
@@ -242,25 +244,25 @@ class Path:
 
     @property
     def echo_lasts_until(self) -> float:
-        """Until when a peer that echoes is taken to hear us by what it has echoed; in the past where it never did."""
+        """Until when the peer's last echo is taken to show that it hears us; in the past where it never echoed."""
         return self._proven_at + self.parameters.timeout if self.rtt.echoed_at >= 0 else float("-inf")
 
     @property
     def echo_missed_at(self) -> float:
-        """When an up link's peer that is heard has echoed nothing for so long that it is asked more often; or never."""
+        """When an up link's peer, though heard, has echoed nothing for so long that it is probed quickly; or never."""
         if not self.rtt.unechoed or self.rtt.echoed_at < 0:
             return float("inf")
         return self._proven_at + max(self.parameters.timeout / 2, LEAST_UNECHOED_TIME)
 
     @property
     def unheard_at(self) -> float:
-        """When an up link is down whose peer is heard, and does not hear us. Infinity: it is not known to echo."""
+        """When an up link goes down because its peer is heard, but does not hear us. Infinity: nothing shows that."""
         if self.rtt.unechoed < LEAST_UNECHOED or self.rtt.echoed_at < 0:
             return self.doubted_until
         return min(self.doubted_until, self._proven_at + self.parameters.timeout)
 
     def seems_unheard(self, now: float, since: float = float("-inf")) -> bool:
-        """Whether a peer that is heard echoes nothing, though packets have gone to it all the time since then."""
+        """Whether a peer that is heard echoes nothing, though packets have gone to it all the time from `since` on."""
         if self.rtt.unechoed < UNECHOED_ACTIVE or self.rtt.echoed_at < 0:
             return False
         return now - max(self._proven_at, since) > 2 * self.patience
@@ -272,7 +274,7 @@ class Path:
         return before
 
     def begin_flow(self, flow: PeerFlow, seq: int) -> None:
-        """The peer's session on this link is `flow` from now on, and all that was measured of the old one is void."""
+        """The peer's session on this link is `flow` from now on, and all measurements of the old one are void."""
         self.flow = flow
         self.rtt = self.meters.rtt()
         self.echo = self.meters.echo()

@@ -1,9 +1,9 @@
 """How well links are: which are lossy or slow, which are silent while others speak, and how often a link is probed.
 
-A link is judged by what comes in, each tenth of a second in which something does. It leaves at the tolerance and
-comes back when it is clearly better than that, so that a line on the edge does not go to and fro. What has left is
-probed quickly, since nothing else shows that it is well again. So is what has just come up; beside links that are known
-to be well it is on trial meanwhile.
+A link is judged by what comes in, in each tenth of a second in which something does. It is excluded at its tolerance,
+and comes back when it is clearly better. So a line on the edge does not go to and fro. An excluded link is probed
+quickly, since nothing else shows that it is well again. So is a link that has just come up. Beside healthy links it is
+on trial meanwhile.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from .selection import Tier
 LEAST_JUDGED = 25
 """Packets of a new flow that the peer must have sent before its loss says anything."""
 LEAST_SLOW = 1.0
-"""Seconds that a slow link stays out at least: one that is slow by its own traffic would come and go in no time."""
+"""Seconds that a slow link stays out, at least. A link that its own traffic slows would come and go in no time."""
 TRIAL_SENT = 30
-"""Packets that the peer must have sent on a link on trial for that to end well: 0.6 s of probes, of which 20 % loss
-leaves all or all but one in a hundredth of all cases."""
+"""Packets that the peer must have sent on a link before its trial ends well: 0.6 s of probes. With 20 % loss, all or
+all but one of them arrive in a hundredth of all cases."""
 TRIAL_SPARSE = 5
-"""Packets in `TRIAL_SPARSE_TIME` than which a peer that probes, even over a satellite, has sent more."""
+"""Packets in `TRIAL_SPARSE_TIME`; a peer that probes has sent more, even over a satellite."""
 TRIAL_SPARSE_TIME = 1.5
-"""Seconds after which it is a peer that does not, as C MLVPN, and not one that has no answer yet: nothing will be known
-before the link is used."""
+"""Seconds after which a peer with fewer packets is one that does not probe, as C MLVPN. It has had time for our answer.
+Nothing will be known then before the link is used."""
 NEVER_LOSSY = 100
-"""Percent, as tolerance."""
+"""Percent: tolerance of a link that is never lossy."""
 NEVER_SLOW = 1000
-"""Milliseconds, as tolerance."""
+"""Milliseconds: tolerance of a link that is never slow."""
 
 
 def is_lossy(sent: int, lost: int, tolerance: int, *, was: bool) -> bool:
-    """Whether `lost` of `sent` packets are too much for a tolerance in percent; `was`: it is lossy so far.
+    """Whether `lost` of `sent` packets are too many for a tolerance in percent; `was`: the link is lossy so far.
 
-    Lossy at the tolerance and `CHANCE` more, well at half of it. Tolerances of 0 and 100 are upstream's: always and
-    never.
+    It becomes lossy at the tolerance and `CHANCE` packets more, or halfway to all packets if that is less. It is well
+    at half the tolerance. Tolerances of 0 and 100 are upstream's: always and never.
     """
     if tolerance >= NEVER_LOSSY:
         return False
@@ -62,7 +62,7 @@ def is_lossy(sent: int, lost: int, tolerance: int, *, was: bool) -> bool:
 
 
 def is_slow(srtt_ms: float, tolerance: int, *, was: bool) -> bool:
-    """Whether a smoothed round trip is too long for a tolerance in milliseconds, and not yet well at 0.8 of it."""
+    """Whether a smoothed round trip is too long for a tolerance in milliseconds. A slow link is well at 0.8 of it."""
     if tolerance >= NEVER_SLOW:
         return False
     return 5 * srtt_ms > 4 * tolerance if was else srtt_ms >= tolerance
@@ -88,9 +88,9 @@ def judge(path: Path, now: float) -> PathStatus:
 
 
 def begin_trial(path: Path, paths: Iterable[Path], now: float) -> None:
-    """A link has come up, and may lose too much: it is probed, and carries once that looks well.
+    """A link has come up, and may lose too much: it is probed, and carries once the probes look well.
 
-    It carries at once where no other has been well for longer than that takes: a tunnel does not start later for it.
+    It carries at once, unless another link is healthy and up for longer than a trial: no tunnel starts later for it.
     """
     if not 0 < path.parameters.loss_tolerance < NEVER_LOSSY:
         return
@@ -128,16 +128,15 @@ class Activity:
         if pause >= ACTIVE:
             self._since = now
         self._last = now
-        if pause >= ACTIVE - PROBE_INTERVAL:  # a probe that would have come so late was none
+        if pause >= ACTIVE - PROBE_INTERVAL:  # a probe that late was not planned
             self._begins()
 
     def probe_at(self, path: Path, tier: Tier, *, paced: bool) -> float:
         """When an up link wants a KEEPALIVE beside that of each second; infinity: never.
 
-        A link whose peer is heard and seems not to hear us gets them quickly, until it echoes one or is down. A link
-        that carries nothing because it is lossy or slow gets them quickly, if it would carry were it well, while
-        the tunnel is used or for `PROBE_TIME`. So does one that has come up, for `TRIAL_TIME`. Paced links get one now
-        and then while the tunnel carries data.
+        A link whose peer seems not to hear us gets them quickly, until the peer echoes one or the link is down. A lossy
+        or slow link gets them quickly while the tunnel is used, or for `PROBE_TIME`, if it would carry were it well. So
+        does a link that has come up, for `TRIAL_TIME`. Paced links get one now and then while the tunnel carries data.
         """
         missed_at = max(path.sent_at + EXCLUDED_PROBE_INTERVAL, path.echo_missed_at)
         return min(missed_at, self._usual_probe_at(path, tier, paced=paced))
@@ -153,9 +152,10 @@ class Activity:
         return at if paced and at - self._last < ACTIVE else float("inf")
 
     def find_silent(self, now: float, *, paced: bool) -> bool:
-        """Distrusts links whose peer is heard on others: sooner than `timeout`, with less certainty. True: some are.
+        """Distrusts silent links whose peer is heard on others: sooner than `timeout`, with less certainty.
 
-        So too those whose peer is heard by them, and shows by no echo that it hears us, as it does on others.
+        It also distrusts links whose peer is heard, but shows by no echo that it hears us, as it does on others.
+        Returns whether it has distrusted any.
         """
         found = False
         if not paced or now - self._last >= ACTIVE:

@@ -1,7 +1,7 @@
 """A session carried over a restart of the process: what is remembered, as plain values, and how it is taken up again.
 
-The replay windows are what protects; flows, addresses and states are what makes the restart go unnoticed: the peer
-sees the same flow go on with higher numbers. Sequence numbers start from the clock again, above all that were used.
+The replay windows protect. Flows, addresses and states make the restart go unnoticed: the peer sees the same flow go on
+with higher numbers. Sequence numbers start from the clock again, above all that were used.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from .path import Path, PathInput
 from .session import Session
 
 VERSION = 1
-"""Of the remembered values; those of another version are not taken up."""
+"""Version of the remembered values; values of another version are not taken up."""
 SEQ_MARGIN = 1 << 24
-"""Added to a remembered number where the clock has gone back: more than a second's packets."""
+"""Numbers added to a remembered one where the clock has gone back: more than a second's packets."""
 MAX_REMEMBERED_IDS = 4096
-"""Own flow ids that are remembered, the newest ones."""
+"""Own flow ids that are remembered, at most: the greatest ones."""
 
 
 def remember(session: Session, now: float) -> dict[str, Any]:
@@ -72,12 +72,11 @@ def _key_tag(session: Session) -> str:
 
 
 def recall(session: Session, memory: dict[str, Any], now: float) -> bool:
-    """Takes up in a fresh session, whose links have been added, what another remembered.
+    """Takes up what another session remembered, in a fresh session whose links have been added.
 
-    Links that were up are up again, silently: the time in which nobody listened is not the peer's silence, and what
-    it said may still wait in the socket. Returns False, and changes nothing, for what is of another version, password
-    or role. Raises KeyError, TypeError or ValueError for what `remember` did not make; the session is then not to be
-    used.
+    Links that were up are up again, silently. The time in which nobody listened is not the peer's silence: its packets
+    may still wait in the socket. Returns False, and changes nothing, for a memory of another version, password or role.
+    Raises KeyError, TypeError or ValueError for a memory that `remember` did not make; do not use the session then.
     """
     same = (memory["version"], memory["key"], memory["server"])
     if same != (VERSION, _key_tag(session), session.gate.is_server):

@@ -1,4 +1,4 @@
-"""Which links may carry traffic. They are judged by what is known; as long as anything is up, something carries."""
+"""Which links may carry traffic. They are judged by what is known; as long as a link is up, one carries."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from mlvpnd.protocol.receiving.loss import CHANCE
 from .path import Path, PathStatus
 
 CLEARLY = 3 / 4
-"""What part of another bad link's loss, or RTT, a link's must be below to take the traffic over."""
+"""Part of a bad link's loss, or RTT, that another bad link must stay below to take the traffic over."""
 LUCK = 3 * CHANCE // 2
-"""Packets that it may have been spared by chance then: two that lose 20 % alike do not change in half an hour."""
+"""Packets of loss that this other link may have been spared by chance. Two links that lose 20 % alike do not change in
+half an hour."""
 
 
 class Tier(enum.Enum):
-    """On what kind of links the traffic is."""
+    """The kind of links that carry traffic."""
 
     NONE = "none"
     NORMAL = "normal"
@@ -27,10 +28,10 @@ class Tier(enum.Enum):
 def eligible(paths: Sequence[Path], carrying: Sequence[int] = ()) -> tuple[Tier, list[Path]]:
     """The links that carry traffic now, where `carrying` did so far.
 
-    All healthy ones that are not fallback_only; else all healthy fallback links; else, rather than nothing,
-    the best of those that are up at all: least loss, then least RTT; the one that carries stays until another is
-    clearly better. Links that are not enabled are left out, distrusted ones as long as another is up, and those on
-    trial as long as another is healthy.
+    They are all healthy links that are not fallback_only; else all healthy fallback links. Else, rather than none, it
+    is the best link that is up at all: least loss, then least RTT. The one that carries stays until another is clearly
+    better. Links that are not enabled are left out. So are distrusted ones as long as another is up, and those on trial
+    as long as another is healthy.
     """
     paths = [path for path in paths if path.parameters.enabled]
     paths = [path for path in paths if not path.distrusted and path.up] or paths

@@ -8,10 +8,14 @@ The driver feeds it and empties it, in this order after every input:
     session.transmits()                                         datagrams to send, a burst for each link
     session.events()                                            what happened
 
-Life of a packet out (`send`): the sender finds its link and its time (`sender.py`); `seq`; seal; into the link's burst
-(`outbox.py`). Life of a datagram in (`receive`): the gate admits it (`gate.py`); its flow is the link's, or becomes it
-(`handshake.py`); RTT, loss, address; by type; DATA goes to the receiver, which puts it in order (`receiver.py`); out.
-Where nothing is to be decided for each of them, whole runs go that way.
+A packet out (`send`): the sender finds its link and its time (`sender.py`). It gets a `seq`, is sealed, and joins the
+link's burst (`outbox.py`).
+
+A datagram in (`receive`): the gate admits it (`gate.py`). Its flow is the link's, or becomes it (`handshake.py`). The
+peer's address, RTT and loss are updated. Then its type decides: DATA goes to the receiver, which puts it in order
+(`receiver.py`), and out.
+
+Whole runs go this way together where nothing is to be decided for each datagram.
 """
 
 from __future__ import annotations
@@ -121,7 +125,7 @@ class Session:
             PacketType.AUTH_OK: self._handshake.take_auth_ok,
             PacketType.DISCONNECT: self._handshake.take_disconnect,
         }
-        """What takes a control packet that is the newest of its flow. DATA and KEEPALIVE are heard in any order."""
+        """Take control packets that are the newest of their flow. DATA and KEEPALIVE are heard in any order."""
         self._now = 0.0
 
     # What the driver may read.
@@ -147,7 +151,7 @@ class Session:
 
     @property
     def drops(self) -> Counter[DropReason]:
-        """Outgoing packets that no link took."""
+        """Outgoing packets that were not sent."""
         return self._sender.drops
 
     @property
@@ -166,7 +170,7 @@ class Session:
 
     @property
     def tier(self) -> Tier:
-        """On what kind of links the traffic is."""
+        """The kind of links that carry traffic."""
         return self._tier if self.carrying else Tier.NONE
 
     # Configuration.
@@ -178,7 +182,7 @@ class Session:
         return path
 
     def disconnect_path(self, number: int, now: float) -> list[bytes]:
-        """Says DISCONNECT on a link that is about to be removed, which can still be asked for while that is told."""
+        """Says DISCONNECT on a link that is about to be removed. While its end is told, it can still be looked up."""
         self._now = now
         self._handshake.go_down(self._paths[number], DownReason.CLOSED, now, say_so=True)
         return self._receiver.take_freed()
@@ -234,12 +238,12 @@ class Session:
         self._announce(path)
 
     def _announce(self, path: Path) -> None:
-        """A link that was taken up shows its new numbers by an authentic packet first: clear DATA proves none."""
+        """A link that was taken up first shows its new numbers by an authentic packet: clear DATA proves none."""
         if path.up and path.ready:
             self._emit(path, PacketType.KEEPALIVE, b"")
 
     def path_unready(self, number: int, now: float, reason: DownReason = DownReason.SOCKET_LOST) -> list[bytes]:
-        """The link has lost its socket, or what that needs to be of use."""
+        """The link has lost its socket, or what the socket needs to be of use."""
         self._now = now
         path = self._paths[number]
         self._handshake.go_down(path, reason, now, say_so=False)
@@ -257,7 +261,7 @@ class Session:
         self.greet(now)
 
     def greet(self, now: float) -> None:
-        """Says KEEPALIVE on every up link: also before a restart, for which the peer then waits a whole timeout."""
+        """Says KEEPALIVE on every up link. Said before a restart, it makes the peer wait a whole timeout for it."""
         self._now = now
         for path in self._paths.values():
             self._announce(path)
@@ -272,7 +276,7 @@ class Session:
         return self._receiver.take_freed()
 
     def flush(self, now: float) -> None:
-        """Sends at once what is held back for its line: the process ends."""
+        """Sends at once what is held back for its line, as the process ends."""
         self._now = now
         self._sender.flush(now)
 
@@ -342,8 +346,8 @@ class Session:
         return released
 
     def judge_in_time(self, path: Path, now: float) -> None:
-        """Judges a link that has not been for a while; to be called when something has come by it."""
-        if path.rtt.unechoed:  # its peer may not hear us: it is probed, or down, sooner than it would be
+        """Judges a link that was not judged for a while. Call it when something has come by the link."""
+        if path.rtt.unechoed:  # its peer may not hear us: the link is probed, or down, sooner than it would be
             self._deadlines.consider(path)
         if now >= path.judge_at:
             self._judge(path)
@@ -398,7 +402,7 @@ class Session:
     # Time.
 
     def woken(self, due: float, now: float) -> None:
-        """The timer that was due then comes now: if nobody has listened meanwhile, that is not the peers' silence."""
+        """The timer that was due at `due` comes now. If nobody listened meanwhile, it was not the peers' silence."""
         self._now = now
         if now - due >= STANDSTILL:
             self._receiver.stood_still()
@@ -408,7 +412,7 @@ class Session:
             self._pause_loss()
 
     def _pause_loss(self) -> None:
-        """What came while nobody listened and did not fit into a socket's buffer was not lost on the line."""
+        """Datagrams that came while nobody listened may not have fit into a socket's buffer: no line lost them."""
         for path in self._paths.values():
             if path.loss is not None:
                 path.loss.pause(self._now + STANDSTILL)
@@ -423,7 +427,7 @@ class Session:
         return min(due, default=None)
 
     def get_control_timer(self) -> float | None:
-        """The same, but for packets that wait; it may be too early, as a link that was heard has longer."""
+        """The same, without packets that wait. It may be too early: a link that was heard has longer."""
         return self._deadlines.due()
 
     def _calls(self, path: Path) -> bool:
@@ -438,14 +442,14 @@ class Session:
         for path in self._paths.values():
             silent = path.up and path.heard_at + path.parameters.timeout <= now
             if silent or (path.up and path.unheard_at <= now):
-                # A peer that hears us, and is not heard, would go on for its own timeout.
-                # Where it is overdue itself, the line is dead both ways.
+                # A peer that hears us, and is not heard, is told: it would go on for its own timeout.
+                # Where the peer is overdue itself, the line is dead both ways.
                 silent = silent or now > path.heard_at + path.patience
                 reason = DownReason.TIMEOUT if silent else DownReason.UNHEARD
                 self._handshake.go_down(path, reason, now, say_so=path.asked_seq is None)
                 self._handshake.ask_again(path, now)
                 out += self._receiver.take_freed()
-                # AUTH is for the next turn: the driver may open another socket first, where the answer will go.
+                # AUTH waits for the next turn: the driver may open another socket first, to get the answer there.
             elif path.up:
                 if path.next_keepalive_at <= now:
                     self._tick(path)

@@ -1,7 +1,7 @@
-"""Delivers a packet once that its sender sends over several links (`duplicate` in the rules).
+"""Delivers only the first copy of a packet that its sender sends over several links (`duplicate` in the rules).
 
-Each copy carries the same number in `data_seq`, from a row of its own, with the reorder bit cleared. C MLVPN sends no
-such packets: its mark is on all of them.
+All copies of a packet carry the same number in `data_seq`, with the reorder bit cleared. These numbers are a row of
+their own. C MLVPN sends no such packets: it sets the reorder bit on all.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from mlvpnd.protocol.wire.replay import ReplayWindow
 
 JUMP = 1 << 16
-"""Distance from the newest number at which the peer must have begun anew."""
+"""Numbers; one so far from the newest shows that the peer has begun anew."""
 
 
 class CopyFilter:
-    """Remembers the last `ReplayWindow` of numbers; 0 is none and always passes."""
+    """Remembers the last `ReplayWindow` of numbers. 0 is no number, and always passes."""
 
     __slots__ = ("_window",)
 

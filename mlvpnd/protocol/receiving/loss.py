@@ -1,20 +1,20 @@
-"""Loss seen on the way in: what the peer has sent of late, by its sequence numbers, against what has come of it."""
+"""Loss on the way in: what the peer has sent of late, by its sequence numbers, against what has come."""
 
 from __future__ import annotations
 
 from collections import deque
 
 BUCKET = 0.1
-"""Seconds that are counted together."""
+"""Seconds of packets that are counted together."""
 WINDOW = 2.5
-"""Seconds that count at least: so long is a line remembered for what it has lost."""
+"""Seconds that count, at least: a line's loss is remembered for so long."""
 LEAST = 64
-"""Packets that count at least, however long ago they were sent: as many as upstream judges by."""
+"""Packets that count, at least, however long ago they were sent: upstream judges by as many."""
 CHANCE = 8
-"""Packets that a line may lose or not by chance: with 1 % loss and 50 packets a second, so many above 5 % of those of
+"""Packets that a line may lose, or not lose, by chance. With 1 % loss and 50 packets a second, so many more than 5 % of
 the last 2.5 s are lost less than once in years. 20 % loss shows after 0.7 s at 1700 packets a second, 1.5 s at 50."""
 JUMP = 1 << 17
-"""A step by more numbers than this is none of a living peer: its process was replaced, and numbers from the clock."""
+"""Numbers; where a peer skips more, its process was replaced, and numbers from the clock."""
 
 _NOWHERE = -2 * JUMP
 """From here every number is a jump."""
@@ -26,15 +26,15 @@ class _Bucket:
     def __init__(self, begun_at: float, before: int) -> None:
         self.begun_at = begun_at
         self.before = before
-        """The newest number that had come before."""
+        """The newest number that had come before it began."""
         self.received = 0
 
 
 class LossMeter:
     """Counts the numbers of one flow after `first`. Each comes once, which the replay window sees to.
 
-    A number counts as sent when it or a higher one comes, and as received whenever it comes while it is remembered: a
-    packet that was overtaken is not lost.
+    A number counts as sent when it or a higher one comes. It counts as received whenever it comes while it is
+    remembered: a packet that was overtaken is not lost.
     """
 
     __slots__ = ("_buckets", "_current", "_paused_until", "newest")
@@ -49,7 +49,7 @@ class LossMeter:
         self._buckets = deque([self._current])
 
     def received(self, seq: int, now: float, others: int = 0) -> None:
-        """Notes an authentic packet; of the numbers between it and the newest so far, `others` have come before it."""
+        """Notes an authentic packet. `others` of the numbers between it and the newest so far have come before it."""
         ahead = seq - self.newest
         if ahead <= 0:
             self._late(seq)

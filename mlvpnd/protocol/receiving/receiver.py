@@ -1,12 +1,12 @@
 """The way in of a packet that the gate has admitted: what it says of the line, copies, its place in the order.
 
-How late a link's packets are, and how far they overtake each other, is measured by every authentic packet of its flow
-(`transit.py`), and says what the reorder buffer waits for: a rise counts at once, a fall a tenth of a second later. A
-rise of more than a tenth of a second counts with the second packet that says so.
+Every authentic packet of a link's flow measures how late the link's packets are, and how far they overtake each other
+(`transit.py`). The reorder buffer waits accordingly: a rise counts at once, a fall a tenth of a second later. A rise of
+more than a tenth of a second counts with the second packet that says so.
 
-A peer that has restarted counts anew, C MLVPN from 0. Its new flows tell: a flow is of the epoch that its first number
-fits, and a number that the peer has sent already begins a new one. Links that still live by an older flow bring
-stragglers of the old epoch then, which pass the buffer by.
+A peer that has restarted counts anew, C MLVPN from 0. The first number of a flow tells its epoch: a number that the
+peer has sent already begins a new one. Links that still live by an older flow then bring stragglers of the old epoch,
+which bypass the buffer.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from .reorder import ReorderBuffer
 from .transit import spread_ms
 
 DATA_RECENT = 3.0
-"""Seconds in which a link must have come up or brought data to be waited for."""
+"""Seconds for which a link is waited for after it came up or brought data."""
 UNKNOWN_SPREAD = 0.1
-"""Seconds to wait at least while a link that may bring data has not been measured."""
+"""Seconds to wait, at least, while a link that may bring data has not been measured."""
 MAX_WAIT = 0.5
-"""Seconds; a link that is later than this is no help to the others."""
+"""Seconds to wait, at most; a link that is later than this is no help to the others."""
 MIN_WAIT = 0.002
-"""Seconds more than the spread: stamps are whole milliseconds, and bursts are read link by link."""
+"""Seconds to wait beyond the spread: stamps are whole milliseconds, and bursts are read link by link."""
 GROWTH = 1 / 8
-"""Of the spread, more than that: in a queue that grows, each packet is later than those that were measured."""
+"""Part of the spread to wait beyond it: in a queue that grows, each packet is later than those measured before."""
 
 
 def awaited(paths: Iterable[Path], now: float, data_since: float) -> list[Path]:
-    """The links that may bring a number that is missing.
+    """The links that may bring a missing number.
 
-    Those that have brought some lately, and those that may be about to: they have just come up, or data flows only
-    since `data_since`, and a far link's first packets are on their way then, long behind those of a near one. So an
-    idle link, and one kept for the worst, delay nobody; nor does one that has fallen silent while others are heard.
+    They have brought numbers lately, or may be about to: they have just come up, or data flows only since `data_since`.
+    A far link's first packets are on their way then, long behind those of a near one. So an idle link delays nobody,
+    nor does an unused fallback link, nor one that has fallen silent while others are heard.
     """
     up = [path for path in paths if path.up and not path.distrusted]
     return [
@@ -71,9 +71,9 @@ class Receiver:
         """The reorder buffer, if there is one."""
         self.resize(reorder_size)
         self.freed: list[bytes] = []
-        """Packets that the reorder buffer gave up because nothing will fill its holes any more."""
+        """Packets that the reorder buffer let go because nothing will fill its holes any more."""
         self._numbered_at = self._numbered_since = float("-inf")
-        """When numbered data came last, and since when without a long break."""
+        """When numbered data came last, and since when it has come without a long break."""
         self._update_at = float("-inf")
         self._epoch = 0
         """Grows each time that the peer begins to count anew."""
@@ -81,7 +81,7 @@ class Receiver:
 
     @property
     def takes_first(self) -> bool:
-        """Whether the peer may send a packet several times, of which the first counts."""
+        """Whether the peer may send several copies of a packet, of which the first counts."""
         return self._copies is not None
 
     @takes_first.setter
@@ -104,7 +104,7 @@ class Receiver:
         """Takes what any packet of the link's flow says of the line."""
         header, _, flow, newest, authentic = datagram
         meter = path.loss
-        if not authentic:  # whoever can forge the peer's address can forge it, stamp and number too
+        if not authentic:  # whoever can forge the peer's address can forge the stamp and number, too
             if meter is not None and header.seq < meter.newest:
                 meter.received(header.seq, now)  # it was overtaken by the packet that vouches for its number
             return
@@ -144,7 +144,7 @@ class Receiver:
     def _of_other_epoch(
         self, path: Path, buffer: ReorderBuffer, data_seq: int, packet: bytes, now: float
     ) -> list[bytes]:
-        """A number of a flow that has not shown yet to which epoch it belongs, or that belongs to an older one."""
+        """Takes a packet of a flow whose epoch is not known yet, or is an older one."""
         out: list[bytes] = []
         if path.epoch is None:
             anew = buffer.is_anew(data_seq, now, RECLAIM_GRACE)
@@ -156,7 +156,7 @@ class Receiver:
                 out = buffer.flush()
         elif now < self._epoch_began + RECLAIM_GRACE:
             return [packet]
-        # Else it has gone on for too long to be on its way since before the restart.
+        # Else the flow has gone on for too long after the restart to be a straggler.
         path.epoch = self._epoch
         self.update(now)
         return out + buffer.push(data_seq, packet, now, path.number)
@@ -169,7 +169,7 @@ class Receiver:
             self.freed += self.flush()
 
     def lose(self, now: float) -> None:
-        """A link went down: what only that could bring does not come. When it was the last, the peer may count anew."""
+        """A link went down: numbers that only it could bring do not come. Without links, the peer may count anew."""
         if any(path.up for path in self._paths.values()):
             self.update(now)
             self.freed += self.expire(now)
@@ -177,7 +177,7 @@ class Receiver:
             self.freed += self.flush()
 
     def take_freed(self) -> list[bytes]:
-        """What has become free beside the packets that came."""
+        """Takes `freed`: packets for the interface beside those that `receive` returns."""
         released, self.freed = self.freed, []
         return released
 
@@ -188,16 +188,16 @@ class Receiver:
     # Time.
 
     def refresh(self, now: float) -> None:
-        """Looks at the links if that was long ago."""
+        """Calls `update` if the last one was long ago."""
         if now >= self._update_at and not self._is_idle(now):
             self.update(now)
 
     def _is_idle(self, now: float) -> bool:
-        """Whether no numbered data has come for long: nothing can be held, and the next of it updates."""
+        """Whether no numbered data has come for long: nothing can be held, and the next data calls `update`."""
         return now - self._numbered_at >= DATA_RECENT
 
     def update(self, now: float) -> None:
-        """Follows the links: which are waited for, and for how long."""
+        """Sets which links are waited for, and for how long."""
         self._update_at = now + WAIT_INTERVAL
         if self.reorder is None:
             return
@@ -219,5 +219,5 @@ class Receiver:
         return self.reorder.deadline() if self.reorder is not None else None
 
     def expire(self, now: float) -> list[bytes]:
-        """What nothing has to be waited for any more, in order."""
+        """The packets behind holes that are not waited for any more, in order."""
         return self.reorder.expire(now) if self.reorder is not None else []

@@ -1,20 +1,20 @@
 """Puts packets of several links back into the order of their `data_seq`.
 
-A packet whose turn has come leaves at once. One that is early waits behind a hole, which is given up
+A packet whose turn has come leaves at once. An early packet waits behind a hole. A hole is given up
 
-- when every link that may still bring what is missing has brought a later number: RFC 1990 §4.1. Where a link
+- when every link that may still bring the missing numbers has brought a later one (RFC 1990 §4.1). Where a link
   itself reorders, its `disorder` must have passed since then;
 - at its deadline, `wait` after the first packet behind it came: a link may be silent;
 - when more than `size` packets wait.
 
-So a link's loss is known by its next packet, and where links are alike and keep order next to nothing waits. What comes
-after its hole was given up leaves at once. Each number leaves once. Numbers are compared modulo 2^64.
+So a link's next packet shows its loss, and where links are alike and keep order next to nothing waits. A packet that
+comes after its hole was given up leaves at once. Each number leaves once. Numbers are compared modulo 2^64.
 
-A number far ahead of what is expected means that the peer counts anew: what is held leaves in its order, and the count
-goes on from there. One far behind is a straggler of the old count. Where nothing but stragglers and repetitions comes,
-the count is wrong, and begins there.
+A number far ahead of the expected one means that the peer counts anew: the held packets leave in their order, and the
+count goes on from the new number. A number far behind is a straggler of the old count. Where only stragglers and
+repetitions come, the count is wrong, and begins anew with them.
 
-What a packet costs does not grow with what is held, but for a heap's logarithm: a peer leaves its holes where it likes.
+A packet's cost does not grow with the packets held, except by a heap's logarithm: a peer leaves holes where it likes.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from heapq import heappop, heappush
 _MASK = (1 << 64) - 1
 _HALF = 1 << 63
 JUMP = 1 << 16
-"""Distance from the expected number at which the peer must have begun anew: more than any link reorders."""
+"""Numbers; one so far from the expected number shows that the peer has begun anew: no link reorders so far."""
 STRAYS = 64
-"""Stragglers and repetitions without a packet of the count between them, after which the count is not believed."""
+"""Stragglers and repetitions in a row after which the count is not believed."""
 _DELIVERED = 1
+"""Fate of a number: its packet has left."""
 _GIVEN_UP = 2
-"""A hole that was given up. 0: a number from before the count began."""
+"""Fate of a number: its hole was given up. 0: it is from before the count began."""
 _HOLES = memoryview(bytes([_GIVEN_UP]) * JUMP)
 
 
@@ -72,15 +73,15 @@ class ReorderBuffer:
         self._numbers: list[int] = []
         """The same numbers as a heap: packets leave from the least on."""
         self._arrivals: dict[int, OrderedDict[int, float]] = {}
-        """By link: the numbers that it has brought of these, in order of arrival, and when."""
+        """By link: the held numbers that it has brought, in order of arrival, and when each came."""
         self._highest: dict[int, int] = {}
-        """The highest number that each link has brought early: those above the expected one are held."""
+        """The highest number that each link has brought early. It is held, if it is above the expected one."""
         self._opened = 0.0
         """When the first packet behind the first hole came."""
         self._passed: float | None = None
-        """Since when no link can bring what is missing in the first hole, or None."""
+        """Since when no link can bring the numbers of the first hole; None: one still can."""
         self._fates = bytearray(JUMP)
-        """What became of the last numbers before the expected one. A byte for each is quicker than a bit."""
+        """What became of the last `JUMP` numbers before the expected one. A byte for each is quicker than a bit."""
         self._strays = 0
         self.late = 0
         """Packets that came after their hole had been given up."""
@@ -93,7 +94,7 @@ class ReorderBuffer:
         return len(self._held)
 
     def set_links(self, disorder: Mapping[int, float]) -> None:
-        """The links that may bring what is missing, each with its disorder in seconds."""
+        """The links that may bring missing numbers, each with its disorder in seconds."""
         self._links = disorder
         if self._held:
             self._look_at_hole()
@@ -125,8 +126,8 @@ class ReorderBuffer:
     def is_anew(self, data_seq: int, now: float, grace: float) -> bool | None:
         """Whether the peer must have begun anew if it sends this number now; None: it may be a late one of this count.
 
-        It has sent the number already, or it is too far from the count. What is from before the count may have been on
-        its way when that began, for `grace` seconds.
+        It must have, if it has sent the number already, or if the number is too far from the count. For `grace` seconds
+        after the count began, a number from before it may have been on its way.
         """
         if self._next is None:
             return False
@@ -163,7 +164,7 @@ class ReorderBuffer:
         return out
 
     def _begin(self, data_seq: int, packet: bytes, now: float) -> list[bytes]:
-        """The count goes on from here."""
+        """Begins a count with this packet."""
         out = self.flush()
         out.append(packet)
         self._next = data_seq + 1
@@ -208,12 +209,12 @@ class ReorderBuffer:
         return [packet]
 
     def _stray(self, number: int, packet: bytes, now: float) -> list[bytes]:
-        """Nothing, or what leaves because the count begins here."""
+        """Notes a stray; returns what leaves if the count begins anew with it."""
         self._strays += 1
         return self._begin(number & _MASK, packet, now) if self._strays >= STRAYS else []
 
     def _run(self, out: list[bytes]) -> None:
-        """Takes out what is contiguous from the expected number on."""
+        """Takes out the packets that are contiguous from the expected number on."""
         held, fates, expected = self._held, self._fates, self._next or 0
         while (entry := held.pop(expected, None)) is not None:
             packet, _, link = entry
@@ -224,11 +225,11 @@ class ReorderBuffer:
             expected += 1
         self._next = expected
         if held:
-            self._opened = next(iter(held.values()))[1]  # the first to come of those behind the next hole
+            self._opened = next(iter(held.values()))[1]  # the first that came behind the next hole
             self._look_at_hole()
 
     def _give_up(self, now: float, out: list[bytes]) -> None:
-        """Goes over every hole for which nothing is to be waited any more, or that leaves too many waiting."""
+        """Gives up every hole that is not waited for any more, or behind which too many packets wait."""
         while self._held:
             if len(self._held) <= self.size and (self._passed is None or self._passed > now):
                 if self._opened + self.wait > now:
@@ -245,7 +246,7 @@ class ReorderBuffer:
             self._run(out)
 
     def _look_at_hole(self) -> None:
-        """Finds out since when every link that may bring what is missing has brought a later number."""
+        """Finds out since when every link that may bring the missing numbers has brought a later one."""
         expected, highest = self._next or 0, self._highest
         passed = self._opened
         for link, disorder in self._links.items():
@@ -253,6 +254,6 @@ class ReorderBuffer:
                 self._passed = None
                 return
             if disorder > 0:
-                came = next(iter(self._arrivals[link].values()))  # what it has brought highest is held
+                came = next(iter(self._arrivals[link].values()))  # its highest number is held
                 passed = max(passed, came + disorder)
         self._passed = passed

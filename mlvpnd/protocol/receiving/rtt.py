@@ -1,9 +1,9 @@
 """Round-trip time after RFC 6298 §2, fed by the 16-bit stamps of the header.
 
-The deviation is taken from the old smoothed value, then that is smoothed: the order matters.
+The deviation is taken from the old smoothed value, and only then the value is smoothed: the order matters.
 
 Stamps are not authentic, and decide how much is committed ahead. So a sample far from the mean counts only as far as
-the one before it says so too, and the least round trip is one that two samples in a row have not exceeded.
+the sample before it says so too. The least round trip is one that two samples in a row have not exceeded.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from mlvpnd.protocol.wire.constants import ECHO_LIMIT_MS, NO_TIMESTAMP, RTT_LIMI
 ALPHA = 1 / 8  # RFC 6298 §2.3
 BETA = 1 / 4  # RFC 6298 §2.3
 JUMP_MS = 50.0
-"""Milliseconds from the mean, beyond four deviations, that are a jump: radio lines jitter by less."""
+"""Milliseconds beyond four deviations from the mean, above which a sample is a jump: radio lines jitter by less."""
 INITIAL_SRTT_MS = 1000.0
-"""What status shows before a sample, as upstream does; nothing is judged by it."""
+"""Milliseconds that status shows before a sample, as upstream does; nothing is judged by them."""
 
 
 class RttEstimator:
@@ -29,14 +29,14 @@ class RttEstimator:
         self.rttvar_ms = INITIAL_SRTT_MS / 2
         self.min_rtt_ms = 0.0
         self._before = 0.0
-        """The sample before."""
+        """The last sample."""
         self.echoed_at = float("-inf")
         """When the newest echo came, in seconds: it shows that one of our packets arrived."""
         self.unechoed = 0
         """Packets without an echo that have come since."""
 
     def received(self, timestamp_reply: int, now: float) -> None:
-        """Takes what an authentic packet echoes. Also an echo that is too old for a sample shows that we are heard."""
+        """Takes what an authentic packet echoes. An echo too old for a sample also shows that we are heard."""
         if timestamp_reply == NO_TIMESTAMP:
             self.unechoed += 1
             return
@@ -69,7 +69,7 @@ def stamp(now: float) -> int:
 
 
 class StampEcho:
-    """The peer's newest stamp, to be sent back once with the time that it was held."""
+    """The peer's newest stamp, to be sent back once, plus the time that it was held."""
 
     __slots__ = ("_at", "_stamp")
 

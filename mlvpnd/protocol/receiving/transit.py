@@ -1,11 +1,11 @@
-"""How long the packets of one link are on their way to us, and how far they overtake each other there.
+"""How long the packets of one link are on their way to us, and how far they overtake each other.
 
 Every packet carries its sender's clock, so `arrival - stamp` is its one-way transit plus an offset that nobody knows.
-All links of a peer share its clock, and thus the offset: between links the difference counts, and that is what a hole
-in the common numbering has to be waited for. A round trip would count the other direction too.
+All links of a peer share its clock, and thus the offset. So the difference between links is known: a hole in the common
+numbering must be waited for so long. A round trip would count the other direction too.
 
-Stamps are not authentic. What one of them says counts if it is near to what the one before it said, or the next says so
-too: else somebody could make all links wait by one packet of one link.
+Stamps are not authentic. A stamp counts if its transit is near the one before it, or if the next stamp says so too.
+Else somebody could make all links wait by one packet of one link.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from collections.abc import Iterable
 from mlvpnd.protocol.wire.constants import NO_TIMESTAMP
 
 LOW_SPAN = 5.0
-"""Seconds, twice at most, for which the quickest packet is remembered: clocks drift by less than a millisecond
+"""Seconds, or up to twice as many, for which the quickest packet is remembered. Clocks drift by less than a millisecond
 meanwhile, and a line's route may change."""
 HIGH_SPAN = 1.25
-"""Seconds, twice at most, for which the slowest is remembered: with a KEEPALIVE a second there always is one."""
+"""Seconds, or up to twice as many, for which the slowest packet is remembered. With a KEEPALIVE a second there always
+is one."""
 DISORDER_SPAN = 2.5
-"""Seconds, twice at most, for which an overtaken packet makes others of its link be waited for."""
+"""Seconds, or up to twice as many, for which a link's packets are waited for after one was overtaken."""
 STEP = 1.0
-"""Milliseconds by which a transit must rise to be news: stamps know no less."""
+"""Milliseconds by which a transit must rise to be news: stamps are no finer."""
 JUMP = 100.0
-"""Milliseconds from one packet to the next by which a transit changes only if the next one says so too."""
+"""Milliseconds from one transit to the next, beyond which the change counts only if the packet after says so too."""
 NEW_CLOCK = 5000.0
-"""Milliseconds from one packet to the next by which transits do not change: the peer's clock was set."""
+"""Milliseconds from one transit to the next by which no line changes: the peer's clock was set."""
 MAX_GAPS = 64
-"""Gaps in the numbers of a link that are remembered: what comes later than so many others has a lower bound."""
+"""Gaps in a link's numbers that are remembered; of a packet from an older gap only the least lateness is known."""
 _PERIOD = 65536.0
 _HALF = _PERIOD / 2
 _NONE = float("-inf")
@@ -47,7 +48,7 @@ class RecentMax:
         self.newest = floor
         """The largest since the last turn."""
         self.turn_at = _NONE
-        """Until when nothing below that changes anything."""
+        """Until then no value below `newest` changes anything."""
 
     def add(self, value: float, now: float) -> None:
         """Takes a value."""
@@ -74,16 +75,16 @@ class RecentMax:
 
 
 class Transit:
-    """The lowest and the highest transit of a link lately, in milliseconds beside the unknown offset."""
+    """The lowest and the highest transit of a link lately, in milliseconds, with the unknown offset."""
 
     __slots__ = ("_high", "_jump", "_last", "_low", "_noted", "has_sample")
 
     def __init__(self) -> None:
         self.has_sample = False
         self._last = 0.0
-        """The newest that is believed, freed of the stamps' modulus: it goes on where others of this link are."""
+        """The newest believed transit. It is free of the stamps' modulus: it goes on from the link's earlier ones."""
         self._jump = 0.0
-        """How far the packet before was from that, if it was too far to be believed alone."""
+        """How far the last packet's transit was from `_last`, if that was too far to be believed alone."""
         self._begin()
 
     def _begin(self) -> None:
@@ -92,7 +93,7 @@ class Transit:
         self._noted = _NONE
 
     def received(self, timestamp: int, now: float) -> bool:
-        """Takes the stamp of a packet that came at `now` seconds; whether the highest is more than was noted."""
+        """Takes the stamp of a packet that came at `now` seconds; whether its transit is above the noted one."""
         if timestamp == NO_TIMESTAMP:
             return False
         step = (now * 1000 - timestamp - self._last + _HALF) % _PERIOD - _HALF
@@ -114,16 +115,16 @@ class Transit:
         return transit > self._noted + STEP
 
     def note(self) -> None:
-        """The highest is known as it is."""
+        """Notes the highest transit: only a higher one is news now."""
         self._noted = self._high.last
 
     def forget_high(self) -> None:
-        """We stood still: what waited for us says nothing of the line."""
+        """We stood still: packets that waited for us say nothing of the line."""
         self._high = RecentMax(HIGH_SPAN, _NONE)
 
     @property
     def low_ms(self) -> float:
-        """The least; only to be compared with that of other links of the same peer, modulo 65536."""
+        """The lowest transit. Compare it only with other links of the same peer, modulo 65536."""
         return -self._low.last
 
     @property
@@ -133,7 +134,7 @@ class Transit:
 
 
 def spread_ms(transits: Iterable[Transit]) -> float:
-    """How much later than the quickest packet of these links the slowest may come. 0 without samples."""
+    """Milliseconds that the slowest packet of these links may come after the quickest. 0 without samples."""
     sampled = [transit for transit in transits if transit.has_sample]
     if not sampled:
         return 0.0
@@ -143,14 +144,14 @@ def spread_ms(transits: Iterable[Transit]) -> float:
 
 
 class Disorder:
-    """By how much packets of a link are late that others of the same link have overtaken; 0 where it keeps order."""
+    """How late packets of a link are that others of the same link have overtaken; 0 where it keeps order."""
 
     __slots__ = ("_gaps", "_late", "_newest")
 
     def __init__(self, newest: int) -> None:
         self._newest = newest
         self._gaps: deque[tuple[int, float]] = deque(maxlen=MAX_GAPS)
-        """First number that is missing, and since when: a greater one came then."""
+        """Of each gap: the first missing number, and when a greater one came."""
         self._late = RecentMax(DISORDER_SPAN, 0.0)
 
     def received(self, seq: int, now: float) -> bool:
@@ -171,5 +172,5 @@ class Disorder:
         return lateness > before
 
     def seconds(self, now: float) -> float:
-        """The most lately."""
+        """The most of late."""
         return self._late.at(now)

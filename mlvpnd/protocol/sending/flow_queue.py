@@ -1,10 +1,10 @@
-"""Packets of many flows that wait for a link: each flow gets the same share of bytes, whatever it asks for.
+"""A queue for packets of many flows that wait for a link: each flow gets the same share of bytes, whatever it asks for.
 
-Deficit round robin (Shreedhar and Varghese 1995): the flow at the front may send while its deficit covers its
-next packet, then it gets a quantum and goes to the end. A full queue drops from the front of the flow that has most
-in it: whoever fills the queue pays, and hears of it soonest. Two flows with the same bucket share one share.
+It is a deficit round robin (Shreedhar and Varghese 1995). The flow at the front may send while its deficit covers its
+next packet. Then it gets a quantum and goes to the end. A full queue drops from the front of the flow that has most in
+it: whoever fills the queue pays, and hears of it soonest. Flows with the same bucket have one share together.
 
-What was given to a line that is gone is put back before younger packets of its flow, and keeps its number.
+A packet of a line that is gone is put back before younger packets of its flow, and keeps its number.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections import deque
 
 QUANTUM = 1514
-"""Bytes that a flow may send in a turn: its largest packet, as a rule, so that each turn sends one."""
+"""Bytes that a flow may send in a turn: as a rule its largest packet, so that each turn sends one."""
 BUCKETS = 1024
-"""Flows told apart."""
+"""Flows that are told apart, by their keys modulo this number."""
 UNNUMBERED = -1
-"""Instead of the number of a packet that has none yet."""
+"""Stands for the number of a packet that has none yet."""
 
 Waiting = tuple[bytes, int, int, int]
-"""A packet that waits, its size, its number or `UNNUMBERED`, and the bucket of its flow. Not a named tuple, which
-takes ten times as long to make: there is one for each packet."""
+"""A packet that waits, its size, its number or `UNNUMBERED`, and the bucket of its flow. There is one for each packet,
+and a named tuple would take ten times as long to make."""
 
 
 class _Flow:
@@ -34,7 +34,7 @@ class _Flow:
 
 
 class FlowQueue:
-    """At most `limit` bytes; a packet counts with the size that it is pushed with."""
+    """At most `limit` bytes; a packet counts with the size given to `push`."""
 
     __slots__ = ("_flows", "_turn", "bytes", "limit")
 
@@ -50,7 +50,7 @@ class FlowQueue:
         return len(self._flows)
 
     def push(self, flow: int, packet: bytes, size: int) -> int:
-        """Takes a packet of a flow; returns how many packets had to go for it, of any flow."""
+        """Takes a packet of a flow; returns how many packets, of any flow, it drops for it."""
         bucket = flow % BUCKETS
         waiting = self._flows.get(bucket)
         if waiting is None:
@@ -62,7 +62,7 @@ class FlowQueue:
         return self._drop_from_fattest() if self.bytes > self.limit else 0
 
     def put_back(self, flow: int, packet: bytes, size: int, number: int) -> None:
-        """Takes a packet that is older than all others of its flow. What is too many then goes by `trim`."""
+        """Takes a packet that is older than all others of its flow. It may exceed the limit: call `trim` then."""
         bucket = flow % BUCKETS
         waiting = self._flows.get(bucket)
         if waiting is None:
@@ -73,10 +73,10 @@ class FlowQueue:
         self.bytes += size
 
     def trim(self) -> int:
-        """Drops what is more than the limit; returns how many packets that were.
+        """Drops what exceeds the limit; returns how many packets it drops.
 
-        The flows with most in the queue are cut to what they may have alike, but for a packet, and from there on as
-        by `push`. Packet by packet that would take too long where much is too many, and many flows have something.
+        The flows with most in the queue are cut to one level, or up to a packet above it; from there on packets are
+        dropped as by `push`. That alone would take too long where many flows have much too much.
         """
         if self.bytes <= self.limit:
             return 0
@@ -88,7 +88,7 @@ class FlowQueue:
         return dropped + self._drop_from_fattest()
 
     def _level(self) -> int:
-        """Bytes that each flow may have so that all have no more than the limit; more are waiting than that."""
+        """Bytes that each flow may have so that all together have no more than the limit. More must be waiting."""
         left, count = self.limit, len(self._flows)
         for size in sorted([flow.bytes for flow in self._flows.values()]):
             if size > left // count:
@@ -119,7 +119,7 @@ class FlowQueue:
         return self.take()[0]
 
     def take(self) -> Waiting:
-        """The same, with all that is known of it."""
+        """Takes the packet whose turn it is, with all that is known of it; the queue must not be empty."""
         size = self.next_size()
         flow = self._turn[0]
         flow.deficit -= size

@@ -1,8 +1,9 @@
-"""Pieces of datagrams: what a filter or rule sees of them, and how the later ones follow the first.
+"""Fragments of datagrams: what a filter or rule sees of them, and how the later ones follow the first.
 
-Ports stand in the first fragment of a datagram only, and behind IPv6's extension headers where no filter looks. So
-a filter is shown a packet without extension headers, and what is decided for the first fragment is kept for the later
-ones, by what reassembly goes by. A later one that comes before its first has nothing but addresses and the protocol.
+Ports stand only in the first fragment of a datagram, and no filter looks for them behind IPv6's extension headers. So a
+filter is shown a packet without extension headers. What is decided for the first fragment is kept for the later ones,
+under the fields that reassembly goes by. A later fragment that comes before its first has nothing but addresses and the
+protocol.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from zlib import crc32
 from mlvpnd.protocol.wire.inner import ip_in_frame
 
 REMEMBERED = 1024
-"""Datagrams whose first fragment is remembered; a place is taken by the next whose name has the same checksum."""
+"""Datagrams whose first fragment is remembered; the next with the same checksum of its name, modulo this, takes the
+place."""
 LIFETIME = 30.0
-"""Seconds that it is: as long as Linux waits for the last fragment (net.ipv4.ipfrag_time)."""
+"""Seconds that a first fragment is remembered: as long as Linux waits for the last one (net.ipv4.ipfrag_time)."""
 LONGEST_NAME = 36
-"""Bytes: two IPv6 addresses and an identification."""
+"""Bytes of the longest name: two IPv6 addresses and an identification."""
 _IPV4_HEADER = 20
 _USUAL_FIRST = 0x45
 """The first byte of an IPv4 header without options."""
@@ -26,27 +28,28 @@ _FRAGMENT = 44
 _EXTENSIONS = frozenset({0, 43, _FRAGMENT, 60})
 """Hop-by-hop options, routing, fragment, destination options (RFC 8200)."""
 _MOST_HEADERS = 8
-"""Extension headers that are looked through; each kind is to come once, destination options twice."""
+"""IPv6 extension headers that are looked through, at most; each kind is to come once, destination options twice."""
 _MORE_FRAGMENTS_OR_OFFSET = 0x3F
-"""In the upper byte of IPv4's flags and offset."""
+"""Mask of these bits in the upper byte of IPv4's flags and offset."""
 _OFFSET = 0x1F
+"""Mask of the offset alone in this byte."""
 
 
 class Piece(NamedTuple):
     """A packet of which a filter does not see all."""
 
     plain: bytes | None
-    """What a filter is shown: without extension headers, but that of a later fragment. None: the packet itself."""
+    """What a filter is shown: no extension headers, except a later fragment's own. None: the packet itself."""
     name: bytes
     """What all fragments of a datagram have in common, LONGEST_NAME bytes at most; empty: it is no fragment."""
     first: bool
-    """Whether it is the first of them."""
+    """Whether it is the first fragment."""
 
 
 def piece_of(packet: bytes, *, layer2: bool) -> Piece | None:
     """What is to be known of an IP packet, or of a frame with `layer2`; None: all stands where filters look.
 
-    Any bytes may be given. A header that is cut, and what has too many, is left to filters as it is.
+    Any bytes may be given. A packet with a cut header, or with too many headers, is left to filters as it is.
     """
     start = ip_in_frame(packet) if layer2 else 0
     if (layer2 and not start) or len(packet) < start + _IPV4_HEADER:
@@ -88,12 +91,12 @@ def _ipv6_piece(packet: bytes, start: int) -> Piece | None:
 
 
 def _without(packet: bytes, start: int, at: int, kind: int) -> bytes:
-    """The packet without what stands between IPv6's header at `start` and `at`, where a header of a kind begins."""
+    """The packet without the headers between IPv6's own at `start` and `at`, where a header of this kind begins."""
     return packet[: start + 6] + bytes((kind,)) + packet[start + 7 : start + _IPV6_HEADER] + packet[at:]
 
 
 class FragmentTable:
-    """What was decided for the first fragments of datagrams, a number each. Seconds are of one clock."""
+    """What was decided for the first fragments of datagrams: a number for each. All times are of one clock."""
 
     def __init__(self) -> None:
         self._places: dict[int, tuple[bytes, int, float]] = {}

@@ -1,8 +1,8 @@
 """A link as the paced scheduler sees it: when it is free, and what waits for it.
 
-Times are nanoseconds of the driver's clock, sizes are bytes on the line, rates are bytes per second. Three things wait:
-`express` goes first, in order; then turns are taken by `committed`, the link's part of the common stream in the order
-of its numbers, and by `own`, what a filter or rule sends here.
+Times are nanoseconds of the driver's clock, sizes are bytes on the line, rates are bytes per second. A line has three
+queues. `express` goes first, in order. Then `committed` and `own` take turns. `committed` is the line's part of the
+common stream, in the order of its numbers. `own` is what a filter or rule sends here, and what passes stretched flows.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from .flow_queue import FlowQueue
 
 SECOND = 1_000_000_000
 CREDIT = 8_000_000
-"""Nanoseconds that a busy line may lag behind its rate and catch up: a timer is late by a millisecond or two as a rule.
-It is also the longest queue in the modem that catching up can make."""
+"""Nanoseconds that a busy line may lag behind its rate and catch up. A timer is late by a millisecond or two as a rule.
+Catching up can make no longer queue in the modem."""
 EXPRESS_LIMIT = 20_000_000
-"""Nanoseconds of line time that may wait in `express`; what comes on top queues like everything else."""
+"""Nanoseconds of line time that may wait in `express`; packets beyond it queue like everything else."""
 OWN_TIME = 100_000_000
 """Nanoseconds of line time that may wait in `own`."""
 LEAST_LIMIT = 64 * 1514
-"""Bytes that any queue may hold, however slow the line."""
+"""Bytes that the common queue and `own` may hold, however slow the line."""
 
 
 class Item(NamedTuple):
@@ -30,12 +30,13 @@ class Item(NamedTuple):
     packet: bytes
     size: int
     data_seq: int
-    """Its number, if it takes part in reordering."""
+    """Its number in the common stream, or the number of a copy; 0: none."""
     reorder: bool
+    """Whether it takes part in reordering."""
     after: int = 0
-    """When it may leave at the earliest, if it is `committed`: others that come before it take longer."""
+    """Earliest departure of a `committed` packet, so that it does not overtake slower lines."""
     flow: int = 0
-    """The bucket of its flow, for a line that goes before it."""
+    """The bucket of its flow, in case the line goes before the packet has left."""
 
 
 class Line:
@@ -63,11 +64,11 @@ class Line:
         self.delay = delay
         """Nanoseconds from here to the peer."""
         self.least_delay = delay
-        """What they are without queues."""
+        """The delay without queues."""
         self.higher = False
-        """It carries only what overflows others."""
+        """It carries only what overflows other lines."""
         self.hold = 0
-        """Nanoseconds that what is committed waits at least."""
+        """Nanoseconds that a committed packet waits at least."""
         self.sent = 0
         """Bytes that have left."""
         self.ready_at = now
@@ -76,7 +77,7 @@ class Line:
         self.committed: deque[Item] = deque()
         self.committed_bytes = 0
         self.kept_until = 0
-        """When all that is `committed` will have left, if some of it may not leave at once."""
+        """When all `committed` packets will have left, if some of them may not leave at once."""
         self.own = FlowQueue(max(LEAST_LIMIT, rate * OWN_TIME // SECOND))
         self.turn = 0
         """Bytes that `committed` has had more than `own` while both waited."""
@@ -88,7 +89,7 @@ class Line:
 
     @property
     def free_at(self) -> int:
-        """When a packet that is given to the line now could leave, behind all that waits."""
+        """When a packet could leave that is given to the line now, behind all that waits."""
         waiting = self.express_bytes + self.committed_bytes + self.own.bytes
         at = self.ready_at + waiting * SECOND // self.rate
         return at if at > self.kept_until else self.kept_until
@@ -101,7 +102,7 @@ class Line:
         return max(self.ready_at, self.committed[0].after)
 
     def express_at(self) -> int:
-        """When one that goes first could leave."""
+        """When a new express packet could leave."""
         return self.ready_at + self.express_bytes * SECOND // self.rate
 
     def advance(self, now: int) -> None:
@@ -111,7 +112,7 @@ class Line:
             self.ready_at = least
 
     def push_first(self, item: Item) -> None:
-        """Puts a packet in front of all but those that push_first too."""
+        """Puts a packet into `express`: behind what is there, in front of all the rest."""
         self.express.append(item)
         self.express_bytes += item.size
 

@@ -1,4 +1,4 @@
-"""What a session has to send: datagrams, numbered and sealed, that gather to a burst for each link."""
+"""Numbers and seals what a session has to send, and gathers the datagrams to a burst for each link."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Transmit(NamedTuple):
 
 
 class Outbox:
-    """Sealed by the box of that gate, as long as that is its box."""
+    """Datagrams to send, sealed by the box that the gate has at the time."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -37,7 +37,7 @@ class Outbox:
         to: Address,
         now: float,
     ) -> None:
-        """One datagram for that address."""
+        """Adds one datagram for an address."""
         seq = path.next_seq
         path.next_seq = seq + 1
         if packet_type is PacketType.DATA and self._gate.cleartext_data:
@@ -53,13 +53,13 @@ class Outbox:
         path.bytes_sent += HEADER_SIZE + len(payload)
 
     def _burst(self, path: Path, to: Address) -> list[bytes]:
-        """Where datagrams for that address gather."""
+        """The burst in which datagrams for an address gather."""
         bursts = self._bursts.setdefault(path.number, [])
         if not bursts or bursts[-1][0] != to:
             bursts.append((to, []))
         return bursts[-1][1]
 
     def take(self) -> list[Transmit]:
-        """All of it, in the order of each link."""
+        """Takes all bursts, in the order of each link."""
         bursts, self._bursts = self._bursts, {}
         return [Transmit(path, to, datagrams) for path, list_ in bursts.items() for to, datagrams in list_]

@@ -1,24 +1,25 @@
-"""Which link carries a packet, and when, where the links' rates are known: earliest delivery, in order.
+"""Which link carries a packet, and when, where all links' rates are known: earliest delivery, in order.
 
-Each line is paced at its rate, so no queue stands in a modem. A packet of the common stream is committed to the line
-by which it will arrive first: behind what that line has to send already, at its rate, after its delay. Lines are
-committed as far ahead as the slowest of them is late, and no further: then packets of one flow arrive in order though
-lines differ, and all the rest waits in one queue where flows share fairly and small things pass.
+Each line is paced at its rate, so no queue builds up in a modem. A packet of the common stream is committed to the line
+by which it will arrive first. What the line has to send already counts at its rate, and then the line's delay. Lines
+are committed ahead by the farthest line's delay and `SLACK`, and no further. So packets of one flow arrive in order
+although lines differ. All the rest waits in one queue, where flows share fairly and small packets pass.
 
-- Small packets that are not TCP, bare acknowledgements, and the segments of a TCP flow that has only short ones, go
-  first on the line that delivers them first, without a number, as long as their flow takes less than its fair share.
-- What is bulk is held for a near line so long that a flow which keeps queues short fills the far ones too.
-- A flow that fills the near lines for long, while others are too far to be held for, is delivered as late as by those
-  (`stretch.py`). Meanwhile all other flows pass it on the near lines, without numbers.
-- Lines of a higher `priority` take what overflows. They open when so much waits for those of a lower one
-  that a packet would arrive `OVERFLOW` later by them. Within a priority, spare lines take what overflows the
-  others, when enough waits that a loss leaves those full.
-- What was given to a line that leaves is put back into the common queue, before younger packets of its flow, and keeps
-  the number that it has. As much of it stays as may wait for the lines that are left. Small things go first again, as
-  far as they leave room for those that come.
-- What is committed ahead is bounded, whatever round trips the peer makes us believe.
+- Express are: small packets that are not TCP, bare acknowledgements, and segments of a TCP flow that has only short
+  ones. They go first on the line that delivers them first, without a number. Their flow must take less than its fair
+  share.
+- Bulk is held for a near line for so long that a flow which keeps queues short fills the far lines too.
+- A flow may fill the near lines for long while others are too far for a hold. It is then delivered as late as by the
+  far lines (`stretch.py`). Meanwhile all other flows pass it on the near lines, without numbers.
+- Lines of a higher `priority` take what overflows the lower ones. They open when so much waits for the lower ones that
+  a packet would arrive `OVERFLOW` later by them. Within a priority, spare lines take what overflows the others. They
+  open when so much waits that the other lines stay full after a loss.
+- Packets that were given to a line that leaves go back into the common queue, before younger packets of their flow.
+  They keep their numbers. As many stay as may wait for the remaining lines. Express packets go first again, as far as
+  they leave room for new ones.
+- What is committed ahead has a bound, whatever round trips the peer makes us believe.
 
-Integers throughout, times are arguments: a native twin makes the same decisions, packet for packet.
+All numbers are integers, and times are arguments: the native twin makes the same decisions, packet for packet.
 """
 
 from __future__ import annotations
@@ -34,40 +35,40 @@ from .line import EXPRESS_LIMIT, LEAST_LIMIT, SECOND, Item, Line
 from .stretch import Stretch
 
 SLACK = 4_000_000
-"""Nanoseconds for which even the slowest line is committed ahead, so that it has work until the next turn."""
+"""Nanoseconds that even the farthest line is committed ahead, so that it has work until the next turn."""
 QUEUE_TIME = 100_000_000
-"""Nanoseconds of all lines' time that may wait in the common queue: what TCP needs to fill lines with 200 ms of round
-trip (CUBIC leaves 0.7 of its window after a loss)."""
+"""Nanoseconds, at the rate of all lines together, that may wait in the common queue. TCP needs this much to fill lines
+with 200 ms of round trip (CUBIC leaves 0.7 of its window after a loss)."""
 OVERFLOW = 15_000_000
-"""Nanoseconds by which a packet must be late for a higher priority to take it."""
+"""Nanoseconds that a packet must arrive later by the lower priority before a higher one takes it."""
 WAIT_SHARE = 50
-"""Percent of the lines' round trip that a packet must have waited for a spare line to take it, see `_patience`. BBR
-still finds all lines, for it begins with 1.9 of a round trip in the queue."""
+"""Percent of the lines' round trip that a packet must wait before a spare line takes it, see `_patience`. BBR still
+finds all lines, for it begins with 1.9 round trips in the queue."""
 ALIKE = 150
-"""Percent of the nearest line's delay that another may have to count in that."""
+"""Percent of the nearest line's delay, up to which another line counts in the round trip of `WAIT_SHARE`."""
 LONGEST_WAIT = 60_000_000
-"""Nanoseconds that are enough of that: what may wait in the common queue is more."""
+"""Nanoseconds: cap on the wait by `WAIT_SHARE`; it must stay below `QUEUE_TIME`."""
 WORTH = 2
-"""Times that the near lines may have the rate of those that are too far for flows to be stretched over all."""
+"""Factor: flows are stretched only where the near lines have at most this many times the far lines' rate."""
 SPARSE = 1_000_000_000
-"""Nanoseconds without anything long after which the short segments of a TCP flow go first: someone types."""
+"""Nanoseconds without a `BULK` packet after which the short segments of a TCP flow go first: someone types."""
 HOLD_SHARE = 65
-"""Percent of a far line's round trip that a near line's is made by holding packets, see `_set_holds`."""
+"""Percent of a far line's round trip: as long is a near line's while bulk is held for it, see `_set_holds`."""
 LONGEST_HOLD = 30_000_000
-"""Nanoseconds that are too much of that: a line so far away is left to flows that fill queues."""
+"""Nanoseconds: cap on a hold; a far line for which it would be longer is left to flows that fill queues."""
 STICKY = 2_000_000
-"""Nanoseconds by which another line must be earlier for small packets to change to it: fewer overtake each other."""
+"""Nanoseconds by which another line must be earlier before express packets change to it: fewer overtake each other."""
 FAIR_BURST = 20_000_000
 """Nanoseconds of its fair share that a flow may take at once and still go first."""
 RESCUED_TIME = 10_000_000
-"""Nanoseconds of a line's time that may go first on it of what went first on one that is gone. Half of `EXPRESS_LIMIT`:
-a small packet that comes then finds room, and leaves within 25 ms or two packets' time."""
+"""Nanoseconds of line time up to which a line's `express` takes express packets of a line that is gone. Half of
+`EXPRESS_LIMIT`: a small packet that comes then finds room, and leaves within 25 ms or two packets' time."""
 LONGEST_DELAY = 500_000_000
-"""Nanoseconds that count as a line's delay at most. The receiver waits no longer for a line (`receiver.py`, MAX_WAIT),
-and what is committed to the others grows with it."""
+"""Nanoseconds: cap on a line's delay. The receiver waits no longer for a line (`receiver.py`, MAX_WAIT). What is
+committed to the other lines grows with the delay."""
 MOST_AHEAD = 32_000_000
-"""Bytes that are committed to all lines together at most, and that wait in the common queue at most for the sake of
-flows that are stretched: what 100 MB/s take for the difference between a satellite and a near line."""
+"""Bytes: cap on what is committed to all lines together, and on the common queue as enlarged for stretched flows.
+At 100 MB/s, the difference between a satellite and a near line needs so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class LineParameters:
     spare: bool = False
     """It loses a little, and takes what overflows the other lines of its priority."""
     least_delay: int = 0
-    """`delay` as it is without queues; 0: not known, `delay` counts."""
+    """`delay` without queues; 0: not known, `delay` counts."""
 
 
 class _Group(NamedTuple):
@@ -91,11 +92,11 @@ class _Group(NamedTuple):
     nearest: int
     """The least delay."""
     horizon: int
-    """Nanoseconds by which they are committed ahead, and a packet under way."""
+    """Nanoseconds after its commit in which a packet must begin to arrive."""
     higher: list[Line]
     """The lines that open next."""
     before_spare: bool
-    """Those are spare ones."""
+    """The lines that open next are spare."""
 
 
 class PacedScheduler:
@@ -104,25 +105,25 @@ class PacedScheduler:
     def __init__(self, next_data_seq: int) -> None:
         self.next_data_seq = next_data_seq
         self.dropped = 0
-        """Packets that a full queue gave up."""
+        """Packets dropped: a queue was full, or there was no line."""
         self._lines: dict[int, Line] = {}
         self._queue = FlowQueue(LEAST_LIMIT)
         self._fair: list[int] = [0] * BUCKETS
         """When each flow's share will have paid for what it has sent ahead of others."""
         self._bulk_at: list[int] = [-SPARSE] * BUCKETS
-        """When each flow had something long last."""
+        """When each flow's last `BULK` packet came."""
         self._express_line = -1
         self._commit_at: int | None = None
-        """When the next packet of the common queue can be given to its line, if nothing waits for that line."""
+        """When the next packet of the common queue can be committed, if nothing waits for its line."""
         self._rate = 0
         self._stretch = Stretch()
         self._reachable = 0
         """The delay of the farthest line of the lowest rank that is not too far."""
         self._near: list[Line] = []
-        """Those of the lowest rank that are not too far, where some are, and worth it."""
+        """The lines of the lowest rank that are not too far. Empty, unless others are too far and worth it."""
         self._near_rate = 0
         self._groups: list[_Group] = []
-        """Each with the lines of the one before and more."""
+        """Each has the lines of the one before, and more."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -136,7 +137,7 @@ class PacedScheduler:
         return self._stretch.is_settling(now)
 
     def set_lines(self, lines: Mapping[int, LineParameters], now: int) -> None:
-        """Schedules over these lines from now on; those that stay keep what they have."""
+        """Schedules over these lines from now on; a line that stays, at the same rate, keeps its packets."""
         gone = [line for number, line in self._lines.items() if number not in lines]
         kept: dict[int, Line] = {}
         for number, given in lines.items():
@@ -166,19 +167,19 @@ class PacedScheduler:
             self._drop_queue(self._queue)
 
     def _rescue(self, gone: Iterable[Line], now: int) -> None:
-        """What waited for lines that are gone goes by the others."""
+        """Gives what waited for lines that are gone to the others."""
         committed: list[Waiting] = []
         own: list[Waiting] = []
         small: list[Waiting] = []
         for line in gone:
             committed += [(item.packet, item.size, item.data_seq, item.flow) for item in line.committed]
-            while line.own.bytes:  # it was meant for that line, but a packet late is better than none
+            while line.own.bytes:  # it was meant for this line only, but a late packet is better than none
                 own.append(line.own.take())
             for item in line.express:
                 first = self._lines[self._first_line(now)]
                 if (first.express_bytes + item.size) * SECOND // first.rate <= RESCUED_TIME:
                     first.push_first(item)
-                elif item.data_seq:  # a copy: it goes first or not at all, for another does
+                elif item.data_seq:  # a copy: it goes first or not at all, for another copy arrives
                     self.dropped += 1
                 else:
                     small.append((item.packet, item.size, UNNUMBERED, item.flow))
@@ -197,10 +198,10 @@ class PacedScheduler:
             self._lines[self._first_line(now)].push_first(Item(packet, size, 0, reorder=False, flow=flow % BUCKETS))
 
     def put_on(self, number: int, item: Item, flow: int, now: int, *, first: bool) -> None:
-        """Takes a packet for one line: before all others, or in a queue of its own."""
+        """Takes a packet for one line: with `first` into its `express`, while there is room, else into its `own`."""
         line = self._lines[number]
         line.advance(now)
-        if item.data_seq:  # a copy: it goes first or not at all, for another does
+        if item.data_seq:  # a copy: it goes first or not at all, for another copy arrives
             if line.express_bytes * SECOND // line.rate < EXPRESS_LIMIT:
                 line.push_first(item._replace(flow=flow % BUCKETS))
             else:
@@ -224,7 +225,7 @@ class PacedScheduler:
         return out
 
     def earliest(self, numbers: Sequence[int], now: int) -> int:
-        """Of these lines, which may be none of ours, the one that delivers first."""
+        """Which of these lines delivers first. If none is ours: the first of them."""
         known = [number for number in numbers if number in self._lines]
         for number in known:
             self._lines[number].advance(now)
@@ -245,19 +246,19 @@ class PacedScheduler:
         due = min((line.due for line in self._lines.values() if line.busy), default=None)
         if not self._queue.bytes:
             return due
-        if self._commit_at is not None:  # a packet takes a slow line longer than lines are committed ahead
+        if self._commit_at is not None:  # one packet takes a slow line longer than lines are committed ahead
             return self._commit_at if due is None else min(due, self._commit_at)
         return min(line.ready_at for line in self._groups[0].lines) if due is None else due
 
     def _is_bulk(self, kind: Kind, flow: int, now: int) -> bool:
-        """Whether a packet takes part in the common stream, for order's sake."""
+        """Whether a packet takes part in the common stream, to keep its order."""
         if kind is Kind.BULK:
             self._bulk_at[flow % BUCKETS] = now
             return True
         return kind is Kind.SHORT and now - self._bulk_at[flow % BUCKETS] < SPARSE
 
     def _near_line(self, flow: int, size: int, now: int) -> Line | None:
-        """The line for a bulk packet of a flow that others which are stretched must not delay."""
+        """The near line for a bulk packet that stretched flows must not delay; None: it takes the common stream."""
         stretch = self._stretch
         before = bool(stretch)
         carried = sum([line.sent for line in self._near])
@@ -287,7 +288,7 @@ class PacedScheduler:
                 line.hold = max(line.hold, min(farthest - line.delay, self._stretch.delay(now)))
 
     def _may_pass(self, flow: int, size: int, now: int) -> bool:
-        """Whether a small packet goes first: its flow took no more than its share, and the line is not full of such."""
+        """Whether a small packet goes first: its flow took no more than its share, and the line has room for it."""
         share = max(self._rate // (self._queue.flows + 1), 1)
         bucket = flow % BUCKETS
         paid = max(self._fair[bucket], now) + size * SECOND // share
@@ -300,7 +301,7 @@ class PacedScheduler:
         return True
 
     def _first_line(self, now: int) -> int:
-        """The line that delivers a packet first that goes first on it."""
+        """The line that delivers an express packet first."""
         best, best_at = -1, 0
         for number, line in self._lines.items():
             line.advance(now)
@@ -336,7 +337,7 @@ class PacedScheduler:
                     self._commit_at = start - group.horizon
                 return
             after = now + best.hold if best.hold else 0
-            if best.higher:  # it may have been idle: what the lowest have been given arrives first
+            if best.higher:  # it may have been idle: what the lowest lines were given must arrive first
                 before = min([line.free_at + line.delay for line in self._groups[0].lines])
                 after = max(after, best.free_at + max(before - best_at, 0))
             packet, _, number, flow = queue.take()
@@ -368,13 +369,13 @@ class PacedScheduler:
 
 
 def _patience(group: _Group, late: int, reachable: int) -> int:
-    """How late a packet must be by its lines for a spare one to take it, when it would be so late.
+    """How late a packet must arrive by these lines before a spare line takes it. Now it would be `late`.
 
-    A flow whose window is cut to 0.7 by a loss (CUBIC, RFC 9438) keeps these lines full if packets waited for 0.43 of
-    its round trip, without queues, when the loss came. That is there by the farthest line in use, and back by the
-    nearest; what is held for a line is under way. Lines that are much farther do not count: a flow whose window fits
-    the near ones (BBR) never comes so far. But those that packets are held for, up to the `reachable` one, take some
-    first.
+    A loss cuts a flow's window to 0.7 (CUBIC, RFC 9438). The flow keeps these lines full if packets waited for 0.43 of
+    its round trip when the loss came. The round trip is without queues: there by the farthest line in use, back by the
+    nearest. A hold counts as time under way. Lines that are much farther do not count: a flow whose window fits the
+    near lines (BBR) never comes so far. But far lines for whose sake packets are held, up to the `reachable` one, take
+    some before spare lines do.
     """
     nearest = farthest = min([line.delay + line.hold for line in group.lines])
     alike = min(late, nearest * ALIKE // 100)
@@ -386,12 +387,12 @@ def _patience(group: _Group, late: int, reachable: int) -> int:
 
 
 def _set_holds(lines: Sequence[Line]) -> int:
-    """Holds packets for near lines as long as it takes a flow that keeps queues short to fill the far ones too.
+    """Holds packets for near lines for so long that a flow which keeps queues short fills the far lines too.
 
     BBR has at most twice its rate times its least round trip under way (draft-ietf-ccwg-bbr). Delivery in order over
-    a far line takes the far round trip times the rate. So the least round trip must be half of the far one and a
-    little more; acknowledgements come back by the nearest line. The least round trip knows no queue, so for near lines
-    that counts which the line has without. But no packet is held so long that it comes later than over the farthest
+    a far line needs the far round trip times the rate. So the least round trip must be half of the far one and a
+    little more. Acknowledgements come back by the nearest line. The least round trip knows no queue, so a near line's
+    delay counts as it is without queues. But no packet is held so long that it arrives later than by the farthest
     line: where queues make all lines far, none would leave. Returns the delay of the farthest line that is not too far.
     """
     nearest = min(line.least_delay for line in lines)
@@ -407,7 +408,7 @@ def _hold(delay: int, nearest: int, farthest: int) -> int:
 
 
 def _group(lines: Iterable[tuple[Line, LineParameters]]) -> list[_Group]:
-    """Which lines open after which: by priority, and in each those last that lose some."""
+    """Groups lines in the order in which they open: by priority, and within a priority the spare ones last."""
     by_rank: dict[tuple[int, bool], list[Line]] = {}
     for line, given in lines:
         by_rank.setdefault((given.priority, given.spare), []).append(line)

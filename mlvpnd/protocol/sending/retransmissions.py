@@ -1,11 +1,11 @@
-"""What inner TCP sends again, and by which link it was lost: all that v1 lets a sender know of its own loss.
+"""What inner TCP sends again, and which link had lost it: v1 lets a sender know no more of its own loss.
 
-A TCP segment that comes from the interface once more, after it has left by a link, was lost there as a rule. It may
-also have been lost beyond the tunnel, or be sent again without need: that hits all links alike, so a link is compared
+A TCP segment may come from the interface once more after it has left by a link. As a rule this link has lost it. It may
+also have been lost beyond the tunnel, or be sent again without need. This hits all links alike, so a link is compared
 with the others. Where nothing but other tunnels or UDP is inside, nothing is known, and no link is harmful.
 
-A line that loses little, well within its tolerance, still takes a TCP that slows down for each loss along with it: the
-rate of a window is some 1.2 segments / (round trip x the root of the loss) (Mathis et al. 1997).
+A line that loses little, well within its tolerance, still drags down a TCP that slows down for each loss. The rate of a
+window is some 1.2 segments / (round trip x the root of the loss) (Mathis et al. 1997).
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from collections.abc import Mapping
 from math import exp
 
 REMEMBERED = 2048
-"""Segments remembered at least, and twice as many at most: of 1500 bytes what 100 Mbit/s have under way in 0.25 s."""
+"""Segments remembered at least, twice as many at most: 100 Mbit/s have so many of 1500 bytes under way in 0.25 s."""
 WINDOW = 3_000_000
-"""Bytes that a link's loss is taken over."""
+"""Bytes over which a link's loss is averaged."""
 CONVICTING = 1_000_000
-"""Bytes that a link is taken to have been given at least, so that one lost segment of few convicts nobody; and that
-another must have been given to be known as better."""
+"""Bytes that count as given to a link, at least, so that one lost segment of few convicts nobody. Another link must
+have been given as many to be known as better."""
 FORGET = 30.0
-"""Seconds in which what is known of a link is worth e times less. It only matters to one that has nothing to carry:
-what overflows clears a line that has become clean."""
+"""Seconds in which what is known of a link comes to weigh e times less. It only matters to a link that has nothing to
+carry: what overflows clears a line that has become clean."""
 HARMFUL = 0.002
-"""Share of bytes lost that makes a link harmful."""
+"""Share of a link's bytes; it must lose more to be found harmful."""
 HARMLESS = 0.001
-"""Share below which it is so no more."""
+"""Share of a link's bytes; a harmful link that loses no more is harmless again."""
 WORSE = 3.0
-"""Times that it must lose more than the best link."""
+"""Factor: to be found harmful, a link must lose more than this many times what the best link loses."""
 ALIKE = 1.5
-"""Times below which it is harmful no more."""
+"""Factor: a harmful link is harmless again when it loses at most this many times what the worst other link loses."""
 USE_TIME = 0.5
 """Seconds over which a link's use is smoothed."""
 FULL = 0.8
-"""Part of its rate that makes a link full."""
+"""Part of its rate from which on a link is full."""
 IDLE = 0.3
-"""Part below which it is so no more."""
+"""Part of its rate below which a link is full no more, and begins to endure anew."""
 ENDURANCE = 1.0
-"""Seconds that a link must be full, while segments are lost, to be harmful no more: what it carries bears that. BBR
-does, and so do many flows together."""
+"""Seconds that a link must be full, while segments are lost, to be harmless: its traffic bears the loss. BBR does, and
+so do many flows together."""
 BORNE = 3
-"""Segments that must be lost meanwhile."""
+"""Segments that a link must have lost while it was full, see `ENDURANCE`."""
 LEAST_TIME = 0.05
-"""Seconds between two judgements of what was sent."""
+"""Seconds between two judgements of what was sent, at least."""
 
 
 class _Account:
@@ -54,11 +54,11 @@ class _Account:
 
     def __init__(self) -> None:
         self.sent = self.lost = 0.0
-        """Bytes, the older the less."""
+        """Bytes; older ones count less."""
         self.use = 0.0
-        """Part of its rate, smoothed."""
+        """Part of its rate that it carries, smoothed."""
         self.full_for = 0.0
-        """Seconds that it has been full until now."""
+        """Seconds that it has been full."""
         self.borne = 0
         """Segments lost meanwhile."""
         self.endured = False
@@ -94,7 +94,7 @@ class Retransmissions:
         self._sent: Counter[int] = Counter()
         self._lost: Counter[int] = Counter()
         self._losses: Counter[int] = Counter()
-        """Bytes and segments by link, since what was sent was last judged."""
+        """By link since the last judgement: bytes sent, bytes lost, segments lost."""
         self._accounts: dict[int, _Account] = {}
         self._judged_at = 0.0
 
@@ -111,12 +111,13 @@ class Retransmissions:
             self._earlier, self._latest = latest, {}
 
     def share(self, link: int) -> float:
-        """The part of what a link was given lately that was sent again; 0 where nothing is known."""
+        """The part of a link's bytes of late that was sent again; 0 where nothing is known."""
         account = self._accounts.get(link)
         return account.share if account is not None else 0.0
 
     def judge(self, rates: Mapping[int, int], now: float) -> frozenset[int]:
-        """Of the links that carry, each with its bytes per second, the harmful ones; for some times a second."""
+        """Judges the links that carry, each with its bytes per second; returns the harmful ones. Call it some times a
+        second."""
         elapsed = now - self._judged_at
         if elapsed >= LEAST_TIME:
             self._judged_at = now

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 MAX_PINNED_FLOWS = 4096
-"""Flows remembered; one takes some 250 bytes."""
+"""Pinned flows that are remembered; one takes some 250 bytes."""
 PIN_IDLE = 300.0
 """Seconds without a packet after which a flow may begin on another link: nothing of it is under way any more."""
 
@@ -18,7 +18,7 @@ class Matcher(Protocol):
     """A compiled expression."""
 
     def matches(self, packet: bytes, plain: bytes | None = None, /) -> bool:
-        """Whether the inner packet is meant. `plain`: the same without IPv6's extension headers, where it has some."""
+        """Whether the inner packet is meant. `plain`: it without IPv6's extension headers, where it has some."""
 
 
 class Action(enum.Enum):
@@ -45,7 +45,7 @@ class Rule:
 
 
 class RuleTable:
-    """Rules in order, of which the first that matches counts."""
+    """Rules in order; the first that matches counts."""
 
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.rules = tuple(rules)
@@ -72,8 +72,9 @@ class PinTable:
     def link_of(self, flow_key: int, allowed: Sequence[int], choose: Callable[[], int], now: float) -> int:
         """The link for a packet of the flow, at `now` seconds.
 
-        That of its last packet, if it is in `allowed` and that packet is not `PIN_IDLE` old; else `choose()`, which
-        gives one of `allowed`, and is where the flow stays from then on. If `choose` raises, nothing has changed.
+        It is the link of the flow's last packet, if that link is in `allowed` and the packet is younger than
+        `PIN_IDLE`. Else it is `choose()`, which gives one of `allowed`, and the flow stays there from then on. If
+        `choose` raises, nothing has changed.
         """
         pin = self._pins.get(flow_key)
         if pin is not None and now - pin[1] < PIN_IDLE and pin[0] in allowed:
@@ -87,6 +88,6 @@ class PinTable:
         return link
 
     def _make_room(self, now: float) -> None:
-        """Forgets what is too much or too old; what was just noted stays."""
+        """Forgets flows that are too many or too old; the one just noted stays."""
         while len(self._pins) > self._size or now - next(iter(self._pins.values()))[1] >= PIN_IDLE:
             self._pins.popitem(last=False)

@@ -1,11 +1,13 @@
-"""Which link carries a packet: weighted round robin by bytes.
+"""Which link carries a packet, where links are not paced: weighted round robin by bytes.
 
-Each link has a virtual clock that advances by size / weight with every packet it is given; the link whose
-clock would be least after this packet takes it. Over time the bytes follow the weights exactly, whatever the
-sizes, and packets alternate as finely as the weights allow (start-time fair queueing, Goyal et al. 1996, with
-links in the place of flows). Where `LARGE_BURST` packets come at once, as they do at hundreds of megabits per
-second, they go over some of the links only, if all have one weight, and the next over others: a send to a link costs as
-much as sealing several packets, however few it takes along. Integers only: a native twin makes the same choices.
+Each link has a virtual clock that advances by size / weight with every packet it is given. A packet goes to the link
+whose clock would be least after it. Over time the bytes follow the weights exactly, whatever the sizes, and packets
+alternate as finely as the weights allow. This is start-time fair queueing (Goyal et al. 1996), with links in the place
+of flows.
+
+At hundreds of megabits per second, `LARGE_BURST` packets come at once. If all links have one weight, a large burst goes
+over some of the links only, and the next over others: a send to a link costs as much as sealing several packets,
+however few it takes along. All numbers are integers, so the native twin makes the same choices.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 LARGE_BURST = 32
-"""Packets. A TCP that sends slower makes no super-packets of so many segments; theirs alternate over all links."""
+"""Packets that come at once, from which on their burst is large. A slower TCP makes no super-packets of so many
+segments; its packets alternate over all links."""
 BURST_LINKS = 2
-"""Large bursts go over so many, or over one link in `BURST_SHARE` if that is more."""
+"""Links that a large burst goes over, or one link in `BURST_SHARE` if this is more."""
 BURST_SHARE = 4
 _SCALE = 1 << 20
 
@@ -27,18 +30,18 @@ class WeightedScheduler:
 
     def __init__(self) -> None:
         self._burst: tuple[int, ...] = ()
-        """The links that share what is picked for, in the order of the round; none: the next pick names them."""
+        """The links that share the burst, in the order of the round; empty: the next pick names them."""
         self._clock: dict[int, int] = {}
         self._cost: dict[int, int] = {}
         self._weights: dict[int, int] = {}
         self._virtual_time = 0
-        """What the clock of the link that took the last packet shows."""
+        """The clock of the link that took the last packet."""
 
     def set_links(self, weights: Mapping[int, int]) -> None:
         """Spreads over these links from now on; `weights` are > 0, in any unit.
 
-        A link that stays keeps its place in the round; one that is new begins where the others stand. With a weight of
-        those that stay changed, all begin anew: a place in the old round says nothing in the new one.
+        A link that stays keeps its place in the round; a new one begins where the others stand. If the weight of a link
+        that stays has changed, all begin anew: a place in the old round says nothing in the new one.
         """
         stay = {link for link in weights if link in self._clock}
         if any(weights[link] != self._weights[link] for link in stay):
@@ -55,7 +58,7 @@ class WeightedScheduler:
         self._burst = tuple(self._clock)
 
     def begin_burst(self, packets: int) -> None:
-        """So many packets have come at once: those that are picked for from now on, until the next call."""
+        """So many packets have come at once; links are picked for them until the next call."""
         fewer = packets >= LARGE_BURST and len(self._clock) > BURST_LINKS and len({*self._weights.values()}) == 1
         self._burst = () if fewer else tuple(self._clock)
 

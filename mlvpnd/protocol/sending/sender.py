@@ -1,9 +1,11 @@
 """The way out of a packet from the interface: filters, the schedule, its number, and when it leaves.
 
-Two schedules. Where every link has a rate, `PacedScheduler` holds packets back until their line is free and sends each
-where it arrives first. Else bandwidths are bare ratios, and each packet leaves at once by `WeightedScheduler`.
+There are two schedules. Where every link has a rate, `PacedScheduler` holds packets back until their line is free, and
+sends each where it arrives first. Else bandwidths are bare ratios, and each packet leaves at once by
+`WeightedScheduler`.
 
-Filters come before rules, and both before the schedule; what they send has no number, so no hole opens for it.
+Filters come before rules, and both before the schedule. Their packets have no number in the order, so no hole opens for
+them.
 """
 
 from __future__ import annotations
@@ -30,13 +32,13 @@ OUTER_IPV4 = 42
 """Bytes around a datagram on the line: Ethernet, IPv4 and UDP headers."""
 OUTER_IPV6 = 62
 ROUNDING = 1000
-"""Nanoseconds: more than seconds lose as a floating-point number, so that what is due then is due in integers too."""
+"""Nanoseconds added to a deadline: more than floating-point seconds lose, so a packet is due in integers too."""
 REFRESH_INTERVAL = 0.1
-"""Seconds between looks at the links' round trips."""
+"""Seconds between updates of the lines from their links' round trips."""
 _LONGEST = MAX_DATAGRAM_SIZE - HEADER_SIZE - MAC_SIZE
-"""Bytes of a packet that fits into a datagram."""
+"""Bytes of the longest packet that fits into a datagram."""
 _MOST_DECISIONS = 1000
-"""Different ones kept for fragments at a time; a file's lines make few of them."""
+"""Different decisions kept for fragments at a time; the lines of a configuration make few."""
 _MODULUS = 1 << 64
 _WHOLE = Piece(None, b"", first=False)
 _FIRST = frozenset({Kind.SMALL, Kind.ACK})
@@ -60,12 +62,12 @@ REFERENCE = SendingParts()
 
 @dataclass(frozen=True, slots=True)
 class _Decision:
-    """What filters and rules say of a packet, whatever is up just now."""
+    """What filters and rules say of a packet, whichever links are up."""
 
     links: tuple[int, ...] = ()
-    """Of all filters that match, in order."""
+    """The links of all filters that match, in order."""
     rule: Rule | None = None
-    """The first that matches."""
+    """The first rule that matches."""
 
 
 class Sender:
@@ -81,7 +83,7 @@ class Sender:
         parts: SendingParts | None = None,
     ) -> None:
         self.drops: Counter[DropReason] = Counter()
-        """Packets that no link took."""
+        """Packets that were not sent."""
         self._paths = paths
         self._emit = emit
         self._layer2 = layer2
@@ -92,21 +94,21 @@ class Sender:
         self._rules = RuleTable()
         self._pins = PinTable()
         self._fragments = parts.fragments()
-        """By numbers in `_decisions`."""
+        """What was decided for first fragments, as places in `_decisions`."""
         self._decisions: list[_Decision] = []
         self._next_copy = next_data_seq
         """The number of the next packet that is sent several times."""
         self.duplicates = False
-        """Whether the peer takes the first of several copies: else `duplicate` sends one."""
+        """Whether the peer takes the first of several copies; else `duplicate` sends only one."""
         self.retransmissions = parts.retransmissions()
         """What inner TCP had to send again, where links are paced and there is a choice of them."""
         self._chosen: list[Path] = []
         self._outer = OUTER_IPV4
         self._refresh_at = 0.0
         self.pacing = True
-        """Whether rates may be paced; False: bandwidths are weights, whatever they say."""
+        """Whether links may be paced; False: bandwidths are weights, whatever they are."""
         self.paced = False
-        """Whether they are."""
+        """Whether links are paced."""
 
     @property
     def next_data_seq(self) -> int:
@@ -133,7 +135,7 @@ class Sender:
         self._forget_fragments()
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
-        """Rules in order, looked at for what no filter takes."""
+        """Rules in order, for packets that no filter takes."""
         self._rules = RuleTable(rules)
         self._forget_fragments()
 
@@ -176,7 +178,7 @@ class Sender:
         self.pump(now)
 
     def pump(self, now: float) -> None:
-        """Sends what is due; to be called when `due` has come, and after any input."""
+        """Sends what is due. Call it when `due` has come, and after any input."""
         if not self.paced:
             return
         if now >= self._refresh_at:
@@ -220,7 +222,7 @@ class Sender:
     # Filters and rules.
 
     def _direct(self, packet: bytes, kind: Kind, flow: int, now: float) -> bool:
-        """Sends, or drops, what a filter or a rule is about; False: it is for the schedule."""
+        """Sends or drops a packet that a filter or a rule matches; False: the packet is for the schedule."""
         piece = piece_of(packet, layer2=self._layer2) if kind is Kind.BULK else None
         plain, name, is_first = piece or _WHOLE
         decision = self._decision(packet, plain, name, now, is_first=is_first) if name else None
@@ -241,7 +243,7 @@ class Sender:
     def _decision(
         self, packet: bytes, plain: bytes | None, name: bytes, now: float, *, is_first: bool
     ) -> _Decision | None:
-        """For a fragment: that of the first of its datagram, which is made now if this is the first; None: unknown."""
+        """A fragment's decision: made now for the first of its datagram, and kept for later ones; None: unknown."""
         if not is_first:
             known = self._fragments.find(name, now)
             return None if known is None else self._decisions[known]
@@ -255,7 +257,7 @@ class Sender:
         return made
 
     def _obey(self, rule: Rule, packet: bytes, kind: Kind, flow: int, now: float) -> bool:
-        """Does what a rule says; False: the packet is for the schedule all the same."""
+        """Does what a rule says; False: none of its links can carry, so the packet is for the schedule."""
         if rule.action is Action.DROP:
             self.drops[DropReason.RULE] += 1
             return True
@@ -280,7 +282,7 @@ class Sender:
         return path is not None and path.up and path.parameters.enabled
 
     def _least_loaded(self, numbers: Sequence[int], now: float) -> int:
-        """Of these links the one on which a new flow begins best."""
+        """The link of these on which a new flow begins best."""
         if self.paced:
             return self._paced.earliest(numbers, int(now * SECOND))
         picked = self._weighted.pick(1)
@@ -294,7 +296,7 @@ class Sender:
             self._emit(self._paths[number], packet, False, data_seq)  # noqa: FBT003
 
     def _refresh(self, now: float) -> None:
-        """Takes the links' round trips as they are now."""
+        """Updates the lines from their links' round trips and losses."""
         self._refresh_at = now + REFRESH_INTERVAL
         chosen = self._chosen
         if not self.paced:
@@ -312,9 +314,9 @@ class Sender:
                 limits.bandwidth, int(rtt * 500_000), limits.priority, path.spare, int(least * 500_000)
             )
         self._paced.set_lines(lines, int(now * SECOND))
-        self._note_full()  # what waited for lines that are gone is known of at once
+        self._note_full()  # packets dropped with lines that are gone count at once
 
     def flush(self, now: float) -> None:
-        """Sends at once what is held back for its line: pacing ends, or the process."""
+        """Sends at once what is held back for its line, as pacing or the process ends."""
         for number, item in self._paced.drain(int(now * SECOND)):
             self._emit(self._paths[number], item.packet, item.reorder, item.data_seq)

@@ -1,11 +1,12 @@
-"""Which flows are delivered as late as by a far line, because they keep queues so short that it would stay idle.
+"""Which flows are stretched: delivered as late as by a far line, which would be idle because they keep queues short.
 
-BBR has at most twice its rate times its least round trip under way, and measures that anew when it is ten seconds old
-(draft-ietf-ccwg-bbr: MinRTTFilterLen; Linux since 4.9). A flow that has filled the near lines for nearly so long is
-delivered in order over all lines from then on, as late as by the far one: it takes that for its least round trip, and
-grows until all are full. Flows that speak, type or are short are not stretched.
+BBR has at most twice its rate times its least round trip under way. It measures this round trip anew when the last
+measurement is ten seconds old (draft-ietf-ccwg-bbr: MinRTTFilterLen; Linux since 4.9). A flow that has filled the near
+lines for nearly so long is stretched. From then on it is delivered in order over all lines, as late as by the far one.
+It takes this delay for its least round trip, and grows until all lines are full. Flows that speak, type or are short
+are not stretched.
 
-Integers throughout, times are nanoseconds and arguments.
+All numbers are integers. Times are nanoseconds, and arguments.
 """
 
 from __future__ import annotations
@@ -14,28 +15,30 @@ from .flow_queue import BUCKETS
 from .line import SECOND
 
 AFTER = 8_600_000_000
-"""Age of a flow, or of its last chance, at which it is stretched: complete just before the ten seconds, for until those
-are over it carries a fraction of what it did."""
+"""Nanoseconds: age of a flow, or of its last chance, at which it is stretched. The stretch is then complete just before
+the ten seconds: until they are over, the flow carries a fraction of what it did."""
 AGAIN = 10_200_000_000
-"""From one chance to the next: measuring takes BBR 0.2 s."""
+"""Nanoseconds from a flow's one chance to the next; BBR takes 0.2 s to measure."""
 PAUSE = 1_000_000_000
-"""Without a packet, after which a flow begins anew."""
+"""Nanoseconds without a packet after which a flow begins anew."""
 FULL = 75
-"""Percent of the near lines' rate that they must have carried since it began."""
+"""Percent of the near lines' rate that they must have carried since a flow began, for it to be stretched."""
 GREEDY = 4
-"""Times that the flow with most may have had what it has: one that takes less does not want more."""
+"""Factor: a flow is stretched only if no other has had more than so many times its bytes. A flow that takes less does
+not want more."""
 GROWTH = 30
-"""Percent of the time that passes by which packets are delayed more: TCP does not take for lost what is that late."""
+"""Percent of the time that passes by which the packets' delay grows; TCP takes no packet for lost that is so late."""
 SETTLE = 3_000_000_000
-"""In which TCP may send something again all the same."""
+"""Nanoseconds after a flow is stretched in which TCP may send something again all the same."""
 CHECK = 4_000_000_000
-"""In which a stretched flow must carry a part of what it did before: else its window is bounded, or it wants less."""
+"""Nanoseconds in which a stretched flow must carry a part of what it did before, see `CONTENT`. Else its window is
+bounded, or it wants less."""
 CONTENT = 3
-"""Into which that is divided for the part."""
+"""Divisor: a stretched flow must carry its earlier rate divided by this."""
 MILLISECOND = 1_000_000
-"""The part is counted in these, so that its bytes times its time are small enough for the native twin."""
+"""Nanoseconds: unit of time in the division by `CONTENT`, so that bytes times time are small enough for the twin."""
 REFRAIN = 60_000_000_000
-"""For which it stays with the near lines then."""
+"""Nanoseconds that a flow stays with the near lines after it has carried less than `CHECK` asks for."""
 
 
 class Stretch:
@@ -45,37 +48,36 @@ class Stretch:
 
     def __init__(self) -> None:
         self._since = 0
-        """When the first of those that are stretched was so."""
+        """Since when any flow is stretched."""
         self._newest = -SETTLE
-        """When the last was."""
+        """When a flow was stretched last."""
         self._begun = [0] * BUCKETS
         self._seen = [-PAUSE] * BUCKETS
         self._bytes = [0] * BUCKETS
         self._carried = [0] * BUCKETS
-        """What the near lines had carried when each flow had begun."""
+        """Bytes that the near lines had carried when each flow began."""
         self._checks: dict[int, tuple[int, int, int]] = {}
-        """Of each stretched flow: when it is looked at, the bytes that it had when it was so last, and those that it
-        must have more."""
+        """Of each stretched flow: when it is checked next, its bytes at the last check, and how many more it needs."""
 
     def __bool__(self) -> bool:
         """Whether any flow is stretched."""
         return bool(self._checks)
 
     def delay(self, now: int) -> int:
-        """By how much packets are delayed at most."""
+        """Nanoseconds that packets are delayed, at most."""
         return (now - self._since) * GROWTH // 100
 
     def is_settling(self, now: int) -> bool:
-        """Whether TCP may send again what is only late."""
+        """Whether TCP may send packets again that are only late."""
         return now - self._newest < SETTLE
 
     def forget(self, now: int) -> None:
-        """Flows that have ended are not stretched."""
+        """Stretches no flow any more that has ended."""
         for bucket in [bucket for bucket in self._checks if now - self._seen[bucket] >= PAUSE]:
             del self._checks[bucket]
 
     def admit(self, flow: int, size: int, now: int, carried: int, rate: int) -> bool:
-        """Notes a bulk packet; whether its flow is stretched. The near lines have a rate, and have carried so much."""
+        """Notes a bulk packet; whether its flow is stretched. `carried` and `rate`: the near lines', in bytes."""
         bucket = flow % BUCKETS
         if now - self._seen[bucket] >= PAUSE:
             self._checks.pop(bucket, None)

@@ -5,7 +5,8 @@ nonce  seq (8 bytes little-endian), flow_id (4 bytes little-endian), 12 zero byt
 box    MAC (16 bytes), then the ciphertext
 
 libsodium is called with buffers that are kept: PyNaCl's own function makes two objects and three copies of each packet,
-which take as long as the cipher. What it calls itself has a private name, so its own is used where that is not found.
+which take as long as the cipher. libsodium has a private name in PyNaCl. Where it is not found, PyNaCl's function is
+used.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ except ImportError:
 _NONCE = struct.Struct("<QI12x")
 KEY_SIZE = 32
 _PLAIN_AT = 32
-"""crypto_secretbox takes a plaintext behind so many zeros, and leaves a box behind `_BOX_AT`: NaCl's own interface."""
+"""Bytes of zeros that crypto_secretbox wants in front of a plaintext: NaCl's own interface."""
 _BOX_AT = 16
+"""Bytes of zeros that crypto_secretbox leaves in front of a box."""
 _BUFFER_SIZE = _PLAIN_AT + (1 << 16)
-"""The largest payload of a datagram, and more."""
+"""Bytes: room for the largest payload of a datagram, and more."""
 
 
 def derive_key(password: bytes) -> bytes:
-    """The key of a password: the bytes that the configuration gives, without terminator."""
+    """The key of a password, which is the bytes that the configuration gives, without terminator."""
     return hashlib.blake2b(password, digest_size=KEY_SIZE).digest()
 
 
@@ -46,7 +48,7 @@ class Box:
         self.key = key
         if lib is None:
             return
-        # What is read; the zeros in front stay. And what is made.
+        # Two buffers that are read, whose zeros in front stay, and one that is written.
         self._plain, self._box, made = bytearray(_BUFFER_SIZE), bytearray(_BUFFER_SIZE), bytearray(_BUFFER_SIZE)
         self._plain_at, self._box_at, self._made_at = map(ffi.from_buffer, (self._plain, self._box, made))
         self._made = memoryview(made)

@@ -31,7 +31,7 @@ class DropReason(enum.Enum):
     DAMPED = "damped"
     """AUTH or AUTH_OK of a link that came and went too often, and is held down for a moment."""
     STALE_CONTROL = "stale_control"
-    """A control packet that newer packets of its flow have overtaken."""
+    """A control packet that newer packets of its flow have overtaken, or that this end does not wait for."""
     CLEAR_NOT_ALLOWED = "clear_not_allowed"
     """Clear DATA that is not from the peer's current address and flow."""
     COPY = "copy"

@@ -1,7 +1,7 @@
-"""The packet inside: what DATA must look like to be what its header says, and what the scheduler must know of it.
+"""The packet inside DATA: whether it is one, as the header says, and what the scheduler must know of it.
 
-A header is not authenticated, so the type of any packet can be changed on the way; a DATA that holds no packet
-was no DATA.
+A header is not authenticated, so the type of any packet can be changed on the way. A DATA that holds no packet was no
+DATA.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import enum
 from zlib import crc32
 
 SMALL_SIZE = 256
-"""Bytes of an IP packet; a voice frame, a DNS question or a move in a game is no longer."""
+"""Bytes of the longest small IP packet; a voice frame, a DNS question or a move in a game is no longer."""
 
 _IPV4_HEADER = 20
 _IPV6_HEADER = 40
@@ -22,11 +22,11 @@ _TCP = 6
 _TCP_HEADER = 20
 _UDP = 17
 _LONGEST_TCP_HEADERS = 60 + 60
-"""Bytes of an IP and a TCP header at most; what is longer has a payload."""
+"""Bytes of an IP and a TCP header, at most; a longer packet has a payload."""
 _ACK_ONLY = 0x10
 _PUSH = 0x08
 _FLAGS = 0x3F
-"""All but those of ECN (RFC 3168), which say nothing of what a segment is."""
+"""Mask of all TCP flags but those of ECN (RFC 3168), which do not tell what a segment is."""
 _MORE_FRAGMENTS_OR_OFFSET = 0x3F
 _IPV6_EXTENSIONS = frozenset({0, 43, 44, 60})
 """Hop-by-hop options, routing, fragment, destination options (RFC 8200): anything may follow."""
@@ -56,9 +56,9 @@ _BULK, _SMALL, _ACK, _SHORT = (
 def classify(packet: bytes, *, layer2: bool) -> tuple[Kind, int]:
     """The kind of an IP packet, or of a frame with `layer2`, and the key of its flow; any bytes have both.
 
-    The key is the CRC-32 that zlib makes, begun with the number of the protocol, of both addresses and, for TCP and
-    UDP, both ports. Fragments have no ports in it, the first one neither, so that all of a packet are one flow, and
-    are BULK. IPv6 extension headers are not followed: such a packet is BULK and has no ports. What is not IP has a
+    The key is zlib's CRC-32 of both addresses and, for TCP and UDP, both ports; it begins with the protocol's number.
+    Fragments, the first too, have no ports in their key, so that all fragments of a packet are one flow. They are BULK.
+    IPv6 extension headers are not followed: a packet with them is BULK and has no ports. A packet that is not IP has a
     key from its first 14 bytes, the header of a frame. Lengths are those in the IP header.
     """
     if layer2:
@@ -109,7 +109,7 @@ def classify(packet: bytes, *, layer2: bool) -> tuple[Kind, int]:
 
 
 def _short_tcp(packet: bytes, header: int, length: int) -> Kind:
-    """Of a short TCP segment behind an IP header of `header` bytes. One that begins or ends something is BULK."""
+    """The kind of a short TCP segment behind `header` bytes of IP header. One that begins or ends something is BULK."""
     if len(packet) < header + _TCP_HEADER:
         return _BULK
     flags = packet[header + 13] & _FLAGS
@@ -119,9 +119,9 @@ def _short_tcp(packet: bytes, header: int, length: int) -> Kind:
 
 
 def segment_name(packet: bytes, *, layer2: bool) -> bytes | None:
-    """What names a TCP segment with payload: addresses, ports and sequence number, as they stand in the packet.
+    """The name of a TCP segment with payload: addresses, ports and sequence number, as they stand in the packet.
 
-    None for all else, for fragments, behind IPv6 extension headers, and where all could be headers.
+    None for all else, for fragments, behind IPv6 extension headers, and for packets that may be all headers.
     """
     if layer2:
         start = ip_in_frame(packet)
@@ -154,7 +154,7 @@ def _not_ip(packet: bytes) -> tuple[Kind, int]:
 def packet_from(plaintext: bytes, *, layer2: bool) -> bytes | None:
     """The IP packet or Ethernet frame in the payload of a DATA, or None if there is none.
 
-    BSD peers send 4 stray bytes after each IP packet (mlvpn-protocol(7)); the IP length rules.
+    BSD peers send 4 stray bytes after each IP packet (mlvpn-protocol(7)), so the length in the IP header counts.
     """
     size = len(plaintext)
     if layer2:

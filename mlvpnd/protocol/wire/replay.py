@@ -1,9 +1,9 @@
 """Protection against replay, after RFC 4303 §3.4.3 and RFC 6479, for a protocol that has none of its own.
 
-Every `flow_id` that has proven itself has one window of sequence numbers, in one table for the process, and is
-bound to the link where it was introduced: a datagram counts once, on its own link. Only a new AUTH or AUTH_OK
-moves a flow to another: whoever plays a recording on the wrong link must not keep the living flow from its own.
-A window moves only for what was authentic; a look before the box is opened saves the work for what is a replay already.
+Every `flow_id` that has proven itself has one window of sequence numbers, in one table for the process. It is bound to
+the link where it was introduced, so a datagram counts once, on its own link. Only a new AUTH or AUTH_OK moves a flow to
+another link: whoever plays a recording on the wrong link must not keep the living flow from its own. A window moves
+only for authentic packets. A look before the box is opened saves the work for replays.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _ALL_SEEN = (1 << REPLAY_WINDOW_SIZE) - 1
 class ReplayWindow:
     """Which of the last `REPLAY_WINDOW_SIZE` numbers up to the newest have been seen.
 
-    All before the first count as seen: a flow begins with the packet that introduces it, and what is older
-    can only come from a recording.
+    All numbers before the first count as seen: a flow begins with the packet that introduces it, and an older one can
+    only come from a recording.
     """
 
     __slots__ = ("_bits", "newest")
@@ -62,9 +62,9 @@ class ReplayWindow:
 class ClearWindow:
     """Which clear DATA has been seen, where a number proves nothing.
 
-    Numbers count only within a range that authentic packets of the flow anchor (`anchor`): from
-    `REPLAY_WINDOW_SIZE` behind the newest authentic one to `size` past that. So a forger can use up numbers
-    that he names one by one, but he cannot move the window. Memory is fixed: a bit per number.
+    Numbers count only within a range that authentic packets of the flow anchor (`anchor`). It begins
+    `REPLAY_WINDOW_SIZE` behind the newest authentic number, and has `size` numbers. So a forger can use up numbers that
+    he names one by one, but he cannot move the window. Memory is fixed: a bit per number.
     """
 
     __slots__ = ("_base", "_seen", "_size")
@@ -135,7 +135,7 @@ class ClearWindow:
 
 
 def clear_beside(authentic: ReplayWindow, clear_type: type[ClearWindow]) -> ClearWindow:
-    """A flow's first clear window: what counts as seen of authentic packets does here, as all of before the flow."""
+    """A flow's first clear window. What its authentic window has seen counts as seen, as does all before the flow."""
     newest = authentic.newest
     oldest = newest - REPLAY_WINDOW_SIZE + 1
     base = max(0, oldest) & ~7
@@ -157,15 +157,16 @@ class PeerFlow:
         self.window = ReplayWindow(seq)
         self.clear: ClearWindow | None = None
         self.ousted = False
-        """Another flow has taken the link from it; only AUTH or AUTH_OK bring it back."""
+        """Another flow has taken the link from it. It comes back by AUTH, AUTH_OK, or speaking while `displaced`."""
         self.insistent = False
-        """Ousted, it came back by a new AUTH or AUTH_OK. Recordings hold few of those, so it is alive."""
+        """Ousted, it came back by a new AUTH or AUTH_OK. Recordings hold few of these, so it is alive."""
 
 
 class FlowTable:
     """All flows of the peer that this process remembers; the least recently used goes when it is full.
 
-    Beside them the ids of its own flows, and of those whose session it has taken up: nothing of those is forgotten.
+    It also has the ids of this process's own flows, and of the session that it has taken up. None of these is
+    forgotten.
     """
 
     def __init__(self, limit: int = MAX_FLOWS, flow_type: type[PeerFlow] = PeerFlow) -> None:

@@ -42,19 +42,19 @@ class Introduces(enum.IntEnum):
 
     NOBODY = 0
     CLIENT = 1
-    """To a server."""
+    """A client's, to a server."""
     SERVER = 2
-    """To a client that has asked."""
+    """A server's, to a client that has asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A control packet: what stands in its box, and what that may begin."""
+    """A type of control packet: what stands in its box, and whose new flow it may bring."""
 
     size: int
     """Bytes of the plaintext."""
     only: bytes | None = None
-    """The one plaintext that there is; None: any of that size, whose fields the handler reads."""
+    """The only legal plaintext; None: any of `size` bytes, whose fields the handler reads."""
     introduces: Introduces = Introduces.NOBODY
 
     def fits(self, plaintext: bytes) -> bool:
@@ -68,11 +68,11 @@ CONTROL: Mapping[int, Control] = {
     PacketType.KEEPALIVE: Control(0),
     PacketType.DISCONNECT: Control(0),
 }
-"""One row a type, from which C's table is generated: all but DATA, which carries an inner packet."""
+"""A row for each type but DATA, which carries an inner packet. C's table is generated from these rows."""
 
 
 class Header(NamedTuple):
-    """A parsed header; every field is the sender's word and proven only as the module says."""
+    """A parsed header. Every field is the sender's word, and proven only as the module says."""
 
     length: int
     type: int
