@@ -19,7 +19,7 @@ VERSION = 1
 SEQ_MARGIN = 1 << 24
 """Numbers added to a remembered one where the clock has gone back: more than a second's packets."""
 MAX_REMEMBERED_IDS = 4096
-"""Own flow ids that are remembered, at most: the greatest ones."""
+"""Own flow ids that are remembered, at most: the newest ones."""
 
 
 def remember(session: Session, now: float) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def remember(session: Session, now: float) -> dict[str, Any]:
         "key": _key_tag(session),
         "server": session.gate.is_server,
         "data_seq": session.next_data_seq,
-        "own_flow_ids": sorted(session.gate.flows.own)[-MAX_REMEMBERED_IDS:],
+        "own_flow_ids": list(session.gate.flows.own)[-MAX_REMEMBERED_IDS:],
         "flows": [
             {
                 "id": flow.flow_id,

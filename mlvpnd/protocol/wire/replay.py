@@ -173,7 +173,7 @@ class FlowTable:
         self._limit = limit
         self._flow_type = flow_type
         self._flows: OrderedDict[int, PeerFlow] = OrderedDict()
-        self._own: set[int] = set()
+        self._own: dict[int, None] = {}
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -213,8 +213,8 @@ class FlowTable:
     @property
     def own(self) -> Set[int]:
         """The ids of flows of ours."""
-        return self._own
+        return self._own.keys()
 
     def add_own(self, flow_id: int) -> None:
         """A flow of ours has this id."""
-        self._own.add(flow_id)
+        self._own[flow_id] = None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mlvpnd.protocol.links.path import Address
-from mlvpnd.protocol.links.resume import recall, remember
+from mlvpnd.protocol.links.resume import MAX_REMEMBERED_IDS, recall, remember
 from mlvpnd.protocol.links.session import Session, SessionParameters
 from mlvpnd.protocol.wire.box import derive_key
 from mlvpnd.protocol.wire.drops import DropReason
@@ -246,3 +246,14 @@ def test_a_clear_window_that_is_none_is_an_error(clear: object) -> None:
     new = pair.restart(pair.server)
     with pytest.raises((ValueError, TypeError, OverflowError)):
         recall(new.session, memory, pair.now)
+
+
+def test_the_newest_of_many_own_flows_are_remembered() -> None:
+    """Not the greatest: those of the links that are in use came last, whatever their numbers are."""
+    pair = SessionPair()
+    session = pair.client.session
+    for flow_id in range(1 << 31, (1 << 31) + MAX_REMEMBERED_IDS):
+        session.gate.flows.add_own(flow_id)
+    session.gate.flows.add_own(7)
+    assert remember(session, pair.now)["own_flow_ids"][-1] == 7
+    assert len(remember(session, pair.now)["own_flow_ids"]) == MAX_REMEMBERED_IDS
