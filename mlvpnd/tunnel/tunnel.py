@@ -179,9 +179,7 @@ class Tunnel:
     def apply(self, config: Config) -> None:
         """Applies a new configuration; what did not change is not touched."""
         self.plane.settle()
-        changes = compare(
-            self.running, config
-        )  # against `running`: a weight that an operator has set gives way to the file's
+        changes = compare(self.running, config)  # `running`: weights that an operator has set give way to the file's
         for key in changes.not_applied:
             _config_log.warning("%s has changed: the new value takes effect at the next start", key)
         old = self.config
