@@ -135,7 +135,7 @@ class Daemon:
             await tunnel.interface.configure()
             tunnel.start()
         if isinstance(self._helper, ServiceHelper) and config.statuscommand and tunnel.state != "down":
-            self._helper.wake(Role.SCRIPT)  # it owes down scripts for links that are up
+            self._helper.wake(Role.SCRIPT)  # the process before has run up scripts: down scripts are owed
         self._started.set()
         # In a task: the control socket's name may take long to look up, and the links do not need it.
         control = watched(loop.create_task(self._serve_control(config), name="control"))
@@ -379,7 +379,7 @@ class Daemon:
     def _start_bus(self) -> BusService | None:
         if self._service is None:
             return None
-        from mlvpnd.bus.service import BusService  # by hand there is no bus and perhaps no library for it
+        from mlvpnd.bus.service import BusService  # by hand there is no bus, and no library for it
 
         bus = BusService(self, self._service.instance)
         self._bus_task = watched(asyncio.get_running_loop().create_task(bus.run(), name="bus"))
