@@ -212,7 +212,7 @@ def _remove(netlink: IPRoute, index: int, items: list[Item], problems: list[str]
 
 
 def _ours(netlink: IPRoute, index: int) -> list[Item]:
-    """What `apply` has set and has not removed, in the order of `wanted`."""
+    """What `apply` has set, without what is known to be gone, in the order of `wanted`."""
     items: list[Item] = []
     alias = str(netlink.get_links(index)[0].get_attr("IFLA_IFALIAS") or "")
     for word in alias.removeprefix(_MARK).split() if alias.startswith(_MARK) else ():

@@ -90,7 +90,7 @@ class Operations:
     # Configuration
 
     def _config(self) -> Config:
-        """The configuration in the file now. While the file is wrong, the last right one, which is the one that runs."""
+        """The configuration in the file; while the file is wrong, the last right one, which is the one that runs."""
         try:
             text = config_file.read(self._config_path, follow_symlinks=self._follow_symlinks)
             # The daemon may have a password from elsewhere, and reports it if it has none.
@@ -162,7 +162,7 @@ class Operations:
             return Answer()
 
     def _set_mtu(self, name: str, config: Config, *, ipv6_path: bool) -> int:
-        """Sets the MTU and returns the one that the interface then has. If it cannot be changed, the daemon still runs."""
+        """Sets the MTU; returns the one that the interface then has. A refusal does not keep the daemon from running."""
         try:
             interface.set_mtu(name, config.effective_mtu(ipv6_path=ipv6_path or _has_ipv6_literal(config)))
         except interface.InterfaceError as error:
@@ -170,7 +170,7 @@ class Operations:
         return interface.get_mtu(name)
 
     def _limit_gso(self, name: str, mtu: int) -> None:
-        """Sets only this, for a file that configures nothing else. Like the MTU, it stays on an interface that stays."""
+        """For a file that configures nothing else. Like the MTU, the limit stays on an interface that stays."""
         try:
             interface.limit_gso(name, network.gso_limit(mtu))
         except interface.InterfaceError as error:

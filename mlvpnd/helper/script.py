@@ -110,7 +110,7 @@ class ScriptRunner:
         self._readers: list[asyncio.Task[None]] = []
 
     async def run(self, script: ScriptRun) -> int:
-        """Returns the exit status, or minus the signal that killed it; logs it unless it is 0.
+        """Returns the exit status, or minus the signal that killed it; logs it unless it is 0 and came in time.
 
         Raises ScriptError if the script cannot be run and UnsafeFile if it may not be; the caller logs this.
         """
