@@ -162,7 +162,7 @@ class Operations:
             return Answer()
 
     def _set_mtu(self, name: str, config: Config, *, ipv6_path: bool) -> int:
-        """Sets the MTU; returns the one that the interface then has. A refusal does not keep the daemon from running."""
+        """Sets the MTU; returns the one that the interface then has. A refusal does not stop the daemon."""
         try:
             interface.set_mtu(name, config.effective_mtu(ipv6_path=ipv6_path or _has_ipv6_literal(config)))
         except interface.InterfaceError as error:
