@@ -1,10 +1,10 @@
-"""Text that came from elsewhere, fit for a terminal or a log."""
+"""Makes foreign text fit for a terminal or a log."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """`text` with all that could disturb a terminal or a log escaped."""
+    """`text`, with everything escaped that could disturb a terminal or a log."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("ascii", "backslashreplace").decode() for c in text).translate(
