@@ -104,7 +104,7 @@ def routes_problem(text: str, version: int, *, say: Say = shown) -> str:
 
 
 def endpoint(host: str, port: str) -> tuple[str, str]:
-    """A key that is equal for two spellings of one address and port. No host: any address. Names differ by spelling, not by case."""
+    """A key that is equal for two spellings of one address and port. No host: any address. Case does not count."""
     try:
         address = str(ipaddress.ip_address(host or "0.0.0.0"))  # noqa: S104 - compared, not bound
     except ValueError:
