@@ -2,8 +2,8 @@
 
 It is a unix stream socket that takes one command a line, as the control socket does. The answer to `status` is the JSON
 of `status.to_json`. Only root and the daemon's own user (SO_PEERCRED) may ask for `reload`; others get
-`{"error": …, "denied": true}`. When the reload is done, one line answers: `{"ok": true}`, or
-`{"error": "file:line: …\\n…"}` if nothing has changed. The connection ends when the client has ended its side and been
+`{"error": …, "denied": true}`. When the reload is done, one line answers: `{"ok": true}`, or, if the file is wrong and
+nothing has changed, `{"error": "file:line: …\\n…"}`. The connection ends when the client has ended its side and been
 answered.
 """
 
