@@ -113,7 +113,7 @@ class RoutingDoctor:
         self.uplinks.append(Uplink(ends, interface, route))
 
     def _source_check(self, ends: Ends, interface: Interface) -> Iterator[Finding]:
-        """A strict rp_filter drops packets from an interface by which an answer would not leave, whatever the binding."""
+        """A strict rp_filter drops what comes by an interface that answers would not take, even for bound sockets."""
         name, remote = ends.link.name, ends.remote
         if remote is None or is_ipv6(remote) or not self._network.strict_source_check(interface):
             return
