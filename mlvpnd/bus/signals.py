@@ -1,9 +1,9 @@
 """Tells the bus what changed: first new objects, then one PropertiesChanged for each object, then named signals.
 
 A comparison with what was told last finds the changes. So a notice need not name them, nothing is told twice, and what
-had to wait is told once, with its newest value. A peer can cause changes as fast as it sends packets. So each property
-of an object, and the named signals about a link or the tunnel, have `BURST` signals at once, then one each `INTERVAL`
-seconds. The last state is always told.
+had to wait is told once, with its newest value. A peer can cause changes as fast as it sends packets. So signals are
+limited: `BURST` at once, then one each `INTERVAL` seconds. The limit is for each property of an object, and for the
+named signals about each link or the tunnel. The last state is always told.
 """
 
 from __future__ import annotations

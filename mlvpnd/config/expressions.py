@@ -1,8 +1,8 @@
 """Words of pcap-filter(7) that libpcap compiles, but that no packet of a tunnel can match.
 
 For these words libpcap reads data that only a capture has besides a packet. Here there is no capture, so the program
-ends at the read: neither the word nor anything behind it in the expression matches. Other words that mean nothing on
-this kind of interface libpcap refuses, or takes for a test that is false, after which the program goes on.
+ends at the read: neither the word nor anything behind it in the expression matches. libpcap refuses other words that
+mean nothing on this kind of interface, or takes them for a false test, after which the program goes on.
 """
 
 from __future__ import annotations

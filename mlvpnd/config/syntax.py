@@ -4,7 +4,7 @@ Each line is read in one pass:
 
 1. CR is dropped everywhere; `#` outside double quotes starts a comment.
 2. `[name]` outside quotes and before any `=` opens a section.
-3. `key = value`, or `key value`. The meaning of a value's quotes and spaces depends on the key, so the text is kept as
+3. `key = value`, or `key value`. The meaning of a value's quotes and spaces depends on the key. So the text is kept as
    written and read by `compact`, `spaced` or `exact`. The text before the `=` is kept too, for `words`.
 
 This module does not know what keys mean. It raises nothing: problems go to the report.

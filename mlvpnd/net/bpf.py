@@ -4,7 +4,7 @@ libpcap looks up names in expressions: `port sip`, `ip proto ospf`, `host exampl
 this goes wrong: no port is found, and libpcap silently takes every protocol name for number 0. So `preload` reads the
 system's tables before the chroot is entered, and `compile` replaces names that libpcap cannot look up by numbers.
 A number has no protocol. Outside the chroot libpcap takes `port ssh` for TCP only, because the table has ssh only for
-TCP; in the chroot it means port 22 of any protocol. After `preload` no host name goes to the DNS: an answer may take
+TCP. In the chroot it means port 22 of any protocol. After `preload` no host name goes to the DNS: an answer may take
 seconds, and no packet would move meanwhile.
 """
 

@@ -1,7 +1,7 @@
 """`mlvpn-generator`: makes units from `/etc/default/mlvpn` and `/etc/mlvpn/*.conf`.
 
-systemd runs it at boot and at `systemctl daemon-reload`. It writes which tunnels start with `mlvpn.service`, servers'
-addresses and ports for `mlvpn@NAME.socket`, and the path of a control socket that the daemon cannot make itself.
+systemd runs it at boot and at `systemctl daemon-reload`. It writes which tunnels start with `mlvpn.service`. It writes
+servers' addresses and ports for `mlvpn@NAME.socket`, and the path of a control socket that the daemon cannot make.
 Nothing else of a file may get into a unit: everybody can read units, and the file holds the password.
 
 So early only the kernel's log works, and nothing may be waited for.
