@@ -1,6 +1,6 @@
 """The roots of mlvpnd's exceptions.
 
-A bad datagram is none of them: it is counted by reason (`protocol.drops.DropReason`).
+A bad datagram is none of them: it is counted by reason (`protocol.wire.drops.DropReason`).
 """
 
 

@@ -1,9 +1,9 @@
-"""Writes `mlvpnd/native/generated.h`: what the native twin must have as the reference has it.
+"""Writes `mlvpnd/native/generated.h`: the constants that the native twin must share with the reference.
 
     python tools/make_native_constants.py           # writes it
-    python tools/make_native_constants.py --check   # exit status 1 where it is not what would be written
+    python tools/make_native_constants.py --check   # exit status 1 if the file is not what would be written
 
-A decision stands in Python, with its reason. C gets its value and the first sentence of its docstring.
+A constant stands in Python, with its reason. C gets its value and the first sentence of its docstring.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ class Constants:
     module: str
     """Below `mlvpnd`."""
     prefix: str
-    """Of their names in C."""
+    """Prefix of their names in C."""
     names: str
-    """Apart by spaces. A leading underscore is left out in C."""
+    """Separated by spaces. C leaves out a leading underscore."""
 
 
 @dataclass(frozen=True)
 class Members:
-    """The members of an enumeration in their order, by their values where those are numbers, else from 0."""
+    """The members of an enumeration in their order: with their values if these are numbers, else from 0."""
 
     module: str
     name: str
     tag: str
-    """Of the enum in C."""
+    """The enum's tag in C."""
     prefix: str
     count: str = ""
-    """A last member that says how many there are."""
+    """Name of a last member, whose value is the number of members; empty: there is none."""
 
 
 ROWS: tuple[Constants | Members, ...] = (
@@ -115,7 +115,7 @@ ROWS: tuple[Constants | Members, ...] = (
     Constants("net.link_socket", "UDP", "QUEUE_LIMIT GSO_PAUSE"),
     Constants("net.ancillary", "UDP", "ROOM"),
 )
-"""All of it, from the wire inwards."""
+"""Everything that the header has, from the wire inwards."""
 
 
 def text() -> str:
@@ -194,7 +194,7 @@ def _comment(sentence: str, indent: str) -> Iterator[str]:
 
 
 def docstrings(path: Path, of_class: str = "") -> dict[str, str]:
-    """The first sentence of what stands below each assignment of a module or a class, by its name."""
+    """The first sentence of the docstring below each assignment of a module or a class, by the assigned name."""
     body: list[ast.stmt] = ast.parse(path.read_text()).body
     if of_class:
         [found] = [node for node in body if isinstance(node, ast.ClassDef) and node.name == of_class]
@@ -213,7 +213,7 @@ def _first_sentence(docstring: str) -> str:
 
 
 def main() -> int:
-    """The program."""
+    """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; say whether the file is as it would be")
     wanted = text()

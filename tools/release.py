@@ -1,12 +1,12 @@
-"""Makes a release, but for publishing it.
+"""Makes a release, except for publishing it.
 
     python tools/release.py 0.2.0            # or: make release VERSION=0.2.0
-    python tools/release.py 0.2.0 --check    # changes nothing; says what is in the way
+    python tools/release.py 0.2.0 --check    # changes nothing; tells what prevents the release
 
 It closes the `Unreleased` section of CHANGELOG.md under the version and today's date. It writes the version into
-`mlvpnd/__init__.py` and `debian/changelog`. It commits that as `release: VERSION`, and tags it `vVERSION` with the
-section as the message. `make release` then builds the source package and the package of that commit. Publishing is
-`git push` with the tag, and an upload of what is in `build/deb`.
+`mlvpnd/__init__.py` and `debian/changelog`. It commits these changes as `release: VERSION`, and tags the commit
+`vVERSION` with the section as the message. `make release` then builds the source package and the binary package of the
+commit. To publish, `git push` with the tag, and upload the files in `build/deb`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _UNRELEASED = "## [Unreleased]\n"
 
 
 class ReleaseError(Exception):
-    """Why there can be no release; the text is for a person."""
+    """There can be no release; the text tells a person why."""
 
 
 def git(*words: str, project: Path = PROJECT) -> str:
-    """What git says. Raises ReleaseError."""
+    """Runs git and returns its output. Raises ReleaseError."""
     done = subprocess.run(["git", *words], cwd=project, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ReleaseError(f"git {words[0]}: {done.stderr.strip()}")
@@ -38,14 +38,14 @@ def git(*words: str, project: Path = PROJECT) -> str:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """What versions are compared by. Raises ReleaseError."""
+    """A version's numbers, for comparison. Raises ReleaseError."""
     if not _VERSION.fullmatch(version):
         raise ReleaseError(f"{version!r} is no version: MAJOR.MINOR.PATCH")
     return tuple(int(part) for part in version.split("."))
 
 
 def section(changelog: str) -> str:
-    """What is not released yet. Raises ReleaseError where that is nothing."""
+    """The unreleased section of the change log. Raises ReleaseError if it is empty."""
     _, found, rest = changelog.partition(_UNRELEASED)
     text = re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0].strip()
     if not found or not text:
@@ -54,7 +54,7 @@ def section(changelog: str) -> str:
 
 
 def closed(changelog: str, version: str, day: str) -> str:
-    """The change log with that section under a version, and an empty one above it."""
+    """The change log with the unreleased section under a version, and an empty one above it."""
     return changelog.replace(_UNRELEASED, f"{_UNRELEASED}\n## [{version}] - {day}\n", 1)
 
 
@@ -67,7 +67,7 @@ def debian_entry(version: str, at: datetime) -> str:
 
 
 def check(version: str, project: Path = PROJECT) -> str:
-    """The section to release. Raises ReleaseError for what is in the way."""
+    """Returns the section to release. Raises ReleaseError if something prevents the release."""
     wanted = numbers(version)
     if git("status", "--porcelain", project=project).strip():
         raise ReleaseError("there are changes that are not committed")
@@ -79,14 +79,14 @@ def check(version: str, project: Path = PROJECT) -> str:
 
 
 def release(version: str, at: datetime, project: Path = PROJECT) -> None:
-    """Commits and tags it. Raises ReleaseError, with nothing changed."""
+    """Commits and tags the release. Raises ReleaseError, with nothing changed."""
     text = check(version, project)
     changelog, package = project / "CHANGELOG.md", project / "mlvpnd" / "__init__.py"
     changelog.write_text(closed(changelog.read_text(), version, at.date().isoformat()))
     package.write_text(re.sub(r'(__version__ = )"[^"]*"', rf'\1"{version}"', package.read_text()))
     debian = project / "debian" / "changelog"
     entries = debian.read_text()
-    if entries.startswith(f"mlvpnd ({version}-"):  # it was begun with the version
+    if entries.startswith(f"mlvpnd ({version}-"):  # an entry for this version was begun before
         entries = entries.partition("\n -- ")[2].partition("\n")[2].lstrip()
     debian.write_text(f"{debian_entry(version, at)}\n{entries}")
     git("commit", "--quiet", "--all", "--message", f"release: {version}", project=project)
@@ -94,7 +94,7 @@ def release(version: str, at: datetime, project: Path = PROJECT) -> None:
 
 
 def main() -> int:
-    """The program."""
+    """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("version")
     parser.add_argument("--check", action="store_true", help="change nothing; say what is in the way")

@@ -1,4 +1,4 @@
-"""What the command line says, for the privileged parent and the daemon alike."""
+"""The command line's options, for the privileged parent and the daemon."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ DEFAULT_VERBOSITY = 2
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The arguments of `mlvpn` and `mlvpnd`, upstream's defaults."""
+    """The arguments of `mlvpn` and `mlvpnd`, with upstream's defaults."""
 
     config_path: str = "mlvpn.conf"
     """Absolute by the time that a process uses it."""
     name: str = "mlvpn"
-    """In process titles and the system log."""
+    """The tunnel's name in process titles and the system log."""
     user: str = "mlvpn"
     """The daemon becomes this user."""
     verbosity: int = DEFAULT_VERBOSITY

@@ -1,4 +1,4 @@
-"""Text that came from elsewhere, fit for a terminal or a log."""
+"""Makes foreign text fit for a terminal or a log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ TITLE_NAME_LENGTH = 28
 
 
 def printable(text: str) -> str:
-    """`text` with all that could disturb a terminal or a log escaped."""
+    """`text`, with everything escaped that could disturb a terminal or a log."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("ascii", "backslashreplace").decode() for c in text).translate(

@@ -1,4 +1,4 @@
-"""Where a message bus is, and how a process is let in: the same for who waits and who does not."""
+"""A message bus's address, and how it accepts a process; for callers that block and for those that do not."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 ACCEPTED = b"OK "
-"""What the line begins with that a bus answers to `introduction`, if it takes the process."""
+"""Start of the line with which a bus answers `introduction` if it accepts the process."""
 BEGIN = b"BEGIN\r\n"
-"""Said then; messages follow."""
+"""Sent after that; messages follow."""
 
 
 def system_bus_address() -> str:
-    """Where the system bus is, for this process."""
+    """The system bus's address for this process."""
     return os.environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS
 
 
@@ -24,7 +24,7 @@ def introduction() -> bytes:
 
 
 def socket_paths(address: str) -> Iterator[str]:
-    """The unix sockets that an address names, in its order; other transports are left out."""
+    """The unix sockets in an address, in its order; other transports are left out."""
     for one in address.split(";"):
         transport, _, options = one.partition(":")
         values = dict(option.partition("=")[::2] for option in options.split(","))
@@ -37,6 +37,6 @@ def socket_paths(address: str) -> Iterator[str]:
 def _unquoted(text: str) -> str:
     if "%" not in text:
         return text
-    import urllib.parse  # takes longer than a call on the bus
+    import urllib.parse  # the import takes longer than a call on the bus
 
     return urllib.parse.unquote(text)

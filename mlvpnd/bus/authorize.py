@@ -1,8 +1,8 @@
 """Who may change something: root and the tunnel's own unit; for all others polkit decides.
 
-All tunnels have one user, so the user alone says nothing: one that was taken over must not change another.
+All tunnels run as one user, so the user alone proves nothing: a tunnel that was taken over must not change another.
 
-The bus lets everybody call, for it knows neither arguments nor a way to ask for a password.
+The bus lets everybody call, because it knows no arguments and cannot ask for a password.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SET_LOG_LEVEL = "org.mlvpn1.set-log-level"
 POLKIT_LIMIT = 300.0
 """Seconds for polkit's answer: somebody may have to find and type a password."""
 MAX_QUESTIONS = 8
-"""Questions to polkit at a time on behalf of one user."""
+"""Questions to polkit at the same time on behalf of one user."""
 
 _ALLOW_USER_INTERACTION = 1
 
@@ -37,9 +37,9 @@ class Authorizer:
         self._asking: Counter[int] = Counter()
 
     async def check(self, call: Message, action: str) -> int:
-        """Returns the caller's uid if he may do `action`; raises BusError, BusUnavailable.
+        """Returns the caller's uid if the caller may do `action`; else raises BusError, BusUnavailable.
 
-        This takes time, in which anything may have changed.
+        This takes time, in which anything may change.
         """
         uid = await self._uid(call.sender)
         if uid == 0 or (uid == os.geteuid() and await self._is_ours(call.sender)):
@@ -65,18 +65,18 @@ class Authorizer:
         return int(uid)
 
     async def _is_ours(self, sender: str) -> bool:
-        """Whether the caller is a process of this tunnel's unit, as `mlvpnctl reload` is in a reload by systemd."""
+        """Whether the caller is a process of this tunnel's unit, like `mlvpnctl reload` in a reload by systemd."""
         try:
             (pid,) = await self._connection.call_bus("GetConnectionUnixProcessID", "s", sender)
             ours = await manager.is_ours(self._connection, int(pid), self._instance)
-            # It is there still: the number was not another process's by then.
+            # The caller is still there, so its number was not another process's meanwhile.
             (again,) = await self._connection.call_bus("GetConnectionUnixProcessID", "s", sender)
         except BusError:
             return False
         return ours and bool(pid == again)
 
     async def _ask(self, call: Message, action: str) -> tuple[bool, bool]:
-        """Whether polkit allows it, and else whether it would after a password."""
+        """Whether polkit allows it; if not, whether it would after a password."""
         interactive = call.flags & ALLOW_INTERACTIVE_AUTHORIZATION
         question = Message(
             kind=Kind.CALL,
@@ -105,7 +105,7 @@ class Authorizer:
         return bool(authorized), bool(challenge)
 
     async def _find_polkit(self) -> str:
-        """The unique name of polkit, started where it must be: an answer counts only from itself."""
+        """polkit's unique name, from which alone an answer counts; starts polkit if it does not run."""
         try:
             (owner,) = await self._connection.call_bus("GetNameOwner", "s", names.POLKIT_NAME)
         except BusError:

@@ -1,6 +1,6 @@
 """A connection to a message bus for a program that asks and waits: one call at a time, and signals.
 
-It blocks, and needs no asyncio, whose import alone takes longer than everything else that such a program does.
+It blocks and needs no asyncio: asyncio's import alone takes longer than everything else in such a program.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from .names import BUS_NAME
 CONNECT_LIMIT = 10.0
 """Seconds for connecting, authentication and the first call."""
 CALL_LIMIT = 25.0
-"""Seconds for an answer, unless the caller says another number."""
+"""Seconds for an answer, unless the caller gives a limit."""
 MAX_BODY_SIZE = 1 << 25
 """Bytes of a body; the system bus allows no more."""
 MAX_WAITING_SIGNALS = 4096
-"""Signals that are kept until somebody takes them; of more, the oldest are lost."""
+"""Signals kept until somebody takes them; if there are more, the oldest are lost."""
 
 _READ_SIZE = 65536
-# struct timeval; the second number of the option takes 64 bits on 32-bit systems, too.
+# struct timeval. The option number 67 has 64-bit fields on 32-bit systems too.
 _TIME = struct.Struct("qq" if socket.SO_SNDTIMEO == 67 else "ll")
 _MAX_LINE = 1024
 
 
 def connected(path: str, limit: float) -> socket.socket:
-    """A connection to a unix stream socket; raises TimeoutError after so many seconds, OSError."""
+    """A connection to a unix stream socket. Raises TimeoutError after `limit` seconds, OSError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # By the kernel's limit and not Python's: without blocking a full queue would be an error at once.
+        # The kernel's limit, not Python's: Python's makes the socket non-blocking, and a full queue an error at once.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIME.pack(int(limit), int(limit % 1 * 1_000_000)))
         sock.connect(path)
     except BlockingIOError:
@@ -83,8 +83,8 @@ class Caller:
     def call(self, message: Message, *, answerer: str = "", limit: float = CALL_LIMIT) -> list[Any]:
         """Calls a method and returns the values of its answer.
 
-        An answer counts when it comes from `answerer`, the unique name of who was called; empty: from anybody,
-        which the bus does not allow others. Raises BusError, also after `limit` seconds, and BusUnavailable.
+        An answer counts only from `answerer`, a unique name; empty: from anybody, as the bus lets only the callee
+        answer. Raises BusError, also after `limit` seconds, and BusUnavailable.
         """
         until = time.monotonic() + limit
         serial = next(self._serials)
@@ -95,7 +95,7 @@ class Caller:
             while True:
                 for found in self._receive(until):
                     if found.kind in (Kind.RETURN, Kind.ERROR) and found.reply_serial == serial:
-                        # The bus answers for who is gone or may not be called.
+                        # The bus answers if the callee is gone or may not be called.
                         by_bus = found.sender == BUS_NAME and found.kind == Kind.ERROR
                         if not answerer or found.sender == answerer or by_bus:
                             return lib.answered(message, found)
@@ -109,7 +109,7 @@ class Caller:
         return self.call(call_of_bus(member, signature, body), answerer=BUS_NAME)
 
     def signal(self) -> Message:
-        """The next signal, whenever it comes; raises BusUnavailable at the end of the connection."""
+        """Waits for the next signal, without limit. Raises BusUnavailable at the connection's end."""
         while not self._signals:
             try:
                 self._receive(None)
@@ -129,7 +129,7 @@ class Caller:
         self.call(call_of_bus("Hello"), answerer=BUS_NAME, limit=CONNECT_LIMIT)
 
     def _receive(self, until: float | None) -> list[Message]:
-        """Waits for something to come, up to that time, and keeps signals; returns the other messages.
+        """Waits for input until the time `until`, and keeps signals; returns the other messages.
 
         Raises TimeoutError, OSError, BusUnavailable.
         """

@@ -1,6 +1,7 @@
-"""A connection to a message bus for a daemon: calls with a limit, signals, and what others send, at a pace.
+"""A connection to a message bus for a daemon: calls with a time limit, signals, and others' messages at a limited pace.
 
-Nothing in here blocks, and what waits to be written is bounded. `caller` is for programs that only wait for answers.
+Nothing here blocks, and the bytes that wait to be written are bounded. `caller` is for programs that only wait for
+answers.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from .turns import Pace, Turns
 CONNECT_LIMIT = 10.0
 """Seconds for connecting, authentication and the first call."""
 CALL_LIMIT = 25.0
-"""Seconds for an answer, unless the caller says another number; as other implementations have it."""
+"""Seconds for an answer, unless the caller gives a limit; the same as in other implementations."""
 CONGESTED_SIZE = 65536
-"""Bytes waiting to be written from which on what can wait should, and nothing more is read."""
+"""Bytes waiting to be written. From here on, messages that can wait should wait, and nothing more is read."""
 MAX_WRITE_SIZE = 1 << 22
-"""Bytes waiting from which on the connection is given up: the bus does not read."""
+"""Bytes waiting to be written. From here on the connection is given up: the bus does not read."""
 MAX_BODY_SIZE = 1 << 25
-"""Bytes of a body for who only asks; the system bus allows no more."""
+"""Bytes of a body on a connection that only asks; the system bus allows no more."""
 MAX_CALL_BODY_SIZE = 4096
-"""Bytes of a body for who is open to everybody's calls."""
+"""Bytes of a body on a connection that anybody may call."""
 
 _READ_SIZE = 8192
 
@@ -50,7 +51,7 @@ class Connection:
         self._splitter = Splitter(MAX_BODY_SIZE if turns is None else MAX_CALL_BODY_SIZE)
         self._serials = itertools.count(1)
         self._answers: dict[int, tuple[str, asyncio.Future[Message]]] = {}
-        """By serial of the call: who is to answer, and the waiting caller."""
+        """By the call's serial: who must answer, and the waiting caller."""
         self._error: BusUnavailable | None = None
         self._reading = asyncio.create_task(self._read())
         self.unique_name = ""
@@ -65,7 +66,7 @@ class Connection:
     ) -> Connection:
         """Connects to the bus at `address`, or the system bus; raises BusUnavailable.
 
-        With `turns`, calls of others wait there to be served; without, there are none. `on_signal` gets each signal
+        With `turns`, others' calls wait there to be served; without, calls are ignored. `on_signal` gets each signal
         that comes, and must not raise.
         """
         problem = "no usable address"
@@ -94,13 +95,13 @@ class Connection:
         return connection
 
     def close(self) -> None:
-        """Ends the connection; what was sent before goes out, while the loop runs."""
+        """Ends the connection. What was sent before still goes out while the loop runs."""
         self._end("closed")
         self._writer.close()
         self._reading.cancel()
 
     async def wait_closed(self) -> str:
-        """Returns at the end of the connection, with the reason."""
+        """Waits for the connection's end and returns its reason."""
         await asyncio.wait([self._reading])
         return str(self._error)
 
@@ -108,11 +109,11 @@ class Connection:
 
     @property
     def congested(self) -> bool:
-        """Whether what can wait should not be sent now."""
+        """Whether messages that can wait should not be sent now."""
         return self._write_size() >= CONGESTED_SIZE
 
     def send(self, message: Message) -> int:
-        """Sends, soon; returns the serial, which is 0 after the end of the connection. Raises lib.EncodeError."""
+        """Sends soon; returns the serial, or 0 after the connection's end. Raises lib.EncodeError."""
         if self._error is not None:
             return 0
         serial = next(self._serials) & 0xFFFFFFFF or next(self._serials)
@@ -127,8 +128,8 @@ class Connection:
     async def call(self, message: Message, *, answerer: str = "", limit: float = CALL_LIMIT) -> list[Any]:
         """Calls a method and returns the values of its answer.
 
-        An answer counts when it comes from `answerer`, the unique name of who was called; empty: from anybody,
-        which the bus does not allow others. Raises BusError, also after `limit` seconds, and BusUnavailable.
+        An answer counts only from `answerer`, a unique name; empty: from anybody, as the bus lets only the callee
+        answer. Raises BusError, also after `limit` seconds, and BusUnavailable.
         """
         serial = self.send(message)
         if self._error is not None:
@@ -179,7 +180,7 @@ class Connection:
     def _take(self, message: Message) -> None:
         if message.kind in (Kind.RETURN, Kind.ERROR):
             answerer, future = self._answers.get(message.reply_serial, ("", None))
-            # The bus answers for who is gone or may not be called.
+            # The bus answers if the callee is gone or may not be called.
             expected = message.sender == answerer or (message.sender == BUS_NAME and message.kind == Kind.ERROR)
             if future is not None and not future.done() and (expected or not answerer):
                 future.set_result(message)
@@ -201,7 +202,7 @@ class Connection:
             self.send(_reply(call, kind=Kind.ERROR, error_name=error.name, signature="s", body=[error.text]))
 
     def _end(self, reason: str) -> None:
-        """Once: tells all who wait for answers."""
+        """Notes the reason, once, and tells everybody who waits for an answer."""
         if self._error is not None:
             return
         self._error = BusUnavailable(reason)
@@ -215,7 +216,7 @@ def _reply(call: Message, **fields: Any) -> Message:
 
 
 async def _authenticate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Raises BusUnavailable."""
+    """Introduces this process to the bus. Raises BusUnavailable."""
     writer.write(addresses.introduction())
     try:
         line = await reader.readline()

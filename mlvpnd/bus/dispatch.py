@@ -1,7 +1,7 @@
-"""A call comes in, values or a BusError go out.
+"""Answers calls: a call comes in, values or a BusError go out.
 
-Each goes the same way: is there such an object, interface and member; are the arguments right; may the caller; it is
-logged; done; told to all; answered. What needs no permission is answered at once, the rest is a coroutine.
+The steps: find object, interface and member; check the arguments; check the permission; log; act; announce the change;
+answer. A call that needs no permission is answered at once, any other by a coroutine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .objects import LOG_LEVELS, LOG_TARGETS, Object, Tree
 
 MACHINE_ID = Path("/etc/machine-id")
 MAX_RELOADS = 8
-"""Reloads that wait for each other."""
+"""Reloads at the same time; they wait for each other."""
 
 _BASIC_TYPES = frozenset("ybnqiuxtdsog")
 
@@ -34,7 +34,7 @@ _log = log.logger("control")
 
 
 class Answer(NamedTuple):
-    """What a method returns."""
+    """A method's return values."""
 
     signature: str = ""
     body: Sequence[Any] = ()
@@ -50,11 +50,11 @@ class Write(NamedTuple):
     check: Callable[[Any], bool]
     """Whether a value of the right type is in range."""
     apply: Callable[[str, Any], None]
-    """With the link's name, empty for other objects."""
+    """Takes the link's name (empty for other objects) and the value."""
 
 
 def of_operator(error: MlvpndError) -> BusError:
-    """What a caller is told when the operator refused."""
+    """The error for the caller when the operator has refused."""
     if isinstance(error, BusError):
         return error
     if isinstance(error, ConfigError):
@@ -67,7 +67,7 @@ def of_operator(error: MlvpndError) -> BusError:
 
 
 class Dispatcher:
-    """Answers calls for one instance; `announce` tells all what changed."""
+    """Answers calls for one instance; `announce` sends signals about what changed."""
 
     def __init__(self, operator: Operator, tree: Tree, authorizer: Authorizer, announce: Callable[[], None]) -> None:
         self._operator = operator
@@ -127,7 +127,7 @@ class Dispatcher:
     # Standard interfaces.
 
     def _peer(self, call: Message) -> Answer:
-        """On any path, as everybody else has it."""
+        """The Peer interface, on any path, as in other implementations."""
         _check_member(names.PEER_INTERFACE, call.member)
         _check_signature(call, names.PEER_INTERFACE)
         if call.member == "Ping":
@@ -156,7 +156,7 @@ class Dispatcher:
 
     def _set(self, call: Message, one: Object) -> Result:
         found = call.variant_signature()
-        if found not in _BASIC_TYPES:  # of no property, and costly to decode
+        if found not in _BASIC_TYPES:  # no property has it, and decoding is costly
             raise BusError(errors.INVALID_ARGS, f"no property that may be set is of type {found[:40]}")
         interface, name, variant = _decode(call)
         _check_property(one, interface, name)
@@ -186,7 +186,7 @@ class Dispatcher:
 
     async def _change(self, call: Message, action: str, apply: Callable[[], None], what: str) -> Answer:
         await self._allow(call, action, what)
-        if call.path not in self._tree.all():  # it took time to ask
+        if call.path not in self._tree.all():  # the question took time
             raise BusError(errors.UNKNOWN_OBJECT, f"no object {call.path}")
         try:
             apply()
@@ -201,7 +201,7 @@ class Dispatcher:
             raise BusError(errors.BUSY, "too many reloads wait for each other")
         self._reloads += 1
         try:
-            # Whoever goes away does not stop a reload half-way.
+            # A caller that goes away must not stop a reload half-way.
             await asyncio.shield(self._operator.reload())
         except MlvpndError as error:
             raise of_operator(error) from error
@@ -216,7 +216,7 @@ class Dispatcher:
 
 
 def _children(paths: Mapping[str, Object], path: str) -> list[str]:
-    """The next elements of all paths below `path`, in order and once each."""
+    """The next elements of all paths below `path`, in order, each once."""
     prefix = "/" if path == "/" else path + "/"
     found = (one.removeprefix(prefix).partition("/")[0] for one in paths if one.startswith(prefix))
     return list(dict.fromkeys(found))
@@ -228,7 +228,7 @@ def _interfaces(one: Object | None) -> list[str]:
 
 
 def _interface_of(call: Message, one: Object | None) -> str:
-    """The interface that is called; without one in the call, that which has the member."""
+    """The called interface; if the call names none, the first interface that has the member."""
     interfaces = _interfaces(one)
     if call.interface:
         if call.interface not in interfaces:

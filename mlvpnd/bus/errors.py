@@ -25,11 +25,11 @@ INTERNAL = _OWN + "Internal"
 NO_SUCH_LINK = _OWN + "NoSuchLink"
 
 MAX_TEXT_SIZE = 16384
-"""Characters of an error's text or a signal's message; a configuration file may have any number of faults."""
+"""Characters of an error's text or a signal's message: a configuration file may have any number of faults."""
 
 
 class BusError(MlvpndError):
-    """An error message, sent or received: its name, and a text for people."""
+    """An error message, sent or received: a name, and a text for people."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(text)
@@ -47,12 +47,12 @@ def no_reply(member: str, limit: float) -> BusError:
 
 
 def refused() -> BusUnavailable:
-    """The bus did not take our word for who we are."""
+    """The bus did not accept our introduction."""
     return BusUnavailable("the bus does not accept this process")
 
 
 def why_unreachable(error: OSError | BusError | BusUnavailable) -> str:
-    """What kept a bus from being reached, for people."""
+    """Why a bus cannot be reached, for people."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,8 +1,8 @@
-"""What a message bus ends the connection for: checked before anything is sent, beside what the library checks.
+"""Checks a message before it is sent, besides the library's checks: for a breach the bus would end the connection.
 
 The rules are those of the D-Bus specification, "Type System" and "Message Protocol". dbus-next and dbus-fast both let
-some breaches of them pass: names that end in a line feed, signatures as values, variants that were changed, and
-dict entries that stand alone.
+some breaches pass: names that end in a line feed, wrong signatures as values, changed variants, and dict entries
+outside arrays.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from mlvpnd.errors import MlvpndError
 from .message import Kind, Message
 
 MAX_SIZE = 1 << 26
-"""Bytes of an array. Whole messages may have twice as many, which nothing here is near to."""
+"""Bytes of an array. Whole messages may have twice as many; nothing here comes near."""
 MAX_NAME_SIZE = 255
 MAX_DEPTH = 64
-"""Of containers in each other, variants included; half as many of arrays and of structs."""
+"""Depth of nested containers, including variants; of arrays and of structs half as many."""
 _BASIC = frozenset("ybnqiuxtdsogh")
 
 _PATH = re.compile(r"/|(?:/[A-Za-z0-9_]+)+")
@@ -35,11 +35,11 @@ _NEEDED = {
 
 
 class Misfit(MlvpndError):
-    """Something may not be sent; the text says what."""
+    """Something must not be sent; the text says what."""
 
 
 def check_header(message: Message) -> None:
-    """Raises Misfit for a field that is none, or missing."""
+    """Raises Misfit for an invalid or missing header field."""
     for field, pattern, most in (
         ("path", _PATH, MAX_SIZE),
         ("interface", _INTERFACE, MAX_NAME_SIZE),
@@ -58,8 +58,8 @@ def check_header(message: Message) -> None:
 
 
 def check_signature(tree: Any) -> None:
-    """Raises Misfit for a signature that the library takes and D-Bus does not: dict entries outside of arrays, structs
-    of nothing, too many containers in each other."""
+    """Raises Misfit for a signature that the library takes and D-Bus does not: dict entries outside arrays, empty
+    structs, containers nested too deep."""
     for kind in tree.types:
         _check_type(kind, inside="", depth=0)
 
@@ -77,9 +77,9 @@ def _check_type(kind: Any, *, inside: str, depth: int) -> None:
 
 
 def check_value(kind: Any, value: Any, tree_of: Callable[[str], Any], depth: int = 0) -> None:
-    """Raises for a value of a type, which the library has verified, and that D-Bus does not take.
+    """Raises for a value that the library has verified for its type, but that D-Bus does not take.
 
-    `tree_of` gives the library's tree of a signature, and raises where it is none.
+    `tree_of` gives the library's tree of a signature, and raises for an invalid one.
     """
     code, parts = kind.token, kind.children
     if depth > MAX_DEPTH:
@@ -93,8 +93,8 @@ def check_value(kind: Any, value: Any, tree_of: Callable[[str], Any], depth: int
 
 
 def _elements(code: str, parts: Any, value: Any, tree_of: Callable[[str], Any]) -> Iterable[tuple[Any, Any]]:
-    """What a value consists of, with the type of each; raises for a variant that does not hold what it says."""
-    if code == "v":  # verified when it was made, perhaps, and perhaps changed since
+    """A value's elements, each with its type. Raises for a variant whose value does not fit its signature."""
+    if code == "v":  # perhaps verified when it was made, and perhaps changed since
         tree = tree_of(value.signature)
         tree.verify([value.value])
         return [(tree.types[0], value.value)]

@@ -1,4 +1,4 @@
-"""The interfaces, read from their XML when this module is imported, and what `Introspect` answers."""
+"""The interfaces, read from their XML at this module's import, and the answer to `Introspect`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMITS_CHANGED = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """Of an interface: signatures of what it takes and gives."""
+    """An interface's method: the signatures of its arguments and return values."""
 
     in_signature: str
     out_signature: str
@@ -24,25 +24,25 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """Of an interface."""
+    """An interface's property."""
 
     type: str
     writable: bool
     emits: str
-    """`true`: PropertiesChanged tells its value; `false`: nothing tells; `const`: it does not change."""
+    """`true`: PropertiesChanged tells its new value; `false`: no signal tells; `const`: it does not change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """What one interface has, by the members' names."""
+    """An interface's members by name."""
 
     name: str
     methods: Mapping[str, Method]
     properties: Mapping[str, Property]
     signals: Mapping[str, str]
-    """With their signatures."""
+    """Each with its signature."""
     xml: str
-    """The element as it is in the file."""
+    """The element as in the file."""
 
 
 def _load() -> dict[str, Interface]:
@@ -81,7 +81,7 @@ INTERFACES: Mapping[str, Interface] = _load()
 
 
 def document(interfaces: Iterable[str], children: Iterable[str]) -> str:
-    """The XML of a node: its interfaces by name, and the elements of path below it."""
+    """The XML of a node with these interfaces and these child elements of its path."""
     parts = [f"  {INTERFACES[name].xml}" for name in interfaces]
     parts += [f'  <node name="{child}"/>' for child in children]
     return DOCTYPE + "<node>\n" + "\n".join(parts) + "\n</node>\n"

@@ -1,9 +1,9 @@
-"""The only file that knows the D-Bus library: dbus-next, or dbus-fast, its living twin.
+"""The only file that knows the D-Bus library: dbus-next, or dbus-fast, its maintained fork.
 
-Of either only the codec is used. Their connection is not fit for a daemon that anybody may call: it connects with a
-blocking call, reads as long as something comes, decodes whatever comes, arrays of 32 MiB and types without end (each of
-which its cache keeps), and queues what it writes without limit. `connection` does that part; here a message to be
-sent becomes bytes, and the body of one whose signature is known becomes values.
+Only the codec of either is used. Their connection is not fit for a daemon that anybody may call. It connects with a
+blocking call, reads as long as something comes, and decodes everything: arrays of 32 MiB, and types without end, each
+of which its cache keeps. It queues its output without limit. `connection` replaces it. This file turns messages to send
+into bytes, and the bodies of messages with a known signature into values.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .message import Kind, Message
 
 @contextlib.contextmanager
 def _only_parts_of(package: str) -> Iterator[None]:
-    """Inside, modules of `package` can be imported without what it imports itself.
+    """Inside, modules of `package` can be imported without the package's own imports.
 
-    That are its connections: asyncio, an XML parser and, where it finds it, GLib; 5 MiB, and most of the time that
-    a short run of a program takes.
+    Those are for its connections: asyncio, an XML parser and, if installed, GLib. They take 5 MiB and most of a short
+    program's time.
     """
     spec = importlib.machinery.PathFinder.find_spec(package)
     if spec is None or package in sys.modules:
@@ -63,19 +63,19 @@ __all__ = ["DecodeError", "EncodeError", "Variant", "answered", "decode", "encod
 
 
 class EncodeError(MlvpndError):
-    """A value is not of the type that its signature says, or a name is none; a fault of mlvpnd's own."""
+    """A value does not fit its signature, or a name is invalid; a fault of mlvpnd's own."""
 
 
 class DecodeError(MlvpndError):
-    """The body of a message that came cannot be had."""
+    """A received message's body is too large or cannot be decoded."""
 
 
 def encode(message: Message) -> bytes:
-    """The bytes of a message to be sent; raises EncodeError.
+    """The bytes of a message to send. Raises EncodeError.
 
-    Texts may come from files and peers: what D-Bus forbids in strings, for which the bus would end the
-    connection, is replaced. It would end it for any other value, too, that does not fit its signature, and for a
-    name that is none. dbus-fast does not look at the values of a body, so both are checked here.
+    The bus ends the connection for characters that D-Bus forbids in strings, for values that do not fit their
+    signature, and for invalid names. Texts may come from files and peers, so forbidden characters are replaced. Values
+    and names are checked here, because dbus-fast does not look at a body's values.
     """
     body = [_clean(value) for value in message.body]
     try:
@@ -106,20 +106,20 @@ def encode(message: Message) -> bytes:
 
 @functools.lru_cache(maxsize=128)
 def _tree(signature: str) -> Any:
-    """A signature as the library has it; raises for one that is none."""
+    """The library's tree of a signature; raises for an invalid one."""
     tree = SignatureTree(signature)
     fitting.check_signature(tree)
     return tree
 
 
 def decode(message: Message) -> list[Any]:
-    """The body of a message that came, with Variants in it; raises DecodeError.
+    """The body of a received message, with Variants in it. Raises DecodeError.
 
-    Its signature must be one that the caller expected, also within variants.
+    The caller must have checked that it expects the signature, also within variants.
     """
     if message.raw is None:
         raise DecodeError("the body is too large")
-    # Versions of dbus-fast refuse combinations of flags, which say nothing of the body.
+    # Some versions of dbus-fast refuse combinations of flags, which do not concern the body.
     unflagged = message.raw[:2] + b"\0" + message.raw[3:]
     try:
         decoded = Unmarshaller(io.BytesIO(unflagged)).unmarshall()
@@ -129,7 +129,7 @@ def decode(message: Message) -> list[Any]:
 
 
 def answered(call: Message, answer: Message) -> list[Any]:
-    """The values that the answer to a call brings; raises BusError where it is an error or cannot be decoded."""
+    """The values of the answer to a call. Raises BusError if it is an error or cannot be decoded."""
     try:
         body = decode(answer)
     except DecodeError as error:
@@ -140,7 +140,7 @@ def answered(call: Message, answer: Message) -> list[Any]:
 
 
 def plain(value: Any) -> Any:
-    """A decoded value without its Variants; structs as lists."""
+    """A decoded value without Variants; structs become lists."""
     if isinstance(value, Variant):
         return plain(value.value)
     return _each(plain, value)

@@ -1,4 +1,4 @@
-"""What systemd's manager says of our own unit, and of who is in it."""
+"""Asks systemd's manager about our own unit and the processes in it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .names import escape
 
 _MANAGER = "org.freedesktop.systemd1"
 _LIMIT = 1.0
-"""Seconds for the question: a stop must not wait for a bus that is stuck."""
+"""Seconds for a question: a stop must not wait for a stuck bus."""
 
 
 async def is_restarting(instance: str) -> bool:
-    """Whether the job on `mlvpn@INSTANCE.service` is one that starts it again; False where nobody can tell."""
+    """Whether the job on `mlvpn@INSTANCE.service` will start it again; False if that is unknown."""
     unit = _unit_path(instance)
     try:
         async with asyncio.timeout(_LIMIT):
@@ -33,9 +33,9 @@ async def is_restarting(instance: str) -> bool:
 
 
 async def is_ours(connection: Connection, pid: int, instance: str) -> bool:
-    """Whether a process is in the control group of `mlvpn@INSTANCE.service`; raises BusError, BusUnavailable.
+    """Whether a process is in the control group of `mlvpn@INSTANCE.service`. Raises BusError, BusUnavailable.
 
-    The manager itself is asked, which knows whole control groups: the end of a path could be one's that a user makes.
+    The manager is asked because it knows whole control groups: a user may make a group whose path has the same end.
     """
     # Only root may own the manager's name.
     (manager,) = await connection.call_bus("GetNameOwner", "s", _MANAGER)

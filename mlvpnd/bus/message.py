@@ -1,8 +1,8 @@
-"""Messages as mlvpnd handles them, and the stream of bytes that they come in.
+"""Messages, and the stream of bytes in which they come.
 
-What comes is anybody's. Only headers are read here, which is cheap and knows no type that a stranger may choose; a
-body is decoded (`lib.decode`) when its signature is one that somebody asked for. Whatever is too large is skipped as
-it comes and never held.
+Anybody may send messages. Only headers are read here: this is cheap, and a stranger cannot choose types. A body is
+decoded (`lib.decode`) only if its signature is an expected one. Whatever is too large is skipped as it comes and is
+never held.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ NO_AUTO_START = 2
 ALLOW_INTERACTIVE_AUTHORIZATION = 4
 
 MAX_MESSAGE_SIZE = 1 << 27
-"""Of the D-Bus specification."""
+"""Bytes, from the D-Bus specification."""
 MAX_HEADER_SIZE = 4096
-"""A message with a longer header is nothing that mlvpnd could be asked, nor can it be answered: its sender is lost."""
+"""Bytes. A longer header is of no message for mlvpnd. It cannot be answered either: its sender stays unread."""
 
 _FIXED_SIZE = 16
 _BYTE_ORDERS = {ord("l"): "<", ord("B"): ">"}
@@ -40,7 +40,7 @@ _FIELDS = {
 
 
 class StreamError(MlvpndError):
-    """What comes is no stream of D-Bus messages."""
+    """The input is no stream of D-Bus messages."""
 
 
 class Kind(enum.IntEnum):
@@ -53,10 +53,10 @@ class Kind(enum.IntEnum):
 
 
 class Message(NamedTuple):
-    """A message, made with keywords; header fields that it does not have are empty."""
+    """A message, to be made with keywords; missing header fields are empty."""
 
     kind: int
-    """A Kind, or in a message that came anything up to 255."""
+    """A Kind; in a received message, anything up to 255."""
     flags: int = 0
     serial: int = 0
     path: str = ""
@@ -68,9 +68,9 @@ class Message(NamedTuple):
     sender: str = ""
     signature: str = ""
     body: Sequence[Any] = ()
-    """Of a message to be sent."""
+    """The values of a message to send."""
     raw: bytes | None = None
-    """All of a message that came, its body still encoded; None: its body was too large."""
+    """A whole received message, its body still encoded; None: the body was too large."""
 
     def variant_signature(self) -> str:
         """The type inside the last argument of a raw message of signature `ssv`."""
@@ -97,7 +97,7 @@ def call_of_bus(member: str, signature: str = "", body: Sequence[Any] = ()) -> M
 
 
 class Splitter:
-    """Cuts a stream into messages; `max_body` is the size of the largest body that is kept, in bytes."""
+    """Cuts a stream into messages; `max_body` is the largest body that is kept, in bytes."""
 
     def __init__(self, max_body: int) -> None:
         self._max_body = max_body
@@ -107,7 +107,7 @@ class Splitter:
         """Messages whose header could not be used."""
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that `data` completes; raises StreamError, after which nothing more can be read."""
+        """The messages that `data` completes. Raises StreamError, after which nothing can be read."""
         self._buffer += data
         found = []
         while (message := self._next()) is not _INCOMPLETE:
@@ -118,7 +118,7 @@ class Splitter:
         return found
 
     def _next(self) -> Message | None:
-        """A message; None: it was dropped; _INCOMPLETE."""
+        """The next message; None: it was dropped; _INCOMPLETE: not all of it has come."""
         buffer = self._buffer
         if self._skip:
             size = min(self._skip, len(buffer))
@@ -150,7 +150,7 @@ _INCOMPLETE = Message(kind=0)
 
 
 def _header_size(data: bytes | bytearray) -> int:
-    """With the padding before the body."""
+    """Bytes of a message's header, including the padding before the body."""
     (fields_size,) = struct.unpack_from(f"{_BYTE_ORDERS[data[0]]}I", data, 12)
     return _FIXED_SIZE + (int(fields_size) + 7) // 8 * 8
 
@@ -186,7 +186,7 @@ class _Cursor:
         self.at = -(-self.at // size) * size
 
     def basic(self, signature: str) -> str | int:
-        """A value of one of the types that header fields have; raises ValueError for another."""
+        """A value of a type that header fields have. Raises ValueError for another type."""
         if signature in ("s", "o"):
             return self.string()
         if signature == "g":

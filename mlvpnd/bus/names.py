@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 SHARED_NAME = "org.mlvpn1"
-"""One tunnel owns it, all others wait in its queue: the bus policy names it and so reaches them all."""
+"""One tunnel owns the name, all others wait in its queue. So the bus policy, which names it, reaches all tunnels."""
 TUNNEL_NAME_PREFIX = "org.mlvpn1.Tunnel."
-"""Each tunnel's own name begins so."""
+"""Start of each tunnel's own name."""
 MANAGER_PATH = "/org/mlvpn1"
 TUNNEL_PATH_PREFIX = "/org/mlvpn1/tunnel/"
 LOG_CONTROL_PATH = "/org/freedesktop/LogControl1"
@@ -20,7 +20,7 @@ PROPERTIES_INTERFACE = "org.freedesktop.DBus.Properties"
 INTROSPECTABLE_INTERFACE = "org.freedesktop.DBus.Introspectable"
 PEER_INTERFACE = "org.freedesktop.DBus.Peer"
 STANDARD_INTERFACES = (INTROSPECTABLE_INTERFACE, PEER_INTERFACE, PROPERTIES_INTERFACE)
-"""On every node."""
+"""Interfaces of every node."""
 
 BUS_NAME = "org.freedesktop.DBus"
 BUS_PATH = "/org/freedesktop/DBus"
@@ -34,7 +34,7 @@ _DIGITS = b"0123456789"
 
 
 def escape(text: str) -> str:
-    """`text` as an element of a path, the way of sd_bus_path_encode(3)."""
+    """`text` as an element of a path, as by sd_bus_path_encode(3)."""
     if not text:
         return "_"
     first = True
@@ -47,7 +47,7 @@ def escape(text: str) -> str:
 
 
 def tunnel_name(instance: str) -> str:
-    """The name that one instance alone owns."""
+    """The name that only this instance owns."""
     return TUNNEL_NAME_PREFIX + (instance if _PLAIN_LABEL.fullmatch(instance) else escape(instance))
 
 
@@ -57,5 +57,5 @@ def tunnel_path(instance: str) -> str:
 
 
 def link_path(instance: str, link: str) -> str:
-    """The path of a link; its element is of this module's making, clients read the link's `Name`."""
+    """A link's path. Its last element is escaped; clients read the link's `Name`."""
     return f"{tunnel_path(instance)}/link/{escape(link)}"

@@ -1,4 +1,4 @@
-"""The objects and their properties: the one place where a snapshot becomes the bus's words, units and paths."""
+"""The objects and their properties. Only here does a snapshot become the bus's words, units and paths."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ LOG_LEVELS: Mapping[str, int] = dict(zip(WORDS, _NUMBERS, strict=True))
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """One object with its own interface; the standard ones come on top. Its values are of one snapshot."""
+    """One object with its own interface, besides the standard ones. Its values are from one snapshot."""
 
     path: str
     interface: str
     read: Mapping[str, Callable[[], Any]]
-    """What gives each property's value, as plain Python."""
+    """By property: a function that returns the value as plain Python."""
     link: str = ""
-    """The link that it is."""
+    """The object's link; empty: it is no link."""
 
     def values(self, emits: tuple[str, ...] = ("true", "false", "const")) -> dict[str, Any]:
-        """The properties with one of these annotations, as plain values."""
+        """The properties with one of the annotations `emits`, as plain values."""
         properties = INTERFACES[self.interface].properties
         return {name: read() for name, read in self.read.items() if properties[name].emits in emits}
 
     def typed(self, values: Mapping[str, Any]) -> dict[str, Variant]:
-        """Some of its values as they are sent."""
+        """Some of the object's values in the form for sending."""
         properties = INTERFACES[self.interface].properties
         return {name: Variant(properties[name].type, value) for name, value in values.items()}
 
@@ -58,11 +58,11 @@ class Tree:
         self.tunnel_path = names.tunnel_path(instance)
 
     def link_path(self, link: str) -> str:
-        """Where a link is, or would be."""
+        """The path where a link is or would be."""
         return names.link_path(self._instance, link)
 
     def managed(self) -> dict[str, Object]:
-        """The tunnel and its links as they are now, in the configuration's order."""
+        """The tunnel and its links now, in the configuration's order."""
         now = self._operator.snapshot()
         found = [self._tunnel(now), *(self._link(link) for link in now.links)]
         return {one.path: one for one in found}
@@ -82,7 +82,7 @@ class Tree:
         return {manager.path: manager, log_control.path: log_control, **self.managed()}
 
     def describe(self) -> str:
-        """Everything as JSON: the properties by their names and units, and what is not worth one."""
+        """Everything as JSON: the properties by their names and units, and values that are not worth a property."""
         now = self._operator.snapshot()
         told: dict[str, Any] = {**self._tunnel(now).values(), **_described(now, names.TUNNEL_INTERFACE)}
         told["Drops"]["tun"] = sum(now.tun_drops.values())
@@ -107,12 +107,12 @@ class Tree:
 
 
 def _properties(snapshot: object, interface: str) -> dict[str, Callable[[], Any]]:
-    """What gives the rows' values that the interface has as properties."""
+    """The functions of the rows that the interface has as properties."""
     return {name: read for name, read in bus_values(snapshot).items() if name in INTERFACES[interface].properties}
 
 
 def _described(snapshot: object, interface: str) -> dict[str, Any]:
-    """The other rows' values: what is not worth a property."""
+    """The values of the other rows, which are not worth a property."""
     told: dict[str, Any] = {}
     for name, read in bus_values(snapshot).items():
         if name not in INTERFACES[interface].properties:
@@ -121,5 +121,5 @@ def _described(snapshot: object, interface: str) -> dict[str, Any]:
 
 
 def _log_level_word(level: int) -> str:
-    """The word for a level, or for the next one that lets no more through."""
+    """The word for a level, or for the next higher level that has one."""
     return next((word for word, number in reversed(LOG_LEVELS.items()) if level <= number), "emerg")

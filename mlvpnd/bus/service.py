@@ -1,4 +1,4 @@
-"""The service's life: a connection while there is a bus, names, calls; the tunnel does not notice whether there is."""
+"""The service's life: a connection while there is a bus, names, calls. The tunnel runs the same without a bus."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .signals import Announcer
 from .turns import Pace, Turns
 
 MIN_RETRY = 1.0
-"""Seconds until a lost connection is tried again, doubled each time that this fails,"""
+"""Seconds until a lost connection is tried again, doubled after each failure,"""
 MAX_RETRY = 30.0
-"""up to these."""
+"""up to this many."""
 MAX_PENDING = 128
-"""Calls at work that take time, in all"""
+"""Calls in progress that take time, of all callers."""
 MAX_PENDING_OF_ONE = 16
-"""and of one caller."""
+"""The same of one caller."""
 
 _DO_NOT_QUEUE = 4
 _EXISTS = 3
@@ -49,14 +49,14 @@ class BusService:
         self._connection: Connection | None = None
         self._announcer: Announcer | None = None
         self._pending: dict[asyncio.Task[None], str] = {}
-        """With the sender of each."""
+        """Calls in progress, each with its sender."""
         self._closed = asyncio.Event()
         self._said = ""
         self._failed_at = float("-inf")
         self._flooded_at = float("-inf")
 
     async def run(self) -> None:
-        """Serves until `close` or cancellation; raises nothing else."""
+        """Serves until `close` or cancellation; raises nothing but CancelledError."""
         unsubscribe = self._operator.subscribe(self._notified)
         retry = MIN_RETRY
         try:
@@ -79,7 +79,7 @@ class BusService:
             await asyncio.gather(*self._pending, return_exceptions=True)
 
     def close(self) -> None:
-        """Tells what there is to tell, leaves the bus, and ends `run`."""
+        """Sends the last signals, leaves the bus, and ends `run`."""
         self._closed.set()
         try:
             if self._announcer is not None:
@@ -97,7 +97,7 @@ class BusService:
             pass
 
     def _say(self, text: str) -> None:
-        """A warning, unless it was the last one too, or the service leaves the bus by itself."""
+        """Logs a warning, unless it repeats the last one or the service is leaving the bus by itself."""
         if text != self._said and not self._closed.is_set():
             self._said = text
             _log.warning("%s", text)
@@ -105,7 +105,7 @@ class BusService:
     # One connection.
 
     async def _serve(self) -> bool:
-        """Serves on one connection to its end; whether there was any service. Raises BusUnavailable."""
+        """Serves on one connection to its end. Returns True if it could serve. Raises BusUnavailable."""
         turns = Turns(self._flooded)
         connection = self._connection = await Connection.open(self._address, turns=turns)
         worker: asyncio.Task[None] | None = None
@@ -193,7 +193,7 @@ class BusService:
         task.add_done_callback(end)
 
     def _flooded(self, sender: str) -> None:
-        """Somebody calls more often than anybody needs to; said once a minute at most, whoever it is."""
+        """Warns that somebody calls more often than anybody needs to; once a minute at most, whoever it is."""
         now = asyncio.get_running_loop().time()
         if now - self._flooded_at >= _FLOOD_INTERVAL:
             self._flooded_at = now
@@ -201,7 +201,7 @@ class BusService:
             _log.warning(text, sender, extra=fields("bus-flooded", sender=sender))
 
     def _fail(self, connection: Connection, call: Message) -> None:
-        """A fault of our own: the log gets it, once a second at most, and the caller learns no more than that."""
+        """Answers "internal error" after a fault of our own; the log gets the fault, once a second at most."""
         now = asyncio.get_running_loop().time()
         if now - self._failed_at >= _LOG_INTERVAL:
             self._failed_at = now

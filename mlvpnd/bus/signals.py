@@ -1,9 +1,9 @@
-"""Tells the bus what changed: one PropertiesChanged an object and turn, new objects before, the named signals after.
+"""Tells the bus what changed: first new objects, then one PropertiesChanged for each object, then named signals.
 
-What changed is found by comparing with what was told last, so that a notice need not say it, nothing is told
-twice, and what had to wait is told once, with its newest value. A peer can cause changes as fast as it sends packets:
-each property of an object, and the named signals about a link or the tunnel, have `BURST` signals at once and one each
-`INTERVAL` seconds after them. The last state is always told.
+A comparison with what was told last finds the changes. So a notice need not name them, nothing is told twice, and what
+had to wait is told once, with its newest value. A peer can cause changes as fast as it sends packets. So signals are
+limited: `BURST` at once, then one each `INTERVAL` seconds. The limit is for each property of an object, and for the
+named signals about each link or the tunnel. The last state is always told.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from .objects import Object, Tree
 CONGESTED_WAIT = 0.5
 """Seconds until property changes are tried again while the bus is slow."""
 BURST = 10
-"""Changes of a property, or named signals about a link or the tunnel, that are told at once."""
+"""Changes of one property, or named signals about one link or the tunnel, that are told at once."""
 INTERVAL = 1.0
-"""Seconds between two such signals after them."""
+"""Seconds between two of these signals after `BURST`."""
 LOOKS = 20
-"""Looks at what has changed, each of which takes a snapshot of everything, at once."""
+"""Looks for changes at once; each takes a snapshot of everything."""
 PAUSE = 0.05
-"""Seconds between two looks after them."""
+"""Seconds between two looks after `LOOKS`."""
 
 
 class Announcer:
@@ -43,35 +43,35 @@ class Announcer:
         self._congested = congested
         self._loop = asyncio.get_running_loop()
         self._told = {path: one.values(("true",)) for path, one in tree.managed().items()}
-        """By path: the properties whose changes are told, as last told."""
+        """By path: the last told values of the properties whose changes are told."""
         self._notices: list[LinkChanged | TunnelChanged | Reloaded] = []
         self._held: dict[str, LinkChanged | TunnelChanged] = {}
-        """By link, or "" for the tunnel: what has changed since the last named signal, which has to wait."""
+        """By link, or "" for the tunnel: the waiting change since the last named signal."""
         self._properties = Allowances(BURST, INTERVAL)
         self._named_signals = Allowances(BURST, INTERVAL)
         self._looks = Allowances(LOOKS, PAUSE)
         self._due: asyncio.TimerHandle | None = None
 
     def notice(self, notice: Notice) -> None:
-        """Tells it, and whatever else changed, soon."""
+        """Soon tells the notice, and whatever else has changed."""
         if isinstance(notice, LinkChanged | TunnelChanged | Reloaded):
             self._notices.append(notice)
         self._look_at(self._looks.at("", self._loop.time()))
 
     def close(self) -> None:
-        """Tells nothing more by itself."""
+        """Stops telling by itself."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
 
     def _look_at(self, when: float) -> None:
-        """Looks at the latest then."""
+        """Looks at the time `when` at the latest."""
         if self._due is None or when < self._due.when():
             self.close()
             self._due = self._loop.call_at(when, self.flush)
 
     def flush(self, *, last: bool = False) -> None:
-        """Tells at once; for the `last` time nothing has to wait."""
+        """Tells all changes at once. If it is the `last` time, none has to wait."""
         self.close()
         now = self._loop.time()
         self._looks.take("", now)
@@ -106,7 +106,7 @@ class Announcer:
         self._emit(names.MANAGER_PATH, names.OBJECT_MANAGER_INTERFACE, "InterfacesAdded", one.path, interfaces)
 
     def _changed(self, one: Object, now: float, *, last: bool) -> list[float]:
-        """Tells what is different from what was told last; when what has to wait may be."""
+        """Tells an object's changed properties; returns the times at which waiting ones may be told."""
         told, changed, later = self._told[one.path], {}, []
         for name, value in one.values(("true",)).items():
             if value == told[name]:
@@ -123,7 +123,7 @@ class Announcer:
     def _named(
         self, notice: LinkChanged | TunnelChanged, objects: dict[str, Object], now: float, *, last: bool
     ) -> list[float]:
-        """Tells one change, or all since the last that was told; when that may be, if it has to wait."""
+        """Tells a change, merged with a waiting one. If it must wait, returns the time at which it may be told."""
         link = notice.link if isinstance(notice, LinkChanged) else ""
         if (held := self._held.pop(link, None)) is not None:
             notice = _merged(held, notice)
@@ -162,7 +162,7 @@ class Announcer:
 
 
 def _merged(first: LinkChanged | TunnelChanged, then: LinkChanged | TunnelChanged) -> LinkChanged | TunnelChanged:
-    """Two changes of the same as one."""
+    """Two changes of the same link, or of the tunnel, as one."""
     if isinstance(first, LinkChanged) and isinstance(then, LinkChanged):
         reason = then.reason or ("" if then.after.up else first.reason)
         return replace(then, before=first.before, reason=reason)
@@ -172,7 +172,7 @@ def _merged(first: LinkChanged | TunnelChanged, then: LinkChanged | TunnelChange
 
 
 def _worth_a_signal(notice: LinkChanged | TunnelChanged) -> bool:
-    """Whether it says anything that was not told: that a link which is down now asks for its peer is none."""
+    """Whether a change is worth a named signal; that a link which is down now asks for its peer is not."""
     if notice.before == notice.after:
         return False
     return isinstance(notice, TunnelChanged) or notice.before.up or notice.after.up

@@ -1,4 +1,4 @@
-"""Fairness: callers take turns, and no amount of calls takes more than a small part of the process's time."""
+"""Fairness: callers take turns, and no number of calls takes more than a small part of the process's time."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Callable
 from .message import Message
 
 PAUSE_FACTOR = 9
-"""After work a pause of so many times what it took: a tenth of the time is for the bus at most,"""
+"""A pause after work lasts this many times as long as the work: the bus gets a tenth of the time at most."""
 SLICE = 0.001
-"""taken in pieces of about so many seconds;"""
+"""Seconds of work, about, after which a pause comes."""
 MAX_PAUSE = 0.2
-"""no pause is longer than so many seconds."""
+"""Seconds. The longest pause."""
 
 MAX_WAITING = 64
-"""Calls of one caller that wait."""
+"""Waiting calls of one caller."""
 MAX_WAITING_IN_ALL = 512
 FLOOD_RATE = 200
-"""Calls of one caller in a second from which on it is told of, served or not."""
+"""Calls of one caller in a second, served or not, from which on the caller is reported."""
 
 
 class Pace:
@@ -30,7 +30,7 @@ class Pace:
         self._used = 0.0
 
     async def rest(self, used: float) -> None:
-        """To be awaited after each piece of work, with the seconds that it took."""
+        """To be awaited after each piece of work, with its seconds."""
         self._used += used
         if self._used >= SLICE:
             pause, self._used = min(self._used * PAUSE_FACTOR, MAX_PAUSE), 0.0
@@ -38,7 +38,7 @@ class Pace:
 
 
 class Turns:
-    """Calls that wait to be served, from each sender in turn; `on_flood` is told of a sender with too many."""
+    """Calls that wait to be served, from each sender in turn. `on_flood` is called with a sender that has too many."""
 
     def __init__(
         self, on_flood: Callable[[str], None] = lambda sender: None, clock: Callable[[], float] = time.monotonic
@@ -47,13 +47,13 @@ class Turns:
         self._clock = clock
         self._second = float("-inf")
         self._counts: Counter[str] = Counter()
-        """Of each sender in the second that began at `_second`."""
+        """Calls of each sender in the second that began at `_second`."""
         self._waiting: OrderedDict[str, deque[Message]] = OrderedDict()
         self._size = 0
         self._changed = asyncio.Event()
 
     def put(self, call: Message) -> bool:
-        """False: too many of its sender wait already, and it was not taken."""
+        """Takes a call; False: too many of its sender's calls wait, and it was not taken."""
         self._count(call.sender)
         calls = self._waiting.setdefault(call.sender, deque())
         if len(calls) >= MAX_WAITING:
@@ -74,7 +74,7 @@ class Turns:
             self._on_flood(sender)
 
     async def has_room(self) -> None:
-        """Returns when fewer calls wait than may in all."""
+        """Returns when fewer than `MAX_WAITING_IN_ALL` calls wait."""
         while self._size >= MAX_WAITING_IN_ALL:
             await self._wait()
 

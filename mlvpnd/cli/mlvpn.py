@@ -1,4 +1,4 @@
-"""`mlvpn` and `mlvpnd`: upstream's command line, read as upstream reads it and as its guide writes it."""
+"""`mlvpn` and `mlvpnd`: upstream's command line, as upstream's program reads it and as its guide writes it."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from mlvpnd.helper.client import HelperClient
 
 MAX_DEBUG_TOKENS = 40
-"""Upstream's limit for -D."""
+"""Upstream's limit for the number of -D."""
 
 FAILURE_PAUSE = 1.5
-"""Seconds that a service which cannot run waits before it ends, since systemd starts it again almost at once."""
+"""Seconds that a service waits before it ends with a failure: systemd starts it again almost at once."""
 
 _DEFAULTS = Options()
 _GUIDE_FORMS = frozenset(
     ("-config", "-debug", "-natural-title", "-name", "-user", "-verbose", "-quiet", "-version", "-help")
 )
-"""Long options with one dash, as upstream's guide prints them."""
+"""Long options with one dash, as in upstream's guide."""
 _TAKES_VALUE = frozenset(("-c", "--config", "-config", "-D", "-n", "--name", "-name", "-u", "--user", "-user"))
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs `mlvpn ARGUMENTS`; returns the exit code: 0 after a clean stop, 1 after a fatal error."""
+    """Runs `mlvpn ARGUMENTS`. Returns the exit code: 0 after a clean stop, 1 after a fatal error."""
     arguments = sys.argv[1:] if argv is None else argv
     if arguments[:1] == ["check-config"]:
         from mlvpnd.ctl import check_config
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run_instance(name: str) -> int:
-    """The daemon of `mlvpn@NAME.service`."""
+    """Runs the daemon of `mlvpn@NAME.service`."""
     address.wake(name, address.Role.HELPER)
     from mlvpnd.daemon import run as daemon
     from mlvpnd.daemon import sandbox
@@ -63,7 +63,7 @@ def _run_instance(name: str) -> int:
     from mlvpnd.systemd import given
 
     try:
-        sandbox.hide_memory()  # the daemons of other tunnels have the same user
+        sandbox.hide_memory()  # other tunnels' daemons have the same user
         options = given.options(name)
         log_setup.setup(options)
         helper = ServiceHelper(name)
@@ -78,8 +78,8 @@ def _run_instance(name: str) -> int:
 
 
 def start(options: Options) -> int:
-    """Starts the daemon by hand and stays until it ends."""
-    # A reload that comes too early waits until it can be served; its default would end the process.
+    """Starts the daemon by hand and waits for its end."""
+    # An early SIGHUP waits until it can be served; by default it would end the process.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
     from mlvpnd.helper import byhand
 
@@ -91,7 +91,7 @@ def start(options: Options) -> int:
 
 
 def parse(arguments: list[str]) -> tuple[Options, list[str]]:
-    """The options, and remarks on what is ignored. Exits for --help, --version (0) and wrong usage (2)."""
+    """The options, and remarks on ignored arguments. Exits for --help, --version (0) and wrong usage (2)."""
     parser = _parser()
     words, others = _with_two_dashes(arguments)
     found, more = parser.parse_known_args(words)
@@ -144,7 +144,7 @@ def _token_help() -> str:
 
 
 def _with_two_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The guide's `-user mlvpn -debug` as `--user mlvpn --debug`, and apart from them what follows a `--`.
+    """Turns the guide's `-user mlvpn -debug` into `--user mlvpn --debug`; second, the words after a `--`.
 
     Values of options are left alone.
     """
@@ -160,7 +160,7 @@ def _with_two_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _echo_fatal_errors() -> None:
-    """Shows fatal errors on standard error too when the log goes to syslog: somebody may be waiting there."""
+    """Also shows fatal errors on standard error when the log goes to syslog: somebody may wait there."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.CRITICAL)
     handler.setFormatter(logging.Formatter("mlvpn: %(message)s"))
@@ -168,8 +168,8 @@ def _echo_fatal_errors() -> None:
 
 
 def _daemon(options: Options, helper: HelperClient) -> int:
-    """The forked child: everything is imported, then root is given up, then the network is listened to."""
-    # Not before the fork: the privileged process needs no protocol code.
+    """The forked child: imports everything, then gives up root, then listens to the network."""
+    # Imported after the fork: the privileged process needs no protocol code.
     from mlvpnd.daemon import run as daemon
     from mlvpnd.daemon import sandbox
 

@@ -1,4 +1,4 @@
-"""`mlvpnctl`: the command line. What the verbs do is in `mlvpnd.ctl`, imported when the verb is known."""
+"""`mlvpnctl`: the command line. The verbs are in `mlvpnd.ctl`, which is imported when the verb is known."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _JSON_MODES = ("pretty", "short", "off")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `mlvpnctl ARGUMENTS`.
 
-    Returns 0 done, 1 failed, 2 wrong usage, 3 tunnel not running, 4 no such tunnel or link, 5 not allowed.
+    Returns 0: done, 1: failed, 2: wrong usage, 3: tunnel not running, 4: no such tunnel or link, 5: not allowed.
     """
     streams.ensure_standard()
     for stream in (sys.stdout, sys.stderr):
-        # A name may have letters that the terminal has not.
+        # A name may have letters that the terminal does not have.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
         code = _main(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
     except OSError as error:
-        # Standard output takes no more; the interpreter shall not try to write the rest.
+        # Standard output takes no more: the interpreter must not try to write the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):  # then who reads has seen enough
+        if not isinstance(error, BrokenPipeError):  # on a broken pipe the reader has seen enough
             print(f"mlvpnctl: {error}", file=sys.stderr)
         return FAILED
     return code
@@ -56,7 +56,7 @@ def _main(argv: Sequence[str]) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Does what the command line says; raises CtlError."""
+    """Does what the command line says. Raises CtlError."""
     context = _context(arguments)
     try:
         return _verb(arguments)(context, arguments)
@@ -126,7 +126,7 @@ _DEFAULTS = {"json": "off", "quiet": False, "legend": True, "pager": True, "ask_
 
 
 def _named_verb(argv: Sequence[str]) -> str:
-    """The verb, as far as it can be told without a parser; empty: it cannot."""
+    """The verb, if it can be found without a parser; else empty."""
     before = ""
     for word in argv:
         if word in ("-h", "--help", "--"):
@@ -138,8 +138,8 @@ def _named_verb(argv: Sequence[str]) -> str:
 
 
 def _parser(only: str = "") -> argparse.ArgumentParser:
-    """For all verbs, or `only` for one: making the others would take as long as asking a tunnel."""
-    # Options may stand before and after the verb; without SUPPRESS the second parser would undo the first.
+    """The parser for all verbs, or for `only` one: making the others takes as long as asking a tunnel."""
+    # Options may stand before and after the verb; without SUPPRESS the second parser would undo the first one.
     options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     add = options.add_argument
     add("--json", metavar="MODE", choices=_JSON_MODES, help="output for programs: pretty, short or off")
@@ -163,7 +163,7 @@ def _parser(only: str = "") -> argparse.ArgumentParser:
 
 
 def _add_nothing(verb: argparse.ArgumentParser) -> None:
-    """It takes no arguments."""
+    """For verbs without arguments."""
 
 
 def _add_tunnel(verb: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Standard input, output and error of a program that anybody may start."""
+"""The standard streams of a program that anybody may start."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def ensure_standard() -> None:
-    """Opens what the caller closed of the three: nothing else may get their numbers."""
+    """Opens those of the three streams that the caller closed: nothing else may get their numbers."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -1,7 +1,7 @@
-"""`mlvpn.conf`: text to frozen `Config`, or `ConfigError` naming file, line and key.
+"""`mlvpn.conf`: from text to a frozen `Config`, or to a `ConfigError` that names file, line and key.
 
-`file.read` gets the text, `parse` makes the `Config`, `changes.compare` says what a reload has to do.
-Standard library only: the root helper imports this package too.
+`file.read` gets the text, `parse` makes the `Config`, `changes.compare` says what a reload must do.
+Only the standard library is used: the root helper imports this package too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a reload has to do: two configurations compared, by the schema's word on each key."""
+"""Compares two configurations: what a reload must do, by each key's `ReloadEffect`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .schema import GENERAL_KEYS, LINK_KEYS, ReloadEffect
 
 @dataclass(frozen=True, slots=True)
 class LinkChange:
-    """A link that is in both configurations, and the keys whose values differ, as the schema names them."""
+    """A link of both configurations, and the keys whose values differ, by their names in the schema."""
 
     old: LinkConfig
     new: LinkConfig
@@ -19,28 +19,28 @@ class LinkChange:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Each link of either configuration that is not the same in both is in exactly one of the first four."""
+    """What differs. A link that is not the same in both configurations is in exactly one of the first four."""
 
     added: tuple[LinkConfig, ...]
     """In the new file's order."""
     removed: tuple[LinkConfig, ...]
     """In the old file's order."""
     restarted: tuple[LinkChange, ...]
-    """Their sockets must be made anew; without keys: because the mode changed. In the new file's order."""
+    """Links whose sockets must be made anew, in the new file's order. Without keys: because the mode changed."""
     updated: tuple[LinkChange, ...]
-    """Their new values apply while they stay up. In the new file's order."""
+    """Links that stay up with new values, in the new file's order."""
     at_once: tuple[str, ...]
     """Keys of `[general]` that take effect at once."""
     interface: tuple[str, ...]
-    """Keys of `[general]` that the helper sets on the interface, or the status command gets when it next runs."""
+    """Keys of `[general]` that the helper sets on the interface, or that the status command gets at its next run."""
     not_applied: tuple[str, ...]
-    """Keys of `[general]` that keep their old effect until the tunnel is restarted."""
+    """Keys of `[general]` whose old values stay in force until the tunnel is restarted."""
     mode: bool
-    """Client became server or the reverse."""
+    """Whether a client became a server, or the reverse."""
     filters: bool
-    """Their list is another, in expressions or order."""
+    """Whether the filters differ, in expressions or order."""
     rules: bool
-    """As `filters`."""
+    """Whether the rules differ."""
 
     def __bool__(self) -> bool:
         """Whether anything changed."""
@@ -48,7 +48,7 @@ class Changes:
 
 
 def compare(old: Config, new: Config) -> Changes:
-    """What changes from `old` to `new`. The order of links and where they stand in the file are no change."""
+    """The changes from `old` to `new`. The links' order and places in the file do not count."""
     general = [key for key in GENERAL_KEYS if getattr(old, key.field) != getattr(new, key.field)]
     restart_all = any(key.reload is ReloadEffect.ALL_LINKS_RESTART for key in general)
     before = {link.name: link for link in old.links}

@@ -1,8 +1,8 @@
-"""A configuration file, opened only if nobody else can read it or has written it: it holds the key.
+"""Opens a configuration file, but only if nobody else can read it or has written it: it holds the key.
 
-Everything is checked on the descriptor, never on a name that could mean another file a moment later. That is also
-why a symbolic link as the last part of the path is harmless by hand, where upstream follows it and people keep
-their files elsewhere; for the systemd helper, whose path is fixed, `follow_symlinks=False` refuses it.
+Everything is checked on the descriptor: a name could mean another file a moment later. So a symbolic link as the path's
+last part is harmless. By hand it is followed, as upstream does, because people keep their files elsewhere. The systemd
+helper has a fixed path and refuses it with `follow_symlinks=False`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
 def open_file(path: str, *, follow_symlinks: bool = True) -> int:
-    """A descriptor of the file, for the caller to close.
+    """A descriptor of the file, which the caller must close.
 
-    It is a regular file of root, or of who asks, and neither group nor others have any access.
+    The file is a regular file of root or of the process's user; neither group nor others have any access.
     Raises ConfigError, in upstream's words.
     """
     try:
@@ -38,7 +38,7 @@ def open_file(path: str, *, follow_symlinks: bool = True) -> int:
 
 
 def read_descriptor(descriptor: int, path: str) -> bytes:
-    """What an open file holds from where it stands, at most a byte more than `parse` takes; `path` is for messages.
+    """The rest of an open file, at most one byte more than `parse` takes; `path` is for messages.
 
     Raises ConfigError.
     """

@@ -17,7 +17,7 @@ MIN_IPV6_MTU = 1280
 
 
 def read_general(section: SectionReader, *, require_password: bool) -> tuple[Config, Mode | None]:
-    """What the section says, and the mode if it says one; errors are reported and have some value all the same."""
+    """The section's values, and its mode if it has one. Errors are reported; a wrong key still gets some value."""
     mode = _mode(section)
     password = section.text("password").encode("ascii")
     if require_password and not password:
@@ -73,7 +73,7 @@ def _mss_clamp(section: SectionReader) -> int | None:
         return None
     if text == "off":
         return 0
-    # As long as a number can be: no other key's rules for text after a number, as no older file has the key.
+    # Strict, without other keys' rules for text after a number: no older file has this key.
     if text.isdecimal() and len(text) <= len(str(MAX_MSS)) and MIN_MSS <= int(text) <= MAX_MSS:
         return int(text)
     section.error("mss_clamp", f"'{shown(text)}' is no limit for segments")
@@ -81,7 +81,7 @@ def _mss_clamp(section: SectionReader) -> int | None:
 
 
 def _control_unix_path(section: SectionReader) -> str:
-    """Upstream looks the path up in its chroot, `/run/mlvpn` as packaged, so that `x` and `/x` are there."""
+    """Upstream looks the path up in its chroot, `/run/mlvpn` as packaged: there `x` and `/x` are the same file."""
     path = section.plain_text("control_unix_path")
     if not path or path.count("/") > 1:
         return path
@@ -101,7 +101,7 @@ _OWN: Mapping[str, Callable[[SectionReader], Any] | None] = {
     "peer": lambda section: section.choice("peer", Peer),
     "data_plane": lambda section: section.optional_choice("data_plane", DataPlane),
 }
-"""Keys that are not read as others of their kind, by their name and field. None: `read_general` does it."""
+"""Readers of keys that are not read like others of their kind, by key and field. None: `read_general` reads it."""
 
 
 def _check_together(section: SectionReader, config: Config) -> None:

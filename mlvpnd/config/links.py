@@ -1,4 +1,4 @@
-"""Link sections, each for itself and all together."""
+"""Reads and checks link sections, singly and together."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .reader import SectionReader
 from .schema import LINK_KEYS, MAX_LINKS
 
 PORT_ADVICE = "a router may keep an old entry for a fixed one, and then no answer arrives"
-"""Why the socket of a client is bound to none: a free one is new to the router after each time-out."""
+"""Why a client's socket is not bound to a fixed port: a free one is new to the router after each time-out."""
 
 
 def read_link(section: SectionReader, general: Config | None, report: Report) -> LinkConfig:
-    """What the section says, with the defaults of `general`; errors are reported."""
+    """The section's values, with defaults from `general`; errors are reported."""
     _check_name(section, report)
     defaults = general or LinkConfig("")
     given = {key.field: section.value(key) for key in LINK_KEYS}
@@ -26,7 +26,7 @@ def read_link(section: SectionReader, general: Config | None, report: Report) ->
 
 
 def check_mode(section: SectionReader, link: LinkConfig, mode: Mode) -> None:
-    """Reports what the link lacks to wait for the peer, or to call it."""
+    """Reports what a server's link lacks to wait for the peer, or a client's to call it."""
     if mode is Mode.SERVER:
         if not link.bindport:
             section.error("bindport", f"[{section.label}] bind port is mandatory in server mode.")
@@ -43,7 +43,7 @@ def check_mode(section: SectionReader, link: LinkConfig, mode: Mode) -> None:
 
 
 def check_together(links: Sequence[LinkConfig], mode: Mode | None, report: Report, labels: Mapping[str, str]) -> None:
-    """Reports what is wrong with the links as a whole; `labels` are their names as messages may show them."""
+    """Reports what is wrong with the links together; `labels` are their names as messages may show them."""
     if not links and not report.failed:
         report.advise(0, "", "there is no link: nothing will be carried")
     if len(links) > MAX_LINKS:
@@ -60,7 +60,7 @@ def check_together(links: Sequence[LinkConfig], mode: Mode | None, report: Repor
 
 
 def _check_bound_once(links: Sequence[LinkConfig], report: Report, labels: Mapping[str, str]) -> None:
-    # Sockets bound to different devices may share an address; one bound to none is in the way of all.
+    # Sockets bound to different devices may share an address; a socket bound to none conflicts with all.
     bound: dict[tuple[str, str], dict[str, LinkConfig]] = {}
     for link in links:
         if not link.bindport:

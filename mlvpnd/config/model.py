@@ -1,6 +1,6 @@
-"""What a configuration says, parsed: frozen values, no text left to interpret.
+"""A parsed configuration: frozen values, no text left to interpret.
 
-Every default here is upstream's; `man/mlvpn.conf.5` and `mlvpnd/config/schema.py` say how the keys are written.
+Every default of an upstream key is upstream's. `man/mlvpn.conf.5` and `mlvpnd/config/schema.py` tell the keys' syntax.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 UNSET_MTU_IPV4 = 1428
 """Largest inner packet on a 1500-byte IPv4 path: 1500 - 20 IP - 8 UDP - 28 header - 16 MAC."""
 UNSET_MTU_IPV6 = 1408
-"""The same over IPv6, whose header has 40 bytes."""
+"""The same on an IPv6 path, whose header has 40 bytes."""
 ETHERNET_HEADER_SIZE = 14
 MIN_PACED_RATE = 16000
-"""Bytes per second. Many files give `bandwidth_upload` as bare ratios; what is smaller is one, not a line's rate."""
+"""Bytes per second. A smaller `bandwidth_upload` is a bare ratio, as in many files, not a line's rate."""
 
 
 class Mode(enum.Enum):
@@ -35,7 +35,7 @@ class Pacing(enum.Enum):
     """What `bandwidth_upload` is."""
 
     AUTO = "auto"
-    """The rate at which a link is sent to, if it can be one on every link; else a weight."""
+    """A rate, at which the link is sent to, if every link's value can be one; else a weight."""
     OFF = "off"
     """A weight."""
 
@@ -46,20 +46,20 @@ class Peer(enum.Enum):
     ANY = "any"
     """Nothing: it may be C MLVPN."""
     MLVPND = "mlvpnd"
-    """It delivers a packet once that comes twice."""
+    """mlvpnd: it delivers a packet once even if it comes twice."""
 
 
 class RuleAction(enum.Enum):
     """What a rule does with its packets; the value is its word in the file."""
 
     PREFER = "prefer"
-    """By the first of the links that can take it."""
+    """Sends by the first of the links that can take the packet."""
     PIN = "pin"
-    """Each flow stays on one link, as long as that is usable."""
+    """Keeps each flow on one link as long as the link is usable."""
     DUPLICATE = "duplicate"
-    """By each of the links at once."""
+    """Sends by each of the links at once."""
     DROP = "drop"
-    """By none."""
+    """Sends by none."""
 
 
 class DataPlane(enum.Enum):
@@ -97,9 +97,9 @@ class LinkConfig:
     fallback_only: bool = False
     """Used only while no other link is healthy."""
     priority: int = 0
-    """0..255. Links of a higher number take only what does not fit on those of a lower one. Not in upstream."""
+    """0..255. Links with a higher number carry what overflows the links with lower ones. Not in upstream."""
     line: int = field(default=0, compare=False)
-    """Where the section starts in the file; not part of its identity."""
+    """Line of the file where the section starts; does not count in comparisons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class FilterConfig:
     expression: str
     line: int = field(default=0, compare=False)
     quotable: bool = field(default=True, compare=False)
-    """False: the line has no `=`, so that messages must not show what may be a piece of a password."""
+    """False: the line has no `=`, so messages must not show the text: it may be a piece of a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,13 @@ class RuleConfig:
 
     action: RuleAction
     links: tuple[str, ...]
-    """In the file's order; empty: all links, or for DROP none."""
+    """In the file's order; empty: all links, or none for DROP."""
     expression: str
     line: int = field(default=0, compare=False)
 
     @property
     def head(self) -> str:
-        """What stands before the `=`, for messages: the action and the links."""
+        """The text before the `=`, for messages: the action and the links."""
         return " ".join((self.action.value, *self.links))
 
 
@@ -142,20 +142,20 @@ class Config:
     timeout: int = 60
     cleartext_data: bool = False
     reorder_buffer_size: int = 0
-    """Packets held back at most to restore their order; 0: no reordering. Need not be a power of two."""
+    """Most packets held back to restore their order; 0: no reordering. Need not be a power of two."""
     loss_tolerance: int = 100
     latency_tolerance: int = 1000
     mtu: int | None = None
-    """Of the interface; None: what fits a 1500-byte path, see `effective_mtu`."""
+    """Bytes, of the interface; None: what fits a 1500-byte path, see `effective_mtu`."""
     mss_clamp: int | None = None
-    """Bytes of payload that a TCP SYN through the tunnel allows at most; None: what the interface takes; 0: any. Not
-    in upstream."""
+    """Bytes of the largest segment that a TCP SYN through the tunnel may allow; None: what the interface takes; 0: any.
+    Not in upstream."""
     ip4: str = ""
     ip6: str = ""
     ip4_gateway: str = ""
     ip6_gateway: str = ""
     ip4_routes: str = ""
-    """Space-separated, as the status command gets them."""
+    """Separated by spaces, as the status command gets them."""
     ip6_routes: str = ""
     configure_interface: bool = False
     """True: the helper sets up the link, its addresses and routes; False: the status command does. Not in upstream."""
@@ -167,7 +167,7 @@ class Config:
     peer: Peer = Peer.ANY
     """Not in upstream."""
     data_plane: DataPlane | None = None
-    """None: native where that can run. Not in upstream; see `mlvpnd.dataplane.choice`."""
+    """None: native if it can run. Not in upstream; see `mlvpnd.dataplane.choice`."""
     links: tuple[LinkConfig, ...] = ()
     """In the file's order."""
     filters: tuple[FilterConfig, ...] = ()
@@ -181,16 +181,16 @@ class Config:
 
     @property
     def unpaced_link(self) -> LinkConfig | None:
-        """The first link whose `bandwidth_upload` can be no rate, if there is one."""
+        """The first link whose `bandwidth_upload` cannot be a rate; None: there is none."""
         return next((link for link in self.links if link.bandwidth_upload < MIN_PACED_RATE), None)
 
     @property
     def paced(self) -> bool:
-        """Whether links are sent to at their `bandwidth_upload`; else it is a weight."""
+        """Whether links are sent to at the rate `bandwidth_upload`; else it is a weight."""
         return self.pacing is Pacing.AUTO and self.unpaced_link is None
 
     def effective_mtu(self, *, ipv6_path: bool) -> int:
-        """The interface's MTU in bytes: `mtu`, or what fits a 1500-byte path of that family."""
+        """The interface's MTU in bytes: `mtu`, or what fits a 1500-byte path of the family."""
         if self.mtu is not None:
             return self.mtu
         fits = UNSET_MTU_IPV6 if ipv6_path else UNSET_MTU_IPV4

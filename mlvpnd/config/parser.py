@@ -1,11 +1,11 @@
-"""The text of a file to a `Config`, in this order:
+"""Turns a file's text into a `Config`, in this order:
 
-1. `syntax` splits it into sections and entries;
-2. sections of one name are joined, and told apart: `[general]`, links, filters, rules;
-3. `[general]`, then the links, whose defaults it holds, then filters and rules, which name links;
-4. what concerns several links.
+1. `syntax` splits it into sections and entries.
+2. Sections of one name are joined, and told apart: `[general]`, links, filters, rules.
+3. `[general]` is read, then the links, whose defaults it holds, then filters and rules, which name links.
+4. Checks that concern several links.
 
-Everything wrong is reported before the result, or `ConfigError`, is given. Any bytes are fit to be tried.
+Everything wrong is reported before the result or `ConfigError` is given. Any bytes may be tried.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from .syntax import Entry, Section, read_sections, spaced
 
 @dataclass(frozen=True, slots=True)
 class ParseResult:
-    """A usable configuration and what is odd about its file."""
+    """A usable configuration and warnings about its file."""
 
     config: Config
     warnings: tuple[Problem, ...]
 
 
 def parse(text: bytes, filename: str, *, strict: bool = False, require_password: bool = True) -> ParseResult:
-    """Reads a whole file; `filename` is only shown.
+    """Parses a file's whole text; `filename` is only shown.
 
-    `strict` refuses also what upstream lets pass, as `check-config` does. Without
-    `require_password` a missing one is empty: the caller has it from elsewhere.
+    `strict` also refuses what upstream lets pass, as `check-config` does. Without `require_password` a missing password
+    is empty: the caller has one from elsewhere.
 
-    Raises ConfigError with all problems; nothing else, whatever `text` is.
+    Raises ConfigError with all problems, and nothing else, whatever `text` is.
     """
     report = Report(filename, strict=strict)
     if len(text) > MAX_FILE_SIZE:
@@ -56,7 +56,7 @@ def parse(text: bytes, filename: str, *, strict: bool = False, require_password:
 
 
 def _joined(blocks: list[Section], report: Report) -> tuple[dict[str, Section], list[Entry], list[Entry]]:
-    """The sections by name in order of first appearance, and the lines of all sections of filters, and of rules."""
+    """The other sections by name in order of first appearance; then all filters' lines, and all rules' lines."""
     sections: dict[str, Section] = {}
     filter_entries: list[Entry] = []
     rule_entries = [entry for block in blocks if block.name == RULES for entry in block.entries]
@@ -117,7 +117,7 @@ def _read_filters(
     names = {link.name for link in links}
     filters: list[FilterConfig] = []
     for entry in entries:
-        # A second '=' belongs to the expression; of the key nothing but its name is needed.
+        # A second '=' belongs to the expression; the key is only a link's name.
         expression = spaced(entry.raw)
         if not expression:
             continue

@@ -1,6 +1,6 @@
-"""Which files of a host have one password: a recording of one tunnel brings up the links of another with the same key.
+"""Finds a host's files with the same password: a recording of one tunnel brings up another's links with the same key.
 
-Passwords are compared in memory, and nothing of them leaves it.
+Passwords are compared in memory and never leave it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from .parser import parse
 from .problems import ConfigError
 
 MAX_COMPARED = 64
-"""Files of the directory that are looked at, in the order of their names."""
+"""Files of the directory that are compared, in the order of their names."""
 MAX_COMPARED_SIZE = 16384
-"""Bytes; a larger file is left out."""
+"""Bytes. Larger files are left out."""
 TIME_LIMIT = 0.5
-"""Seconds after which no further file is looked at: a start waits for it."""
+"""Seconds after which no further file is read: the start waits for this."""
 
 
 def files_with_password_of(config: Config, path: str) -> tuple[str, ...]:
-    """The other files in the directory of `path`, a file that says `config`, that have its password.
+    """The other files in the directory of `path` that have the password of `config`, which is in `path`.
 
-    What cannot be read, or is wrong, is left out, and so is the other end of the same tunnel, as in a lab.
+    Files that are wrong or cannot be read are left out, and so is the same tunnel's other end, as in a lab.
     """
     if not config.password:
         return ()
@@ -43,7 +43,7 @@ def files_with_password_of(config: Config, path: str) -> tuple[str, ...]:
 
 
 def warning_of(other: str) -> str:
-    """What is to be said of such a file."""
+    """The warning for a file with the same password."""
     return (
         f"{printable(other)} has the same password: a recording of one tunnel brings up the links of the other;"
         " give each tunnel a password of its own"
@@ -63,7 +63,7 @@ def _shares(config: Config, path: str) -> bool:
             return False
         text = file.read(path)
         if _bare(config.password) not in _bare(text):
-            return False  # as most files: parsing them takes a few milliseconds each
+            return False  # true of most files: to parse one takes a few milliseconds
         other = parse(text, path, require_password=False).config
     except (OSError, ConfigError):
         return False
@@ -71,7 +71,7 @@ def _shares(config: Config, path: str) -> bool:
 
 
 def _bare(text: bytes) -> bytes:
-    """What is left whatever spaces and quotes a password was written with."""
+    """The text without the spaces and quotes with which a password may be written."""
     return text.translate(None, b' "\r')
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a file, collected: all of it up to a limit, each with its place."""
+"""Collects what is wrong with a file: all problems up to a limit, each with its place."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mlvpnd.errors import MlvpndError
 from .schema import GENERAL_KEYS, LINK_KEYS, RETIRED_KEYS, spellings
 
 MAX_PROBLEMS = 100
-"""Kept of each kind; a file of garbage must not fill the log. The rest is counted."""
+"""Problems kept of each kind: a file of garbage must not fill the log. The rest is counted."""
 MAX_SHOWN_KEY = 24
-"""Characters of an unknown key that a message shows; a longer one may be a piece of a password."""
+"""Characters. A message shows an unknown key up to this length; a longer one may be a piece of a password."""
 HIDDEN = "…"
-"""Stands in a message for text of the file that may be a piece of a password; the line's number tells where it is."""
+"""Replaces text in a message that may be a piece of a password; the line's number tells where it is."""
 _SHOWN_LENGTH = 60
 _KNOWN_KEYS = frozenset((*spellings(GENERAL_KEYS), *spellings(LINK_KEYS), *RETIRED_KEYS))
 
@@ -26,9 +26,9 @@ class Problem:
 
     filename: str
     line: int
-    """Counted from 1; 0: the file as a whole."""
+    """Counted from 1; 0: the whole file."""
     key: str
-    """Empty: no key in particular."""
+    """Empty: no particular key."""
     message: str
 
     def __str__(self) -> str:
@@ -37,17 +37,17 @@ class Problem:
 
 
 class ConfigError(MlvpndError):
-    """A file that cannot be used; its text is all `problems`, one per line."""
+    """The file cannot be used. The error's text is all `problems`, one per line."""
 
     def __init__(self, problems: tuple[Problem, ...], warnings: tuple[Problem, ...] = ()) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
         self.warnings = warnings
-        """What would have been warned of had the file been usable; often the cause of `problems`."""
+        """The warnings that a usable file would have given; often the cause of `problems`."""
 
 
 class Severity(enum.Enum):
-    """What a problem does to a start, and to `check-config`, which is strict."""
+    """A problem's effect on a start, and on `check-config`, which is strict."""
 
     ERROR = "refused by both"
     LAX = "a warning at start, as upstream lets it pass; refused by check-config"
@@ -55,7 +55,7 @@ class Severity(enum.Enum):
 
 
 class Report:
-    """Problems of one file while it is read. Bounded: what does not fit is counted."""
+    """One file's problems while it is read. Bounded: problems that do not fit are counted."""
 
     def __init__(self, filename: str, *, strict: bool) -> None:
         self._filename = filename
@@ -67,7 +67,7 @@ class Report:
         return severity is Severity.ERROR or (self._strict and severity is Severity.LAX)
 
     def has_room(self, severity: Severity) -> bool:
-        """Whether one more will be kept: else its text need not be worked out."""
+        """Whether one more problem will be kept; else its text need not be made."""
         return len(self._found[self._fatal(severity)]) < MAX_PROBLEMS
 
     def add(self, severity: Severity, line: int, key: str, message: str) -> None:
@@ -79,15 +79,15 @@ class Report:
             self._omitted[fatal] += 1
 
     def error(self, line: int, key: str, message: str) -> None:
-        """The file cannot be used."""
+        """Notes an error: the file cannot be used."""
         self.add(Severity.ERROR, line, key, message)
 
     def lax(self, line: int, key: str, message: str) -> None:
-        """Upstream lets it pass: a warning, or an error when strict."""
+        """Notes what upstream lets pass: a warning, or an error when strict."""
         self.add(Severity.LAX, line, key, message)
 
     def advise(self, line: int, key: str, message: str) -> None:
-        """Works, but probably not as meant."""
+        """Notes a warning: it works, but probably not as meant."""
         self.add(Severity.ADVICE, line, key, message)
 
     def _sorted(self, *, fatal: bool) -> tuple[Problem, ...]:
@@ -102,19 +102,19 @@ class Report:
         return bool(self._found[True])
 
     def errors(self) -> tuple[Problem, ...]:
-        """In the file's order, at most `MAX_PROBLEMS` and a line that counts the others."""
+        """The errors in the file's order, at most `MAX_PROBLEMS`, and a line that counts the others."""
         return self._sorted(fatal=True)
 
     def warnings(self) -> tuple[Problem, ...]:
-        """As `errors`."""
+        """The warnings, as `errors`."""
         return self._sorted(fatal=False)
 
 
 def shown_key(key: str, *, certain: bool = True) -> str:
-    """A key fit for a message: `HIDDEN` where it may be a piece of a secret, which does not belong in a log.
+    """The key as a message may show it: `HIDDEN` if it may be a piece of a secret, which does not belong in a log.
 
-    `password my=secret` makes the key `passwordmy`. A password that goes on in a second line makes any key there, and
-    is the longer the better. Without `certain` only words that are known are shown.
+    `password my=secret` makes the key `passwordmy`. A password's second line may look like any key, and good passwords
+    are long. Without `certain`, only known words are shown.
     """
     if key in _KNOWN_KEYS:
         return key
@@ -124,5 +124,5 @@ def shown_key(key: str, *, certain: bool = True) -> str:
 
 
 def shown(text: str) -> str:
-    """`text` fit for a message: printable and not too long."""
+    """`text` as a message may show it: printable and not too long."""
     return printable(text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…")

@@ -1,4 +1,4 @@
-"""One section's entries by key: upstream's rules for repeated and unknown keys, and values with their limits."""
+"""Reads one section's entries by key: upstream's rules for repeated and unknown keys, and values with their limits."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Choice = TypeVar("Choice", bound=enum.Enum)
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What an entry says."""
+    """An entry's value."""
 
     line: int
     spelling: str
     text: str = field(repr=False)
     say: Callable[[str], str] = shown
-    """What a message may show of a piece of it."""
+    """Returns what a message may show of a piece of the value."""
 
 
 class SectionReader:
-    """`[general]` or a link: each getter gives a value, or the default, and reports what is wrong with it."""
+    """`[general]` or a link. Each getter gives a value or its default, and reports what is wrong with it."""
 
     def __init__(
         self, name: str, line: int, entries: list[Entry], keys: tuple[Key, ...], report: Report, label: str = ""
@@ -46,8 +46,8 @@ class SectionReader:
         self._spellings = spellings(keys)
         self._values: dict[str, Value] = {}
         self.exists = False
-        """Whether it has any value, of a known key or not: upstream does not see a section without."""
-        # What upstream does not read must not come before what it reads: a file that works with it means the same here.
+        """Whether the section has any value, also of an unknown key: upstream ignores a section without values."""
+        # Entries that upstream reads come first: a file that works with upstream must mean the same here.
         for entry in sorted(entries, key=lambda entry: not entry.upstream_reads):
             self._take(entry)
 
@@ -83,7 +83,7 @@ class SectionReader:
         return spaced(entry.raw) if key.kind is Kind.LIST else compact(entry.raw)
 
     def _read_secret(self, entry: Entry) -> str:
-        """Where upstream finds the key, exactly its bytes: both ends must have the same."""
+        """If upstream reads the entry, exactly upstream's bytes: both ends must have the same."""
         text = exact(entry.raw)
         if not entry.upstream_reads:
             return compact(entry.raw)
@@ -111,32 +111,32 @@ class SectionReader:
         self._report.lax(entry.line, entry.label, message)
 
     def line_of(self, name: str) -> int:
-        """Where the key is set, else where the section starts."""
+        """The line where the key is set, else where the section starts."""
         value = self._values.get(name)
         return value.line if value else self.line
 
     def error(self, name: str, message: str) -> None:
-        """Reports what is wrong with the key, or with its absence, and what is allowed."""
+        """Reports an error of the key or of its absence, and what is allowed."""
         value = self._values.get(name)
         spelling = value.spelling if value else name
         separator = " " if message.endswith(".") else "; "
         self._report.error(self.line_of(name), spelling, f"{message}{separator}allowed: {self._keys[name].allowed}")
 
     def lax(self, name: str, message: str) -> None:
-        """As `error`, for what upstream lets pass."""
+        """As `error`, for something that upstream lets pass."""
         value = self._values.get(name)
         self._report.lax(self.line_of(name), value.spelling if value else name, message)
 
     def lax_value(self, name: str, effect: str) -> None:
-        """Reports a value that has another effect than was probably meant."""
+        """Reports a value whose effect is probably not what was meant."""
         self.lax(name, f"'{self.say(name, self.text(name))}' {effect}; allowed: {self._keys[name].allowed}")
 
     def advise(self, name: str, message: str) -> None:
-        """As `error`, for what works but is hardly meant."""
+        """As `error`, for something that works but is hardly meant."""
         self._report.advise(self.line_of(name), name, message)
 
     def text(self, name: str) -> str:
-        """The value as text; the key's default, or nothing, when unset."""
+        """The value as text; when unset, the key's default, or empty."""
         value = self._values.get(name)
         return value.text if value else self._keys[name].default
 
@@ -146,11 +146,11 @@ class SectionReader:
         return value.say(text) if value else shown(text)
 
     def sayer(self, name: str) -> Callable[[str], str]:
-        """`say` for that key."""
+        """`say` for one key."""
         return functools.partial(self.say, name)
 
     def plain_text(self, name: str) -> str:
-        """The same for what goes into environments, paths and log lines."""
+        """As `text`, for values that go into environments, paths and log lines: no control characters."""
         text = self.text(name)
         if not text.replace("\t", " ").isprintable():
             self.error(name, f"'{self.say(name, text)}' has control characters")
@@ -167,7 +167,7 @@ class SectionReader:
         return number
 
     def value(self, key: Key) -> Any:
-        """What is said of a key, for its field; None where nothing is, of a number without a default."""
+        """A key's value for its field; None: an unset number without a default."""
         return _READ[key.kind](self, key)
 
     def _limited(self, key: Key) -> int | None:
@@ -194,7 +194,7 @@ class SectionReader:
         return bool(self.number(name))
 
     def choice(self, name: str, words: type[Choice]) -> Choice:
-        """The member of that value, of a key that upstream does not know; the first one after an error."""
+        """The member of `words` with the key's value; after an error the first one. For keys unknown to upstream."""
         text = self.text(name)
         for word in words:
             if word.value == text:
@@ -203,11 +203,11 @@ class SectionReader:
         return next(iter(words))
 
     def optional_choice(self, name: str, words: type[Choice]) -> Choice | None:
-        """As `choice`; None when unset, of a key without a default."""
+        """As `choice`, for a key without a default; None: unset."""
         return self.choice(name, words) if self.text(name) else None
 
     def checked(self, name: str, problem: str) -> str:
-        """The text of the key, after reporting the problem found with it, if any."""
+        """Reports `problem`, unless it is empty; returns the key's text."""
         if problem:
             self.error(name, problem)
         return self.text(name)
@@ -238,4 +238,4 @@ _READ: Mapping[Kind, Callable[[SectionReader, Key], Any]] = {
     Kind.PORT: lambda section, key: section.port(key.name),
     Kind.DEVICE: lambda section, key: section.device(key.name),
 }
-"""How a value of each kind is read. The others differ from key to key: see `general.py`."""
+"""The readers of kinds. Other kinds are read differently for each key: see `general.py`."""

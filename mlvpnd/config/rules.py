@@ -1,4 +1,4 @@
-"""The `[rules]` sections: what is done with packets that match an expression. Not in upstream.
+"""The `[rules]` sections: what to do with packets that match an expression. Not in upstream.
 
     [rules]
     prefer adsl1 adsl2   = "udp port 5060"
@@ -7,8 +7,8 @@
     drop                 = "udp port 1900"
 
 A line is an action, the names of links, `=`, and an expression of pcap-filter(7) as in `[filters]`. Spaces or TABs
-part the words; a name that has them itself stands in quotes: `prefer "my line" adsl2 = "icmp"`. There may be several
-`[rules]`; the first rule of the file that matches a packet is the only one that acts on it.
+separate the words; a name that contains them stands in quotes: `prefer "my line" adsl2 = "icmp"`. There may be several
+`[rules]`. Only the first rule of the file that matches a packet acts on it.
 
 | action                  | the packet goes                                                                     |
 |-------------------------|-------------------------------------------------------------------------------------|
@@ -17,10 +17,10 @@ part the words; a name that has them itself stands in quotes: `prefer "my line" 
 | `duplicate [LINK LINK…]`| by each of these, or all, links; needs `peer = mlvpnd`                              |
 | `drop`                  | nowhere                                                                             |
 
-A mistake here is an error also at start, because nothing but this program reads these lines. Only what libpcap says of
-an expression comes later, from `mlvpnd check-config`, and as a warning at start, which leaves that rule out.
+A mistake here is an error at start too, because only this program reads these lines. libpcap's refusal of an expression
+comes later: `mlvpnd check-config` tells it, and a start warns of it and leaves the rule out.
 
-A file of C MLVPN may have a link of the name `rules`: a section that has keys of links and no action is that link.
+A file of C MLVPN may have a link named `rules`: a section with keys of links and no action is this link.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LONGEST_SUGGESTED_FOR = 40
 
 
 def hold_rules(entries: Sequence[Entry]) -> bool:
-    """Whether sections named `rules` with these lines hold rules; else they are a link of that name."""
+    """Whether sections named `rules` with these lines hold rules; else they are a link named `rules`."""
     if any(map(begins_with_action, entries)):
         return True
     return not any(entry.key in _LINK_SPELLINGS for entry in entries)
@@ -56,7 +56,7 @@ def begins_with_action(entry: Entry) -> bool:
 def read_rules(
     entries: Sequence[Entry], links: Sequence[LinkConfig], general: Config | None, report: Report
 ) -> tuple[RuleConfig, ...]:
-    """The rules in the file's order; without `general` it is not known whether they may duplicate."""
+    """The rules in the file's order. Without `general` it is unknown whether they may duplicate."""
     names = dict.fromkeys(link.name for link in links)
     rules: list[RuleConfig] = []
     for entry in entries:
@@ -80,7 +80,7 @@ def _words(entry: Entry) -> list[str]:
 
 
 def _label(entry: Entry, word: str, names: Collection[str], report: Report) -> str:
-    """What is no action as a message may show it: where more words follow, only what looks like an action or a link."""
+    """A word that is no action, as a message may show it: alone only if it looks like an action or is a link's name."""
     if entry.head and (word in names or _near(word, _ACTIONS, report)):
         return shown_key(word)
     return entry.label
@@ -94,7 +94,7 @@ def _unknown_action(word: str, names: Collection[str], report: Report) -> str:
 
 
 def _problem(entry: Entry, action: RuleAction, named: Sequence[str], general: Config | None) -> str:
-    """What is wrong with a rule, whatever links there are; empty: nothing."""
+    """What is wrong with a rule, apart from its links' names; empty: nothing."""
     if not entry.head:
         return f"there is no '=' between action and expression; allowed: {_EXAMPLE}"
     if not spaced(entry.raw):
@@ -125,7 +125,7 @@ def _links_problem(named: Sequence[str], names: Collection[str], report: Report)
 
 
 def _shown_name(name: str) -> str:
-    """A name that may be none of a link's; as for keys, a long one may be a piece of a password."""
+    """A name, perhaps not a link's, as a message may show it: like a key, a long one may be a piece of a password."""
     return shown(name) if len(name) <= MAX_SHOWN_KEY else HIDDEN
 
 
@@ -136,7 +136,7 @@ def _listed(names: Collection[str]) -> str:
 
 
 def _near(word: str, among: Collection[str], report: Report) -> str:
-    """The most similar one, where looking for it takes no long time: few are asked for, and there are few."""
+    """The most similar word, or empty. Searched only if that is quick: among few, and while the report has room."""
     if len(among) > MAX_LINKS or not report.has_room(Severity.ERROR):
         return ""
     near = difflib.get_close_matches(word[:_LONGEST_SUGGESTED_FOR], among, n=1)

@@ -1,4 +1,4 @@
-"""The keys of `mlvpn.conf`: one table, read by the parser, by `changes` and by the check of the man page."""
+"""The keys of `mlvpn.conf` in one table, which the parser, `changes` and the check of the man page read."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from mlvpnd.base.instance import (
-    RUNTIME_DIRECTORY as RUNTIME_DIRECTORY,  # where sockets are whose paths name no directory
+    RUNTIME_DIRECTORY as RUNTIME_DIRECTORY,  # directory of sockets whose paths name none
 )
 
 GENERAL = "general"
 FILTERS_PREFIX = "filters"
-"""Sections whose name starts so hold filters."""
+"""Sections hold filters if their name starts with this."""
 RULES = "rules"
 """Sections of this name hold rules; all other names are links."""
 
 UINT32_MAX = 2**32 - 1
 MAX_FILE_SIZE = 1 << 20
-"""Bytes. A large file of a large site has some tens of KiB."""
+"""Bytes. A large site's file has some tens of KiB."""
 MAX_LINKS = 128
 MAX_FILTERS = 255
 MAX_RULES = 255
 MAX_PRIORITY = 255
 MAX_TEXT_LENGTH = 32768
-"""Of any text; the status command gets them in its environment, where one string may have 128 KiB."""
+"""Characters of any text. The status command gets texts in its environment, where a string may have 128 KiB."""
 MAX_HOST_LENGTH = 255
 MAX_DEVICE_NAME_LENGTH = 15
-"""Of the kernel, IFNAMSIZ without the final NUL."""
+"""Characters. The kernel's limit: IFNAMSIZ without the final NUL."""
 MAX_REORDER_BUFFER_SIZE = 65536
-"""Packets; at 1500 bytes each 98 MB, and more than half a second of 1 Gbit/s."""
+"""Packets. At 1500 bytes each: 98 MB, more than half a second of 1 Gbit/s."""
 MIN_MSS = 48
-"""Bytes of `mss_clamp`. Linux sends no smaller segments, whatever it is told (TCP_MIN_SND_MSS)."""
+"""Bytes, least `mss_clamp`. Linux never sends smaller segments, whatever it is told (TCP_MIN_SND_MSS)."""
 MAX_MSS = 8960
-"""Bytes of `mss_clamp`: what the largest `mtu` leaves behind the headers of IPv4 and TCP."""
+"""Bytes, largest `mss_clamp`: the largest `mtu` without the headers of IPv4 and TCP."""
 
 
 class Kind(enum.Enum):
@@ -69,30 +69,30 @@ class Key:
     """One key of one class of section."""
 
     name: str
-    """As upstream spells it."""
+    """The name in upstream's spelling."""
     field: str
     """Its attribute in `Config` or `LinkConfig`."""
     kind: Kind
     reload: ReloadEffect
     allowed: str
-    """What may stand there, for messages."""
+    """The allowed values, for messages."""
     default: str = ""
-    """As the file would say it; empty: unset."""
+    """The default as written in a file; empty: unset."""
     alias: str = ""
     """The other spelling."""
     upstream: bool = True
     """False: new in mlvpnd, upstream ignores it."""
     least: int = 0
-    """Of a number. What is out of range is capped; of a key that upstream does not know it is refused."""
+    """Least number. Upstream's keys are capped to their range; for a key of mlvpnd, a number outside is refused."""
     most: int = UINT32_MAX
     capped: str = "{name} capped to {limit}"
-    """What is said of a number out of range."""
+    """The message about a capped number."""
     changed: str = "%s {name} changed from %s to %s"
-    """What a reload says of another value on a link that stays up: of the link, the old value, the new one."""
+    """A reload's message about a new value on a link that stays up; takes the link, the old and the new value."""
 
 
 class _Range(TypedDict):
-    """What `[general]` and links say alike of a number."""
+    """The properties that a number has both in `[general]` and in links."""
 
     allowed: str
     least: int
@@ -103,7 +103,7 @@ class _Range(TypedDict):
 _TIMEOUT = _Range(allowed="seconds, at least 2", least=2, most=UINT32_MAX, capped="{name} capped to {limit} seconds")
 _LOSS = _Range(allowed="percent, 0..100", least=0, most=100, capped="{name} is capped to {limit} %")
 _LATENCY = _Range(allowed="milliseconds, 0..1000", least=0, most=1000, capped="{name} is capped to {limit} %")
-"""Upstream's words, also where it counts milliseconds."""
+"""Upstream's words, though the unit is milliseconds."""
 
 GENERAL_KEYS = (
     Key("mode", "mode", Kind.CHOICE, ReloadEffect.ALL_LINKS_RESTART, "server or client"),
@@ -192,7 +192,7 @@ GENERAL_KEYS = (
     Key("peer", "peer", Kind.CHOICE, ReloadEffect.AT_ONCE, "any or mlvpnd", default="any", upstream=False),
     Key("data_plane", "data_plane", Kind.CHOICE, ReloadEffect.NOT_APPLIED, "native or reference", upstream=False),
 )
-"""Of `[general]`."""
+"""The keys of `[general]`."""
 
 LINK_KEYS = (
     Key("bindhost", "bindhost", Kind.HOST, ReloadEffect.LINK_RESTART, "a local host name or address"),
@@ -248,10 +248,10 @@ LINK_KEYS = (
         most=MAX_PRIORITY,
     ),
 )
-"""Of links. Timeout and tolerances default to `[general]`'s."""
+"""The keys of links. Timeout and tolerances default to `[general]`'s."""
 
 RETIRED_KEYS = frozenset({"protocol", "loglevel", "bandwidth_download"})
-"""Of MLVPN 1.x; 2.x ignores them."""
+"""Keys of MLVPN 1.x, which 2.x ignores."""
 
 
 def spellings(keys: tuple[Key, ...]) -> dict[str, Key]:

@@ -1,13 +1,13 @@
-"""Bytes to sections and entries with line numbers, by upstream's rules where they make sense.
+"""Splits bytes into sections and entries with line numbers, by upstream's rules as far as they make sense.
 
-One line at a time, in one pass each:
+Each line is read in one pass:
 
-1. CR is dropped anywhere, `#` outside double quotes starts a comment.
+1. CR is dropped everywhere; `#` outside double quotes starts a comment.
 2. `[name]` outside quotes and before any `=` opens a section.
-3. `key = value`, or `key value`. What a value's quotes and spaces mean depends on the key, so
-   the text is kept as written here and read by `compact`, `spaced` or `exact`. So is a key, for `words`.
+3. `key = value`, or `key value`. The meaning of a value's quotes and spaces depends on the key. So the text is kept as
+   written and read by `compact`, `spaced` or `exact`. The text before the `=` is kept too, for `words`.
 
-No meaning of keys is known here. Nothing is raised: problems go to the report.
+This module does not know what keys mean. It raises nothing: problems go to the report.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ class Entry:
     line: int
     key: str
     raw: str = field(repr=False)
-    """The value as written, comment removed; ASCII without NUL. May be a secret."""
+    """The value as written, without a comment; ASCII without NUL. May be a secret."""
     upstream_reads: bool
-    """False: upstream passes over the line, which has no `=`, or TABs around the key that it takes for a part of it."""
+    """False: upstream ignores the line. It has no `=`, or upstream takes TABs around the key for a part of the key."""
     equals_in_value: bool
-    """A second `=` outside quotes."""
+    """Whether there is a second `=` outside quotes."""
     head: str = field(default="", repr=False)
-    """What stands before the `=` as written; empty: the line has none. May be a secret that lacks its `=`."""
+    """The text before the `=` as written; empty: the line has no `=`. May be a piece of a secret."""
 
     @property
     def label(self) -> str:
         """The key as a message may show it.
 
-        Text is no key for certain, but may be a piece of a value that goes on in a second line, where there is no `=`
-        or a second one, where nothing follows it, and where the key has spaces or quotes.
+        The text may be a piece of a value that goes on in a second line, and no key. This is so if the line has no `=`
+        or a second one, if nothing follows it, or if the key has spaces or quotes.
         """
         plain = self.head.strip(_BLANKS) == self.key and not self.equals_in_value and bool(compact(self.raw))
         return shown_key(self.key, certain=plain)
@@ -49,47 +49,47 @@ class Entry:
     def say(self, text: str) -> str:
         """A piece of the value as a message may show it.
 
-        Without a `=` it may be a piece of another one, and two lines that became one have a password in it.
+        Without a `=` it may be a piece of another value. Two lines that became one may have a password in the value.
         """
         return shown(text) if self.head and "password" not in self.raw else HIDDEN
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """From one `[name]` line to the next; the same name may come again."""
+    """The lines from one `[name]` to the next; the same name may come again."""
 
     name: str
-    """Verbatim, spaces included. Bytes that are not UTF-8 are surrogates."""
+    """As written, with its spaces. Bytes that are not UTF-8 are surrogates."""
     line: int
     entries: list[Entry]
     label: str = ""
-    """The name as a message may show it: what stands in brackets amid other text may be a piece of a password."""
+    """The name as a message may show it: brackets amid other text may hold a piece of a password."""
 
 
 def compact(raw: str) -> str:
-    """The value with spaces dropped outside quotes, and none nor TABs around it."""
+    """The value without spaces outside quotes, and without spaces or TABs around it."""
     return exact(raw).strip(_BLANKS)
 
 
 def spaced(raw: str) -> str:
-    """The value with the spaces between its words, quoted or not: filters and lists."""
+    """The value with the spaces between its words, quoted or not; for filters and lists."""
     return raw.replace('"', "").strip(_BLANKS)
 
 
 def exact(raw: str) -> str:
-    """The value that upstream's parser gives, byte for byte: TABs stay, even around it. A password is a key."""
+    """The value byte for byte as from upstream's parser: TABs stay, even around it. A password becomes a key."""
     pieces = raw.split('"')
     pieces[::2] = [outside.replace(" ", "") for outside in pieces[::2]]
     return "".join(pieces).strip(" ")
 
 
 def words(head: str) -> list[str]:
-    """The words of a text: spaces and TABs part them outside quotes, and belong to them inside."""
+    """The words of a text: spaces and TABs separate them outside quotes, and belong to them inside."""
     return [word.replace('"', "") for word in _WORD.findall(head)]
 
 
 def read_sections(text: bytes, report: Report) -> list[Section]:
-    """All sections in the file's order; time and memory grow with the size of `text` only."""
+    """All sections in the file's order. Time and memory grow with the size of `text` only."""
     sections: list[Section] = []
     for number, line in enumerate(text.replace(b"\r", b"").decode("latin-1").split("\n"), start=1):
         content = _without_comment(line)
@@ -111,7 +111,7 @@ def read_sections(text: bytes, report: Report) -> list[Section]:
 
 
 def _find_outside_quotes(text: str, characters: str) -> int:
-    """Where the first of `characters` stands outside quotes; -1: nowhere."""
+    """The index of the first of `characters` outside quotes; -1: there is none."""
     start = 0
     for index, piece in enumerate(text.split('"')):
         if index % 2 == 0:
@@ -128,7 +128,7 @@ def _without_comment(line: str) -> str:
 
 
 def _section_name(content: str, number: int, report: Report) -> tuple[str, bool] | None:
-    """The name as latin-1, and whether it stands alone in its line; None: the line opens no section."""
+    """The name as latin-1, and whether it is alone in its line; None: the line opens no section."""
     equals = _find_outside_quotes(content, "=")
     head = content if equals < 0 else content[:equals]
     opening = _find_outside_quotes(head, "[")

@@ -1,4 +1,4 @@
-"""Single values: text to number as C reads it, and what is wrong with a text, or nothing."""
+"""Checks single values: text to number as C reads it, and what is wrong with a text (empty: nothing)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from .problems import shown
 from .schema import MAX_DEVICE_NAME_LENGTH, MAX_HOST_LENGTH, UINT32_MAX
 
 Say = Callable[[str], str]
-"""What a message may show of a piece of a text."""
+"""Returns what a message may show of a piece of a text."""
 
 _NUMBER = re.compile(r"[ \t\v\f]*([+-]?)([0-9]*)(.*)", re.DOTALL)
 _MOST_DIGITS = 10
-"""Of an unsigned 32-bit number; longer ones are not converted, which would take quadratic time."""
+"""Digits of an unsigned 32-bit number. Longer ones are not converted: that would take quadratic time."""
 _SERVICE_NAME = re.compile(r"[A-Za-z0-9._+-]{1,255}")
 
 
 def read_number(text: str, *, say: Say = shown) -> tuple[int, str]:
     """The unsigned 32-bit value that C's atoi makes of `text`, and what is odd about it (empty: nothing).
 
-    Unlike atoi, numbers that are too large become the largest instead of an arbitrary one.
+    Unlike with atoi, a number that is too large becomes the largest one, not an arbitrary one.
     """
     match = _NUMBER.fullmatch(text)
     sign, digits, rest = match.groups() if match else ("", "", text)
@@ -104,7 +104,7 @@ def routes_problem(text: str, version: int, *, say: Say = shown) -> str:
 
 
 def endpoint(host: str, port: str) -> tuple[str, str]:
-    """Equal for two ways to write one address and port; no host is any address, names are compared as written."""
+    """A key that is equal for two spellings of one address and port. No host: any address. Case does not count."""
     try:
         address = str(ipaddress.ip_address(host or "0.0.0.0"))  # noqa: S104 - compared, not bound
     except ValueError:

@@ -1,7 +1,7 @@
-"""`mlvpnctl`: what an operator asks of running tunnels, and of the host.
+"""`mlvpnctl`: what an operator asks of running tunnels and of the host.
 
 `source` gets views of tunnels (`model`) by the system bus (`client`), or by a tunnel's private socket
-(`private_socket`) where the bus is down; `verbs` does one thing each; `render`, `output` and `top` show; `doctor/`
-looks at the host. A program that asks and waits: no asyncio, which alone would take as long as the rest of a run, and
-everything is imported by the verb that needs it.
+(`private_socket`) if the bus is down. `verbs` has the verbs; `render`, `output` and `top` show; `doctor/` looks at the
+host. The program asks and waits. It uses no asyncio, whose import would take as long as the rest of a run, and each
+verb imports what it needs.
 """

@@ -1,4 +1,4 @@
-"""polkit's own agent for terminals, so that an ordinary user is asked for a password here, as systemctl does."""
+"""Starts polkit's agent for terminals, so that an ordinary user is asked for a password here, as by systemctl."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _END_LIMIT = 5.0
 
 @contextlib.contextmanager
 def password_agent(*, wanted: bool) -> Iterator[None]:
-    """Inside, polkit can ask on this terminal, where that is wanted, needed and possible."""
+    """Inside, polkit can ask on this terminal, if that is wanted, needed and possible."""
     if not wanted or not os.geteuid() or not sys.stdin.isatty() or not AGENT.exists():
         yield
         return
@@ -23,7 +23,7 @@ def password_agent(*, wanted: bool) -> Iterator[None]:
     command = [str(AGENT), "--notify-fd", str(told), "--fallback", "--process", str(os.getpid())]
     with subprocess.Popen(command, pass_fds=(told,), stdin=subprocess.DEVNULL) as agent:  # noqa: S603 - a fixed command
         os.close(told)
-        # It closes its end when it is registered, or dies.
+        # The agent closes its end when it is registered, or dies.
         os.read(ready, 1)
         os.close(ready)
         try:

@@ -1,7 +1,7 @@
-"""`mlvpnd check-config FILE…`: would a start take these files, and does any line not do what it seems to?
+"""`mlvpnd check-config FILE…`: would a start take these files, and does each line do what it seems to do?
 
-Stricter than a start: what upstream lets pass (unknown keys, text after numbers, …) is an error here. Filters
-and rules are compiled, and it is seen whether the data plane that is asked for can run here.
+This is stricter than a start: what upstream lets pass (unknown keys, text after numbers, …) is an error here. Filters
+and rules are compiled, and it is checked whether the wanted data plane can run here.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from mlvpnd.net.interface import index_of
 
 
 def main(argv: list[str]) -> int:
-    """Checks the files named in `argv`, the arguments after `check-config`.
+    """Checks the files in `argv`, the arguments after `check-config`.
 
-    Returns 0 if all are good, 1 if one is not, 2 on wrong usage. Problems go to standard error.
+    Returns 0: all are good, 1: one is not, 2: wrong usage. Problems go to standard error.
     """
     parser = argparse.ArgumentParser(
         prog="mlvpnd check-config", description="Check configuration files as a start does, and more strictly."
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
 
 
 def _check(path: str) -> bool:
-    """Prints what is wrong with the file, or that it is good, and returns whether it is."""
+    """Prints what is wrong with the file, or that it is good; returns whether it is good."""
     try:
         text = read(path)
     except ConfigError as error:
@@ -52,7 +52,7 @@ def _check(path: str) -> bool:
     except ConfigError as error:
         problems, warnings = error.problems, error.warnings
     with contextlib.suppress(ConfigError):
-        # These are there to be looked at in all files that a start would take.
+        # These can be checked in every file that a start would take.
         config = parse(text, path).config
         problems += (
             *data_plane_problems(config, path),
@@ -67,13 +67,13 @@ def _check(path: str) -> bool:
 
 
 def data_plane_problems(config: Config, path: str) -> Iterator[Problem]:
-    """That the twin which the file asks for cannot run here."""
+    """A problem if the twin that the file asks for cannot run here."""
     if problem := choice.problem(config.data_plane):
         yield Problem(path, 0, "data_plane", printable(problem))
 
 
 def device_problems(config: Config, path: str) -> Iterator[Problem]:
-    """Links of a server that want one port of one interface, which they call by different names."""
+    """Server links that want the same port of one interface, under different names of the interface."""
     taken: dict[tuple[tuple[str, str], int], LinkConfig] = {}
     for link in config.links if config.mode is Mode.SERVER else ():
         if not link.binddevice or not (number := index_of(link.binddevice)):
@@ -88,13 +88,13 @@ def device_problems(config: Config, path: str) -> Iterator[Problem]:
 
 
 def expression_problems(config: Config, path: str) -> Iterator[Problem]:
-    """What libpcap refuses for this kind of interface; a start leaves such filters and rules out, with a warning."""
+    """Filters and rules that libpcap refuses for this kind of interface; a start leaves them out with a warning."""
     filters = [("filter", one.link, one.link, one.expression, one.line, one.quotable) for one in config.filters]
     rules = [("rule", one.action.value, one.head, one.expression, one.line, True) for one in config.rules]
     if not filters and not rules:
         return
     try:
-        from mlvpnd.net import bpf  # needs libpcap, which a file without them does not
+        from mlvpnd.net import bpf  # needs libpcap; a file without filters and rules does not
     except ImportError as error:
         yield Problem(path, 0, "", f"filters and rules cannot be checked: {printable(str(error))}")
         return

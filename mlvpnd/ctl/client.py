@@ -1,7 +1,7 @@
-"""The system bus as `mlvpnctl` uses it: `bus.caller`, opened when it is needed and again after it ended.
+"""The system bus for `mlvpnctl`: a `bus.caller`, opened when it is needed, and again after it has ended.
 
-Every message carries NO_AUTOSTART, since no question shall start a tunnel, and as long as nobody forbids it
-ALLOW_INTERACTIVE_AUTHORIZATION.
+Every message carries NO_AUTO_START, because no question may start a tunnel, and ALLOW_INTERACTIVE_AUTHORIZATION unless
+that is forbidden.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _CLASSES: dict[str, type[CtlError]] = {
 
 
 class SystemBus:
-    """A client of the bus; it needs no closing before the process ends."""
+    """A client of the bus; it need not be closed before the process ends."""
 
     def __init__(self, address: str | None = None, *, interactive: bool = True) -> None:
-        """`address` is the system bus's unless given; `interactive`: polkit may ask for a password."""
+        """`address` is by default the system bus's; `interactive`: polkit may ask for a password."""
         self._address = address
         self._flags = NO_AUTO_START | (ALLOW_INTERACTIVE_AUTHORIZATION if interactive else 0)
         self._caller: Caller | None = None
@@ -64,7 +64,7 @@ class SystemBus:
 
     def describe(self, tunnel: str) -> Mapping[str, object]:
         """See `source.Bus`."""
-        import json  # most verbs do without
+        import json  # most verbs do not need it
 
         where = names.tunnel_name(tunnel), names.tunnel_path(tunnel), names.TUNNEL_INTERFACE
         (text,) = self.call(*where, "Describe", limit=READ_LIMIT)
@@ -107,18 +107,18 @@ class SystemBus:
         return [plain(value) for value in answer]
 
     def get(self, bus_name: str, path: str, interface: str, name: str) -> object:
-        """A property; raises as `call`."""
+        """A property's value; raises as `call`."""
         words = (names.PROPERTIES_INTERFACE, "Get", "ss", interface, name)
         (value,) = self.call(bus_name, path, *words, limit=READ_LIMIT)
         return value
 
     def set(self, bus_name: str, path: str, interface: str, name: str, signature: str, value: object) -> None:
-        """Sets a property of that type; raises as `call`."""
+        """Sets a property of type `signature`; raises as `call`."""
         variant = Variant(signature, value)
         self.call(bus_name, path, names.PROPERTIES_INTERFACE, "Set", "ssv", interface, name, variant)
 
     def match(self, rules: Sequence[str]) -> None:
-        """Has the signals that fit one of the rules sent here, see `signal`; raises Unreachable."""
+        """Has signals that match one of the rules sent here, see `signal`. Raises Unreachable."""
         try:
             for rule in rules:
                 self._connected().call_bus("AddMatch", "s", rule)
@@ -126,7 +126,7 @@ class SystemBus:
             raise self._unreachable(error) from None
 
     def owner(self, bus_name: str) -> str:
-        """The unique name of who owns a name, empty: nobody; raises Unreachable."""
+        """The unique name of a name's owner; empty: nobody owns it. Raises Unreachable."""
         try:
             (owner,) = self._connected().call_bus("GetNameOwner", "s", bus_name)
         except BusError:
@@ -136,7 +136,7 @@ class SystemBus:
         return str(owner)
 
     def signal(self) -> Message:
-        """The next signal, whoever sent it; raises Unreachable at the end of the connection."""
+        """The next signal, whoever sent it. Raises Unreachable at the connection's end."""
         try:
             return self._connected().signal()
         except BusUnavailable as error:
@@ -162,7 +162,7 @@ class SystemBus:
 
 
 def values_of(message: Message) -> list[object]:
-    """The values of a signal; none if it has no form that can be read."""
+    """The values of a signal; empty if it cannot be decoded."""
     try:
         return [plain(value) for value in decode(message)]
     except DecodeError:
@@ -170,7 +170,7 @@ def values_of(message: Message) -> list[object]:
 
 
 def translated(error: BusError) -> CtlError:
-    """An error of a call by its meaning here."""
+    """A call's error as a CtlError of its meaning."""
     if error.name in _GONE:
         return TunnelGone(error.text)
     known = _CLASSES.get(error.name)

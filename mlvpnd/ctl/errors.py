@@ -1,4 +1,4 @@
-"""What a run of `mlvpnctl` may end with; the class gives the exit code."""
+"""The errors that may end a run of `mlvpnctl`; the class gives the exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOT_ALLOWED = 5
 
 
 class CtlError(MlvpndError):
-    """It failed; the text is for the operator, and may have several lines."""
+    """The run failed; the text is for the operator and may have several lines."""
 
     exit_code = FAILED
 
@@ -25,7 +25,7 @@ class UsageError(CtlError):
 
 
 class NotRunning(CtlError):
-    """The tunnel exists but nobody runs it."""
+    """The tunnel exists but does not run."""
 
     exit_code = NOT_RUNNING
 
@@ -47,8 +47,8 @@ class NotAllowed(CtlError):
 
 
 class ConfigRefused(CtlError):
-    """A reload failed and changed nothing; the text has a line for each thing wrong, `file:line: …`."""
+    """A reload failed and changed nothing; the text has a line for each problem, `file:line: …`."""
 
 
 class Unreachable(CtlError):
-    """There is no way to ask: no bus, nobody at the socket."""
+    """Nobody can be asked: no bus, or nobody at the socket."""

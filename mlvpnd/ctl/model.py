@@ -1,7 +1,7 @@
-"""A tunnel as `mlvpnctl` sees it, whoever told: properties by their names and units on the bus (org.mlvpn1(5)).
+"""A tunnel for `mlvpnctl`, whatever the source: properties by their names and units on the bus (org.mlvpn1(5)).
 
-Values are plain: str, int, float, bool, lists and mappings of these; an address is `[host, port]`. What the teller does
-not know is left out.
+Values are plain: str, int, float, bool, lists and mappings of these; an address is `[host, port]`. Properties that the
+source does not know are left out.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from mlvpnd.bus import names
 
 Properties = Mapping[str, object]
 ManagedObjects = Mapping[str, Mapping[str, Properties]]
-"""Object path to interface to properties, as ObjectManager tells."""
+"""Object path to interface to properties, as from ObjectManager."""
 
 CARRYING_STATES = ("up", "lossy", "slow")
-"""Of links: the peer answers."""
+"""States of links whose peer answers."""
 MARKS = {"up": "@", "lossy": "~", "slow": "~"}
-"""In the process title; all other states have `!`."""
+"""The marks of states in the process title; all other states have `!`."""
 
 
 class View:
-    """Something with properties; the getters take what is missing or of another type for the zero of theirs.
+    """Something with properties. A getter returns its type's zero if the value is missing or of another type.
 
-    It and its kinds are no dataclasses: importing those takes a tenth of the time that a run may.
+    It and its subclasses are no dataclasses: importing those takes a tenth of the time that a run may take.
     """
 
     def __init__(self, name: str, properties: Properties) -> None:
@@ -45,7 +45,7 @@ class View:
         return self.properties.get(key) is True
 
     def address(self, key: str) -> str:
-        """A `[host, port]` as it is written; empty: unknown."""
+        """A `[host, port]` in written form; empty: unknown."""
         return format_endpoint(self.properties.get(key))
 
 
@@ -75,12 +75,12 @@ class TunnelView(View):
         return next((link for link in self.links if link.name == name), None)
 
     def to_json(self) -> dict[str, object]:
-        """All there is; `Links` are the links themselves and not their paths."""
+        """Everything; `Links` are the links themselves, not their paths."""
         return {**self.properties, "Links": [dict(link.properties) for link in self.links]}
 
 
 def from_objects(objects: ManagedObjects) -> TunnelView | None:
-    """The tunnel of an instance, by what its ObjectManager tells; None: it tells of none."""
+    """The tunnel of an instance, from its ObjectManager; None: it has none."""
     for interfaces in objects.values():
         tunnel = interfaces.get(names.TUNNEL_INTERFACE)
         if tunnel is None:
@@ -96,7 +96,7 @@ def from_objects(objects: ManagedObjects) -> TunnelView | None:
 
 
 def from_description(description: Mapping[str, object]) -> TunnelView:
-    """The tunnel by the answer to `Describe`."""
+    """The tunnel from the answer to `Describe`."""
     members = description.get("Links")
     links = [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []
     views = tuple(LinkView(str(link.get("Name", "")), link) for link in links)
@@ -104,8 +104,8 @@ def from_description(description: Mapping[str, object]) -> TunnelView:
 
 
 def from_control(status: Mapping[str, object]) -> TunnelView:
-    """The tunnel by the answer to `status` of a control socket (`status.to_json`), whose links come newest first."""
-    # They take long to import, and are not needed where there is a bus.
+    """The tunnel from a control socket's answer to `status` (`status.to_json`), which has the newest link first."""
+    # The imports take long, and with a bus they are not needed.
     from mlvpnd.operator.faces import from_json
     from mlvpnd.operator.status import LinkStatus, ReorderStatus, TunnelStatus
 
@@ -134,7 +134,7 @@ def from_control(status: Mapping[str, object]) -> TunnelView:
 
 
 def format_endpoint(value: object) -> str:
-    """`198.51.100.1:5080` or `[2001:db8::1]:5080` for `[host, port]`; empty where there is no host."""
+    """`198.51.100.1:5080` or `[2001:db8::1]:5080` for `[host, port]`; empty without a host."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2 or not value[0]:
         return ""
     host, port = value

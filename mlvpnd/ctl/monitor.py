@@ -1,6 +1,6 @@
 """`mlvpnctl monitor`: a line for everything that happens to tunnels, until it is interrupted.
 
-Anybody may send a signal that looks like a tunnel's; only those of who owns a tunnel's name count.
+Anybody may send a signal that looks like a tunnel's; only signals from the owner of a tunnel's name count.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ _ARGUMENTS = {
     "LinkSlow": ("Link", "Path", "SmoothedRttUSec"),
     "Reloaded": ("OK", "Message"),
 }
-"""By signal, what its arguments are called in JSON."""
+"""By signal: its arguments' names in JSON."""
 
 Event = dict[str, object]
 
 
 class Monitor:
-    """Follows signals and who may send them."""
+    """Follows signals and their permitted senders."""
 
     def __init__(self, bus: SystemBus, wanted: Collection[str]) -> None:
-        """Of the tunnels `wanted`, or of all."""
+        """Follows the tunnels `wanted`; empty: all."""
         self._bus = bus
         self._wanted = frozenset(wanted)
         self._tunnels: dict[str, str] = {}
-        """By unique name of the owner: the tunnel."""
+        """By the owner's unique name: the tunnel."""
         self._owners: dict[str, str] = {}
-        """By bus name of the tunnel: the unique name of its owner."""
+        """By the tunnel's bus name: the owner's unique name."""
 
     def start(self) -> None:
-        """Begins to listen; raises Unreachable."""
+        """Begins to listen. Raises Unreachable."""
         self._bus.match(RULES)
         for bus_name in self._bus.instances():
             self._learn(bus_name, self._bus.owner(bus_name))
 
     def next(self) -> Event:
-        """The next event that is wanted; raises Unreachable."""
+        """Waits for the next wanted event. Raises Unreachable."""
         while True:
             event = self._event(self._bus.signal())
             if event is not None and (not self._wanted or event["Tunnel"] in self._wanted):
                 return event
 
     def _event(self, message: Message) -> Event | None:
-        # Anybody may send signals: those of others are not even read.
+        # Anybody may send signals: others' signals are not even decoded.
         if message.sender == names.BUS_NAME and message.member == "NameOwnerChanged":
             values = values_of(message)
             return self._owner_changed(*map(str, values)) if len(values) == 3 else None
@@ -81,7 +81,7 @@ class Monitor:
         return _new_event(tunnel, "Stopped") if tunnel else None
 
     def _learn(self, bus_name: str, owner: str) -> str:
-        """The tunnel's own name, from now on known by its owner's; empty: it is gone already."""
+        """The tunnel's own name, remembered by its owner's name; empty: it is already gone."""
         try:
             view = from_objects(self._bus.objects(bus_name)) if owner else None
         except Unreachable:  # the match rules are gone with the connection

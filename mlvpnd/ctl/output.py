@@ -1,6 +1,6 @@
-"""How `mlvpnctl` writes: colours, tables, amounts and times for people, JSON for programs, a pager.
+"""Writes the output of `mlvpnctl`: colours, tables, amounts and times for people, JSON for programs, a pager.
 
-What only some runs need is imported where it is needed.
+Modules that only some runs need are imported where they are needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Cell = str | tuple[str, str]
 """A text, or a style of `STYLES` and a text."""
 
 STYLES = {"good": "32", "odd": "33", "bad": "31;1", "faint": "90", "title": "4", "strong": "1"}
-"""By what it means: the SGR parameters."""
+"""By meaning: the SGR parameters."""
 STATE_STYLE = {
     "up": "good",
     "fallback": "odd",
@@ -27,7 +27,7 @@ STATE_STYLE = {
     "down": "bad",
     "stopping": "odd",
 }
-"""Of tunnels and links."""
+"""By state of a tunnel or link: the style."""
 JSON_MODES = ("pretty", "short", "off")
 
 _FALSE = ("0", "no", "n", "false", "f", "off")
@@ -37,19 +37,19 @@ _RATE_UNITS = ("kbit/s", "Mbit/s", "Gbit/s", "Tbit/s")
 
 
 class OutputOptions(NamedTuple):
-    """What the command line says about writing."""
+    """The command line's options about output."""
 
     json: str = "off"
     """One of `JSON_MODES`."""
     legend: bool = True
-    """Column heads."""
+    """Whether tables have column heads."""
     quiet: bool = False
     pager: bool = True
     colour: bool = False
 
 
 class Output:
-    """Where the answer goes: standard output, as the options say."""
+    """Writes the answer to standard output, as the options say."""
 
     def __init__(self, options: OutputOptions, stream: TextIO | None = None) -> None:
         self.options = options
@@ -57,12 +57,12 @@ class Output:
 
     @property
     def as_json(self) -> bool:
-        """Whether a program reads along."""
+        """Whether the output is for a program."""
         return self.options.json != "off"
 
     @property
     def dot(self) -> str:
-        """What stands before a tunnel, in the colour of its state; a star where there are only plain letters."""
+        """The dot before a tunnel, in its state's colour; a star if the output has only plain letters."""
         try:
             "●".encode(self._stream.encoding or "utf-8")
         except UnicodeEncodeError:
@@ -70,23 +70,23 @@ class Output:
         return "●"
 
     def styled(self, cell: Cell) -> str:
-        """A cell's text with its colour, if there are colours."""
+        """A cell's text, with its colour if colours are on."""
         if isinstance(cell, str):
             return cell
         style, text = cell
         return f"\033[{STYLES[style]}m{text}\033[0m" if self.options.colour and style and text else text
 
     def line(self, *cells: Cell) -> None:
-        """Writes a line at once: for what goes on, and for what is said when it is done."""
+        """Writes a line at once, for output that goes on and for remarks."""
         print("".join(map(self.styled, cells)), file=self._stream, flush=True)
 
     def remark(self, text: str) -> None:
-        """Says that something was done, unless told to be quiet."""
+        """Tells that something was done, unless the output is quiet or JSON."""
         if not self.options.quiet and not self.as_json:
             self.line(text)
 
     def json(self, value: object, *, lines: bool = False) -> None:
-        """Writes a value as JSON; `lines`: one of many, so always in one line."""
+        """Writes a value as JSON; `lines`: it is one of many, so always on one line."""
         import json
 
         pretty = self.options.json == "pretty" and not lines
@@ -94,7 +94,7 @@ class Output:
         print(text, file=self._stream, flush=True)
 
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
-        """The lines of a table in which columns are as wide as they must be."""
+        """The lines of a table whose columns are as wide as needed."""
         head: list[Sequence[Cell]] = [[("title", text) for text in heads]] if self.options.legend else []
         whole = [*head, *rows]
         widths = [max(width(plain(row[column])) for row in whole) for column in range(len(heads))] if whole else []
@@ -107,7 +107,7 @@ class Output:
         return lines
 
     def page(self, lines: Sequence[str]) -> None:
-        """Writes lines, through the user's pager where they do not fit the terminal."""
+        """Writes lines; by the user's pager if they do not fit the terminal."""
         if not self._page(lines):
             for line in lines:
                 print(line, file=self._stream)
@@ -124,7 +124,7 @@ class Output:
         command = pager(os.environ)
         if not command:
             return False
-        # less: end by itself where it fits, chop nothing, colours, leave the text on the screen.
+        # less: end by itself if all fits, chop nothing, show colours, leave the text on the screen.
         environment = {"LESS": "FRXMK", "LESSCHARSET": "utf-8", **os.environ}
         try:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)  # noqa: S603 - the user's own program
@@ -134,12 +134,12 @@ class Output:
             try:
                 process.communicate(("\n".join(lines) + "\n").encode(errors="replace"))
             except KeyboardInterrupt:
-                pass  # it is the pager's too, which ends by it or not
+                pass  # the pager gets it too, and ends or not
         return True
 
 
 def pager(environment: Mapping[str, str]) -> list[str]:
-    """The user's pager with its arguments; none: it is not wanted, or there is none."""
+    """The user's pager with its arguments; empty: not wanted, or there is none."""
     for key in ("SYSTEMD_PAGER", "PAGER"):
         if key in environment:
             import shlex
@@ -156,7 +156,7 @@ def pager(environment: Mapping[str, str]) -> list[str]:
 
 
 def colour_wanted(environment: Mapping[str, str], *, terminal: bool) -> bool:
-    """Whether to colour: on a terminal, unless NO_COLOR or SYSTEMD_COLORS say otherwise."""
+    """Whether to use colours: on a terminal, unless NO_COLOR or SYSTEMD_COLORS say otherwise."""
     word = environment.get("SYSTEMD_COLORS", "").lower()
     if word in _FALSE:
         return False
@@ -193,13 +193,13 @@ def size(count: float) -> str:
     """Bytes: `999 B`, `12.0 MiB`."""
     if count < 1024:
         return f"{count:.0f} B"
-    # Half a tenth below the next unit is already written as that.
+    # From half a tenth below the next unit on, the value is written in the next unit.
     value, unit = _scaled(count / 1024, 1024, 1023.95, _UNITS)
     return f"{value:.1f} {unit}"
 
 
 def rate(bytes_per_second: float) -> str:
-    """A rate as lines are sold, in bits: `640 bit/s`, `2.5 Mbit/s`."""
+    """A rate in bits, as lines are sold: `640 bit/s`, `2.5 Mbit/s`."""
     value = bytes_per_second * 8
     if value < 999.5:
         return f"{value:.0f} bit/s"
@@ -208,7 +208,7 @@ def rate(bytes_per_second: float) -> str:
 
 
 def _scaled(value: float, step: int, limit: float, units: Sequence[str]) -> tuple[float, str]:
-    """`value`, in the first of the units, in the least of them in which it is below `limit`."""
+    """`value`, given in the first unit, in the smallest unit in which it is below `limit`."""
     index = 0
     while value >= limit and index < len(units) - 1:
         value /= step
@@ -217,7 +217,7 @@ def _scaled(value: float, step: int, limit: float, units: Sequence[str]) -> tupl
 
 
 def short_rate(bytes_per_second: float) -> str:
-    """The same in at most six columns, of bit/s: `640`, `2.5M`, `31G`."""
+    """A rate in bit/s in at most six columns: `640`, `2.5M`, `31G`."""
     amount, unit = rate(bytes_per_second).split()
     return amount + unit.removesuffix("bit/s")
 
@@ -240,7 +240,7 @@ def duration(seconds: float) -> str:
 
 
 def moment(usec: float, now: float) -> str:
-    """A point in time, µs since 1970, as systemctl writes it; `now` in seconds."""
+    """A point in time, in µs since 1970, as systemctl writes it; `now` is in seconds."""
     if not usec:
         return "-"
     seconds = usec / 1_000_000

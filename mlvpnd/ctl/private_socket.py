@@ -1,9 +1,10 @@
-"""A tunnel's private socket, `/run/mlvpn/NAME/private.sock`: asked where the bus is down.
+"""A tunnel's private socket, `/run/mlvpn/NAME/private.sock`: asked if the bus is down.
 
-A unix stream socket that takes one command a line, as the control socket does. `status` is answered by the JSON of
-`status.to_json`. `reload`, which root and the daemon's own user may ask (SO_PEERCRED), is answered when the reload
-is done by one line: `{"ok": true}`, or `{"error": "file:line: …\\n…"}` and nothing has changed; anybody else gets
-`{"error": …, "denied": true}`. The connection ends when the client has ended its side and been answered.
+It is a unix stream socket that takes one command a line, as the control socket does. The answer to `status` is the JSON
+of `status.to_json`. Only root and the daemon's own user (SO_PEERCRED) may ask for `reload`; others get
+`{"error": …, "denied": true}`. When the reload is done, one line answers: `{"ok": true}`, or, if the file is wrong and
+nothing has changed, `{"error": "file:line: …\\n…"}`. The connection ends when the client has ended its side and been
+answered.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from .errors import ConfigRefused, CtlError, NotAllowed, Unreachable
 SOCKET_NAME = "private.sock"
 STATUS_LIMIT = 5.0
 RELOAD_LIMIT = 60.0
-"""Seconds for an answer; a reload looks names up."""
+"""Seconds for an answer: to `status`, and to `reload`, which looks names up."""
 _MAX_ANSWER = 1 << 20
 
 
 def socket_path(name: str, directory: str = RUNTIME_DIRECTORY) -> str:
-    """Where the tunnel of that name listens."""
+    """The path where the tunnel `name` listens."""
     return f"{directory}/{name}/{SOCKET_NAME}"
 
 
 def names(directory: str = RUNTIME_DIRECTORY) -> list[str]:
-    """The tunnels that have a socket, running or not long gone, as far as the caller may look."""
+    """The tunnels that have a socket, running or recently ended, as far as the caller may look."""
     try:
         entries = os.listdir(directory)
     except OSError:
@@ -53,7 +54,7 @@ def ask_reload(path: str) -> None:
 
 
 def _ask(path: str, command: str, limit: float) -> dict[str, object]:
-    import json  # most runs do without
+    import json  # most runs do not need it
 
     try:
         answer = json.loads(_exchange(path, command, limit))

@@ -1,4 +1,4 @@
-"""Rates from counters that are read now and then."""
+"""Computes rates from counters that are read now and then."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from collections.abc import Sequence
 from .model import View
 
 HISTORY = 600
-"""Rates kept of each counter: ten minutes, and more columns than a terminal has."""
+"""Rates kept of each counter: ten minutes at one a second, and more than a terminal has columns."""
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
 class RateBook:
-    """The rates of anything with `TxBytes` and `RxBytes`, by a key of the caller's."""
+    """The rates of anything with `TxBytes` and `RxBytes`, by a key from the caller."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, ...], tuple[float, float, float]] = {}
         self._rates: dict[tuple[str, ...], deque[tuple[float, float]]] = {}
 
     def add(self, key: tuple[str, ...], view: View, now: float) -> None:
-        """Notes the counters as they are at `now`, in seconds of any clock that only grows."""
+        """Notes the counters at the time `now`, in seconds of any clock that only grows."""
         sent, received = view.number("TxBytes"), view.number("RxBytes")
         before = self._last.get(key)
         self._last[key] = now, sent, received
         if before is None or now <= before[0]:
             return
         span = now - before[0]
-        # Less than before: the daemon has begun anew, and counts from 0.
+        # If they are less than before, the daemon has restarted and counts from 0.
         since = before if sent >= before[1] and received >= before[2] else (0.0, 0.0, 0.0)
         rates = self._rates.setdefault(key, deque(maxlen=HISTORY))
         rates.append(((sent - since[1]) / span, (received - since[2]) / span))
 
     def forget(self, key: tuple[str, ...]) -> None:
-        """Something cannot be read now: its rate is 0 and its next reading a first one."""
+        """Counters cannot be read now: their rate is 0, and the next reading counts as the first."""
         self._last.pop(key, None)
         if key in self._rates:
             self._rates[key].append((0.0, 0.0))
 
     def sent(self, key: tuple[str, ...]) -> list[float]:
-        """Bytes per second, the newest last."""
+        """Rates sent, in bytes per second, the newest last."""
         return [rate for rate, _ in self._rates.get(key, ())]
 
     def received(self, key: tuple[str, ...]) -> list[float]:
-        """The same of what came in."""
+        """Rates received, in bytes per second, the newest last."""
         return [rate for _, rate in self._rates.get(key, ())]
 
 
 def newest(rates: Sequence[float]) -> float:
-    """The last of them, 0 before there is one."""
+    """The last rate; 0: there is none yet."""
     return rates[-1] if rates else 0.0
 
 
 def sparkline(rates: Sequence[float], columns: int, top: float) -> str:
-    """The newest rates as bars, one a column, as high as they are beside `top`; what is not 0 is seen."""
+    """The newest rates as bars, one a column, in proportion to `top`; any rate above 0 is visible."""
     shown = [*rates[-columns:]] if columns > 0 else []
     bars = "".join(_bar(rate, top) for rate in shown)
     return bars.rjust(max(columns, 0))

@@ -1,4 +1,4 @@
-"""Views as people read them: the lines of `list`, `links`, `status` and `show`."""
+"""Renders views for people: the lines of `list`, `links`, `status` and `show`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def list_lines(tunnels: Sequence[TunnelView], output: Output) -> list[str]:
 
 
 def link_lines(tunnels: Sequence[TunnelView], output: Output, *, named: bool) -> list[str]:
-    """One line for each link; `named`: with the tunnel's name in front."""
+    """One line for each link; `named`: behind the tunnel's name."""
     heads = ("TUNNEL", *LINK_HEADS) if named else LINK_HEADS
     rows = []
     for tunnel in tunnels:
@@ -41,7 +41,7 @@ def link_lines(tunnels: Sequence[TunnelView], output: Output, *, named: bool) ->
 
 
 def link_cells(link: LinkView) -> list[Cell]:
-    """What `links` says of one."""
+    """The cells of one link in `links`."""
     weight, rtt = link.number("Weight"), link.number("SmoothedRttUSec")
     disabled = link.properties.get("Enabled") is False
     return [
@@ -57,7 +57,7 @@ def link_cells(link: LinkView) -> list[Cell]:
 
 
 def status_lines(tunnel: TunnelView, output: Output, now: float) -> list[str]:
-    """A tunnel in full; `now` is the Unix time."""
+    """All lines about a tunnel; `now` is the Unix time."""
     state, style = tunnel.text("State"), state_cell(tunnel.text("State"))
     dot = output.styled((style[0], output.dot) if isinstance(style, tuple) else output.dot)
     lines = [f"{dot} {output.styled(('strong', printable(tunnel.name)))}"]
@@ -92,14 +92,14 @@ def status_lines(tunnel: TunnelView, output: Output, now: float) -> list[str]:
 
 
 def link_trouble(link: LinkView) -> str:
-    """Why a link does not carry, as the daemon says; empty: it does, or nothing is known."""
+    """Why a link does not carry, in the daemon's words; empty: it does, or nothing is known."""
     if link.up:
         return ""
     return "; ".join(dict.fromkeys(filter(None, [link.text("Reason"), link.text("LastError")])))
 
 
 def _traffic(view: View) -> str:
-    """What went through, by what is known of bytes and packets."""
+    """The traffic, in bytes and packets as far as they are known."""
     parts = []
     for key, word in (("Tx", "sent"), ("Rx", "received")):
         packets = f"{view.number(key + 'Packets'):.0f} packets"
@@ -124,5 +124,5 @@ def value_text(value: object) -> str:
 
 
 def bandwidth_text(bytes_per_second: int) -> str:
-    """A link's bandwidth in both units: its own and that of the contract."""
+    """A link's bandwidth in both units: the file's, and bits per second as in the line's contract."""
     return f"{bytes_per_second} bytes/s ({rate(bytes_per_second)})"

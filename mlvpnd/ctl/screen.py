@@ -1,7 +1,7 @@
 """`top` on a terminal, by urwid.
 
-urwid and not rich: it reads keys and window changes, draws only the lines that changed (so nothing flickers), and is
-packaged by Debian 12 (2.1.2) and 13 (2.6); rich takes no keys.
+urwid reads keys and window changes, draws only changed lines (so nothing flickers), and is in Debian 12 (2.1.2) and 13
+(2.6). rich takes no keys.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _PALETTE = {
     "title": ("default,underline", "underline"),
     "strong": ("default,bold", "bold"),
 }
-"""By the names of `output.STYLES`: as it is with colours, and without."""
+"""By the names of `output.STYLES`: the look with colours, and without."""
 _SCROLL = {"up": -1, "down": 1, "page up": -10, "page down": 10}
 _LEAST_PAUSE = 0.1
-"""Seconds between two readings, however long one took."""
+"""Seconds between two readings at least, however long one took."""
 _TURN = {"left": -1, "right": 1, "shift tab": -1, "tab": 1}
 
 
 def run(top: Top, read: Callable[[], Reading], delay: float, *, colour: bool) -> None:
     """Shows `top` until the operator quits.
 
-    `read` is called every `delay` seconds, in a thread, so that the screen goes on while somebody does not answer.
-    What it raises ends the screen and is raised here.
+    A thread calls `read` every `delay` seconds, so that the screen goes on if somebody does not answer.
+    An exception of `read` ends the screen and is raised here.
     """
     palette = [(name, colours, "", mono) for name, (colours, mono) in _PALETTE.items()]
     main = urwid.MainLoop(_TopWidget(top), palette=palette, handle_mouse=False)
@@ -56,14 +56,14 @@ def run(top: Top, read: Callable[[], Reading], delay: float, *, colour: bool) ->
             began = time.monotonic()
             try:
                 found.put(read())
-            except Exception as error:  # it is raised where it is seen
+            except Exception as error:  # `take` raises it
                 found.put(error)
             if not ended.is_set():
                 os.write(pipe, b".")
             ended.wait(max(_LEAST_PAUSE, delay - (time.monotonic() - began)))
 
     pipe = main.watch_pipe(take)
-    # One that waits for an answer shall not keep the program.
+    # Daemonic: a thread that waits for an answer must not keep the program from ending.
     threading.Thread(target=keep_reading, daemon=True).start()
     try:
         main.run()
@@ -84,17 +84,17 @@ class _TopWidget(urwid.Widget):
         self._top = top
 
     def refresh(self) -> None:
-        """What is shown has changed."""
+        """The shown data have changed: has the screen drawn anew."""
         self._invalidate()
 
     def render(self, size: tuple[int, int], focus: bool = False) -> urwid.Canvas:  # noqa: FBT001, FBT002 - urwid's signature
-        """The canvas; urwid calls this for every size that the window takes."""
+        """The canvas; urwid calls this for every size of the window."""
         columns, rows = size
         lines = [_canvas(line, columns) for line in self._top.screen(columns, rows)]
         return urwid.CanvasCombine([(canvas, None, False) for canvas in lines])
 
     def keypress(self, size: tuple[int, int], key: str) -> str | None:
-        """Takes a key; returns it if it means nothing."""
+        """Handles a key; returns it if it has no meaning here."""
         if key in ("q", "Q", "esc"):
             raise urwid.ExitMainLoop
         if key in _TURN:

@@ -1,4 +1,4 @@
-"""Where views of tunnels come from: the bus, or where that is down the tunnels' private sockets."""
+"""Gets views of tunnels from the bus, or from the tunnels' private sockets if the bus is down."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .model import ManagedObjects, TunnelView, from_control, from_description, f
 
 
 class Bus(Protocol):
-    """What is asked of the system bus here."""
+    """The calls of the system bus that are used here."""
 
     def instances(self) -> list[str]:
         """The bus names of all running tunnels, sorted. Raises Unreachable."""
 
     def bus_name(self, tunnel: str) -> str:
-        """The bus name of the tunnel of that name, running or not."""
+        """The bus name of a tunnel, running or not."""
 
     def objects(self, bus_name: str) -> ManagedObjects:
         """All objects of an instance. Raises TunnelGone, Unreachable, CtlError."""
 
     def describe(self, tunnel: str) -> Mapping[str, object]:
-        """Everything that the tunnel of that name tells of itself; raises as `objects`."""
+        """Everything that a tunnel tells about itself; raises as `objects`."""
 
 
 class Source:
@@ -44,7 +44,7 @@ class Source:
         self._config = os.fspath(config)
 
     def all(self) -> list[TunnelView]:
-        """Every running tunnel, by name. Raises Unreachable only if there is no other way to ask either."""
+        """Every running tunnel, by name. Raises Unreachable only if the private sockets do not answer either."""
         try:
             instances = self._bus.instances()
         except Unreachable as error:
@@ -54,7 +54,7 @@ class Source:
             try:
                 view = from_objects(self._bus.objects(instance))
             except TunnelGone:
-                continue  # since it was listed
+                continue  # it ended after it was listed
             if view is not None:
                 found.append(view)
         return sorted(found, key=lambda view: view.name)
@@ -72,9 +72,9 @@ class Source:
         return found
 
     def one(self, name: str) -> TunnelView:
-        """The tunnel of that name, its properties.
+        """The tunnel `name` with its properties.
 
-        Raises NotFound, NotRunning, and what a failed question raises.
+        Raises NotFound, NotRunning, and the errors of a failed question.
         """
 
         def ask() -> TunnelView:
@@ -86,7 +86,7 @@ class Source:
         return self._by_bus_or_socket(name, ask)
 
     def full(self, name: str) -> TunnelView:
-        """The tunnel of that name with what is not worth a property: why links are down, drops. Raises as `one`."""
+        """As `one`, also with values that are not worth a property: why links are down, drops."""
 
         def ask() -> TunnelView:
             return from_description(self._bus.describe(name))
@@ -105,29 +105,29 @@ class Source:
         try:
             return self.by_socket(name)
         except Unreachable:
-            # Nobody listens: without a bus that means that it does not run.
+            # Nobody listens: without a bus this means that the tunnel does not run.
             raise (self.absent(name) if isinstance(reason, Unreachable) else reason) from None
 
     def by_socket(self, name: str) -> TunnelView:
-        """The tunnel as its private socket tells. Raises Unreachable, NotAllowed, CtlError."""
+        """The tunnel from its private socket. Raises Unreachable, NotAllowed, CtlError."""
         return from_control(private_socket.ask_status(self.socket_path(name)))
 
     def socket_path(self, name: str) -> str:
-        """The tunnel's private socket."""
+        """The path of the tunnel's private socket."""
         return private_socket.socket_path(name, self._runtime)
 
     def check_name(self, name: str) -> None:
-        """Raises NotFound for what cannot be the name of a tunnel."""
+        """Raises NotFound if `name` cannot be a tunnel's name."""
         if not is_name(name) or name in (".", ".."):
             raise NotFound(f"{name!r}: not a tunnel's name")
 
     def absent(self, name: str) -> CtlError:
-        """Why a tunnel that nobody answers for does not: it is not running, or there is none."""
+        """Why a tunnel does not answer: it is not running, or there is none of that name."""
         path = f"{self._config}/{name}{CONFIG_SUFFIX}"
         try:
             os.stat(path)
         except PermissionError:
-            pass  # only root may look; it may well exist
+            pass  # only root may look: the file may exist
         except OSError:
             return NotFound(f"{name}: no such tunnel ({path} does not exist)")
         return NotRunning(f"{name}: not running; start it with 'systemctl start mlvpn@{name}'")

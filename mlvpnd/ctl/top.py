@@ -1,6 +1,6 @@
-"""`mlvpnctl top`: what the live screen says, as lines of styled text; no terminal here.
+"""`mlvpnctl top`: the content of the live screen as lines of styled text, without a terminal.
 
-`screen` shows it on one; `--once` and `-n` print it as it is.
+`screen` shows them on a terminal; `--once` and `-n` print them.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from .output import STATE_STYLE, duration, milliseconds, rate, short_rate, width
 from .rates import RateBook, newest, sparkline
 
 Segment = tuple[str, str]
-"""A style of `output.STYLES`, or "" for none, and a text."""
+"""A style of `output.STYLES` ("": none) and a text."""
 Line = list[Segment]
 
 _NAME_WIDTH = 12
 _RATE_WIDTH = 8
 _COLUMNS = (("STATE", 8), ("SHARE", 5), ("RTT", 7), ("LOSS", 5))
 _GRAPH_LIMITS = (4, 60)
-"""Columns of a graph, at least and at most; without room for the least there is none."""
+"""Columns of a graph, at least and at most. Without room for the least there is no graph."""
 _FRAME_LINES = 6
-"""Lines beside those of links."""
+"""Lines of the screen besides those of links."""
 WAITING = "no tunnel is running; waiting for one"
 HELP = "q quit   ←→ tunnel   ↑↓ scroll"
 
 
 class Reading(NamedTuple):
-    """What was read at a time."""
+    """One reading of all tunnels."""
 
     views: Sequence[TunnelView]
     """Running tunnels."""
     failures: Mapping[str, str]
-    """By name, why others could not be read."""
+    """By name: why other tunnels could not be read."""
     clock: float
-    """Seconds of one that only grows."""
+    """Seconds of a clock that only grows."""
     now: float
     """The Unix time."""
 
 
 class Top:
-    """The state of the screen: what was read last, rates, the tunnel that is shown."""
+    """The screen's state: the last reading, rates, the shown tunnel."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        """Only the tunnels named, running or not; without names all that run."""
+        """Shows the tunnels `names`, running or not; empty: all that run."""
         self._names = tuple(names)
         self._seen: set[str] = set()
         self._rates = RateBook()
@@ -58,7 +58,7 @@ class Top:
         self._known_links: set[tuple[str, str]] = set()
 
     def update(self, reading: Reading) -> None:
-        """Takes what was read."""
+        """Takes a reading."""
         views, failures, clock, now = reading
         self._views = {view.name: view for view in views}
         self._failures = dict(failures)
@@ -76,7 +76,7 @@ class Top:
 
     @property
     def tunnels(self) -> list[str]:
-        """Those that can be shown, in order; one that was seen stays when it stops."""
+        """The tunnels that can be shown, in order; a tunnel that was seen stays when it stops."""
         return list(self._names) or sorted(self._seen)
 
     def turn(self, step: int) -> None:
@@ -87,7 +87,7 @@ class Top:
             self._selected, self._offset = tunnels[(index + step) % len(tunnels)], 0
 
     def scroll(self, step: int) -> None:
-        """Moves the list of links, where it is longer than the screen."""
+        """Moves the list of links."""
         view = self._views.get(self._selected)
         self._offset = max(0, min(self._offset + step, len(view.links) - 1 if view is not None else 0))
 
@@ -102,7 +102,7 @@ class Top:
         return [_clip(line, columns) for line in lines[:rows]]
 
     def report(self, columns: int) -> list[Line]:
-        """All tunnels, one under the other, for print."""
+        """The lines of all tunnels, one below the other, for print."""
         lines: list[Line] = []
         for name in self.tunnels:
             lines += [[("strong", printable(name))], *self._tunnel(name, columns, 1 << 16), []]
@@ -155,7 +155,7 @@ class Top:
         return [line, total, _heads(graph), *rows, *more]
 
     def _highest(self, keys: Sequence[tuple[str, str]], columns: int) -> tuple[float, float]:
-        """What a full bar stands for each way: the same for all links, so that they can be compared."""
+        """The rates of a full bar, sent and received: the same for all links, so that they can be compared."""
         sent = [one for key in keys for one in self._rates.sent(key)[-max(columns, 1) :]]
         received = [one for key in keys for one in self._rates.received(key)[-max(columns, 1) :]]
         return max(sent, default=0.0), max(received, default=0.0)
@@ -195,7 +195,7 @@ def _heads(graph: int) -> Line:
 
 
 def _graph_width(columns: int) -> int:
-    """What the two graphs may take of a line of that width, each."""
+    """The columns that each of the two graphs may take in a line of `columns` columns."""
     taken = _NAME_WIDTH + sum(wide + 1 for _, wide in _COLUMNS) + 2 * (_RATE_WIDTH + 3)
     least, most = _GRAPH_LIMITS
     room = (columns - taken) // 2
@@ -203,7 +203,7 @@ def _graph_width(columns: int) -> int:
 
 
 def _fit(text: str, columns: int) -> str:
-    """`text` in exactly so many columns."""
+    """`text` in exactly `columns` columns."""
     if width(text) <= columns:
         return text + " " * (columns - width(text))
     kept = ""

@@ -17,7 +17,7 @@ _BATCH_COLUMNS = 80
 
 
 def read(source: Source, names: Sequence[str]) -> Reading:
-    """The tunnels named, or all; of what cannot be read, why."""
+    """Reads the tunnels `names`, or all; notes why others cannot be read."""
     views, failures = [], {}
     try:
         if not names:
@@ -33,12 +33,12 @@ def read(source: Source, names: Sequence[str]) -> Reading:
 
 
 def top(context: Context, arguments: argparse.Namespace) -> int:
-    """The batch mode: `-n N` samples and the end.
+    """The batch mode: prints `-n N` samples and ends.
 
-    Raises NotFound for a tunnel that there is not, Unreachable if nobody can be asked from the start.
+    Raises NotFound for a tunnel that does not exist, Unreachable if nobody can be asked at the start.
     """
     state = _begin(context, arguments)
-    # With a reading before the first sample, so that it has rates.
+    # One reading before the first sample, so that the sample has rates.
     first = read(context.source, arguments.tunnels)
     if "" in first.failures:
         raise Unreachable(first.failures[""])
@@ -56,7 +56,7 @@ def top(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def live(context: Context, arguments: argparse.Namespace) -> int:
-    """The screen, until the operator quits. Raises NotFound as `top`."""
+    """Shows the screen until the operator quits. Raises NotFound as `top`."""
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         raise UsageError("top needs a terminal; use --once or -n for print")
     try:
@@ -74,7 +74,7 @@ def live(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def _begin(context: Context, arguments: argparse.Namespace) -> Top:
-    """Raises NotFound for a tunnel that there is not; one that does not run yet may come."""
+    """The screen's state. Raises NotFound for a tunnel that does not exist; one that does not run may start later."""
     for name in arguments.tunnels:
         try:
             context.source.one(name)

@@ -1,4 +1,4 @@
-"""What each verb of `mlvpnctl` does; each returns the exit code or raises `CtlError`."""
+"""The verbs of `mlvpnctl`; each returns the exit code or raises `CtlError`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class Context(NamedTuple):
-    """What every verb works with."""
+    """The things that every verb works with."""
 
     bus: SystemBus
     source: Source
     output: Output
     ask_password: bool = True
-    """Whether somebody may be asked for one."""
+    """Whether somebody may be asked for a password."""
 
 
 Verb = Callable[[Context, "argparse.Namespace"], int]
@@ -45,7 +45,7 @@ def password_agent(context: Context) -> contextlib.AbstractContextManager[None]:
 
 
 def complain(text: str) -> None:
-    """Says what is wrong, on standard error."""
+    """Writes what is wrong to standard error."""
     print(text, file=sys.stderr)
 
 
@@ -62,7 +62,7 @@ def list_tunnels(context: Context, _arguments: argparse.Namespace) -> int:
 
 
 def status(context: Context, arguments: argparse.Namespace) -> int:
-    """`status [TUNNEL…]`: everything of the tunnels named, or of all."""
+    """`status [TUNNEL…]`: everything about the named tunnels, or about all."""
     output, result = context.output, DONE
     found: list[TunnelView] = []
     names_wanted = arguments.tunnels or [view.name for view in context.source.all()]
@@ -84,7 +84,7 @@ def status(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def links(context: Context, arguments: argparse.Namespace) -> int:
-    """`links [TUNNEL]`: one line for each link of the tunnel named, or of all."""
+    """`links [TUNNEL]`: one line for each link of the named tunnel, or of all."""
     output, name = context.output, arguments.tunnel
     tunnels = [context.source.one(name)] if name else context.source.all()
     if output.as_json:
@@ -129,7 +129,7 @@ def monitor(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def reload(context: Context, arguments: argparse.Namespace) -> int:
-    """`reload TUNNEL…`: has files read again, waits, and tells what is wrong with them."""
+    """`reload TUNNEL…`: has the files read again, waits, and tells what is wrong with them."""
     result = DONE
     with password_agent(context):
         for name in arguments.tunnels:
@@ -187,7 +187,7 @@ def bandwidth(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def log_level(context: Context, arguments: argparse.Namespace) -> int:
-    """`log-level TUNNEL [LEVEL]`: prints or sets it."""
+    """`log-level TUNNEL [LEVEL]`: prints or sets the level."""
     context.source.check_name(arguments.tunnel)
     where = names.tunnel_name(arguments.tunnel), names.LOG_CONTROL_PATH, names.LOG_CONTROL_INTERFACE, "LogLevel"
     try:
@@ -214,7 +214,7 @@ def check_config(_context: Context, arguments: argparse.Namespace) -> int:
 
 
 def log(context: Context, arguments: argparse.Namespace) -> int:
-    """`log TUNNEL [LINK]`: becomes journalctl with the right words."""
+    """`log TUNNEL [LINK]`: becomes journalctl with the right arguments."""
     context.source.check_name(arguments.tunnel)
     command = ["journalctl", "--unit", f"mlvpn@{arguments.tunnel}.service"]
     command += [f"MLVPN_LINK={arguments.link}"] if arguments.link else []
@@ -233,7 +233,7 @@ _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([a-z]*)", re.ASCII)
 
 
 def parse_bandwidth(text: str) -> int:
-    """Bytes per second: `2500000`, `2.5M`, or `20Mbit`, which is the same. Raises UsageError."""
+    """Parses bytes per second: `2500000`, `2.5M` and `20Mbit` are the same. Raises UsageError."""
     found = _AMOUNT.fullmatch(text.lower())
     if found is None or found[2] not in _SUFFIXES:
         raise UsageError(f"{text!r}: a number of bytes per second is wanted, as 2500000, or 20Mbit for the same")

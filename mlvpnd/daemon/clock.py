@@ -1,4 +1,4 @@
-"""Notices when the system's clock was set, and when the process, or the whole machine, stood still."""
+"""Notices when the system's clock was set, and when the process or the whole machine stood still."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mlvpnd.logs.log import logger
 INTERVAL = 1.0
 """Seconds between looks."""
 STEP = 10.0
-"""Seconds by which the clock must have been set to be worth a line; NTP goes about less in silence."""
+"""Seconds. A step of the clock by this much is logged; NTP makes smaller ones silently."""
 STILL = 5.0
-"""Seconds without a turn of the loop that are worth a line; less than the watchdog allows."""
+"""Seconds. A standstill of the loop this long is logged; less than the watchdog allows."""
 
 _log = logger()
 
@@ -24,13 +24,13 @@ class Clocks(NamedTuple):
     """Two clocks at one moment, in seconds."""
 
     boot: float
-    """Nobody can set it, and it goes on while the machine sleeps."""
+    """CLOCK_BOOTTIME: nobody can set it, and it goes on while the machine sleeps."""
     unix: float
-    """What `date` shows."""
+    """The clock that `date` shows."""
 
 
 def read() -> Clocks:
-    """Now."""
+    """Reads both clocks."""
     return Clocks(time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
 
 
@@ -43,12 +43,12 @@ class ClockWatch:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Looks from now on."""
+        """Watches from now on."""
         self._before = self._read()
         self._wait()
 
     def stop(self) -> None:
-        """Looks no more."""
+        """Stops watching."""
         if self._timer is not None:
             self._timer.cancel()
 

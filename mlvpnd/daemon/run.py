@@ -1,7 +1,7 @@
-"""The life of the unprivileged process: configuration and interface in, a tunnel, signals, an exit code.
+"""The life of the unprivileged process: configuration, interface, tunnel, signals, exit code.
 
-It is started in its sandbox, with all that it needs imported (`preload`) and the helper at the other
-end of a socket; it opens no path and starts no program.
+It runs in its sandbox, with everything imported that it needs (`preload`) and the helper at the other end of a
+socket. It opens no path and starts no program.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ if TYPE_CHECKING:
     from mlvpnd.bus.service import BusService
 
 RELOAD_DELAY = 0.3
-"""Seconds in which several SIGHUPs are one: `pkill -HUP mlvpn` signals both processes, and one tells the other, which
-on a busy machine takes a moment."""
+"""Seconds in which several SIGHUPs count as one. `pkill -HUP mlvpn` signals both processes, and the parent forwards its
+own signal, which takes a moment on a busy machine."""
 STOP_LIMIT = 65.0
-"""Seconds that the status command has at a stop."""
+"""Seconds that the status command's runs have at a stop."""
 BIND_PATIENCE = 3.0
-"""Seconds for which readiness waits for the links to be bound."""
+"""Seconds that readiness waits at most for the links to be bound."""
 TITLE_DELAY = 0.05
-"""Seconds in which several changes of state are one change of the title."""
+"""Seconds in which several changes of state become one change of the title."""
 
 _log = log.logger()
 _config_log = log.logger("config")
@@ -72,14 +72,14 @@ _config_log = log.logger("config")
 def preload() -> None:
     """Imports and opens everything that is needed after the root directory has changed."""
     bpf.preload()
-    # Python loads this codec when the first name is looked up or a socket is bound by a name.
+    # Else Python would load this codec when a name is first looked up or a socket is first bound by name.
     "localhost".encode("idna")
 
 
 def run(options: Options, helper: HelperClient, service: Service | None = None) -> int:
-    """Runs the tunnel to its end; returns the exit code: 0 after a clean stop, 1 after a fatal error.
+    """Runs the tunnel to its end. Returns the exit code: 0 after a clean stop, 1 after a fatal error.
 
-    The log is set up already: in the chroot there is no /dev/log to be found. `service` is what systemd gave.
+    The log must be set up before: the chroot has no /dev/log. `service` is what systemd gave.
     """
     handlers = logging.getLogger(log.ROOT).handlers
     syslog = next((handler for handler in handlers if isinstance(handler, log.SyslogHandler)), None)
@@ -92,7 +92,7 @@ def run(options: Options, helper: HelperClient, service: Service | None = None) 
 
 
 class Daemon:
-    """One run of the daemon; the `face.Operator` of its faces."""
+    """One run of the daemon; for the bus and the control sockets it is the `face.Operator`."""
 
     def __init__(
         self,
@@ -128,22 +128,22 @@ class Daemon:
         clocks.start()
         config = await self._read_config()
         tunnel = self._tunnel = await self._make_tunnel(config)
-        if tunnel.interface.kept:  # it is configured, but for what the file may say differently now, and packets wait
+        if tunnel.interface.kept:  # packets wait; it is configured, unless the file has changed
             tunnel.start()
             await tunnel.interface.configure()
         else:
             await tunnel.interface.configure()
             tunnel.start()
         if isinstance(self._helper, ServiceHelper) and config.statuscommand and tunnel.state != "down":
-            self._helper.wake(Role.SCRIPT)  # the process before has told them of links that are up
+            self._helper.wake(Role.SCRIPT)  # the process before has run up scripts: down scripts are owed
         self._started.set()
-        # Its name may take long to look up, and the links have no need of it.
+        # In a task: the control socket's name may take long to look up, and the links do not need it.
         control = watched(loop.create_task(self._serve_control(config), name="control"))
         titles = watched(loop.create_task(self._keep_title(tunnel), name="title"))
         bus = self._start_bus()
         await self._wait_tried(tunnel)
         self._notifier.ready(self._links_text())
-        gc.freeze()  # what lives from the start to the end need not be looked through again and again
+        gc.freeze()  # the collector need not look again and again at what lives to the end
         try:
             await self._stopping.wait()
         finally:
@@ -159,7 +159,7 @@ class Daemon:
         return self._exit_code
 
     async def _make_tunnel(self, config: Config) -> Tunnel:
-        # Before anything is opened: what cannot be had is an error of the start.
+        # Before anything is opened: a twin that cannot run is an error of the start.
         plane = choice.make(choice.choose(config.data_plane))
         _log.info("data plane: %s", plane.name.value)
         service = self._service
@@ -188,7 +188,7 @@ class Daemon:
         return Interface(self._helper, TunDevice(opened.fd), opened.name, opened.mtu, keeper=keeper)
 
     def _kept_interface(self, service: Service, config: Config, keeper: Keeper) -> Interface | None:
-        """The interface that systemd kept, if it is still there and still what the file asks for."""
+        """The interface that systemd kept, if it still exists and is still what the file asks for."""
         descriptor = service.take(notify.TUN)
         if descriptor is None:
             return None
@@ -205,21 +205,21 @@ class Daemon:
         return None
 
     async def _wait_tried(self, tunnel: Tunnel) -> None:
-        """Waits until the links are bound, or cannot be; not for long, for a name may have to be looked up."""
+        """Waits until each link is bound or cannot be; `BIND_PATIENCE` at most, because look-ups may take long."""
         tried = asyncio.create_task(tunnel.wait_tried())
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((tried, stopping), timeout=BIND_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         tried.cancel()
         stopping.cancel()
 
-    # What an operator asks.
+    # What an operator may ask.
 
     def snapshot(self) -> status.TunnelStatus:
-        """Everything as it is now."""
+        """The tunnel's status now."""
         return snapshot.take(self._running(), self._options)
 
     def subscribe(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
-        """Has `listener` told of changes."""
+        """Has `listener` called for each change; returns what ends that."""
         return self._reports.subscribe(listener)
 
     def reconnect(self, link: str) -> None:
@@ -235,11 +235,11 @@ class Daemon:
         self._running().set_bandwidth_upload(link, bandwidth)
 
     def log_target(self) -> str:
-        """Where lines go."""
+        """Where log lines go."""
         return log_setup.target()
 
     def set_log_target(self, target: str) -> None:
-        """Sends lines to the journal or to standard error."""
+        """Sends log lines to the journal or to standard error."""
         log_setup.set_target(target)
 
     def _running(self) -> Tunnel:
@@ -248,7 +248,7 @@ class Daemon:
         return self._tunnel
 
     async def reload(self) -> None:
-        """Reads the file again and applies it, one after the other; raises what is wrong, and nothing changes."""
+        """Reads the file again and applies it, one reload after the other. If the file is wrong, raises; no change."""
         async with self._one_reload:
             await self._started.wait()
             self._notifier.reloading()
@@ -301,7 +301,7 @@ class Daemon:
     def _begin_reload(self) -> None:
         self._reload_due = None
         if self._reloading is not None and not self._reloading.done():
-            self._hup()  # one after the other
+            self._hup()  # after the one that runs
             return
         self._reloading = watched(asyncio.get_running_loop().create_task(self._reload(), name="reload"))
 
@@ -319,13 +319,13 @@ class Daemon:
             return json.dumps({"error": str(error)}) + "\n"
         return json.dumps({"ok": True}) + "\n"
 
-    # What is seen from outside.
+    # What is visible from outside.
 
     async def _serve_control(self, config: Config) -> None:
         """Opens the control sockets and serves them until it is cancelled."""
         servers: list[ControlServer] = []
         try:
-            # The private one first: for the other a name may have to be looked up.
+            # The private socket first: the other one may need a look-up.
             if (private := self._open_private()) is not None:
                 servers.append(private)
                 await private.start()
@@ -339,7 +339,7 @@ class Daemon:
                 await server.close()
 
     def _open_private(self) -> ControlServer | None:
-        """The socket that always takes `reload`, for a host whose bus is down."""
+        """The socket that takes `reload` even if the host's bus is down."""
         if self._service is None:
             return None
         path = f"{RUNTIME_DIRECTORY}/{self._service.instance}/{PRIVATE_SOCKET}"
@@ -386,7 +386,7 @@ class Daemon:
         return bus
 
     async def _is_restart(self) -> bool:
-        """Whether systemd is about to start us again; not to know is not to be."""
+        """Whether systemd is about to start us again; False if that is not known."""
         if self._service is None or self._exit_code:
             return False
         from mlvpnd.bus.manager import is_restarting
@@ -394,7 +394,7 @@ class Daemon:
         return await is_restarting(self._service.instance)
 
     def _keep_syslog(self) -> None:
-        """A system log that was restarted is found again through the helper: /dev/log is out of our reach."""
+        """Has the helper reconnect the system log after its restart: the daemon cannot reach /dev/log."""
         syslog = self._syslog
         if syslog is None:
             return
@@ -405,7 +405,7 @@ class Daemon:
             try:
                 syslog.attach(await self._helper.open_log())
             except MlvpndError:
-                syslog.attach(None)  # there is no log to say it in
+                syslog.attach(None)  # there is no log to write this to
 
         def reopen() -> socket.socket | None:
             if not asking and not loop.is_closed():
@@ -418,5 +418,5 @@ class Daemon:
 
 
 def _warn_of_control(said: str, error: MlvpndError) -> None:
-    """In upstream's words, which the helper may have used already."""
+    """Warns in upstream's words, once: the helper's error may begin with them already."""
     log.logger("control").warning("%s%s", said, str(error).removeprefix(said).removeprefix(said.removeprefix("priv_")))

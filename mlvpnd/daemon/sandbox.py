@@ -1,6 +1,6 @@
 """The daemon gives up root for good: an empty root directory, another user, no capability, no way back.
 
-After `enter` nothing more can be imported; what the daemon needs later is imported or opened before.
+After `enter` nothing can be imported any more: what the daemon needs later must be imported or opened before.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _LATE_MODULES = (
     "traceback",
     "tracemalloc",
     "unicodedata",
-    *({"_suggestions"} & set(sys.builtin_module_names)),  # from Python 3.13 on, for tracebacks of wrong names
+    *({"_suggestions"} & set(sys.builtin_module_names)),  # Python 3.13 and later, for tracebacks of wrong names
 )
 
 
@@ -66,7 +66,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def find_user(name: str) -> pwd.struct_passwd:
-    """The unprivileged user; raises SandboxError if there is none, or if it is root."""
+    """The unprivileged user. Raises SandboxError if it does not exist or is root."""
     try:
         user = pwd.getpwnam(name)
     except KeyError:
@@ -77,9 +77,9 @@ def find_user(name: str) -> pwd.struct_passwd:
 
 
 def enter(user_name: str) -> None:
-    """Gives up everything and makes sure of it; raises SandboxError or OSError.
+    """Gives up all privileges and verifies it. Raises SandboxError or OSError.
 
-    Not started by root, the process keeps its user and root directory, as upstream's does.
+    If root did not start the process, it keeps its user and root directory, as upstream's does.
     """
     preload()
     _keep_timezone()
@@ -95,24 +95,24 @@ def enter(user_name: str) -> None:
         _verify_user(user)
     else:
         _drop_capabilities()
-    hide_memory()  # last: another user makes the kernel decide anew
+    hide_memory()  # last: a change of user makes the kernel set this anew
     refuse_imports()
 
 
 def hide_memory() -> None:
-    """Keeps this process's memory, which has the password, from others of the same user, and from core files."""
+    """Protects this process's memory, which has the password, from the same user's processes and from core files."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def preload() -> None:
-    """Imports what the standard library would import only when it is first needed."""
+    """Imports modules that the standard library would import only at their first use."""
     for name in _LATE_MODULES:
         importlib.import_module(name)
     "a.b".encode("idna")
 
 
 def refuse_imports() -> None:
-    """From now on an import of what is not loaded fails, and says so: in the chroot it could not work."""
+    """From now on the import of a module that is not loaded fails with a log line: in the chroot it cannot work."""
     sys.meta_path.insert(0, _ImportRefuser())
 
 
@@ -123,7 +123,7 @@ class _ImportRefuser(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if not self._busy:  # the log must not end up here again
+        if not self._busy:  # logging itself must not get here again
             self._busy = True
             try:
                 logger().critical("import of %s refused: it must be loaded before the sandbox is entered", fullname)
@@ -133,7 +133,7 @@ class _ImportRefuser(importlib.abc.MetaPathFinder):
 
 
 def _root_directory(home: str) -> str:
-    """The user's home, or an empty directory if that does not exist or is the whole file system."""
+    """The user's home; an empty directory if the home does not exist or is `/`."""
     if os.path.isdir(home) and os.path.realpath(home) != "/":
         return home
     try:
@@ -147,7 +147,7 @@ def _root_directory(home: str) -> str:
 
 
 def _keep_timezone() -> None:
-    # Without TZ the C library looks at /etc/localtime again at each use, and in the chroot finds UTC.
+    # Without TZ the C library reads /etc/localtime at each use, and in the chroot falls back to UTC.
     os.environ.setdefault("TZ", ":/etc/localtime")
     time.tzset()
 
@@ -162,7 +162,7 @@ def _prctl(option: int, *arguments: int) -> int:
 
 
 def _bounding_set() -> list[int]:
-    """Capabilities that a program run by us could still get; those that the kernel does not know end it."""
+    """The capabilities that a program run by us could still get; the list ends at the first unknown to the kernel."""
     found = []
     for capability in range(_MAX_CAPABILITY + 1):
         try:
@@ -179,7 +179,7 @@ def _drop_bounding_set() -> None:
 
 
 def _drop_capabilities() -> None:
-    """Empties the process's own sets, and lets no program run by it gain any."""
+    """Empties the process's own capability sets; no program that it runs can gain any."""
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     _capabilities("capset", _CapabilitySets())
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -195,7 +195,7 @@ def _capabilities(call: str, sets: ctypes.Array[ctypes.c_uint32]) -> None:
 
 
 def _verify_user(user: pwd.struct_passwd) -> None:
-    """Raises SandboxError if anything of root is left or could be had back."""
+    """Raises SandboxError if any of root's privileges are left or can be regained."""
     sets = _CapabilitySets()
     _capabilities("capget", sets)
     if any(sets) or _bounding_set():

@@ -1,1 +1,1 @@
-"""Bursts of packets between the interface and the links: two twins with one interface and the same decisions."""
+"""Moves bursts of packets between the interface and the links: two twins that take the same decisions."""

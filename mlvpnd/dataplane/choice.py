@@ -1,4 +1,4 @@
-"""Which twin of the data plane runs: what the file asks for, if it can run here."""
+"""Chooses the twin of the data plane: the one that the file asks for, if it can run here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .reference import ReferencePlane
 from .selector import TurnLoop
 
 ENGINE = "Engine"
-"""What the extension offers to a tunnel. One built from an older tree may lack it."""
+"""The extension's name for what a tunnel needs. An extension built from an older tree may lack it."""
 
 _native: ModuleType | None
-# With the module and not later: in its sandbox a daemon imports nothing.
+# Imported here and not later: in its sandbox the daemon imports nothing.
 try:
     from . import _native
 except ImportError as error:
@@ -37,13 +37,13 @@ def why_not_native() -> str:
 
 
 def problem(wanted: DataPlane | None) -> str:
-    """Why what is asked for cannot be had here; empty: it can."""
+    """Why the wanted twin cannot run here; empty: it can."""
     missing = why_not_native() if wanted is DataPlane.NATIVE else ""
     return f"the native data plane cannot run: {missing}" if missing else ""
 
 
 def choose(wanted: DataPlane | None) -> DataPlane:
-    """The twin to run: the one that is asked for, else native where it can run. MlvpndError if it cannot be had."""
+    """The twin to run: the wanted one, else native if it can run. Raises MlvpndError if the wanted one cannot run."""
     if missing := problem(wanted):
         raise MlvpndError(f"data_plane: {missing}")
     if wanted is None:
@@ -52,9 +52,9 @@ def choose(wanted: DataPlane | None) -> DataPlane:
 
 
 def make(which: DataPlane) -> Plane:
-    """A plane that can run, for the running event loop, which must be a `TurnLoop`."""
+    """Makes a plane for the running event loop, which must be a `TurnLoop` for the native one."""
     loop = asyncio.get_running_loop()
     if which is DataPlane.REFERENCE:
         return ReferencePlane(loop)
-    assert isinstance(loop, TurnLoop)  # noqa: S101  (else it would wait beside the native one)
+    assert isinstance(loop, TurnLoop)  # noqa: S101  (a loop of another kind would wait beside the native one)
     return NativePlane(loop)

@@ -1,4 +1,4 @@
-"""The native twin: its loop waits in the place of the event loop's, and passes packets without Python."""
+"""The native twin: its loop waits in place of the event loop's selector, and passes packets without Python."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .plane import PlaneListener
 from .selector import TurnLoop
 
 HOUSEKEEPING = JUDGE_INTERVAL
-"""Seconds between two looks at the links while packets pass: as often as the reference takes them."""
+"""Seconds between two looks at the links while packets pass; the same as in the reference."""
 
 
 class NativePlane:
@@ -32,7 +32,7 @@ class NativePlane:
         self._selector = loop.turns
         self._sockets: dict[int, LinkSocket] = {}
         self._reasons = 0
-        """Why the native loop came back, as far as nobody has looked yet."""
+        """Why the native loop has returned: reasons that `_turn` has not handled yet."""
 
     def begin(self, session: Session, device: TunDevice, driver: PlaneListener) -> None:
         self._session, self._device, self._driver = cast(NativeSession, session), device, driver
@@ -40,10 +40,10 @@ class NativePlane:
         self._selector.take_turns(self._wait)
 
     def end(self) -> None:
-        self._selector.take_turns(None)  # the loop would go on to write what is held for a hole
+        self._selector.take_turns(None)  # else the loop would still write packets that wait for a hole
 
     def _wait(self, timeout: float | None) -> None:
-        """In the place of epoll_wait(2): returns when it has something to tell, or others have."""
+        """Replaces epoll_wait(2): returns when the native loop or a descriptor of the event loop has news."""
         reasons = self._native.run(self._selector.fileno(), timeout)
         if reasons & ~_native.WOKEN:
             self._reasons |= reasons

@@ -1,4 +1,4 @@
-"""The native twin's session: packets that change nothing pass through the engine, all others through `Session`."""
+"""The native twin's session: packets that change no state pass through the engine, all others through `Session`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Compiled(Protocol):
 
     @property
     def address(self) -> int:
-        """Of its instructions."""
+        """Address of the program's instructions."""
 
     @property
     def function(self) -> int:
@@ -37,7 +37,7 @@ class Compiled(Protocol):
 
 
 class NativePath(_native.PathState, Path):
-    """A link whose hot fields the engine has too."""
+    """A link whose most used fields the engine can reach."""
 
     meters: ClassVar[Meters] = cast(Any, Meters)(
         _native.RttEstimator,
@@ -50,7 +50,7 @@ class NativePath(_native.PathState, Path):
 
 
 class NativeFlowTable(FlowTable):
-    """One that the engine can look into."""
+    """A flow table that the engine can look into."""
 
     def __init__(self, limit: int = MAX_FLOWS, flow_type: type[PeerFlow] = PeerFlow) -> None:
         super().__init__(limit, flow_type)
@@ -70,12 +70,12 @@ class NativeFlowTable(FlowTable):
 
 
 class NativeSender(Sender):
-    """Puts what no filter or rule is about into the schedule without Python's help."""
+    """Schedules packets in the engine; only a packet that a filter or rule may match passes through Python."""
 
     engine: _native.Engine
 
     def begin(self, receiver: _native.Receiver, flows: _native.FlowIndex, *, layer2: bool) -> _native.Engine:
-        """Has an engine that works on what this has, and on a receiver."""
+        """Makes the engine, which works on this sender's parts and on a receiver."""
         parts = cast(Any, (self._paced, self._weighted, self.retransmissions, self._fragments, flows))
         self.engine = _native.Engine(receiver, *parts, layer2=layer2)
         return self.engine
@@ -116,7 +116,7 @@ class NativeSender(Sender):
         self.pump(now)
 
     def direct(self, packet: bytes, now: float) -> None:
-        """Takes a packet that a filter or rule may be about."""
+        """Takes a packet that a filter or rule may match."""
         kind, flow = classify(packet, layer2=self._layer2)
         if not self._direct(packet, kind, flow, now):
             self.engine.schedule(packet, now)
@@ -129,7 +129,7 @@ class NativeSender(Sender):
         self.note_drops()
 
     def note_drops(self) -> None:
-        """Counts what the engine has dropped."""
+        """Adds the engine's drops to the counters."""
         self._note_full()
         for reason, count in zip(_REASONS, self.engine.take_drops(), strict=True):
             if count:
@@ -137,7 +137,7 @@ class NativeSender(Sender):
 
 
 class NativeSession(Session):
-    """What `Session` does, byte for byte."""
+    """Does the same as `Session`, byte for byte."""
 
     parts: ClassVar[Parts] = cast(Any, Parts)(
         box=_native.Box,
@@ -156,7 +156,7 @@ class NativeSession(Session):
     def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:
         super().__init__(parameters, first_seq, random_u32)
         self._last: dict[int, list[Transmit]] = {}
-        """By the number of a link that was removed."""
+        """Datagrams of removed links, by the link's number."""
         self._native_sender = cast(NativeSender, self._sender)
         flows = cast(NativeFlowTable, self.gate.flows).index
         self.engine = self._native_sender.begin(cast(Any, self._receiver), flows, layer2=parameters.layer2)
@@ -167,7 +167,7 @@ class NativeSession(Session):
         self.engine.cleartext_data, self.engine.is_server = parameters.cleartext_data, parameters.is_server
 
     def reconfigure(self, parameters: SessionParameters) -> list[bytes]:
-        self._set_box(parameters)  # first: what waits may leave by this, as it does where pacing ends
+        self._set_box(parameters)  # first: waiting packets may leave below, as when pacing ends
         return super().reconfigure(parameters)
 
     @property
@@ -189,7 +189,10 @@ class NativeSession(Session):
             self.engine.emit(path, packet_type, plaintext, reorder, data_seq, address, self._now)
 
     def keep_house(self, data_at: float, now: float) -> None:
-        """For some times a second while packets pass that Python does not see; data did at `data_at`, < 0: none."""
+        """To be called a few times a second while packets pass that Python does not see.
+
+        `data_at`: when data passed last; < 0: none since the last call.
+        """
         self._now = now
         if data_at >= 0:
             self._activity.note(data_at)
@@ -202,7 +205,7 @@ class NativeSession(Session):
         return [*chain.from_iterable(last.values()), *(Transmit(*burst) for burst in self.engine.transmits())]
 
     def last_transmits(self, number: int) -> list[Transmit]:
-        """Of these, takes those of a link that was removed: the engine knows it no more."""
+        """Takes the datagrams of a removed link, which the engine no longer knows."""
         return self._last.pop(number, [])
 
     def remove_path(self, number: int, now: float) -> list[bytes]:

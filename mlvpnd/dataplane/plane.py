@@ -1,4 +1,4 @@
-"""What joins a session to the interface and to the links' sockets; both twins are one of these."""
+"""A plane joins a session to the interface and to the links' sockets; each twin is one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mlvpnd.protocol.links.session import Session
 
 
 class PlaneListener(Protocol):
-    """Whom the plane tells."""
+    """Receives the plane's news: the tunnel."""
 
     def after(self) -> None:
-        """The session has had input: its events, datagrams and timer are to be looked at."""
+        """The session has had input: its events, datagrams and timer must be looked at."""
 
     def received(self, number: int) -> None:
-        """Something came by a link."""
+        """Datagrams came by a link."""
 
 
 class Plane(Protocol):
@@ -28,40 +28,40 @@ class Plane(Protocol):
     session_type: ClassVar[type[Session]]
 
     def begin(self, session: Session, device: TunDevice, driver: PlaneListener) -> None:
-        """To be called once, before all else."""
+        """To be called once, before anything else."""
 
     def end(self) -> None:
-        """To be called once, after all else: descriptors are about to be closed."""
+        """To be called once, after everything else: descriptors are about to be closed."""
 
     def watch_device(self, on_lost: Callable[[OSError], None]) -> None:
-        """Reads packets from now on; `on_lost` is told when the interface is gone."""
+        """Reads packets from now on; calls `on_lost` when the interface is gone."""
 
     def unwatch_device(self) -> None:
-        """Reads no more; what is written still goes out."""
+        """Stops reading; packets can still be written."""
 
     def set_limits(self, mtu: int, ipv4: int, ipv6: int) -> None:
-        """The interface takes `mtu` bytes: what it gives beyond that is counted.
+        """Sets the interface's MTU in bytes: longer packets read from it are counted.
 
-        SYNs over IPv4, and over IPv6, allow segments of so many bytes at most, read and written; 0: what they say.
+        `ipv4` and `ipv6`: bytes of the largest segment that SYNs may allow, read and written; 0: no limit.
         """
 
     def deliver(self, packets: Sequence[bytes]) -> None:
-        """Packets for the interface."""
+        """Writes packets to the interface."""
 
     def attach_link(self, number: int, link_socket: LinkSocket) -> None:
         """The link has this socket from now on."""
 
     def detach_link(self, number: int) -> None:
-        """The link's socket is about to be closed: what waits for it is sent if it can be. None: nothing is done."""
+        """The link's socket is about to be closed: tries to send what waits for it. Without a socket does nothing."""
 
     def settle(self) -> None:
-        """Deals with what was read from the links already: one may be about to go, or the password to change."""
+        """Handles what was already read from the links: a link may be about to go, or the password to change."""
 
     def send(self) -> Iterable[int]:
-        """Sends what the session has to send; the links whose socket the system refuses everything for."""
+        """Sends what the session has to send. Returns the links for whose sockets the system refuses everything."""
 
     def due(self) -> float | None:
-        """When the session's timer is, as far as the plane does not see to it; None: never."""
+        """When the session's timer is due, without deadlines that the plane serves itself; None: never."""
 
     def sync(self) -> None:
-        """Brings the counters of session and edges up to date."""
+        """Updates the counters of session, interface and sockets."""

@@ -1,4 +1,4 @@
-"""The reference twin: Python, one turn of the event loop for each burst."""
+"""The reference twin: in Python, one turn of the event loop for each burst."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlvpnd.protocol.links.session import Session
 from .plane import PlaneListener
 
 TUN_BURST = 64
-"""Packets taken from the interface at a time, before others have their turn."""
+"""Packets taken from the interface before others have their turn."""
 LINK_BURST = 64
 """Datagrams taken from one socket before the others have their turn."""
 
@@ -30,13 +30,13 @@ class ReferencePlane:
         self._sockets: dict[int, LinkSocket] = {}
         self._device: TunDevice
         self._news: asyncio.Handle | None = None
-        """The driver will be told of what links have brought, behind all that are readable in this turn of the loop."""
+        """Will tell the driver what links have brought, after all links that are readable in this turn of the loop."""
 
     def begin(self, session: Session, device: TunDevice, driver: PlaneListener) -> None:
         self._session, self._device, self._driver = session, device, driver
 
     def end(self) -> None:
-        """It does nothing by itself."""
+        """Nothing to do: this plane does nothing by itself."""
 
     # The interface.
 
@@ -94,7 +94,7 @@ class ReferencePlane:
             self._loop.remove_writer(link_socket.fileno())
 
     def settle(self) -> None:
-        """Nothing is read before it can be dealt with, but the driver may have to be told of it."""
+        """All that was read is handled already, but the driver may not have been told."""
         if self._news is not None:
             self._news.cancel()
             self._tell()
@@ -115,4 +115,4 @@ class ReferencePlane:
         return self._session.get_timer()
 
     def sync(self) -> None:
-        """The session and the edges count for themselves."""
+        """Nothing to do: session, interface and sockets count for themselves."""

@@ -1,4 +1,4 @@
-"""An event loop that lets somebody else wait in the place of its selector."""
+"""An event loop whose selector lets another function do the waiting."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ Events = list[tuple[selectors.SelectorKey, int]]
 
 
 class TurnSelector(selectors.EpollSelector):
-    """That of the standard library, but for who waits."""
+    """The standard library's selector, except that another function may wait."""
 
     def __init__(self) -> None:
         super().__init__()
         self._wait: Callable[[float | None], None] | None = None
 
     def take_turns(self, wait: Callable[[float | None], None] | None) -> None:
-        """`wait(timeout)` is called instead of epoll_wait(2), and may call the loop's `call_soon`.
+        """Has `wait(timeout)` called instead of epoll_wait(2); it may call the loop's `call_soon`.
 
-        It returns when the selector's descriptor is readable, or `timeout` seconds have passed; None: never.
+        `wait` returns when the selector's descriptor is readable or after `timeout` seconds; None: no time limit.
         """
         self._wait = wait
 
     def select(self, timeout: float | None = None) -> Events:
-        """What is ready. See `selectors.BaseSelector.select`."""
+        """The keys that are ready, see `selectors.BaseSelector.select`."""
         if self._wait is None:
             return super().select(timeout)
         self._wait(None if timeout is None else max(timeout, 0.0))
@@ -32,7 +32,7 @@ class TurnSelector(selectors.EpollSelector):
 
 
 class TurnLoop(asyncio.SelectorEventLoop):
-    """That of asyncio, on a `TurnSelector`."""
+    """asyncio's loop on a `TurnSelector`."""
 
     def __init__(self) -> None:
         self.turns = TurnSelector()

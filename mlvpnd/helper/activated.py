@@ -1,7 +1,7 @@
 """The helper under systemd: `mlvpn-helper@NAME.service` and `mlvpn-script@NAME.service`, started by their sockets.
 
 Both are this program. The socket's name says which part of the table is served: `FileDescriptorName=helper` or
-`script`. Whoever connects must be the daemon of the same tunnel: the daemon's user, in the daemon's control group.
+`script`. Only the daemon of the same tunnel may connect: the daemon's user, in the daemon's control group.
 After half a minute without a request the process ends; systemd keeps the socket and starts it again.
 """
 
@@ -42,13 +42,13 @@ ROLES: dict[str, Set[type[requests.Request]]] = {"helper": requests.HELPER, "scr
 _STOP_CHECK_INTERVAL = 0.05
 _SO_PEERPIDFD = 77  # asm-generic/socket.h, Linux 6.5; not in Python's socket
 _CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
-"""Of version 2 and of version 1."""
+"""Roots of the control group trees: version 2 and version 1."""
 
 _log = log.logger("privsep")
 
 
 class ServiceError(MlvpndError):
-    """The service was not started as it should be; the text is for the journal."""
+    """The service was started in a wrong way; the text is for the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Caller:
     """Its systemd unit."""
 
     def check(self, sock: socket.socket) -> list[str]:
-        """The control groups of the process at the other end; raises `requests.Refused` if it may not ask."""
+        """Returns the control groups of the process at the other end; raises `requests.Refused` if it may not ask."""
         pid, uid, _gid = credentials_of(sock)
         if uid != self.uid:
             raise requests.Refused(f"process {pid} of user {uid} is not the daemon")
@@ -71,7 +71,7 @@ class Caller:
         try:
             groups = control_groups(pid)
             if select.select([process], [], [], 0)[0]:
-                groups = []  # it has ended: the number may by now be another's
+                groups = []  # it has ended: its number may be another's by now
         finally:
             os.close(process)
         if not any(is_unit(group, self.unit, own) for own in own_groups() for group in groups):
@@ -80,7 +80,7 @@ class Caller:
 
 
 def _peer_process(sock: socket.socket, pid: int) -> int:
-    """A descriptor of the process at the other end, which becomes readable when it has ended; raises OSError."""
+    """A descriptor of the process at the other end, readable once the process has ended. Raises OSError."""
     try:
         return sock.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
     except OSError:
@@ -88,7 +88,7 @@ def _peer_process(sock: socket.socket, pid: int) -> int:
 
 
 def control_groups(pid: int) -> list[str]:
-    """The control groups that systemd has put a process in: of version 2 and, on older hosts, its own of version 1."""
+    """The control groups in which systemd has put a process: of version 2, and on older hosts also of version 1."""
     try:
         with open(f"/proc/{pid}/cgroup", errors="surrogateescape") as file:
             lines = file.read().splitlines()
@@ -99,16 +99,16 @@ def control_groups(pid: int) -> list[str]:
 
 
 def own_groups() -> list[str]:
-    """The control groups that systemd has put us in."""
+    """The control groups in which systemd has put us."""
     return control_groups(os.getpid())
 
 
 def is_unit(group: str, unit: str, own: str) -> bool:
-    """Whether a control group is that of a unit of the manager that has put us into the group `own`.
+    """Whether a control group is the one of `unit`, under the same manager that has put us into the group `own`.
 
-    The whole path tells: from where the manager's tree begins there are slices, and then the unit. Its end alone proves
-    nothing: who has a part of the tree, as a user's own manager has, can make any name there. But that part is below a
-    service or a scope, for none but root makes groups in a slice.
+    The whole path must fit: from the root of the manager's tree only slices, and then the unit. The last name proves
+    nothing: whoever owns a part of the tree, like a user's own manager, can make any name there. But such a part is
+    below a service or a scope, because only root makes groups in a slice.
     """
     *above, _ours = own.split("/")
     begin = next((at for at, part in enumerate(above) if part.endswith(".slice")), len(above))
@@ -118,9 +118,9 @@ def is_unit(group: str, unit: str, own: str) -> bool:
 
 
 def has_company() -> bool:
-    """Whether other processes are in our control group: a script has left them, and they would not outlive us."""
+    """Whether a script has left processes in our control group, which would not outlive us."""
     mine = os.getpid()
-    # Those without us are of that name in the other tree.
+    # A group without us has only the same name in the other tree.
     return any(mine in processes and len(processes) > 1 for processes in members(own_groups()))
 
 
@@ -155,10 +155,10 @@ class Service:
         self._last_active = 0.0
         self._connections: set[asyncio.Task[None]] = set()
         self._daemon: list[str] = []
-        """Its control groups, once it has asked."""
+        """The daemon's control groups, once it has asked."""
 
     async def run(self) -> None:
-        """Until it is idle, or SIGTERM has come and the daemon has ended; requests that have begun are answered."""
+        """Serves until it is idle, or until SIGTERM has come and the daemon has ended. Begun requests are answered."""
         loop = asyncio.get_running_loop()
         self._listening.settimeout(0)
         self._last_active = loop.time()
@@ -187,11 +187,11 @@ class Service:
             await asyncio.sleep(rest)
 
     def _is_needed(self) -> bool:
-        """Whether it has to stay: systemd starts nothing by a socket that is about to be stopped."""
+        """Whether the script role must stay for the stop: a socket that is about to be stopped starts nothing."""
         return requests.RunScript in self._allowed and (self._operations.owes_an_end or has_company())
 
     async def _until_released(self) -> None:
-        """systemd stops us at the same time as the daemon, which has scripts to run before its end."""
+        """Waits for the daemon's end: systemd stops us at the same time, and the daemon has scripts to run before."""
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         while any(members(self._daemon)):
@@ -203,7 +203,7 @@ class Service:
         try:
             sock, _address = self._listening.accept()
         except OSError:
-            return  # the caller is gone already
+            return  # the caller has already gone
         try:
             if len(self._connections) >= MAX_CONNECTIONS:
                 raise requests.Refused(f"{MAX_CONNECTIONS} requests are being served")
@@ -224,7 +224,7 @@ class Service:
 
 
 def _has_left(sock: socket.socket) -> bool:
-    """Whether the caller has hung up and left no request: it wanted no more than to wake us, and may have ended."""
+    """Whether the caller has hung up without a request: it only wanted to wake us, and may have ended."""
     try:
         return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except OSError:
@@ -268,7 +268,7 @@ async def _serve(instance: str) -> None:
 
 
 def _inherited_socket() -> tuple[socket.socket, str]:
-    """The listening socket and the role that its name gives; raises ServiceError."""
+    """The listening socket and the role that its name says. Raises ServiceError."""
     found = dict(notify.inherited())
     if len(found) != 1:
         raise ServiceError(f"{len(found)} sockets were passed instead of one: this is started by systemd's socket")
@@ -285,7 +285,7 @@ def _inherited_socket() -> tuple[socket.socket, str]:
 def _log_to_journal() -> None:
     handler: logging.Handler
     if "JOURNAL_STREAM" in os.environ:
-        # Before the socket is looked at: what may be wrong with it is said here, too.
+        # From the environment, before the socket is checked: errors of the socket are logged here, too.
         role = "script" if os.environ.get("LISTEN_FDNAMES") == "script" else "helper"
         handler = journal.JournalHandler(identifier=f"mlvpn-{role}")
     else:

@@ -1,6 +1,6 @@
 """Where the helper's two roles listen under systemd.
 
-Light to import: a daemon that starts wakes the helper before it loads anything, so that both load at the same time.
+Light to import: a starting daemon wakes the helper before it loads anything else, so both load at the same time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import socket
 from enum import Enum
 
 DIRECTORY = "/run/mlvpn-helper"
-"""Where systemd has made the sockets; nobody but root can write there."""
+"""Where systemd makes the sockets; only root can write there."""
 
 
 class Role(Enum):
@@ -21,7 +21,7 @@ class Role(Enum):
 
 
 def connect(instance: str, role: Role, directory: str = DIRECTORY) -> socket.socket:
-    """A connection, which has systemd start the role if it does not run. Raises OSError."""
+    """A connection; systemd starts the role for it if it does not run. Raises OSError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         sock.connect(f"{directory}/{instance}{role.value}")
@@ -32,6 +32,6 @@ def connect(instance: str, role: Role, directory: str = DIRECTORY) -> socket.soc
 
 
 def wake(instance: str, role: Role, directory: str = DIRECTORY) -> None:
-    """Has the role started; where there is none, whoever needs it will say so."""
+    """Has systemd start the role. Errors are ignored: the first request will report them."""
     with contextlib.suppress(OSError):
         connect(instance, role, directory).close()

@@ -1,10 +1,10 @@
 """`mlvpn -c FILE` without systemd: a parent that keeps root as `[priv]` and a forked child that is the daemon.
 
-1. What can be seen to fail is checked while there is one process and a terminal: file, user, /dev/net/tun.
-2. Fork, before anything is parsed and before asyncio starts. Both ends share a SEQPACKET channel.
-3. The child makes a socket pair for each request and passes one end over the channel; the parent serves it as
-   it would an accepted connection. So a slow request delays no other.
-4. The end of the channel tells either side that the other is gone: the daemon stops; the parent undoes what it set.
+1. While there is one process and a terminal, the parent checks what may fail: file, user, /dev/net/tun.
+2. It forks before anything is parsed and before asyncio starts. Both processes share a SEQPACKET channel.
+3. For each request the child makes a socket pair and passes one end over the channel. The parent serves it like an
+   accepted connection, so a slow request delays no other.
+4. The channel's end tells either side that the other is gone: the daemon stops; the parent undoes what it set.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from .operations import Operations
 
 STOP_LIMIT = 70.0
-"""Seconds that the daemon has to end after SIGTERM: the time limit of its last script and some."""
+"""Seconds that the daemon has to end after SIGTERM: its last script's time limit and some more."""
 TUN_DEVICE = "/dev/net/tun"
 
 _FORWARDED = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _STOP = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
-# Their default is to end the process, and none of them means anything to us.
+# By default they end the process; none means anything to us.
 _IGNORED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
@@ -58,11 +58,11 @@ _CONNECTION_WORD = b"c"
 _log = logger("privsep")
 
 Child = Callable[[Options, HelperClient], int]
-"""The daemon, from its imports to its exit code; it enters the sandbox by itself."""
+"""Runs the daemon from its imports to its exit code; enters the sandbox by itself."""
 
 
 class StartError(MlvpndError):
-    """The process can't start; the text is for the operator."""
+    """The process cannot start; the text is for the operator."""
 
 
 def run(options: Options, child: Child) -> int:
@@ -84,7 +84,7 @@ def run(options: Options, child: Child) -> int:
 
 
 def _check(options: Options) -> pwd.struct_passwd:
-    """The daemon's user; raises MlvpndError with what would fail later, less plainly."""
+    """Returns the daemon's user. Raises MlvpndError for what would fail later with a less clear message."""
     os.close(config_file.open_file(options.config_path))
     user = sandbox.find_user(options.user)
     if not os.access(TUN_DEVICE, os.R_OK | os.W_OK):
@@ -93,7 +93,7 @@ def _check(options: Options) -> pwd.struct_passwd:
 
 
 def _detach() -> None:
-    """Makes the process a clean root for the programs that it will start, and lets go of the terminal's input."""
+    """Makes a clean environment for the programs that the process will start; gives up the terminal's input."""
     os.chdir("/")
     os.umask(0o022)
     _close_inherited()
@@ -103,17 +103,17 @@ def _detach() -> None:
     os.close(null)
     _only_write_errors()
     sandbox.hide_memory()
-    # No signal may come between the fork and the handlers: it would kill one of the two.
+    # A signal between the fork and the handlers would kill one of the two processes.
     signal.pthread_sigmask(signal.SIG_SETMASK, (*_FORWARDED, *_IGNORED))
-    # Whoever started us may have had them ignored, which scripts would inherit.
+    # Our starter may have ignored them, and scripts would inherit this.
     for number in (*_FORWARDED, *_IGNORED, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
 
 
 def _close_inherited() -> None:
-    """Closes what whoever started us had open: it may be what only root can open.
+    """Closes inherited descriptors: our starter may have opened what only root can open.
 
-    Standard error stays, and so does the system log, which is the one thing that we have opened ourselves until now.
+    Standard error stays, and so does the system log, the only descriptor that we have opened ourselves until now.
     """
     kept = log_descriptors()
     for entry in os.listdir("/proc/self/fd"):
@@ -121,14 +121,14 @@ def _close_inherited() -> None:
             try:
                 os.close(int(entry))
             except OSError:
-                pass  # it was that of the listing
+                pass  # it was the listing's own
 
 
 def _only_write_errors() -> None:
-    """Leaves of standard error only that it can be written to.
+    """Makes standard error write-only.
 
-    A shell gives its terminal for both ways: a daemon that was taken over could type into the shell (TIOCSTI), and
-    read what is typed. A file may be open for reading, too, which the daemon's user could not open.
+    A shell hands over its terminal for reading and writing: a daemon that was taken over could type into the shell
+    (TIOCSTI) and read what is typed. Or it may be a file open for reading, which the daemon's user could not open.
     """
     mode = fcntl.fcntl(2, fcntl.F_GETFL) & os.O_ACCMODE
     if mode == os.O_WRONLY or stat.S_ISSOCK(os.fstat(2).st_mode):
@@ -146,11 +146,11 @@ def _run_child(options: Options, child: Child, link: socket.socket) -> None:
     """Becomes the daemon; never returns."""
     code = 1
     try:
-        # Until the daemon has its handlers, a reload has nothing to reload, and a stop is the default.
+        # Until the daemon has its handlers, SIGHUP has nothing to reload, and stop signals keep their default.
         for number in (signal.SIGHUP, *_IGNORED):
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.setsid()  # root's terminal is not ours
+        os.setsid()  # the child must not keep root's terminal
         proctitle.set_title(f"mlvpn: {options.name}".rstrip(": "), natural=options.natural_title)
         code = child(options, HelperClient(ByHandConnector(link), link))
     except MlvpndError as error:
@@ -164,13 +164,13 @@ def _run_child(options: Options, child: Child, link: socket.socket) -> None:
 
 
 class ByHandConnector:
-    """Gives fresh connections to the parent over the channel that is shared with it."""
+    """Makes fresh connections to the parent over the shared channel."""
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
 
     def __call__(self) -> socket.socket:
-        """A connection; raises OSError if the parent is gone or overrun."""
+        """A connection. Raises OSError if the parent is gone or overloaded."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
@@ -195,14 +195,14 @@ class _Parent:
 
     async def serve(self) -> int:
         """Serves until the child is gone, undoes what was set, and returns the exit code."""
-        # Not before the fork: the child needs none of it.
+        # Imported after the fork: the child does not need it.
         from .operations import Operations
 
         loop = asyncio.get_running_loop()
         for number in _FORWARDED:
             loop.add_signal_handler(number, self._forward, number)
         for number in _IGNORED:
-            # A handler and not SIG_IGN, which the scripts would inherit.
+            # A handler that does nothing: scripts would inherit SIG_IGN.
             loop.add_signal_handler(number, int)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_FORWARDED, *_IGNORED))
         operations = Operations(self._options.config_path, self._user.pw_uid, self._user.pw_gid)
@@ -246,7 +246,7 @@ class _Parent:
                 task = asyncio.create_task(serve_connection(connection, operations))
                 self._connections.add(task)
                 task.add_done_callback(self._connections.discard)
-        # The child is ending, or has lost its mind.
+        # The child is ending, or has gone wrong.
         self._stop_child()
 
     def _forward(self, number: int) -> None:
@@ -274,7 +274,7 @@ class _Parent:
             pass
 
     async def _child_end(self) -> int:
-        """Waits for the child's end and reaps it; its exit code, or minus the signal that killed it."""
+        """Waits for the child's end and reaps it. Returns its exit code, or minus the signal that killed it."""
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         descriptor = os.pidfd_open(self._pid)
@@ -297,7 +297,7 @@ class _Parent:
 
 
 def _seqpacket_socket(descriptor: int) -> socket.socket | None:
-    """The socket of a descriptor, which is closed if it is another thing."""
+    """The seqpacket socket of a descriptor; None: it is something else and is closed."""
     try:
         sock = socket.socket(fileno=descriptor)
     except OSError:

@@ -1,6 +1,6 @@
 """One message with at most one descriptor over a SEQPACKET socket, in either direction.
 
-Both ends use these two functions, so that no descriptor can be leaked or inherited by one of them only.
+Both ends use the same functions, so neither alone can leak a descriptor or let it be inherited.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import socket
 from mlvpnd.errors import MlvpndError
 
 _FD_SIZE = array.array("i").itemsize
-# Room for one descriptor more than is ever allowed: a second one shows, further ones set MSG_CTRUNC.
+# Room for one descriptor more than is allowed: a second one is seen, further ones set MSG_CTRUNC.
 _ANCILLARY_SIZE = socket.CMSG_SPACE(2 * _FD_SIZE)
 
 
 class MessageError(MlvpndError):
-    """What arrived is not one whole message with at most one descriptor."""
+    """Something arrived that is not one whole message with at most one descriptor."""
 
 
 def send(sock: socket.socket, data: bytes, descriptor: int | None = None) -> None:
@@ -30,9 +30,9 @@ def send(sock: socket.socket, data: bytes, descriptor: int | None = None) -> Non
 
 
 def receive(sock: socket.socket, max_size: int) -> tuple[bytes, int | None]:
-    """The next message and its descriptor, without waiting; no bytes at the end of the connection.
+    """The next message and its descriptor, without waiting; empty at the end of the connection.
 
-    Raises MessageError, with every descriptor closed, and OSError (BlockingIOError: nothing there yet).
+    Raises MessageError, with every descriptor closed, or OSError (BlockingIOError: nothing has come yet).
     """
     data, ancillary, flags, _address = sock.recvmsg(
         max_size + 1, _ANCILLARY_SIZE, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
@@ -70,7 +70,7 @@ async def readable(sock: socket.socket) -> None:
 
 
 async def next_message(sock: socket.socket, max_size: int) -> tuple[bytes, int | None]:
-    """Waits for the next message; as `receive` otherwise."""
+    """Waits for the next message; otherwise as `receive`."""
     while True:
         try:
             return receive(sock, max_size)

@@ -1,6 +1,6 @@
-"""The daemon's stubs: one method per request of `requests.py`, same names.
+"""The daemon's stubs: one method per request of `requests.py`, with the same name.
 
-After construction nothing is imported and no file is opened, so that they work in an empty chroot.
+After construction they import nothing and open no file, so they work in an empty chroot.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mlvpnd.logs.log import logger
 from . import channel, requests
 
 _MAX_ANSWER_SIZE = 65536
-# Seconds until an answer is given up; each is above the helper's own limit for that work.
+# Seconds that an answer is waited for; each is above the helper's own limit for the work.
 _LIMIT = 15.0
 _RESOLVE_LIMIT = 30.0
 _SCRIPT_LIMIT = 90.0
@@ -36,7 +36,7 @@ class HelperError(MlvpndError):
 
 
 class _HungUp(HelperError):
-    """The request was sent, and the connection ended without an answer."""
+    """The connection ended without an answer to the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class _Answer:
 class HelperClient:
     """Asks the helper. `connect` gives a fresh connection each time.
 
-    `lifeline`, where there is one, is a socket that reaches its end when the helper is gone.
-    All methods but `on_closed` raise HelperError.
+    `lifeline`, if given, is a socket that reaches its end when the helper is gone.
+    All methods except `on_closed` raise HelperError.
     """
 
     def __init__(self, connect: Callable[[], socket.socket], lifeline: socket.socket | None = None) -> None:
@@ -88,13 +88,13 @@ class HelperClient:
         loop.add_reader(lifeline, ended)
 
     def use_tun(self, descriptor: Callable[[], int]) -> None:
-        """The interface that is configured and that scripts are about: what gives its descriptor at any time."""
+        """Sets the interface to configure and to run scripts for; `descriptor()` gives its descriptor at any time."""
         self._tun = descriptor
 
     async def open_config(self) -> bytes:
-        """The configuration file's text, at most a byte more than the parser takes.
+        """The configuration file's text, at most one byte more than the parser takes.
 
-        Warns of other files with its password, which only root can compare.
+        Warns of other files with the same password, which only root can compare.
         """
         answer = await self._ask(requests.OpenConfig(), _LIMIT)
         descriptor = _required(answer)
@@ -108,17 +108,17 @@ class HelperClient:
             os.close(descriptor)
 
     async def open_tun(self) -> TunDescriptor:
-        """The interface of the file, non-blocking, with the MTU that fits what the file tells of the paths."""
+        """Opens the file's interface, non-blocking, with the MTU that fits the paths as far as the file tells."""
         answer = await self._ask(requests.OpenTun(), _LIMIT)
         return TunDescriptor(_required(answer), str(answer.members["name"]), int(answer.members["mtu"]))
 
     async def configure_tun(self, *, ipv6_path: bool) -> int:
-        """Sets MTU and, where the file asks for it, addresses and routes; returns the MTU. May be repeated."""
+        """Sets the MTU and, if the file asks for it, addresses and routes. Returns the MTU. May be repeated."""
         answer = await self._ask(requests.ConfigureTun(ipv6_path), _LIMIT, self._tun_descriptor())
         return int(answer.members["mtu"])
 
     async def unconfigure_tun(self) -> None:
-        """Removes again what `configure_tun` set, before a stop; needed only if the interface outlives the daemon."""
+        """Removes what `configure_tun` set, before a stop; needed only if the interface outlives the daemon."""
         await self._ask(requests.UnconfigureTun(), _LIMIT, self._tun_descriptor())
 
     async def tune_socket(self, link: str, sock: socket.socket) -> None:
@@ -130,9 +130,9 @@ class HelperClient:
         await self._ask(requests.BindSocket(link), _RESOLVE_LIMIT, sock.fileno())
 
     async def run_script(self, event: str, link: str | None) -> int:
-        """Runs the status command; its exit status, or minus the signal that killed it. 0 if there is none.
+        """Runs the status command. Returns its exit status, or minus the signal that killed it; 0: there is none.
 
-        Calls are served one at a time in their order.
+        Calls are served one at a time, in order.
         """
         request = requests.RunScript(requests.ScriptEvent(event), link)
         async with self._script_turn:
@@ -140,7 +140,7 @@ class HelperClient:
         return int(answer.members["rc"])
 
     async def resolve(self, end: str, link: str | None = None) -> list[tuple[int, Any]]:
-        """Families and socket addresses of a link's `bind` or `remote` end, or of `control`."""
+        """Address families and socket addresses of a link's `bind` or `remote` end, or of `control`."""
         answer = await self._ask(requests.Resolve(requests.End(end), link), _RESOLVE_LIMIT)
         return [
             (family, (host, port) if family == socket.AF_INET else (host, port, flow, scope))
@@ -161,7 +161,7 @@ class HelperClient:
         return self._tun()
 
     async def _ask(self, request: requests.Request, limit: float, sent: int | None = None) -> _Answer:
-        """Asks once more if a helper that can be started again ends at work: all but a script may be repeated."""
+        """Asks; once more if a helper that can be started again ends before its answer. Scripts are not repeated."""
         try:
             return await self._ask_once(request, limit, sent)
         except _HungUp:

@@ -1,6 +1,6 @@
-"""Which files root may trust: the status command, and the directory of the control socket.
+"""Which files root may trust: the status command, and the control socket's directory.
 
-Checks are made on descriptors, never on names that could mean another file a moment later.
+Checks are made on descriptors: a name could mean another file a moment later.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ _SCRIPT_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class UnsafeFile(MlvpndError):
-    """A file that is missing or that others could change; the text says why."""
+    """A file is missing, or others could change it; the text says why."""
 
 
 def trusted_owners() -> frozenset[int]:
-    """The users whose files the helper acts on: root, and whoever the helper runs as."""
+    """The users whose files the helper trusts: root, and the user that the helper runs as."""
     return frozenset((0, os.geteuid()))
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A status command that root may run, held open: what was checked is what is run."""
+    """A status command that root may run. It is held open, so that the checked file is run."""
 
     executable: str
-    """A path through a descriptor. A program is the file that was checked. A script's interpreter opens what it is
-    named, and scripts look for files beside `$0`: its path is the name in the directory that was checked."""
+    """A path through a descriptor: for a program, the checked file's; for a script, its name in the checked directory.
+    A script's interpreter opens the name that it gets, and scripts look for files beside `$0`."""
     descriptor: int
-    """Has to be open in the program that is run."""
+    """Must be open in the program that is run."""
 
 
 @contextlib.contextmanager
 def open_script(path: str) -> Iterator[Script]:
-    """The program at `path`, if root may run it; raises UnsafeFile, mostly in upstream's words."""
+    """The program at `path`, if root may run it. Raises UnsafeFile, mostly in upstream's words."""
     with contextlib.ExitStack() as held:
         directory = open_trusted_directory(path)
         held.callback(os.close, directory)
@@ -75,12 +75,12 @@ def check_script(path: str) -> None:
 
 
 def open_trusted_directory(path: str) -> int:
-    """A descriptor (O_PATH) of the directory of `path`, reached by directories where others change nothing of root's.
+    """A descriptor (O_PATH) of the directory of `path`; on the way there only root can change what is root's.
 
-    As OpenSSH has it, root owns each of them, and neither the group, whichever it is, nor others may write to it. With
-    an access list the bits of the group are the most that it gives to anybody, so that they tell of it as well. Where
-    the sticky bit is set, as in /tmp, others may make names, but not change those of root's: such a directory will do.
-    Symbolic links on the way are followed, and what they lead through is held to the same rule. Raises UnsafeFile.
+    The rule is OpenSSH's: root owns each directory, and neither the group (any group) nor others may write to it. With
+    an access list, the group's bits are the most that it gives to anybody, so they cover the list too. Directories with
+    the sticky bit, like /tmp, are allowed: there others may make names, but not change root's. Symbolic links are
+    followed, and the same rule holds for where they lead. Raises UnsafeFile.
     """
     if not path.startswith("/") or "\0" in path or not os.path.basename(path):
         raise UnsafeFile(f"{path}: must be an absolute path of a file")
@@ -119,7 +119,7 @@ def open_trusted_directory(path: str) -> int:
 
 
 def _checked_target(link: int, found: os.stat_result, directory: int, path: str) -> str:
-    """Where a symbolic link leads to; raises UnsafeFile unless it is root's."""
+    """Where a symbolic link leads to. Raises UnsafeFile unless the link is root's."""
     if found.st_uid not in trusted_owners():
         raise UnsafeFile(f"{path}: a symbolic link on the way belongs to user {found.st_uid} instead of root")
     _check_links(found, directory, path)
@@ -137,9 +137,9 @@ def _check_directory(descriptor: int, path: str) -> None:
 
 
 def _check_links(found: os.stat_result, directory: int, path: str) -> None:
-    """Raises UnsafeFile if others may have put the file there: where they may make names, they may make hard links.
+    """Raises UnsafeFile if others may have put the file there: who may make names may also make hard links.
 
-    The kernel lets them do so with files of root's unless fs.protected_hardlinks is set.
+    Unless fs.protected_hardlinks is set, the kernel allows hard links to root's files.
     """
     if found.st_nlink > 1 and os.fstat(directory).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise UnsafeFile(f"{path}: has other names, and stands where others than root can make names")

@@ -1,4 +1,4 @@
-"""The TUN or TAP interface: opened by python-pytun, its MTU and the limit of its super-packets set by name."""
+"""The TUN or TAP interface: python-pytun opens it; its MTU and the size limit of super-packets are set by name."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _IFLA_GSO_MAX_SIZE = 41  # linux/if_link.h
 
 
 class InterfaceError(MlvpndError):
-    """The kernel refused something about the interface; the text names both."""
+    """The kernel refused something about the interface; the text says what and which interface."""
 
 
 @dataclass(frozen=True, slots=True)
 class TunDevice:
-    """An open interface; whoever gets it closes the descriptor, which removes the interface."""
+    """An open interface. Its receiver must close the descriptor, which removes the interface."""
 
     descriptor: int
     name: str
 
 
 def open_tun(name: str, kind: DeviceKind) -> TunDevice:
-    """Creates the interface, or attaches to a persistent one; `name` may be a pattern as `tun%d`.
+    """Creates the interface, or attaches to a persistent one; `name` may be a pattern like `tun%d`.
 
-    The descriptor is non-blocking, one packet per read, behind a vnet header where the kernel has it, and without a
-    packet-information header.
+    The descriptor is non-blocking and gives one packet per read. A packet has a vnet header in front if the kernel
+    supports it, and no packet-information header.
     """
     flags = pytun.IFF_NO_PI | (pytun.IFF_TUN if kind is DeviceKind.TUN else pytun.IFF_TAP)
     try:
@@ -64,17 +64,17 @@ def open_tun(name: str, kind: DeviceKind) -> TunDevice:
 
 
 def attached(descriptor: int) -> str:
-    """The name that the interface of a TUN or TAP descriptor has now; empty if the interface is gone.
+    """The present name of a TUN or TAP descriptor's interface; empty if the interface is gone.
 
-    Raises InterfaceError for any other descriptor, and for an interface of another network namespace: whoever made
-    that need not have been root, and its name means nothing here.
+    Raises InterfaceError for any other descriptor, and for an interface of another network namespace. Such an interface
+    may be made by somebody who is not root, and its name means nothing here.
     """
     found = os.fstat(descriptor)
     if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _TUN_DEVICE:
         raise InterfaceError("not a tun or tap interface")
     try:
         name, _is_tap = interface_of(descriptor)
-        # Who is not root may not ask, and can change nothing here anyway.
+        # Without root we may not ask, and can change nothing here anyway.
         foreign = os.geteuid() == 0 and not _is_in_our_namespace(descriptor)
     except OSError as error:
         if error.errno == errno.EBADFD:
@@ -102,11 +102,11 @@ def get_mtu(name: str) -> int:
 
 
 def set_mtu(name: str, mtu: int) -> None:
-    """Sets the interface's MTU unless that is what it has."""
+    """Sets the interface's MTU, unless it has it already."""
     if get_mtu(name) == mtu:
         return
     try:
-        # Any socket will do; a unix one needs no address family that a sandbox might forbid.
+        # Any socket works; a unix one needs no address family that a sandbox might forbid.
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
             fcntl.ioctl(sock, _SIOCSIFMTU, _IFREQ.pack(os.fsencode(name), mtu))
     except OSError as error:
@@ -114,9 +114,9 @@ def set_mtu(name: str, mtu: int) -> None:
 
 
 def limit_gso(name: str, size: int) -> None:
-    """Has the kernel leave no larger packets to us to cut than of `size` bytes.
+    """Sets the size, in bytes, of the largest super-packet that the kernel may give us to cut.
 
-    One message to the kernel, for which nobody need wait until pyroute2 is loaded.
+    The netlink message is made here, so that nobody waits until pyroute2 is loaded.
     """
     attribute = _RTATTR.pack(_RTATTR.size, _IFLA_GSO_MAX_SIZE, size)
     length = _NLMSGHDR.size + _IFINFOMSG.size + len(attribute)
@@ -124,7 +124,7 @@ def limit_gso(name: str, size: int) -> None:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as sock:
             link = _IFINFOMSG.pack(socket.AF_UNSPEC, 0, socket.if_nametoindex(name), 0, 0)
             sock.send(_NLMSGHDR.pack(length, _RTM_NEWLINK, _NLM_F_REQUEST | _NLM_F_ACK, 1, 0) + link + attribute)
-            # The kernel has answered by the time that it took the request.
+            # The kernel has answered when `send` returns.
             (code,) = _NLMSGERR.unpack_from(sock.recv(4096, socket.MSG_DONTWAIT), _NLMSGHDR.size)
     except OSError as error:
         raise InterfaceError(f"cannot set gso_max_size of {name}: {error.strerror or error}") from None

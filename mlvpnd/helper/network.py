@@ -1,14 +1,14 @@
-"""Link state, GSO limit, addresses and routes of the interface, for `configure_interface = 1`, and their undoing.
+"""For `configure_interface = 1`: sets the interface's link state, GSO limit, addresses and routes, and undoes it.
 
-What was set is remembered by the kernel, with the interface and as long as it exists: routes bear a protocol number,
-the others stand in the interface's alias (`ip link show`). So a helper that was started anew removes
-what an earlier one has set, and nothing that somebody else has.
+The kernel remembers what was set, as long as the interface exists: routes have a protocol number of their own, all
+else is noted in the interface's alias (`ip link show`). So a new helper process removes what an earlier one has set,
+and nothing of somebody else's.
 
-An interface that goes with its last descriptor takes all of this along; `withdraw` is for those that stay: while the
-daemon runs, or because they are persistent.
+When an interface goes with its last descriptor, all of this goes too. `withdraw` is for interfaces that stay: while
+the daemon runs, or because they are persistent.
 
-pyroute2 is imported by the first call that needs it: the import takes a third of a second and most files don't ask
-for it. All calls block; the helper makes them in a thread.
+The first call that needs pyroute2 imports it: the import takes a third of a second, and most files do not need it.
+All calls block; the helper makes them in a thread.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
     from pyroute2 import IPRoute  # type: ignore[import-untyped]  # ships no types
 
 ROUTE_PROTOCOL = 109
-"""Of our routes: `ip route show proto 109`. Unused in iproute2's table."""
+"""Protocol number of our routes (`ip route show proto 109`); unused in iproute2's table."""
 _MARK = "mlvpnd has set: "
 _UP = "up"
 _GSO = "gso:"
 _MAX_UDP_PAYLOAD = 65473
-"""Bytes of one send that a device takes whole over IPv6, the lower one of `net.link_socket.MAX_RUN_SIZE`: which family
-the links will use is not known here."""
+"""Bytes of one send that a device takes whole over IPv6: the lower one of `net.link_socket.MAX_RUN_SIZE`, because the
+links' family is not known here."""
 _MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of linux/udp.h, before it became 128
 _AROUND = 28 + 16
-"""Bytes that a datagram has beside its packet: mlvpn's header and the tag."""
+"""Bytes that a datagram has besides its packet: mlvpn's header and the tag."""
 _INNER_HEADERS = 40 + 20 + 12
-"""Of each segment: IPv6, TCP, timestamps."""
+"""Bytes of headers in each segment: IPv6, TCP, timestamps."""
 _DEFAULT_GSO = 65536  # GSO_LEGACY_MAX_SIZE of linux/netdevice.h
 _IFF_UP = 1
 _TABLE_MAIN = 254
@@ -61,7 +61,7 @@ _GONE = frozenset((errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENETDOW
 
 
 class NetworkError(MlvpndError):
-    """Something could not be set; the text names each address and route, the rest was set."""
+    """Something could not be set; the text names each address and route. The rest was set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class LinkUp:
 
 @dataclass(frozen=True, slots=True)
 class GsoLimit:
-    """The largest packet that the kernel may leave to us to cut, in bytes."""
+    """The largest super-packet, in bytes, that the kernel may give us to cut."""
 
     size: int
 
@@ -107,13 +107,13 @@ Item = LinkUp | GsoLimit | Address | Route
 
 
 def gso_limit(mtu: int) -> int:
-    """The size of a packet whose segments, each in a datagram of its own, just fit one send with UDP_SEGMENT."""
+    """The largest super-packet, in bytes, whose segments, each in its own datagram, fit one send with UDP_SEGMENT."""
     segments = min(_MAX_SEGMENTS, _MAX_UDP_PAYLOAD // (mtu + _AROUND))
     return max(mtu, segments * (mtu - _INNER_HEADERS) + _INNER_HEADERS)
 
 
 def wanted(config: Config, problems: list[str]) -> list[Item]:
-    """What the file asks for, in the order of setting it; what can't be read is named in `problems`."""
+    """What the file asks for, in the order of setting it; appends to `problems` what cannot be read."""
     addresses: list[Item] = []
     routes: list[Item] = []
     if config.ip4:
@@ -144,7 +144,7 @@ def wanted(config: Config, problems: list[str]) -> list[Item]:
 def apply(device: str, config: Config) -> None:
     """Makes `device` what the file asks for: sets what is missing, removes what only an earlier file asked for.
 
-    Things that were there before and are asked for are left alone, also by `withdraw`. May be repeated. Raises
+    What the file asks for and somebody else had set before is left alone, also by `withdraw`. May be repeated. Raises
     NetworkError.
     """
     problems: list[str] = []
@@ -157,7 +157,7 @@ def apply(device: str, config: Config) -> None:
         kept = [item for item in ours if item in items]
         present = set(_present(netlink, index))
         missing = [item for item in items if item not in present]
-        # Noted before it is done: what was set must not be forgotten if this process dies meanwhile.
+        # Noted before it is done: if this process dies meanwhile, what was set must not be forgotten.
         _note(netlink, index, kept + missing)
         done = kept
         for item in missing:
@@ -174,7 +174,7 @@ def apply(device: str, config: Config) -> None:
 
 
 def withdraw(device: str) -> None:
-    """Removes everything that `apply` has set on `device`, now or in an earlier process. Raises NetworkError."""
+    """Removes everything that `apply` has set on `device`, in this or an earlier process. Raises NetworkError."""
     if _is_surely_untouched(device):
         return
     problems: list[str] = []
@@ -188,7 +188,7 @@ def withdraw(device: str) -> None:
 
 
 def _is_surely_untouched(device: str) -> bool:
-    """Whether the alias of the interface says so: most files set nothing, and then pyroute2 need not be imported."""
+    """Whether the interface's alias shows that nothing was set. As with most files, pyroute2 is then not imported."""
     try:
         present = socket.if_nametoindex(device)
     except OSError:
@@ -202,7 +202,7 @@ def _is_surely_untouched(device: str) -> bool:
 
 
 def _remove(netlink: IPRoute, index: int, items: list[Item], problems: list[str]) -> None:
-    """Newest first."""
+    """Removes items, the newest first."""
     for item in reversed(items):
         try:
             _change(netlink, "del", item, index)
@@ -212,7 +212,7 @@ def _remove(netlink: IPRoute, index: int, items: list[Item], problems: list[str]
 
 
 def _ours(netlink: IPRoute, index: int) -> list[Item]:
-    """What `apply` has set and is not known to be gone, in the order of `wanted`."""
+    """What `apply` has set, without what is known to be gone, in the order of `wanted`."""
     items: list[Item] = []
     alias = str(netlink.get_links(index)[0].get_attr("IFLA_IFALIAS") or "")
     for word in alias.removeprefix(_MARK).split() if alias.startswith(_MARK) else ():
@@ -223,13 +223,13 @@ def _ours(netlink: IPRoute, index: int) -> list[Item]:
             gso = word.startswith(_GSO)
             items.append(GsoLimit(int(word.removeprefix(_GSO))) if gso else Address(ip_interface(word)))
         except ValueError:
-            continue  # somebody else has written there
+            continue  # somebody else has written it
     items += [route for route, protocol in _routes(netlink, index) if protocol == ROUTE_PROTOCOL]
     return items
 
 
 def _note(netlink: IPRoute, index: int, items: list[Item]) -> None:
-    """Keeps all among `items` for `_ours` but routes, which bear their protocol."""
+    """Notes `items` in the alias for `_ours`, except routes: their protocol number tells them."""
     words = []
     for item in items:
         if isinstance(item, LinkUp):
@@ -243,7 +243,7 @@ def _note(netlink: IPRoute, index: int, items: list[Item]) -> None:
 
 @contextlib.contextmanager
 def _opened(device: str) -> Iterator[tuple[IPRoute, int]]:
-    """A netlink socket, and the index of the interface. Raises NetworkError, also if the interface goes meanwhile."""
+    """A netlink socket and the interface's index. Raises NetworkError, also if the interface goes meanwhile."""
     from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]  # ships no types
 
     try:
@@ -272,7 +272,7 @@ def _find(netlink: IPRoute, device: str) -> int:
 
 
 def _gso(netlink: IPRoute, index: int) -> int | None:
-    """The interface's limit; None: the kernel tells none."""
+    """The interface's GSO limit in bytes; None: the kernel tells none."""
     size = netlink.get_links(index)[0].get_attr("IFLA_GSO_MAX_SIZE")
     return None if size is None else int(size)
 

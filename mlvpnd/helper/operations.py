@@ -1,6 +1,6 @@
-"""What the helper does for each request. Everything comes from the configuration file, read in that request.
+"""What the helper does for each request. All data come from the configuration file, which each request reads anew.
 
-An error that the caller may read is an MlvpndError; the server turns it into an answer.
+An MlvpndError is an error that the caller may read; the server turns it into an answer.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _log = logger("privsep")
 
 
 class OperationError(MlvpndError):
-    """The request can't be served; the text is for the daemon's log."""
+    """The request cannot be served; the text is for the daemon's log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back beside `ok`; the server closes the descriptor once it is sent."""
+    """What goes back besides `ok`. The server closes the descriptor once it is sent."""
 
     members: dict[str, object] = field(default_factory=dict)
     descriptor: int | None = None
@@ -39,9 +39,9 @@ class Answer:
 class Operations:
     """The table of requests.
 
-    What must be known later is where a helper that was started anew finds it: in the file, in the kernel, and of
-    the links whose status command has run in `up_links_path` (empty: in memory only). What is remembered beside
-    that only makes the by-hand helper, which stays, do better.
+    What must be known later is kept where a new helper process finds it: in the file, in the kernel, and in
+    `up_links_path`. The last has the links that the status command believes up (empty path: in memory only). All else
+    that is remembered only makes the by-hand helper, which stays, do better.
 
     `uid` and `gid` are the daemon's. Must be made and used within one event loop.
     """
@@ -61,7 +61,7 @@ class Operations:
         self._control = sockets.ControlSocket(uid, gid)
 
     async def perform(self, request: requests.Request, descriptor: int | None) -> Answer:
-        """Serves one request, whose descriptor it takes over; raises MlvpndError."""
+        """Serves one request and closes its descriptor. Raises MlvpndError."""
         handler = _HANDLERS[type(request)]
         if descriptor is None:
             return await handler(self, request)
@@ -71,7 +71,7 @@ class Operations:
             os.close(descriptor)
 
     async def close(self) -> None:
-        """Waits for the script that runs. What was set up stays."""
+        """Waits for the running script. What was set up stays."""
         await self._scripts.close()
 
     async def undo(self) -> None:
@@ -90,10 +90,10 @@ class Operations:
     # Configuration
 
     def _config(self) -> Config:
-        """The file as it is now, or, while it is wrong, as it was when it was last right, which is what runs."""
+        """The configuration in the file; while the file is wrong, the last right one, which is the one that runs."""
         try:
             text = config_file.read(self._config_path, follow_symlinks=self._follow_symlinks)
-            # The daemon may have the password from elsewhere, and says so if it has none.
+            # The daemon may have a password from elsewhere, and reports it if it has none.
             config = parse(text, self._config_path, require_password=False).config
         except ConfigError:
             if self._last_good is None:
@@ -113,7 +113,7 @@ class Operations:
         try:
             config = self._config()  # remembered as what runs
         except MlvpndError:
-            pass  # the daemon reads it too, and says what is wrong
+            pass  # the daemon reads the file too, and reports what is wrong
         else:
             shared = await asyncio.to_thread(passwords.files_with_password_of, config, self._config_path)
             if shared:
@@ -125,7 +125,7 @@ class Operations:
     # The interface
 
     def _device_name(self, config: Config, descriptor: int) -> str:
-        """The name of the daemon's interface, which may differ from the file's: a pattern, a new value, a renaming."""
+        """The name of the daemon's interface. It may differ from the file's: a pattern, a new value, a renaming."""
         name = interface.attached(descriptor) or config.interface_name
         if "%" in name:
             raise OperationError(f"interface {name} is gone")
@@ -162,7 +162,7 @@ class Operations:
             return Answer()
 
     def _set_mtu(self, name: str, config: Config, *, ipv6_path: bool) -> int:
-        """The MTU that the interface has afterwards; one that can't be changed is no reason not to run."""
+        """Sets the MTU; returns the one that the interface then has. A refusal does not stop the daemon."""
         try:
             interface.set_mtu(name, config.effective_mtu(ipv6_path=ipv6_path or _has_ipv6_literal(config)))
         except interface.InterfaceError as error:
@@ -170,7 +170,7 @@ class Operations:
         return interface.get_mtu(name)
 
     def _limit_gso(self, name: str, mtu: int) -> None:
-        """Where the file sets nothing else; as the MTU, it stays on an interface that stays."""
+        """For a file that configures nothing else. Like the MTU, the limit stays on an interface that stays."""
         try:
             interface.limit_gso(name, network.gso_limit(mtu))
         except interface.InterfaceError as error:
@@ -238,11 +238,11 @@ class Operations:
 
     @property
     def owes_an_end(self) -> bool:
-        """Whether the status command was told that a link is up, and is to be told that it is down."""
+        """Whether the status command was told that a link is up and must still be told that it is down."""
         return bool(self._up_links.names())
 
     def _may_name(self, link: str, event: requests.ScriptEvent, config: Config) -> bool:
-        """Whether the script may be told of the link: a link that a reload took out of the file still goes down."""
+        """Whether the script may be told of the link: in the file, or removed by a reload and now going down."""
         return config.link(link) is not None or (
             event is requests.ScriptEvent.RTUN_DOWN and link in self._up_links.names()
         )

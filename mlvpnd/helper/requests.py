@@ -1,7 +1,7 @@
-"""What the daemon may ask the helper: a closed table of requests, bytes to frozen values.
+"""What the daemon may ask the helper: a closed table of requests, parsed from bytes to frozen values.
 
-A request is one JSON object with `op` and the fields of its class below. None of them carries a path,
-an interface name, an argument or an environment: the helper takes those from the configuration file.
+A request is one JSON object with `op` and the fields of its class below. No request carries a path, an interface name,
+an argument or an environment: the helper takes them from the configuration file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import ClassVar
 from mlvpnd.errors import MlvpndError
 
 MAX_REQUEST_SIZE = 4096
-"""Bytes; the longest honest request is a section's name and some 60 more."""
+"""Bytes. The longest honest request has a section's name and some 60 bytes more."""
 
 
 class Refused(MlvpndError):
@@ -38,7 +38,7 @@ class ScriptEvent(enum.Enum):
 
 
 class End(enum.Enum):
-    """Which host and port of the file are looked up."""
+    """Which host and port of the file to look up."""
 
     BIND = "bind"
     REMOTE = "remote"
@@ -51,26 +51,26 @@ class Request:
 
     OP: ClassVar[str]
     DESCRIPTORS: ClassVar[int] = 0
-    """How many descriptors come with it."""
+    """How many descriptors come with the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenConfig(Request):
-    """The configuration file, open for reading, and the names of the others beside it that have its password."""
+    """Opens the configuration file for reading; also names the files beside it with the same password."""
 
     OP: ClassVar[str] = "open-config"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTun(Request):
-    """The TUN or TAP interface of the file."""
+    """Opens the file's TUN or TAP interface."""
 
     OP: ClassVar[str] = "open-tun"
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigureTun(Request):
-    """MTU and, where the file asks for it, link state, GSO limit, addresses and routes of the interface."""
+    """Sets the interface's MTU and GSO limit and, if the file asks for it, link state, addresses and routes."""
 
     OP: ClassVar[str] = "configure-tun"
     DESCRIPTORS: ClassVar[int] = 1
@@ -79,7 +79,7 @@ class ConfigureTun(Request):
 
 @dataclass(frozen=True, slots=True)
 class UnconfigureTun(Request):
-    """Removes again what `ConfigureTun` set, but for the MTU: the tunnel is about to stop."""
+    """Removes what `ConfigureTun` set, except the MTU: the tunnel is about to stop."""
 
     OP: ClassVar[str] = "unconfigure-tun"
     DESCRIPTORS: ClassVar[int] = 1
@@ -87,7 +87,7 @@ class UnconfigureTun(Request):
 
 @dataclass(frozen=True, slots=True)
 class TuneSocket(Request):
-    """A receive buffer above the system's limit for a link's UDP socket."""
+    """Gives a link's UDP socket a receive buffer above the system's limit."""
 
     OP: ClassVar[str] = "tune-socket"
     DESCRIPTORS: ClassVar[int] = 1
@@ -105,7 +105,7 @@ class BindSocket(Request):
 
 @dataclass(frozen=True, slots=True)
 class RunScript(Request):
-    """Runs the status command about the interface that comes with it."""
+    """Runs the status command for the interface whose descriptor comes with the request."""
 
     OP: ClassVar[str] = "run-script"
     DESCRIPTORS: ClassVar[int] = 1
@@ -132,14 +132,14 @@ class Resolve(Request):
 
 @dataclass(frozen=True, slots=True)
 class OpenControl(Request):
-    """The control socket, bound and listening."""
+    """Opens the control socket, bound and listening."""
 
     OP: ClassVar[str] = "open-control"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLog(Request):
-    """A fresh socket connected to the system log."""
+    """Opens a new socket connected to the system log."""
 
     OP: ClassVar[str] = "open-log"
 
@@ -159,14 +159,14 @@ TABLE: dict[str, type[Request]] = {
         OpenLog,
     )
 }
-"""All that may be asked."""
+"""All requests by their `op`."""
 
 BY_HAND = frozenset(TABLE.values())
-"""What the parent of a daemon that was started by hand serves."""
+"""What the parent serves to a daemon that was started by hand."""
 SCRIPT = frozenset((RunScript,))
 """What `mlvpn-script@.service` serves."""
 HELPER = frozenset((OpenConfig, OpenTun, ConfigureTun, UnconfigureTun, TuneSocket, BindSocket))
-"""What `mlvpn-helper@.service` serves. The daemon needs no help with names, its log and its control socket there."""
+"""What `mlvpn-helper@.service` serves. There the daemon needs no help with names, log and control socket."""
 
 
 def _flag(value: object) -> bool:
@@ -216,7 +216,7 @@ def encode(request: Request) -> bytes:
 
 
 def parse(data: bytes, descriptors: int) -> Request:
-    """The request in a message that came with that many descriptors; raises Refused."""
+    """The request in a message that came with `descriptors` descriptors. Raises Refused."""
     if len(data) > MAX_REQUEST_SIZE:
         raise Refused("too long")
     try:

@@ -1,4 +1,4 @@
-"""Name look-ups that hold nobody up: each in a thread of its own, few at a time, with a time limit."""
+"""Name look-ups that delay nothing else: each in a thread of its own, few at a time, with a time limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mlvpnd.errors import MlvpndError
 
 TIME_LIMIT = 20.0
-"""Seconds for one look-up, waiting for its turn included."""
+"""Seconds for one look-up, including the wait for its turn."""
 _MAX_CONCURRENT = 8
 _MAX_ADDRESSES = 32
 
@@ -25,7 +25,7 @@ class ResolveError(MlvpndError):
 class Resolver:
     """getaddrinfo for a process that must not wait.
 
-    A look-up can't be cancelled: its thread goes on after the time limit and keeps its place until then. The
+    A look-up cannot be cancelled: after the time limit its thread goes on, and keeps its place until it ends. The
     threads are daemonic, so that a dead name server does not delay the end of the process.
     """
 
@@ -42,7 +42,7 @@ class Resolver:
         kind: int = socket.SOCK_DGRAM,
         passive: bool = False,
     ) -> list[Address]:
-        """All addresses, in the resolver's order; without a host the wildcard or loopback. Raises ResolveError."""
+        """All addresses in the resolver's order; without a host, the wildcard or loopback. Raises ResolveError."""
         what = f"getaddrinfo({host or ''},{service}) failed"
         flags = socket.AI_PASSIVE if passive else 0
         try:

@@ -1,6 +1,6 @@
-"""Runs the status command: upstream's arguments, environment and checks, with an end to every run.
+"""Runs the status command with upstream's arguments, environment and checks. Every run has a time limit.
 
-Scripts of the tunnel run one at a time in the order they were asked for. What they print goes to the log.
+A tunnel's scripts run one at a time, in the order of the requests. Their output goes to the log.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ KILL_DELAY = 5.0
 """Seconds from SIGTERM to SIGKILL."""
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MAX_LINES = 200
-"""Of one run in the log; a script that prints without end must not fill the disk."""
+"""Lines of one run in the log: a script that prints without end must not fill the disk."""
 _MAX_LINE_LENGTH = 1000
 _MAX_LINGERING = 16
-"""Runs whose output is still read because a process that they left behind holds it."""
+"""Ended runs whose output is still read because a process that they left behind holds it open."""
 
 _log = logger("privsep")
 
@@ -39,13 +39,13 @@ class ScriptError(MlvpndError):
 
 @dataclass(frozen=True, slots=True)
 class ScriptRun:
-    """All that a run needs."""
+    """Everything that a run needs."""
 
     path: str
     arguments: tuple[str, ...]
     environment: dict[str, str]
     link: str = ""
-    """That it is about, for the log."""
+    """The event's link, for the log."""
 
 
 def compose(config: Config, event: ScriptEvent, link: str | None, device: str, mtu: int) -> ScriptRun:
@@ -84,7 +84,7 @@ class _OutputLog:
             self.end()
 
     def end(self) -> None:
-        """Writes a last line that has no end."""
+        """Writes an unfinished last line."""
         if self._partial:
             self._write(self._partial)
         self._partial = b""
@@ -110,9 +110,9 @@ class ScriptRunner:
         self._readers: list[asyncio.Task[None]] = []
 
     async def run(self, script: ScriptRun) -> int:
-        """The exit status, or minus the signal that killed it; logs both unless the status is 0.
+        """Returns the exit status, or minus the signal that killed it; logs it unless it is 0 and came in time.
 
-        Raises ScriptError or UnsafeFile if it cannot or may not be run, which is for the caller to log.
+        Raises ScriptError if the script cannot be run and UnsafeFile if it may not be; the caller logs this.
         """
         async with self._turn:
             if self._closing:
@@ -136,7 +136,7 @@ class ScriptRunner:
         return status
 
     async def close(self) -> None:
-        """Waits for the script that runs, and lets go of the output of what scripts left behind; no more are run."""
+        """Waits for the running script, and stops reading the output of ended ones. No more scripts are run."""
         self._closing = True
         async with self._turn:
             for reader in self._readers:
@@ -166,7 +166,7 @@ class ScriptRunner:
         return process, output
 
     async def _finish(self, process: asyncio.subprocess.Process) -> tuple[int, bool]:
-        """The exit status, and whether it had to be killed."""
+        """The exit status, and whether the script had to be killed."""
         for number, limit in ((signal.SIGTERM, self._time_limit), (signal.SIGKILL, self._kill_delay)):
             try:
                 return await asyncio.wait_for(process.wait(), limit), number == signal.SIGKILL
@@ -182,7 +182,7 @@ class ScriptRunner:
 
 
 def _signal_group(process: asyncio.subprocess.Process, number: int) -> None:
-    """Reaches what the script started as well."""
+    """Signals the script and what it has started."""
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:
@@ -190,7 +190,7 @@ def _signal_group(process: asyncio.subprocess.Process, number: int) -> None:
 
 
 async def _read_output(path: str, output: int) -> None:
-    """Logs until the last process that holds the other end is gone."""
+    """Logs output until the last process that holds the pipe's other end is gone."""
     stream = asyncio.StreamReader()
     transport, _protocol = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", buffering=0)

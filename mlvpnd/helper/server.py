@@ -1,4 +1,4 @@
-"""One connection, one request, one answer, close."""
+"""Serves a connection: one request, one answer, close."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = logger("privsep")
 
 
 def refuse(sock: socket.socket, reason: object) -> None:
-    """One line in the log, and an answer that says no more than that: who asked knows then that nobody has crashed."""
+    """Logs the reason; answers only "refused", so that the caller knows that the helper has not crashed."""
     _log.error("request refused: %s", reason, extra=journal.fields("helper-refused", reason=str(reason)))
     with contextlib.suppress(OSError):  # the caller did not wait
         channel.send(sock, json.dumps({"error": "refused"}).encode())
@@ -32,9 +32,9 @@ def refuse(sock: socket.socket, reason: object) -> None:
 async def serve_connection(
     sock: socket.socket, operations: Operations, allowed: Set[type[requests.Request]] = requests.BY_HAND
 ) -> None:
-    """Serves the one request of a connection and closes it; never raises.
+    """Serves a connection's one request and closes the connection; never raises.
 
-    What is not a request of the table, or not `allowed`, is refused.
+    A message that is no request of the table, or whose type is not `allowed`, is refused.
     """
     with sock:
         try:
@@ -46,7 +46,7 @@ async def serve_connection(
         except (TimeoutError, OSError):
             return
         if not data and descriptor is None:
-            return  # the caller thought better of it
+            return  # the caller changed its mind
         try:
             request = requests.parse(data, 0 if descriptor is None else 1)
             if type(request) not in allowed:

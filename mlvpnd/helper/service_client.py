@@ -1,4 +1,4 @@
-"""The helper of a service, as its daemon sees it: two roles behind sockets. Names are resolved here, in a thread."""
+"""The daemon's stubs for the helper under systemd: two roles behind sockets. Names are resolved here, in threads."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .address import Role
 from .client import HelperClient, HelperError
 
 MAX_LOOKUPS = 8
-"""Names looked up at the same time, in a thread each."""
+"""Names looked up at the same time, each in a thread."""
 _BACKLOG = 16
 
 
 class ServiceHelper(HelperClient):
-    """The helper behind its sockets; `config` is what names are resolved from, `service` what systemd gave."""
+    """The helper behind its sockets. The names to resolve are in `config`; `service` is what systemd gave."""
 
     def __init__(self, instance: str, directory: str = address.DIRECTORY) -> None:
         super().__init__(lambda: address.connect(instance, self._role, directory))
@@ -38,9 +38,9 @@ class ServiceHelper(HelperClient):
         self.service: Service | None = None
 
     def wake(self, role: Role) -> None:
-        """Has the helper started before it is asked, or the script runner, which stays while down scripts are owed.
+        """Has a role started before the first request. The script role stays while down scripts are owed.
 
-        At a stop it is too late: systemd starts nothing by a socket that is about to be stopped.
+        At a stop it is too late: a socket that is about to be stopped starts nothing.
         """
         address.wake(self._instance, role, self._directory)
 
@@ -49,7 +49,7 @@ class ServiceHelper(HelperClient):
         return await super()._ask_once(request, limit, sent)
 
     async def resolve(self, end: str, link: str | None = None) -> list[tuple[int, Any]]:
-        """The same as the helper by hand, without it."""
+        """As in `HelperClient`, but in this process."""
         if self.config is None:
             raise HelperError("no configuration yet")
         if link is None:
@@ -68,7 +68,7 @@ class ServiceHelper(HelperClient):
             raise HelperError(getattr(error, "strerror", None) or str(error)) from None
 
     async def open_control(self) -> socket.socket | None:
-        """The control socket of the file, from its socket unit, or bound here in the runtime directory."""
+        """The file's control socket: from its socket unit, or bound here in the runtime directory."""
         inherited = self.service.take(notify.CONTROL) if self.service is not None else None
         if inherited is not None:
             return socket.socket(fileno=inherited)
@@ -76,14 +76,14 @@ class ServiceHelper(HelperClient):
         return listen(path) if path else None
 
     async def open_log(self) -> socket.socket | None:
-        """There is nothing to open: the journal needs no connection."""
+        """None: the journal needs no connection."""
         return None
 
 
 async def _look_up(host: str, port: str, flags: int, ended: Callable[[], None]) -> list[tuple[int, Any]]:
-    """`getaddrinfo` in a thread that nobody waits for at the end: a name server that is silent would delay a stop.
+    """`getaddrinfo` in a thread that a stop does not wait for: a silent name server would delay it.
 
-    `ended` is called when the thread is gone, which may be long after this was cancelled.
+    `ended` is called when the thread is done, which may be long after this was cancelled.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[tuple[int, Any]]] = loop.create_future()
@@ -117,7 +117,7 @@ async def _look_up(host: str, port: str, flags: int, ended: Callable[[], None]) 
 
 
 def listen(path: str, mode: int = 0o660) -> socket.socket:
-    """A listening unix socket in place of one that an earlier process left. Raises HelperError."""
+    """A listening unix socket; replaces one that an earlier process left. Raises HelperError."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         if Path(path).is_socket():

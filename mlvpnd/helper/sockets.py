@@ -1,4 +1,4 @@
-"""Sockets that need root: a link's buffer and port, the control socket, the system log's."""
+"""Sockets that need root: a link's buffer and port, and the control socket."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .files import UnsafeFile, open_trusted_directory
 from .resolver import Resolver
 
 RECEIVE_BUFFER_SIZE = 4 << 20
-"""Bytes asked for a link's receive buffer: some 30 ms at 1 Gbit/s."""
+"""Bytes. Receive buffer asked for a link: some 30 ms at 1 Gbit/s."""
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; not in Python's socket
 _CONTROL_BACKLOG = 16
 
 
 class SocketError(MlvpndError):
-    """A socket is not what it should be, or the kernel refused; the text says which."""
+    """A socket is of a wrong kind, or the kernel refused; the text says which."""
 
 
 def udp_socket(descriptor: int) -> socket.socket:
-    """The UDP socket of a descriptor, as a duplicate that the caller closes; raises SocketError."""
+    """A duplicate of a descriptor as a UDP socket, which the caller closes. Raises SocketError."""
     duplicate = os.dup(descriptor)
     try:
         sock = socket.socket(fileno=duplicate)
@@ -42,7 +42,7 @@ def udp_socket(descriptor: int) -> socket.socket:
 
 
 def tune(sock: socket.socket) -> None:
-    """Enlarges the receive buffer; past the system's limit where the helper is root."""
+    """Enlarges the receive buffer; above the system's limit if the helper is root."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER_SIZE)
     except PermissionError:
@@ -50,7 +50,7 @@ def tune(sock: socket.socket) -> None:
 
 
 async def bind(sock: socket.socket, link: LinkConfig, resolver: Resolver) -> None:
-    """Binds a link's socket to its `binddevice`, `bindhost` and `bindport`; raises SocketError or ResolveError."""
+    """Binds a link's socket to its `binddevice`, `bindhost` and `bindport`. Raises SocketError or ResolveError."""
     if link.binddevice:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, os.fsencode(link.binddevice) + b"\0")
@@ -70,7 +70,7 @@ async def bind(sock: socket.socket, link: LinkConfig, resolver: Resolver) -> Non
 
 @dataclass(frozen=True, slots=True)
 class _BoundPath:
-    """A socket file of ours, told from a later one by its inode."""
+    """A socket file of ours; its inode tells it from a later file."""
 
     path: str
     device: int
@@ -78,7 +78,7 @@ class _BoundPath:
 
 
 class ControlSocket:
-    """The control socket's file: made on request, removed with the process."""
+    """The control socket's file: made on request, removed when the process ends."""
 
     def __init__(self, uid: int, gid: int) -> None:
         self._uid = uid
@@ -86,10 +86,10 @@ class ControlSocket:
         self._bound: _BoundPath | None = None
 
     def open(self, path: str) -> socket.socket:
-        """A listening socket at `path`, for its owner only, who is the daemon's user; raises SocketError, UnsafeFile.
+        """A listening socket at `path`, for the daemon's user only. Raises SocketError, UnsafeFile.
 
-        The directory must be one where only root can change what is root's: then nobody can exchange the file
-        between its making and its change of owner, and a path is as good as a descriptor.
+        In the directory only root may change what is root's. So nobody can exchange the file between its making and
+        its change of owner, and a path is as good as a descriptor.
         """
         if os.path.dirname(path) == RUNTIME_DIRECTORY:
             os.makedirs(RUNTIME_DIRECTORY, mode=0o755, exist_ok=True)
@@ -126,7 +126,7 @@ class ControlSocket:
 
 
 def _remove_stale(path: str) -> None:
-    """Removes a socket file that nobody listens at; raises SocketError for anything else that is there."""
+    """Removes a socket file at which nobody listens. Raises SocketError for anything else."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:

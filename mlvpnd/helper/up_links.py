@@ -1,4 +1,4 @@
-"""Which links the status command believes up: it is told of their end also when the file has lost them."""
+"""The links that the status command believes up: it is told of their end even if the file no longer has them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class UpLinks:
         self._names = self._read() if path else frozenset[str]()
 
     def names(self) -> frozenset[str]:
-        """The links that are up as far as the status command knows."""
+        """The links that the status command believes up."""
         return self._names
 
     def note(self, link: str, *, up: bool) -> None:
-        """The status command is told that `link` is up, or that it is not any more."""
+        """The status command is told that `link` is up or down."""
         names = self._names | {link} if up else self._names - {link}
         if names == self._names:
             return

@@ -1,6 +1,6 @@
-"""Lines for the journal, with fields, that never make the daemon wait.
+"""Writes lines with fields to the journal, and never makes the daemon wait.
 
-libsystemd's own call blocks when journald is stuck; a datagram on a non-blocking socket is lost instead, and counted.
+libsystemd's own call blocks when journald is stuck. A datagram on a non-blocking socket is lost instead, and counted.
 The format is that of systemd.journal-fields(7) and https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
 """
 
@@ -15,14 +15,14 @@ from typing import NamedTuple
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "mlvpnd"
 _MAX_VALUE_SIZE = 64 * 1024
-"""Bytes of one field: a datagram above some 200 KB is refused by the kernel."""
+"""Bytes of one field. The kernel refuses datagrams above some 200 KB."""
 
 
 class Event(NamedTuple):
-    """What an operator can look for by MESSAGE_ID."""
+    """An event that an operator can search for by MESSAGE_ID."""
 
     priority: int
-    """syslog's number."""
+    """syslog's number of the severity."""
     message_id: str
 
 
@@ -54,13 +54,13 @@ _PRIORITY = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.
 
 
 def fields(event: str, link: str = "", **more: object) -> dict[str, object]:
-    """What to pass as `extra=` to a logging call for an event: `more` becomes MLVPN_… fields."""
+    """The `extra=` of a logging call for an event; `more` becomes MLVPN_… fields."""
     found = {"EVENT": event, "LINK": link} | {key.upper(): value for key, value in more.items()}
     return {"journal": {key: value for key, value in found.items() if value not in ("", None)}}
 
 
 def entry(message: str, priority: int, named: Mapping[str, object], identifier: str = IDENTIFIER) -> bytes:
-    """One entry in the native protocol; a field's name is `MLVPN_` and its key."""
+    """One entry in the native protocol; a key's field is named `MLVPN_` and the key."""
     event = EVENTS.get(str(named.get("EVENT", "")))
     lines = {
         "MESSAGE": message,
@@ -81,7 +81,7 @@ def _field(key: str, value: str) -> bytes:
 
 
 class JournalHandler(logging.Handler):
-    """Sends to journald; drops what it does not take at once, and says later how much that was."""
+    """Sends lines to journald. Drops lines that it does not take at once, and later logs how many."""
 
     def __init__(self, path: str = JOURNAL_SOCKET, identifier: str = IDENTIFIER) -> None:
         super().__init__()

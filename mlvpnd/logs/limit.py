@@ -1,7 +1,7 @@
-"""How many lines a process may write: whoever can cause lines must fill no disk, nor hide what matters.
+"""Limits how many lines a process writes: whoever can cause lines must not fill a disk or hide what matters.
 
-Warnings, errors and what an operator asked for have limits of their own. So a peer that causes any number of ordinary
-lines leaves room for them.
+Warnings, errors and lines that an operator asked for have limits of their own. So a peer that causes any number of
+ordinary lines leaves room for them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import NamedTuple
 from mlvpnd.base.allowance import Allowances
 
 ASKED: Mapping[str, object] = {"asked": True}
-"""`extra=` of a line that says what became of something that an operator asked for."""
+"""`extra=` of a line about something that an operator asked for."""
 _ASKED_LOGGER = "mlvpnd.config"
-"""What is said of the configuration, which an operator writes and has read."""
+"""Logger of lines about the configuration, which an operator writes and has the daemon read."""
 
 
 class Limit(NamedTuple):
-    """Of one sort of lines."""
+    """The limit of one sort of lines."""
 
     burst: int
     """Lines that may come at once."""
     rate: float
-    """Lines a second after them."""
+    """Lines a second after the burst."""
 
 
 ORDINARY = Limit(1000, 10.0)
@@ -34,17 +34,18 @@ ORDINARY = Limit(1000, 10.0)
 ASKED_FOR = Limit(1000, 10.0)
 """A file may be reloaded with as many mistakes as it has lines."""
 WARNINGS = Limit(500, 5.0)
-"""Each of 128 links may have some at once."""
+"""Each of 128 links may have some warnings at once."""
 ERRORS = Limit(500, 5.0)
 TELL_AFTER = 5.0
-"""Seconds after the first line that was left out until it is said how many were, unless another line says so before."""
+"""Seconds from the first line that was left out until a line tells how many were, unless another line tells before."""
 
 
 class LineLimit(logging.Filter):
-    """Of one process, whatever handler writes its lines.
+    """The limit of one process, whatever handler writes its lines.
 
-    Debug lines were asked for, and a fatal error is the last: neither is left out. The next line that is written says
-    how many were left out before it; where none follows, a line of its own says it `TELL_AFTER` seconds later.
+    Debug lines, which somebody asked for, and a fatal error, which is the last line, are never left out. The next
+    written line tells how many lines were left out before it. If none follows, a line of its own tells it `TELL_AFTER`
+    seconds later.
     """
 
     def __init__(self) -> None:
@@ -88,7 +89,7 @@ class LineLimit(logging.Filter):
 
 
 def _sort(record: logging.LogRecord) -> str:
-    """Which limit a line is under; empty: none. `count`: it says itself how many were left out."""
+    """The limit that a line is under; empty: none. `count`: the line itself tells how many were left out."""
     if record.levelno in (logging.DEBUG, logging.CRITICAL):
         return ""
     if getattr(record, "counts", False):

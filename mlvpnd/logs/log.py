@@ -1,6 +1,6 @@
-"""Where operators' lines go: syslog, or standard error with upstream's format.
+"""Sends log lines to syslog, or to standard error in upstream's format.
 
-A logger's name ends in upstream's token (`logger("protocol")`), which is what `-D TOKEN` lets through.
+A logger's name ends in upstream's token (`logger("protocol")`); `-D TOKEN` lets a token's debug lines through.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TOKENS = frozenset("buffer config control dns net privsep protocol reorder rtt s
 
 SYSLOG_PATH = "/dev/log"
 _FACILITY_DAEMON = 3 << 3
-# logging's levels to syslog severities and upstream's tags.
+# From logging's levels to syslog's severities and upstream's tags.
 _SEVERITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _TAG = {
     logging.DEBUG: " DBG",
@@ -48,7 +48,7 @@ _COLOUR = {logging.DEBUG: "34", logging.WARNING: "33", logging.ERROR: "31", logg
 
 
 def logger(token: str = "") -> logging.Logger:
-    """The logger of an upstream token; without one, of lines that upstream logs without a token."""
+    """The logger of an upstream token; without a token, of lines that upstream logs without one."""
     return logging.getLogger(f"{ROOT}.{token}" if token else ROOT)
 
 
@@ -57,7 +57,7 @@ def _token(record: logging.LogRecord) -> str:
 
 
 class TerminalFormatter(logging.Formatter):
-    """`2026-11-22T07:35:40 [INFO/protocol] adsl1 authenticated`, in local time as upstream."""
+    """`2026-11-22T07:35:40 [INFO/protocol] adsl1 authenticated`, in local time as with upstream."""
 
     def __init__(self, *, colour: bool) -> None:
         super().__init__()
@@ -76,10 +76,10 @@ class TerminalFormatter(logging.Formatter):
 
 
 class SyslogHandler(logging.Handler):
-    """Sends to an open syslog socket; never blocks, and asks for a new socket when the daemon was restarted.
+    """Sends to an open syslog socket. Never blocks, and asks for a new socket after the syslog daemon's restart.
 
-    `reopen` gives a connected datagram socket, or None where that is not possible now; a chrooted
-    process has it ask the helper, since it cannot reach /dev/log itself.
+    `reopen` gives a connected datagram socket, or None if that is impossible now. In a chrooted process it asks the
+    helper, because the process cannot reach /dev/log.
     """
 
     def __init__(self, ident: str, reopen: Callable[[], socket.socket | None]) -> None:
@@ -90,11 +90,11 @@ class SyslogHandler(logging.Handler):
 
     @property
     def connected(self) -> bool:
-        """Whether a system log was there when last looked for."""
+        """Whether there was a system log at the last look."""
         return self._socket is not None
 
     def descriptors(self) -> set[int]:
-        """What it holds open."""
+        """The descriptors that it holds open."""
         return set() if self._socket is None else {self._socket.fileno()}
 
     def attach(self, sock: socket.socket | None) -> None:
@@ -131,7 +131,7 @@ class SyslogHandler(logging.Handler):
 
 
 def connect_syslog() -> socket.socket | None:
-    """A socket connected to the system log, or None where there is none."""
+    """A socket connected to the system log; None: there is no system log."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     try:
         sock.connect(SYSLOG_PATH)
@@ -142,10 +142,10 @@ def connect_syslog() -> socket.socket | None:
 
 
 def setup(options: Options) -> SyslogHandler | None:
-    """Directs mlvpnd's lines as the options say; returns the syslog handler if that is where they go.
+    """Directs mlvpnd's lines as the options say; returns the syslog handler if they go to syslog.
 
-    Without a system log they go to standard error, where they are better than nowhere. What asyncio says goes there
-    too: an exception that nobody waited for is a fault of ours, which an operator should see.
+    Without a system log they go to standard error, which is better than nowhere. asyncio's lines go the same way: an
+    exception that nobody waited for is a fault of ours, which an operator should see.
     """
     syslog = None if options.log_to_terminal else SyslogHandler(options.name, connect_syslog)
     handler: logging.Handler
@@ -161,18 +161,18 @@ def setup(options: Options) -> SyslogHandler | None:
         one.propagate = False
         one.handlers[:] = [handler]
     set_levels(options)
-    logging.raiseExceptions = False  # a log that is gone is no reason to print tracebacks
+    logging.raiseExceptions = False  # if the log is gone, no tracebacks are printed
     return syslog
 
 
 def descriptors() -> set[int]:
-    """What the log holds open beside the standard streams."""
+    """The descriptors that the log holds open besides the standard streams."""
     handlers = logging.getLogger(ROOT).handlers
     return {number for one in handlers if isinstance(one, SyslogHandler) for number in one.descriptors()}
 
 
 def set_levels(options: Options) -> None:
-    """Upstream's rule: warnings always, information from 2, debug from 3, or at exactly 2 for the tokens given."""
+    """Upstream's rule: warnings always, information from 2, debug from 3, or at exactly 2 for the given tokens."""
     if options.verbosity > DEFAULT_VERBOSITY:
         base = logging.DEBUG
     elif options.verbosity == DEFAULT_VERBOSITY:

@@ -1,4 +1,4 @@
-"""Where the service's lines go: the journal with fields, or standard error; either may be chosen while it runs."""
+"""Sends the service's lines to the journal, with fields, or to standard error; the choice may change while it runs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .journal import JOURNAL_SOCKET, JournalHandler
 from .limit import LineLimit
 
 _LOGGERS = (log.ROOT, "asyncio")
-"""Whose lines go there: what asyncio says is of faults of ours."""
+"""The loggers to direct; asyncio's lines are about faults of ours."""
 
 
 def setup(options: Options) -> None:
-    """Logs to the journal; to standard error, which systemd passes on, where its socket is not there."""
+    """Logs to the journal; without its socket, to standard error, which systemd passes on."""
     for name in _LOGGERS:
         logging.getLogger(name).propagate = False
     set_target("journal" if Path(JOURNAL_SOCKET).is_socket() else "console")
@@ -40,7 +40,7 @@ def set_target(name: str) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(log.TerminalFormatter(colour=False))
     before = list(root.handlers)
-    # Limits go on to count where lines go elsewhere.
+    # The limits keep their counts when lines go elsewhere.
     for limit in [old for handler in before for old in handler.filters] or [LineLimit()]:
         handler.addFilter(limit)
     for name in _LOGGERS:

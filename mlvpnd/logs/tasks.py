@@ -10,9 +10,9 @@ _log = logger()
 
 
 def watched(task: asyncio.Task[None]) -> asyncio.Task[None]:
-    """Has the log told what ends the task, should an exception do so.
+    """Has the log told if an exception ends the task.
 
-    asyncio tells it only when nothing refers to the task any more, which for one that is kept is never.
+    asyncio tells it only when nothing refers to the task any more; for a task that is kept, that is never.
     """
     task.add_done_callback(_tell)
     return task

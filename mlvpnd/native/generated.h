@@ -333,14 +333,14 @@ enum { STRETCH_CONTENT = 3 };
 
 /* mlvpnd/offload/vnet.py */
 enum { VNET_SIZE = 10 };
-/* Flag: the checksum's field holds the sum of the pseudo header, and the rest is to be added. */
+/* Flag: the checksum field holds the pseudo header's sum; the rest must be added. */
 enum { NEEDS_CSUM = 1 };
 enum { GSO_NONE = 0 };
 enum { GSO_TCPV4 = 1 };
 enum { GSO_TCPV6 = 4 };
-/* VIRTIO_NET_HDR_GSO_UDP_L4: datagrams of equal size, not fragments of one. */
+/* VIRTIO_NET_HDR_GSO_UDP_L4: datagrams of equal size, not one datagram's fragments. */
 enum { GSO_UDP = 5 };
-/* Beside TCP: the first segment has CWR. */
+/* Flag with the TCP kinds: the first segment has CWR. */
 enum { GSO_ECN = 128 };
 enum { TCP = 6 };
 enum { UDP = 17 };
@@ -372,17 +372,17 @@ enum { MSS_END = 0 };
 enum { MSS_NO_OPERATION = 1 };
 /* Kinds of TCP options (RFC 9293 §3.2). */
 enum { MSS_MAXIMUM_SEGMENT_SIZE = 2 };
-/* Bytes of the option: kind, length, and the size of a segment. */
+/* Bytes of the option: kind, length, and segment size. */
 enum { MSS_OPTION_SIZE = 4 };
 
 /* mlvpnd/net/link_socket.py */
-/* Datagrams that wait for a socket whose buffer is full: 370 KB, 30 ms at 100 Mbit/s. */
+/* Datagrams that may wait while the socket's buffer is full: 370 KB, 30 ms at 100 Mbit/s. */
 enum { UDP_QUEUE_LIMIT = 256 };
-/* Seconds in which runs of datagrams of a size that the system has refused are not tried again. */
+/* Seconds until runs of datagrams of a refused size are tried again. */
 static const double UDP_GSO_PAUSE = 1.0;
 
 /* mlvpnd/net/ancillary.py */
-/* Bytes for the control messages of one read: as much as all options of a socket bring, but those for IP options. */
+/* Bytes for the control messages of one read: enough for all socket options together, except those for IP options. */
 enum { UDP_ROOM = 512 };
 
 /* mlvpnd/protocol/wire/wire.py */

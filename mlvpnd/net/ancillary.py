@@ -1,4 +1,4 @@
-"""What comes beside a datagram, and goes along with it: the control messages of UDP sockets."""
+"""The control messages of UDP sockets, which come and go with a datagram."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import struct
 from collections.abc import Iterable
 
 Message = tuple[int, int, bytes]
-"""Level, type and value, as recvmsg and sendmsg have it."""
+"""Level, type and value, as recvmsg and sendmsg use them."""
 
 ROOM = 512
-"""Bytes for the control messages of one read: as much as all options of a socket bring, but those for IP options."""
+"""Bytes for the control messages of one read: enough for all socket options together, except those for IP options."""
 
 UDP_SEGMENT = 103  # linux/udp.h, Linux 4.18
 UDP_GRO = 104  # linux/udp.h, Linux 5.0
@@ -20,14 +20,14 @@ _GRO_SIZE = struct.Struct("=i")
 
 
 def segment_size(size: int) -> Message:
-    """Has a send be cut into datagrams of so many bytes."""
+    """Has the kernel cut a send into datagrams of `size` bytes."""
     return socket.IPPROTO_UDP, UDP_SEGMENT, _SEGMENT_SIZE.pack(size)
 
 
 def joined_size(messages: Iterable[Message]) -> int:
-    """Bytes of each datagram, but the last, that one read has brought; 0: it was one datagram.
+    """Bytes of each datagram of one read, except the last; 0: the read is a single datagram.
 
-    It is looked for among all, since others may stand before it: SO_TIMESTAMP does.
+    Other messages, like SO_TIMESTAMP's, may stand before it, so all are searched.
     """
     for level, kind, value in messages:
         if level == socket.IPPROTO_UDP and kind == UDP_GRO:
@@ -36,11 +36,11 @@ def joined_size(messages: Iterable[Message]) -> int:
     return 0
 
 
-# Where a datagram was sent to, and what answers it comes from.
+# The local address that a datagram was sent to; answers leave from it.
 
 Called = tuple[str] | tuple[str, int]
-"""A local address that a datagram was sent to: over IPv4 the host, over IPv6 the host and the number of the interface,
-which is 0 but for link-local ones. `LinkSocket` has it behind the peer's address."""
+"""A local address that a datagram was sent to. IPv4: the host. IPv6: the host and the interface's number, which is 0
+unless the address is link-local. `LinkSocket` has it behind the peer's address."""
 
 IP_PKTINFO = 8  # linux/in.h
 _IPV4_INFO = struct.Struct("=i4s4s")
@@ -51,9 +51,9 @@ _IPV4_NONE = bytes(4)
 
 
 def tell_called(sock: socket.socket) -> bool:
-    """Has each datagram bring where it was sent to; whether the system can do that.
+    """Has each datagram bring the address that it was sent to; returns whether the system can do that.
 
-    A socket of IPv6 tells it of IPv4 peers, too: as an address that is mapped.
+    An IPv6 socket tells it for IPv4 peers too, as a mapped address.
     """
     try:
         if sock.family == socket.AF_INET6:
@@ -66,7 +66,7 @@ def tell_called(sock: socket.socket) -> bool:
 
 
 def called(messages: Iterable[Message]) -> Called | tuple[()]:
-    """Where what one read has brought was sent to; () if that is not known."""
+    """The local address that one read's datagrams were sent to; (): not known."""
     for level, kind, value in messages:
         if (level, kind) in _CALLED:
             return _called(kind, value)
@@ -80,21 +80,21 @@ _CALLED = ((socket.IPPROTO_IP, IP_PKTINFO), (socket.IPPROTO_IPV6, socket.IPV6_PK
 def _called(kind: int, value: bytes) -> Called:
     if kind == IP_PKTINFO:
         _, local, header = _IPV4_INFO.unpack_from(value)
-        # Of what came before the option was set the system knows the header only.
+        # For a datagram that came before the option was set, the system has only the header's address.
         return (socket.inet_ntop(socket.AF_INET, header if local == _IPV4_NONE else local),)
     address, interface = _IPV6_INFO.unpack_from(value)
-    # Any other address is left by the way that routing says, not by the one that it was called by.
+    # Answers from any other address take the interface that routing says, not the one that the datagram came by.
     return socket.inet_ntop(socket.AF_INET6, address), interface if is_link_local(address) else 0
 
 
 def is_link_local(address: bytes) -> bool:
-    """Whether an IPv6 address means nothing without an interface: fe80::/10."""
+    """Whether an IPv6 address is in fe80::/10 and so means nothing without an interface."""
     return address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
 @functools.lru_cache(maxsize=64)
 def source(local: Called) -> Message:
-    """Has a send leave from there."""
+    """Has a send leave from the address `local`."""
     if len(local) == 2:
         packed = socket.inet_pton(socket.AF_INET6, local[0])
         return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _IPV6_INFO.pack(packed, local[1])

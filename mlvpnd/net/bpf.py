@@ -1,11 +1,11 @@
 """Packet filters: BPF expressions (pcap-filter(7)), compiled and run by libpcap.
 
-Names. libpcap looks the names in an expression up (`port sip`, `ip proto ospf`, `host example.org`), which goes
-wrong in the daemon's empty chroot: no port is found, and libpcap takes every protocol name for number 0 without
-a word. `preload` therefore reads the system's tables before the chroot is entered, and `compile` puts numbers in the
-place of those names that libpcap cannot look up itself. Such a number stands for itself: where `port ssh` means TCP
-only in libpcap's eyes, because the table has ssh for TCP only, it means port 22 of any protocol in the chroot.
-Host names never go to the DNS after `preload`: an answer may take seconds, and no packet would move meanwhile.
+libpcap looks up names in expressions: `port sip`, `ip proto ospf`, `host example.org`. In the daemon's empty chroot
+this goes wrong: no port is found, and libpcap silently takes every protocol name for number 0. So `preload` reads the
+system's tables before the chroot is entered, and `compile` replaces names that libpcap cannot look up by numbers.
+A number has no protocol. Outside the chroot libpcap takes `port ssh` for TCP only, because the table has ssh only for
+TCP. In the chroot it means port 22 of any protocol. After `preload` no host name goes to the DNS: an answer may take
+seconds, and no packet would move meanwhile.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from mlvpnd.errors import MlvpndError
 
 LIBRARY = "libpcap.so.0.8"
 MAX_EXPRESSION_SIZE = 4096
-"""Characters. libpcap takes time in the square of the length: a hundred hosts are compiled in 5 ms, but the worst
-nonsense of this size takes 2 s."""
+"""Characters. libpcap's time grows with the square of the length: a hundred hosts take 5 ms, but the worst nonsense of
+this size takes 2 s."""
 _MAX_NAMES = 64
-"""Names in one expression for which numbers are put in."""
+"""Names in one expression that are replaced by numbers."""
 _NETMASK_UNKNOWN = 0xFFFFFFFF
 _REJECTS_ALL = "expression rejects all packets"
 _NO_SUCH_NAME = "no-such-name-anywhere"
-# A word as libpcap's scanner sees it: anything after a backslash, or what may be a name and is no number.
+# A word as libpcap's scanner sees it: anything after a backslash, or a possible name that is no number.
 _WORD = re.compile(
     r"\\(?P<escaped>[^ !()\t\n]+)"
     r"|(?<![\w.:/-])(?!(?:\d+|0[xX][\da-fA-F]+)(?![\w.-]))(?P<plain>[A-Za-z0-9][\w.-]*)(?![\w:-])"
 )
 _AS_IT_STANDS = re.compile(r"proto|\[")
-"""In expressions that speak of headers by number or place: `ip6 proto 44`, `ip6[6] = 0`."""
+"""Found in expressions that name headers by number or place: `ip6 proto 44`, `ip6[6] = 0`."""
 _UNKNOWN_PORT = re.compile(r"unknown port '([^']+)'")
 _UNRESOLVED = re.compile(r"unknown (?:port|host|network|ip proto|ether host)")
 
 
 _OUTSIDE = 1 << 31
-"""Offsets from here on are not in the packet: the kernel's own data about it (SKF_AD_OFF of linux/filter.h)."""
+"""Offsets from here on are outside the packet: the kernel's own data about it (SKF_AD_OFF of linux/filter.h)."""
 _LOADS = frozenset({0x20, 0x28, 0x30})
 """BPF instructions that load a word, a half or a byte from a fixed offset (bpf(4))."""
 
 
 class LinkType(enum.Enum):
-    """What a packet starts with; the values are libpcap's DLT numbers."""
+    """The header that a packet starts with; the values are libpcap's DLT numbers."""
 
     ETHERNET = 1
     """An Ethernet header (tap)."""
@@ -86,8 +86,8 @@ class _ServiceEntry(ctypes.Structure):
 
 
 def _load() -> ctypes.PyDLL:
-    # PyDLL keeps the interpreter's lock: a match is over sooner than the lock is given away and taken back, and
-    # no two threads compile at once, which libpcap before 1.8 could not bear.
+    # PyDLL keeps the interpreter's lock: a match takes less time than to release the lock and take it back. And
+    # no two threads compile at once, which libpcap before 1.8 does not support.
     try:
         library = ctypes.PyDLL(LIBRARY)
     except OSError as error:
@@ -111,21 +111,21 @@ def _load() -> ctypes.PyDLL:
 
 
 _pcap = _load()
-# Without argtypes: ctypes then checks less per packet, and a call takes half the time.
+# Without argtypes ctypes checks less per packet, and a call takes half the time.
 _bpf_filter: Callable[[ctypes.c_void_p, bytes, int, int], int] = _pcap.bpf_filter
 _services: dict[str, int] = {}
 _protocols: dict[str, int] = {}
 
 
 class Program:
-    """A compiled filter; freed when the last reference goes."""
+    """A compiled filter; freed with its last reference."""
 
     __slots__ = ("__weakref__", "_as_it_stands", "_instructions", "_struct", "expression")
 
     def __init__(self, expression: str, struct: _ProgramStruct) -> None:
         """Takes over `struct`, which libpcap has filled. Use `compile`."""
         self.expression = expression
-        """As it was written."""
+        """The expression as the user wrote it."""
         self._as_it_stands = _AS_IT_STANDS.search(expression) is not None
         self._struct = struct
         self._instructions = ctypes.c_void_p(struct.instructions)
@@ -133,12 +133,12 @@ class Program:
 
     @property
     def address(self) -> int:
-        """Of its instructions, for `function`."""
+        """Address of the instructions, for `function`."""
         return int(self._struct.instructions)
 
     @property
     def leaves_the_packet(self) -> bool:
-        """Whether it reads what is not in a packet, and so ends there without a match."""
+        """Whether it reads outside the packet, where it ends without a match."""
         instructions = (_Instruction * self._struct.length).from_address(self.address)
         return any(one.code in _LOADS and one.operand >= _OUTSIDE for one in instructions)
 
@@ -148,10 +148,10 @@ class Program:
         return ctypes.cast(_pcap.bpf_filter, ctypes.c_void_p).value or 0
 
     def matches(self, packet: bytes, plain: bytes | None = None, /) -> bool:
-        """Whether the filter accepts the packet; any bytes may be asked about, also none.
+        """Whether the filter accepts the packet; any bytes may be given, also none.
 
-        With `plain`, the packet without IPv6's extension headers, it is asked about that, for libpcap does not look
-        for ports behind them; and about the packet as well if the expression speaks of headers by number or place.
+        `plain` is the packet without IPv6's extension headers, behind which libpcap does not look for ports. If given,
+        it is tried first, and the packet itself only if the expression names headers by number or place.
         """
         if plain is not None:
             size = len(plain)
@@ -163,9 +163,9 @@ class Program:
 
 
 def compile(expression: str, link_type: LinkType, snaplen: int = 65535) -> Program:
-    """Compiles an expression for packets of that kind; raises FilterError.
+    """Compiles an expression for packets of that kind. Raises FilterError.
 
-    Takes well under a millisecond for what people write, and looks nothing up outside the machine after `preload`.
+    Usual expressions take well under a millisecond. After `preload`, nothing is looked up outside the machine.
     """
     if len(expression) > MAX_EXPRESSION_SIZE:
         raise FilterError(f"the expression is longer than {MAX_EXPRESSION_SIZE} characters")
@@ -192,8 +192,8 @@ def compile(expression: str, link_type: LinkType, snaplen: int = 65535) -> Progr
 def preload() -> None:
     """Makes names in filters work in a chroot; the daemon calls it before it enters its own.
 
-    Reads the system's names of ports and protocols, and keeps this process from asking the DNS for host names
-    from now on (numeric addresses and /etc/hosts are left): the daemon's helper is the one that resolves.
+    Reads the system's names of ports and protocols. From now on this process does not ask the DNS for host names:
+    only numeric addresses and /etc/hosts are left, because the daemon's helper resolves names.
     """
     libc = ctypes.PyDLL(None)
     _services.clear()
@@ -209,7 +209,7 @@ def preload() -> None:
 
 
 def _compile(text: str, link_type: LinkType, snaplen: int) -> _ProgramStruct:
-    """The caller frees what it gets."""
+    """Compiles `text`; the caller frees the result."""
     handle = _pcap.pcap_open_dead(link_type.value, snaplen)
     if not handle:
         raise MemoryError
@@ -225,16 +225,16 @@ def _compile(text: str, link_type: LinkType, snaplen: int) -> _ProgramStruct:
 
 
 def _check(text: str, link_type: LinkType) -> None:
-    """Raises FilterError for a wrong expression, but not for one that no packet can match."""
+    """Raises FilterError for a wrong expression, but not if no packet can match it."""
     try:
         _pcap.pcap_freecode(_compile(text, link_type, 65535))
     except FilterError as error:
-        if not str(error).startswith(_REJECTS_ALL):  # found after everything else; a name may yet change it
+        if not str(error).startswith(_REJECTS_ALL):  # libpcap's last check; a replaced name may change it
             raise
 
 
 def _with_port_number(text: str, error: FilterError) -> str:
-    """Puts the number of the port that libpcap did not find in its place, or raises the error again."""
+    """Replaces the port name that libpcap did not find by its number, or raises the error again."""
     unknown = _UNKNOWN_PORT.match(str(error))
     number = _services.get(unknown[1]) if unknown else None
     for word in _WORD.finditer(text):
@@ -244,10 +244,10 @@ def _with_port_number(text: str, error: FilterError) -> str:
 
 
 def _with_protocol_numbers(text: str, link_type: LinkType) -> str:
-    """Puts numbers in the place of protocol names that libpcap took for 0.
+    """Replaces protocol names that libpcap took for 0 by their numbers.
 
-    Where the table of protocols cannot be read, libpcap takes any name for protocol 0, a made-up one too; that
-    is how such places are found.
+    Without the table of protocols libpcap takes any name for protocol 0, even a made-up one. So a place where a made-up
+    name is accepted is a protocol's.
     """
 
     def is_right(changed: str) -> bool:
@@ -259,10 +259,10 @@ def _with_protocol_numbers(text: str, link_type: LinkType) -> str:
 
     if "proto" not in text or not is_right(f"ip proto {_NO_SUCH_NAME}"):
         return text
-    # From the end, so that earlier positions stay what they are.
+    # From the end, so that earlier positions stay valid.
     for word in reversed(list(_WORD.finditer(text))):
         before, after = text[: word.start()], text[word.end() :]
-        # An unescaped keyword is no name, whatever could stand in its place.
+        # An unescaped keyword is no name, even if a name could stand in its place.
         is_name = word["escaped"] is not None or is_right(f"ip proto {word['plain']}")
         if not is_name or not is_right(f"{before}{_NO_SUCH_NAME}{after}"):
             continue
@@ -278,7 +278,7 @@ def _name(word: re.Match[str]) -> str:
 
 
 def _entries(libc: ctypes.PyDLL, table: str) -> Iterator[tuple[str, int]]:
-    """Names and aliases with their numbers, as libc lists them: `serv` or `proto`."""
+    """Names and aliases with their numbers, from libc's table `serv` or `proto`."""
     get_next = getattr(libc, f"get{table}ent")
     get_next.restype = ctypes.POINTER(_ServiceEntry)
     getattr(libc, f"set{table}ent")(0)

@@ -1,4 +1,4 @@
-"""What the kernel says of interfaces to anybody: for the daemon and the helper alike."""
+"""What the kernel tells any user about interfaces, for the daemon and the helper."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _IFF_VNET_HDR = 0x4000
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the kernel says of the interface of a TUN or TAP descriptor."""
+    """What the kernel tells about a TUN or TAP descriptor's interface."""
 
     name: str
     tap: bool
     vnet_header: bool
-    """Each packet is read and written with a `struct virtio_net_hdr` in front."""
+    """Each packet is read and written behind a `struct virtio_net_hdr`."""
 
 
 def kind_of(descriptor: int) -> Kind:
-    """What kind of interface it is.
+    """The kind of a descriptor's interface.
 
-    Raises OSError for a descriptor without an interface; EBADFD: it had one, which is gone.
+    Raises OSError for a descriptor without an interface; EBADFD: its interface is gone.
     """
     answer = fcntl.ioctl(descriptor, _TUNGETIFF, bytes(_FLAGS_REQUEST.size))
     name, flags = _FLAGS_REQUEST.unpack(answer)
@@ -55,14 +55,14 @@ def is_gone(descriptor: int) -> bool:
 
 def mtu_of(name: str) -> int:
     """The MTU of an interface of our network namespace, in bytes. Raises OSError."""
-    # Any socket will do; a unix one needs no address family that a sandbox might forbid.
+    # Any socket works; a unix one needs no address family that a sandbox might forbid.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
         answer = fcntl.ioctl(sock, _SIOCGIFMTU, _NUMBER_REQUEST.pack(os.fsencode(name), 0))
     return int(_NUMBER_REQUEST.unpack(answer)[1])
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether an interface may have got its name from `interface_name`, which may be a pattern as `tun%d`."""
+    """Whether `interface_name` may have given an interface its name; it may be a pattern like `tun%d`."""
     before, percent, after = pattern.partition("%d")
     if not percent:
         return name == pattern
@@ -78,5 +78,5 @@ def index_of(name: str) -> int:
 
 
 def bound_index(sock: socket.socket) -> int:
-    """The number of the interface that a socket is bound to, which may be gone; 0: to none. Raises OSError."""
+    """The number of the interface that a socket is bound to, even if it is gone; 0: to none. Raises OSError."""
     return sock.getsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX)

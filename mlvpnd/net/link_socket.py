@@ -1,7 +1,7 @@
 """A link's edge: bursts of datagrams from and to one UDP socket.
 
-Runs of datagrams of one size, of which the last may be shorter, go out by one system call (UDP_SEGMENT), and come in so
-(UDP_GRO). On the wire each is a datagram of its own. Both are tried when the socket opens, and neither is needed.
+A run is datagrams of one size; only the last may be shorter. One system call sends a run (UDP_SEGMENT) or receives one
+(UDP_GRO). On the wire each datagram is separate. Both are tried when the socket opens, and neither is needed.
 """
 
 from __future__ import annotations
@@ -21,55 +21,55 @@ from typing import Any
 from . import ancillary
 
 Address = Any
-"""A socket address of the socket's family, as Python gives it; of one that answers, `ancillary.Called` is behind it."""
+"""A socket address as Python gives it; if the socket has `answers` set, `ancillary.Called` is behind it."""
 
 RECEIVE_SIZE = 9216
-"""A 9000-byte inner packet with all headers; larger datagrams are cut and then refused for their length."""
+"""Bytes. Holds a 9000-byte inner packet with all headers; longer datagrams are cut, then refused for their length."""
 GSO_PAUSE = 1.0
-"""Seconds in which runs of datagrams of a size that the system has refused are not tried again. A try costs a call."""
+"""Seconds until runs of datagrams of a refused size are tried again. A try costs a call."""
 QUEUE_LIMIT = 256
-"""Datagrams that wait for a socket whose buffer is full: 370 KB, 30 ms at 100 Mbit/s."""
+"""Datagrams that may wait while the socket's buffer is full: 370 KB, 30 ms at 100 Mbit/s."""
 MAX_SEGMENTS = 64
 """Datagrams in one send: UDP_MAX_SEGMENTS of linux/udp.h before it became 128."""
 MAX_RUN_SIZE = {socket.AF_INET: 65535 - 14 - 20 - 8, socket.AF_INET6: 65535 - 14 - 40 - 8}
 """Bytes in one send, by the socket's family: 65493 and 65473. With the headers of UDP, IP and Ethernet a device takes
-less than gso_max_size, which is 65536; what is longer the kernel cuts itself (netif_skb_features in net/core/dev.c)."""
+less than gso_max_size, which is 65536. The kernel cuts longer ones itself (netif_skb_features in net/core/dev.c)."""
 
 _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT = 10, 0  # linux/in.h
 _MAX_RECEIVED = 65535
-_ENOTSUPP = 524  # linux/errno.h; some drivers let it out
+_ENOTSUPP = 524  # linux/errno.h; some drivers return it
 _RUN_REFUSALS = frozenset((errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP, _ENOTSUPP))
-"""What the system says to a run that it would take as single datagrams: one is larger than the path's MTU (singly it
-goes in fragments), the device does no checksums, or the packets go through IPsec."""
+"""Errors for a run whose datagrams the system would take singly: one exceeds the path's MTU (singly it goes in
+fragments), the device does no checksums, or the packets go through IPsec."""
 
 
 _SOURCE_REFUSALS = frozenset((errno.EINVAL, errno.ENETUNREACH))
-"""What the system says where a local address that was called is gone: the first over IPv6, the second over IPv4."""
+"""Errors if the local address that was called is gone: the first over IPv6, the second over IPv4."""
 
 
 class LinkSocket:
     """Owns a non-blocking, bound UDP socket."""
 
     def __init__(self, sock: socket.socket, *, answers: bool = False, routers_split: bool = True) -> None:
-        """`routers_split`: see `let_routers_split`; False leaves the system's setting, for one that probes the path.
+        """`routers_split`: see `let_routers_split`; False keeps the system's setting, for probes of the path.
 
-        `answers`: it is a server's. If it is bound to no address, what it sends leaves from the one that was called.
+        `answers`: the socket is a server's. If it is bound to no address, answers leave from the one that was called.
         """
         if routers_split:
             let_routers_split(sock)
         self._socket = sock
         self.answers = answers and _has_many_addresses(sock) and ancillary.tell_called(sock)
-        """Whether addresses have behind them which address of ours was called."""
+        """Whether the peers' addresses have `ancillary.Called` behind them."""
         self._plain = 4 if sock.family == socket.AF_INET6 else 2
-        """Fields of an address without that."""
+        """Fields of an address without `ancillary.Called`."""
         self._lost: ancillary.Called | tuple[()] = ()
-        """A local address that the system has refused, until something comes to it again."""
+        """A local address that the system has refused; cleared when a datagram comes to it again."""
         self._max_run_size = MAX_RUN_SIZE.get(sock.family, 0)
         self._queue: deque[tuple[bytes, Address]] = deque()
         self.gso = _has_segment(sock)
-        """Whether runs are sent by one call: not since the system has refused one, until it takes such a one again."""
+        """Whether runs are sent by one call: False from a refusal until the system takes a run of this size again."""
         self._single_from = 0
-        """Without `gso`: the size in bytes of the datagrams that go singly, as larger ones do, ..."""
+        """Without `gso`: datagrams of this many bytes or more go singly, ..."""
         self._single_until = 0.0 if self.gso else math.inf
         """... until runs of them are tried again, in monotonic seconds."""
         self.gro = _takes_gro(sock)
@@ -77,22 +77,22 @@ class LinkSocket:
         self.gso_sends = 0
         """Runs sent by one call each."""
         self.gso_segments = 0
-        """The datagrams in them."""
+        """Datagrams in these runs."""
         self.gro_receives = 0
         """Runs received by one call each."""
         self.gro_segments = 0
-        """The datagrams in them."""
+        """Datagrams in these runs."""
         self.overflows = 0
         """Datagrams dropped because the queue was full."""
         self.send_errors = 0
         self.last_error = ""
-        """What the system said to the last datagram that it refused."""
+        """The system's error for the last datagram that it refused."""
         self.refused_for: float | None = None
-        """Seconds from the first to the last of those in a row that the system refused; None: it took the last one."""
+        """Seconds from the first to the last of the sends refused in a row; None: the last send was taken."""
         self._refused_since = 0.0
 
     def take_counts(self, counts: Mapping[str, int], last_errno: int, refused_for: float | None) -> None:
-        """Takes the counters, by their names here, of one that sends and receives in the place of this."""
+        """Takes the counters of the native loop, which sends and receives by this socket; by their names here."""
         for name, count in counts.items():
             setattr(self, name, count)
         self.last_error = os.strerror(last_errno) if last_errno else ""
@@ -113,7 +113,7 @@ class LinkSocket:
         return bool(self._queue)
 
     def receive_batch(self, limit: int) -> list[tuple[bytes, Address]]:
-        """About `limit` datagrams that wait now, with their sources: the last call may bring a run of up to 64."""
+        """About `limit` waiting datagrams with their sources: the last call may bring a run of up to 64."""
         received: list[tuple[bytes, Address]] = []
         try:
             if self.gro or self.answers:
@@ -130,7 +130,7 @@ class LinkSocket:
         return received
 
     def _receive_run(self, received: list[tuple[bytes, Address]]) -> None:
-        """Appends what one call brings."""
+        """Appends the datagrams that one call brings."""
         data, messages, _flags, address = self._socket.recvmsg(_MAX_RECEIVED, ancillary.ROOM)
         size = ancillary.joined_size(messages)
         if self.answers:
@@ -144,7 +144,7 @@ class LinkSocket:
         received += run
 
     def _called(self, messages: Iterable[ancillary.Message]) -> ancillary.Called | tuple[()]:
-        """Where what has come was sent to."""
+        """The local address that received datagrams were sent to."""
         called = ancillary.called(messages)
         if called == self._lost:
             self._lost = ()
@@ -153,14 +153,14 @@ class LinkSocket:
     def send_batch(self, datagrams: Sequence[bytes], address: Address) -> None:
         """Sends, and queues what the socket does not take now; order is kept.
 
-        An error of the system concerns what it was asked to send, not the link: it is counted, and time will tell.
+        A system error is about these datagrams, not the link: it is only counted. See `refused_for`.
         """
         taken = 0 if self._queue else self._send(datagrams, address)
         if taken < len(datagrams):
             self._enqueue(datagrams[taken:], address)
 
     def flush(self) -> None:
-        """Sends of what is queued as much as the socket takes."""
+        """Sends as much of the queue as the socket takes."""
         queue = self._queue
         while queue:
             address, alike = next(groupby(islice(queue, MAX_SEGMENTS), itemgetter(1)))
@@ -172,7 +172,7 @@ class LinkSocket:
                 return
 
     def _send(self, datagrams: Sequence[bytes], address: Address) -> int:
-        """Sends until the socket takes no more; how many are done with, sent or refused."""
+        """Sends until the socket takes no more; returns how many datagrams were sent or refused."""
         done, count = 0, len(datagrams)
         address, called, source = self._ends(address)
         while done < count:
@@ -196,7 +196,7 @@ class LinkSocket:
                 if end - done > 1 and error.errno in _RUN_REFUSALS:
                     self._pause_runs(size)
                     continue
-                if source and error.errno in _SOURCE_REFUSALS:  # it leaves from any other
+                if source and error.errno in _SOURCE_REFUSALS:  # send from any other address
                     self._lost, source = called, []
                     continue
                 self._refuse(error, end - done)
@@ -206,25 +206,25 @@ class LinkSocket:
         return done
 
     def _ends(self, address: Address) -> tuple[Address, ancillary.Called | tuple[()], list[ancillary.Message]]:
-        """An address without what is behind it, that, and what has a send leave from there."""
+        """An address without `Called`, the `Called`, and the message that has a send leave from there."""
         if not self.answers:
             return address[: self._plain], (), []
         called = address[self._plain :]
         return address[: self._plain], called, [ancillary.source(called)] if called and called != self._lost else []
 
     def _tries_run(self, size: int) -> bool:
-        """Whether runs of datagrams of this size are to be tried, though others were refused."""
+        """Whether to try runs of datagrams of this size, though others were refused."""
         return size < self._single_from or time.monotonic() >= self._single_until
 
     def _pause_runs(self, size: int) -> None:
-        """Runs of this size are refused: a datagram is larger than the path's MTU, or the device takes no run."""
+        """Runs of this size are refused: a datagram exceeds the path's MTU, or the device takes no run."""
         if self.gso or size < self._single_from:
             self._single_from = size
         self.gso = False
         self._single_until = time.monotonic() + GSO_PAUSE
 
     def close(self) -> None:
-        """Closes the socket, after a last attempt to send what is queued: a DISCONNECT stands behind it."""
+        """Closes the socket after a last attempt to send the queue, which may end with a DISCONNECT."""
         self.flush()
         self._queue.clear()
         self._socket.close()
@@ -247,17 +247,17 @@ class LinkSocket:
 
 
 def let_routers_split(sock: socket.socket) -> None:
-    """Has datagrams over IPv4 leave without DF, so that a router in front of a narrower line splits them.
+    """Has datagrams over IPv4 leave without DF, so that a router before a narrower line splits them.
 
-    Linux sets DF on single datagrams, and not on runs that are longer than the MTU as a whole. So bulk would never find
-    the path's MTU, and where ICMP is filtered nothing would. Over IPv6 only the sender splits, when it has been told.
+    Linux sets DF on single datagrams, but not on runs that are longer than the MTU as a whole. So bulk would never find
+    the path's MTU, and if ICMP is filtered nothing would. Over IPv6 only the sender splits, once it has been told.
     """
     with contextlib.suppress(OSError):  # a socket of another kind
         sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
 
 
 def run_end(datagrams: Sequence[bytes], start: int, max_size: int) -> int:
-    """Where the run that begins at `start` ends: of one size, but the last may be shorter; `max_size` bytes at most."""
+    """The end of the run that begins at `start`; a run has `max_size` bytes and `MAX_SEGMENTS` datagrams at most."""
     size = total = len(datagrams[start])
     end = start + 1
     limit = min(len(datagrams), start + MAX_SEGMENTS)
@@ -281,7 +281,7 @@ def _has_segment(sock: socket.socket) -> bool:
 
 
 def _has_many_addresses(sock: socket.socket) -> bool:
-    """Whether it is bound to none, so that it is called by any."""
+    """Whether the socket is bound to no address, so that any local one may be called."""
     return not any(socket.inet_pton(sock.family, sock.getsockname()[0].partition("%")[0]))
 
 

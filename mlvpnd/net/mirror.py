@@ -1,4 +1,4 @@
-"""Interfaces and their addresses as the kernel has told of them so far."""
+"""Interfaces and their addresses, as far as the kernel has told."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ class Uplink:
 
     name: str = ""
     alternatives: frozenset[str] = frozenset()
-    """Other names of it."""
+    """Its other names."""
     up: bool = False
     running: bool = False
     mtu: int = 0
-    """Bytes; 0: not known."""
+    """Bytes; 0: unknown."""
     bridge: int = 0
-    """The number of the bridge that it is a port of; 0: of none."""
+    """The number of the bridge whose port it is; 0: none."""
     addresses: set[bytes] = field(default_factory=set)
 
 
 class Mirror:
-    """Takes news in the order in which they came."""
+    """Takes news in the order of arrival."""
 
     def __init__(self) -> None:
         self._uplinks: dict[int, Uplink] = {}
         self._by_name: dict[str, int] = {}
         self.gains = 0
-        """How often something came that was not there before: an address, or an interface that can be used."""
+        """How often an address came, or an interface became usable."""
 
     def take(self, news: LinkNews | AddressNews) -> bool:
-        """Follows one change; False: nothing is different."""
+        """Takes one change; False: nothing has changed."""
         return self._take_link(news) if isinstance(news, LinkNews) else self._take_address(news)
 
     def _take_link(self, news: LinkNews) -> bool:
@@ -63,7 +63,7 @@ class Mirror:
 
     def _take_address(self, news: AddressNews) -> bool:
         if news.usable:
-            # Its interface may not have been told of yet: nothing is known against it.
+            # The kernel may not have told of the interface yet: nothing is known against it.
             addresses = self._uplinks.setdefault(news.number, Uplink(up=True, running=True)).addresses
             if news.address in addresses:
                 return False
@@ -77,7 +77,7 @@ class Mirror:
         return True
 
     def number(self, name: str) -> int:
-        """An interface's number, by any of its names; 0: there is none of that name."""
+        """An interface's number by any of its names; 0: no interface has that name."""
         return self._by_name.get(name, 0)
 
     def uplink(self, number: int) -> Uplink | None:
@@ -85,7 +85,7 @@ class Mirror:
         return self._uplinks.get(number)
 
     def widest_beside(self, number: int) -> Uplink | None:
-        """Of the other ports of the bridge that an interface is a port of, one with the largest MTU; None: no other."""
+        """The port with the largest MTU among the other ports of an interface's bridge; None: there is no other."""
         port = self._uplinks.get(number)
         if port is None or not port.bridge:
             return None

@@ -1,8 +1,8 @@
-"""What the kernel tells anybody of interfaces and addresses: rtnetlink(7), read only; no capability is needed.
+"""What the kernel tells any user about interfaces and addresses: rtnetlink(7), read only; no capability is needed.
 
-Parsed here and not by pyroute2, which the helper uses: its import costs the daemon 12 MB and 0.17 s, a third of what
-a restart may take, and each message 0.4 ms, so that a burst of thousands would stop the tunnel for seconds. Of a
-message only a name, two flags or an address is wanted.
+The messages are parsed here, not by pyroute2, which the helper uses. Its import would cost the daemon 12 MB and 0.17 s,
+a third of what a restart may take. Each message would cost 0.4 ms, so a burst of thousands would stop the tunnel for
+seconds. Only a message's names, flags, MTU, bridge or address are needed.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ _OPTIMISTIC, _DAD_FAILED, _TENTATIVE = 0x04, 0x08, 0x40
 _SIZES = {socket.AF_INET: 4, socket.AF_INET6: 16}
 _READ_SIZE = 1 << 16
 _BUFFER_SIZE = 1 << 20
-"""Bytes asked for events that wait; the system's limit (net.core.rmem_max) may be lower."""
+"""Bytes. Buffer asked for waiting events; the system's limit (net.core.rmem_max) may be lower."""
 
 
 class LinkNews(NamedTuple):
-    """An interface as it is now, or that it is gone."""
+    """An interface's state now, or the news that it is gone."""
 
     number: int
     name: str
-    """Empty: not said."""
+    """Empty: not told."""
     up: bool
     """Whether somebody has set it up."""
     running: bool
-    """Whether it has carrier and may be used: IFF_LOWER_UP and IFF_RUNNING, and so the operational state too."""
+    """Whether it has carrier and may be used: IFF_LOWER_UP, and IFF_RUNNING, which stands for the operational state."""
     gone: bool
     mtu: int = 0
-    """Bytes; 0: not said."""
+    """Bytes; 0: not told."""
     bridge: int = 0
-    """The number of the bridge that it is a port of; 0: of none."""
+    """The number of the bridge whose port it is; 0: none."""
     alternatives: frozenset[str] = frozenset()
-    """Other names of it, which may stand wherever a name does; udev gives them to most devices."""
+    """Its other names, usable wherever a name is; udev gives them to most devices."""
 
 
 class AddressNews(NamedTuple):
@@ -70,14 +70,14 @@ class AddressNews(NamedTuple):
     address: bytes
     """4 or 16 bytes."""
     usable: bool
-    """False: it is gone, or still tested for being somebody else's."""
+    """False: it is gone, or failed or has not yet passed the test that nobody else has it."""
 
 
 class DumpEnd(NamedTuple):
-    """All that was asked for has been told."""
+    """The answer to a request is complete."""
 
     whole: bool
-    """False: it was refused, or changed while it was told."""
+    """False: the request was refused, or the data changed during the answer."""
 
 
 News = LinkNews | AddressNews | DumpEnd
@@ -88,13 +88,13 @@ class Told(NamedTuple):
 
     news: News
     asked: bool
-    """Whether it is a part of the answer to a request, and no event."""
+    """Whether it belongs to the answer to a request; False: it is an event."""
 
 
 def parse(data: bytes, port: int) -> Iterator[Told]:
-    """The messages in one datagram; any bytes may be given. `port` is that of the socket which asks.
+    """The messages in one datagram; any bytes may be given. `port` is the asking socket's.
 
-    What is of no interest, or makes no sense, is left out.
+    Messages that are of no interest or make no sense are left out.
     """
     whole = True
     place, end = 0, len(data)
@@ -123,7 +123,7 @@ def _link(body: bytes, *, gone: bool) -> LinkNews | None:
     if len(body) < _LINK.size:
         return None
     family, _, number, flags, _ = _LINK.unpack_from(body)
-    if family != socket.AF_UNSPEC:  # a bridge speaks of its ports, which are not gone when they leave it
+    if family != socket.AF_UNSPEC:  # a bridge tells of its ports; a port that leaves it is not gone
         return None
     found = _attributes(body, _LINK.size, _IFNAME, _MTU, _MASTER, _LINKINFO, _PROP_LIST)
     is_port = _attributes(found.get(_LINKINFO, b""), 0, _SLAVE_KIND).get(_SLAVE_KIND, b"").startswith(b"bridge")
@@ -155,7 +155,7 @@ def _address(body: bytes, *, gone: bool) -> AddressNews | None:
         return None
     family, _, flags, _, number = _ADDRESS.unpack_from(body)
     found = _attributes(body, _ADDRESS.size, _IFA_LOCAL, _IFA_ADDRESS)
-    # On a line from point to point IFA_ADDRESS is the other end's; of IPv6 it is often the only one.
+    # On a point-to-point line IFA_ADDRESS is the other end's; with IPv6 it is often the only attribute.
     address = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS) or b""
     if len(address) != _SIZES.get(family):
         return None
@@ -164,7 +164,7 @@ def _address(body: bytes, *, gone: bool) -> AddressNews | None:
 
 
 def _attributes(body: bytes, place: int, *wanted: int) -> dict[int, bytes]:
-    """The values of those that are there, up to the last one wanted."""
+    """The values of the wanted attributes that are there."""
     found: dict[int, bytes] = {}
     for kind, value in _each(body, place):
         if kind in wanted:
@@ -175,7 +175,7 @@ def _attributes(body: bytes, place: int, *wanted: int) -> dict[int, bytes]:
 
 
 def _each(body: bytes, place: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Type and value of each attribute from a place on."""
+    """Type and value of each attribute from `place` on."""
     while place + _ATTRIBUTE.size <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, place)
         if length < _ATTRIBUTE.size:
@@ -189,7 +189,7 @@ def _aligned(length: int) -> int:
 
 
 class NetlinkSocket:
-    """Hears of each change to interfaces and addresses of this network namespace from its making on."""
+    """Hears of each change to this network namespace's interfaces and addresses from its construction on."""
 
     def __init__(self) -> None:
         """Raises OSError."""
@@ -208,18 +208,18 @@ class NetlinkSocket:
         return self._socket.fileno()
 
     def ask_links(self) -> None:
-        """Has all interfaces told, up to a DumpEnd; one request after the other. Raises OSError."""
+        """Asks for all interfaces; a DumpEnd ends the answer. Only one request at a time. Raises OSError."""
         self._ask(_GETLINK, bytes(_LINK.size))
 
     def ask_addresses(self) -> None:
-        """Has all addresses told, in the same way."""
+        """Asks for all addresses in the same way."""
         self._ask(_GETADDR, bytes(_ADDRESS.size))
 
     def _ask(self, kind: int, body: bytes) -> None:
         self._socket.sendto(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST_DUMP, 1, self._port) + body, (0, 0))
 
     def receive(self, limit: int) -> list[Told]:
-        """What up to `limit` datagrams tell that wait now. Raises OSError; ENOBUFS: more came than was read."""
+        """The messages in up to `limit` waiting datagrams. Raises OSError; ENOBUFS: messages were lost, unread."""
         told: list[Told] = []
         try:
             for _ in range(limit):
@@ -231,5 +231,5 @@ class NetlinkSocket:
         return told
 
     def close(self) -> None:
-        """Hears no more."""
+        """Closes the socket."""
         self._socket.close()

@@ -1,7 +1,7 @@
 """The interface's edge: bursts of packets from and to an open TUN or TAP descriptor.
 
-Where the kernel has it, each read and write has a vnet header, and may be a super-packet: up to 64 KiB of TCP or UDP
-that is cut here, and put together here, by what the data plane knows of it. A descriptor without that is served too.
+If the kernel supports it, each read and write has a vnet header and may be a super-packet: up to 64 KiB of TCP or UDP.
+Super-packets read are cut here; those written are joined here. A descriptor without vnet headers is served too.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from mlvpnd.offload.vnet import ETHERNET_HEADER, GSO_UDP, VLAN_TAG, VNET, VNET_S
 from . import tun_offload
 
 _READ_SIZE = (1 << 16) + 64
-"""The largest super-packet with a vnet header, an Ethernet header and a VLAN tag."""
+"""Bytes. Room for the largest super-packet with vnet header, Ethernet header and VLAN tag."""
 _NO_OFFLOAD = bytes(VNET_SIZE)
-"""The vnet header of a packet that is whole and right."""
+"""The vnet header of a single packet with right checksums."""
 _AS_IT_IS = bytes(2)
-"""What a vnet header begins with where there is nothing to cut and no checksum to finish."""
+"""Start of a vnet header with nothing to cut and no checksum to finish."""
 _NOT_NOW = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM)
-"""What a read says of an interface that is there: nothing waits, or the kernel has no memory for what does."""
+"""Read errors of an interface that still exists: nothing waits, or the kernel has no memory for what waits."""
 _CAUSES = {errno.EIO: "down", errno.EAGAIN: "full", errno.ENOBUFS: "full", errno.ENOMEM: "full"}
 
 
@@ -40,20 +40,20 @@ class TunDevice:
         self.tso_reads = 0
         """Super-packets read."""
         self.tso_segments = 0
-        """Packets cut from them."""
+        """Packets cut from super-packets."""
         self.coalesced_writes = 0
         """Super-packets written."""
         self.coalesced_segments = 0
-        """Packets in them."""
+        """Packets in these super-packets."""
         self.drops = {"down": 0, "full": 0, "refused": 0, "malformed": 0}
-        """Packets lost here: the interface is down, has no room or takes one for no packet; `malformed` was read."""
+        """Packets lost at a write: the interface is down, is full, or refuses the packet. `malformed`: at a read."""
         self.oversize = 0
-        """Packets read that are longer than the interface takes: they came past a bridge in super-packets. Single ones
-        of that length the bridge drops, and nothing counts those."""
+        """Packets read that exceed the MTU: in super-packets they pass a bridge. Single packets of that length the
+        bridge drops, and nothing counts them."""
         self.mtu = 0
-        """Bytes that the interface takes; 0: not known."""
+        """Bytes; 0: unknown."""
         self.mss = (0, 0)
-        """Bytes of a segment that SYNs over IPv4, and over IPv6, allow at most; 0: what they say."""
+        """Bytes. Largest segment that SYNs may allow, over IPv4 and over IPv6; 0: no limit."""
         self._use(fd)
 
     def _use(self, fd: int) -> None:
@@ -62,13 +62,13 @@ class TunDevice:
         self.vnet_header = offloads.vnet_header
         self._layer2 = offloads.layer2
         self.tso = offloads.tso
-        """Whether the kernel leaves TCP to be cut here."""
+        """Whether the kernel gives TCP in super-packets, to be cut here."""
         self.uso = offloads.uso
         """The same for UDP."""
         self._coalescer = Coalescer(uso=self.uso, layer2=self._layer2) if self.vnet_header else None
 
     def take_counts(self, counts: Mapping[str, int]) -> None:
-        """Takes the counters, by their names here, of one that reads and writes in the place of this."""
+        """Takes the counters of the native loop, which reads and writes this descriptor; by their names here."""
         for name, count in counts.items():
             if name in self.drops:
                 self.drops[name] = count
@@ -80,9 +80,9 @@ class TunDevice:
         return self._fd
 
     def read_batch(self, limit: int) -> list[bytes]:
-        """About `limit` packets that wait now: the last read may bring a super-packet.
+        """About `limit` waiting packets: the last read may bring a super-packet.
 
-        Raises OSError (EBADFD) when the interface has been deleted.
+        Raises OSError (EBADFD) if the interface was deleted.
         """
         packets: list[bytes] = []
         try:
@@ -102,7 +102,7 @@ class TunDevice:
         return list(self._clamped(packets)) if any(self.mss) else packets
 
     def _clamped(self, packets: Sequence[bytes]) -> Sequence[bytes]:
-        """With the SYNs among them lowered; checksums that the kernel left unfinished must be finished by now."""
+        """The packets with lowered SYNs. Checksums that the kernel left unfinished must be finished before."""
         return clamp_all(packets, *self.mss, layer2=self._layer2)
 
     def _read_frames(self, packets: list[bytes], limit: int) -> None:
@@ -122,7 +122,7 @@ class TunDevice:
                 return
 
     def write_batch(self, packets: Sequence[bytes]) -> None:
-        """Hands packets to the kernel; what it does not take is counted and lost, as on any full interface."""
+        """Writes packets to the kernel. What it does not take is counted and lost, as on any full interface."""
         if any(self.mss):
             packets = self._clamped(packets)
         if self._coalescer is not None and len(packets) > 1:
@@ -149,7 +149,7 @@ class TunDevice:
             self.bytes_written += size
 
     def _write_run(self, frame: bytes) -> None:
-        """Writes a super-packet; if the kernel knows no such thing, its packets, and no more of the kind."""
+        """Writes a super-packet. If the kernel does not know its kind, writes its packets, and joins no more of it."""
         _, kind, headers, segment_size, _, _ = VNET.unpack_from(frame)
         payload = len(frame) - VNET_SIZE - headers
         count = -(-payload // segment_size)
@@ -172,11 +172,11 @@ class TunDevice:
         self.drops[_CAUSES.get(error.errno or 0, "refused")] += count
 
     def replace(self, fd: int) -> None:
-        """Goes on with another descriptor: the interface was deleted and made again."""
+        """Continues with another descriptor: the interface was deleted and made again."""
         os.close(self._fd)
         self._use(fd)
 
     def close(self) -> None:
-        """The interface goes with its last descriptor; one that stays is left as others expect it, without offloads."""
+        """Closes the descriptor, with which the interface goes. If it stays, it has no offloads, as others expect."""
         tun_offload.withdraw(self._fd)
         os.close(self._fd)

@@ -1,7 +1,7 @@
-"""What a TUN or TAP descriptor exchanges with the kernel beside plain packets.
+"""What a TUN or TAP descriptor exchanges with the kernel besides plain packets.
 
-The vnet header is decided when the interface is opened, by whoever does that; all else by whoever holds the descriptor,
-which may come from the process before, or from an earlier version.
+Whoever opens the interface decides on the vnet header. Whoever holds the descriptor decides on all else: it may come
+from the process before, or from an earlier version.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ _TUN_F_CSUM = 0x01
 _TUN_F_TSO = 0x02 | 0x04  # TSO4, TSO6
 _TUN_F_USO = 0x20 | 0x40  # USO4, USO6: Linux 6.2
 _STEPS = ((_TUN_F_CSUM | _TUN_F_TSO | _TUN_F_USO), (_TUN_F_CSUM | _TUN_F_TSO))
-"""From all to less; at last nothing, which needs no asking."""
+"""What to ask for, from all to less; to have nothing needs no request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offloads:
-    """What is agreed on with the kernel."""
+    """What was agreed on with the kernel."""
 
     vnet_header: bool = False
     """Each read and write begins with a `struct virtio_net_hdr`."""
     layer2: bool = False
     """It is a TAP."""
     tso: bool = False
-    """TCP comes in super-packets, and without checksums."""
+    """TCP is read in super-packets and with unfinished checksums."""
     uso: bool = False
-    """UDP too, and goes so."""
+    """UDP is read in super-packets, and may be written in them."""
 
 
 def negotiate(descriptor: int) -> Offloads:
-    """Asks for as much as the kernel has. Never raises: what is no interface has nothing."""
+    """Asks for as much as the kernel has. Never raises: a descriptor without an interface gets nothing."""
     try:
         kind = kind_of(descriptor)
     except OSError:
         return Offloads()
     if not kind.vnet_header:
-        withdraw(descriptor)  # a persistent interface may have them of somebody else's
+        withdraw(descriptor)  # a persistent interface may have offloads of somebody else's
         return Offloads(layer2=kind.tap)
     with contextlib.suppress(OSError):
-        # A persistent interface keeps what it was given.
+        # A persistent interface keeps the size that it was given.
         fcntl.ioctl(descriptor, _TUNSETVNETHDRSZ, struct.pack("=i", VNET_SIZE))
     for step in _STEPS:
         if _set_offload(descriptor, step):
@@ -58,7 +58,7 @@ def negotiate(descriptor: int) -> Offloads:
 
 
 def withdraw(descriptor: int) -> None:
-    """Has whole packets with right checksums from now on, as far as the kernel gives way."""
+    """Asks the kernel for whole packets with right checksums from now on; ignores its refusal."""
     _set_offload(descriptor, 0)
 
 

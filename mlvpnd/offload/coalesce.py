@@ -1,7 +1,7 @@
-"""Packets for an interface with a vnet header, joined to super-packets where the kernel's own GRO would join them.
+"""Joins packets for an interface with a vnet header to super-packets, as the kernel's own GRO would.
 
-The kernel does not look again at the checksums of a super-packet, so each one in it has been verified here. What is not
-joined is written as it came, wrong checksum or not.
+The kernel does not check a super-packet's checksums again, so every checksum in it is verified here. A packet that is
+not joined is written as it came, even with a wrong checksum.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from .vnet import (
 )
 
 RUNS_LIMIT = 16
-"""Flows that are joined at a time."""
+"""Flows joined at the same time."""
 FRAMES_LIMIT = 256
-"""Frames of one batch; what comes behind begins anew."""
+"""Frames of one batch; after them new super-packets begin."""
 SEGMENTS_LIMIT = 64
 """Packets of one super-packet."""
 IP_LIMIT = 65535
@@ -47,20 +47,20 @@ IP_LIMIT = 65535
 _ALONE = bytes(VNET_SIZE)
 _IPV4_NUMBERS = Struct("!2xHH4xH12xI8xH")
 _IPV6_NUMBERS = Struct("!4xH38xI8xH")
-"""Length, identification and checksum of IPv4, TCP's sequence number and checksum, from the IP header on."""
+"""From the IP header on. IPv4: length, identification, checksum; IPv6: length. Then TCP's sequence number, checksum."""
 _MODULUS = _NEVER_SENT = 0xFFFF
-"""Of sums; and the checksum in whose place a sender writes 0."""
+"""The modulus of sums; also the checksum that a sender replaces by 0."""
 _IPV6_EXTENSIONS = frozenset({0, 43, 44, 51, 60})
 """Hop-by-hop options, routing, fragment, authentication, destination options: TCP or UDP may follow."""
 _NO_FLOW, _ANY_FLOW = b"", b"?"
-"""In the place of a flow's key: one of those that are never joined, or one that cannot be told."""
+"""In place of a flow's key: a flow that is never joined, or an unknown one."""
 
 
 @cache
 def _mask(is_ipv4: bool, protocol: int, start: int, payload: int) -> int:  # noqa: FBT001
-    """The bits of the headers, as a big-endian number, that must be the same in all packets of a super-packet.
+    """The header bits, as a big-endian number, that must be the same in all packets of a super-packet.
 
-    All but lengths, IPv4's identification, sequence number, PSH, and checksums.
+    All except lengths, IPv4's identification, sequence number, PSH and checksums.
     """
     mask = bytearray(b"\xff" * payload)
     transport = start + (IPV4_HEADER if is_ipv4 else IPV6_HEADER)
@@ -77,7 +77,7 @@ def _mask(is_ipv4: bool, protocol: int, start: int, payload: int) -> int:  # noq
 
 
 class _Segment:
-    """A packet that may be joined, by what counts for that."""
+    """A packet that may be joined, with the fields that decide on this."""
 
     __slots__ = ("ident", "is_ipv4", "is_last", "packet", "payload", "protocol", "seq", "start", "transport")
 
@@ -91,11 +91,11 @@ class _Segment:
         self.payload = transport + UDP_HEADER
         self.seq = 0
         self.is_last = False
-        """Whether PSH ends the super-packet with it."""
+        """Whether its PSH ends the super-packet."""
 
 
 class _Run:
-    """A super-packet that grows."""
+    """A growing super-packet."""
 
     __slots__ = (
         "alike", "base", "first", "ip_base", "is_right", "key", "length", "mask", "may_keep_ident", "packets",
@@ -111,22 +111,22 @@ class _Run:
         self.payload = first.payload
         self.mask = _mask(first.is_ipv4, first.protocol, first.start, first.payload)
         self.alike = int.from_bytes(packet[: first.payload], "big") & self.mask
-        """All of the headers that must be the same in the others."""
+        """The header bits that must be the same in all other packets."""
         self.segment_size = len(packet) - first.payload
         self.length = len(packet) - first.start
         """Bytes as an IP packet."""
         self.base = self.ip_base = 0
-        """What is to be added to the sum of a packet, with IPv4 and its length, and to what differs in the header of
-        IPv4: both are 0 then, if its checksums are right. Known when `is_right` is."""
+        """`base` plus a packet's sum (and IPv4's length) is 0 if the checksums are right. So is `ip_base` plus IPv4's
+        length, identification and checksum. Known when `is_right` is."""
         self.step = 1
-        """By how much IP's identification grows."""
-        # Don't Fragment: the number says nothing (RFC 6864). IPv6 has none.
+        """How much IPv4's identification grows from packet to packet."""
+        # With Don't Fragment the identification means nothing (RFC 6864). IPv6 has none.
         self.may_keep_ident = not first.is_ipv4 or packet[first.start + 6] == 0x40
         self.is_right: bool | None = None
-        """Whether the first packet's checksums are; None: not yet known."""
+        """Whether the first packet's checksums are right; None: unknown yet."""
 
     def add(self, packet: _Segment) -> bool:
-        """Whether a packet of the same flow belongs behind the others; then it is there."""
+        """Appends a packet of the same flow if it belongs there; returns whether it did."""
         data = packet.packet
         return (
             packet.payload == self.payload
@@ -135,12 +135,12 @@ class _Run:
         )
 
     def follow(self, packet: bytes) -> bool:
-        """The same for any packet at all, quickly; what `add` would take may be refused."""
+        """As `add`, but quickly and for any packet; may refuse a packet that `add` would take."""
         first, payload = self.first, self.payload
         size = len(packet) - payload
         if first.protocol != TCP or size <= 0:
             return False
-        # With TCP's the same bits as in the first packet tell that it brings data and nothing else, if it is complete.
+        # The same bits as the first TCP packet's mean: only data, if the packet is complete.
         if int.from_bytes(packet[:payload], "big") & self.mask != self.alike:
             return False
         if first.is_ipv4:
@@ -150,7 +150,7 @@ class _Run:
             length, ident, ip_sum = length + IPV6_HEADER, 0, 0
         if length != len(packet) - self.start or (step := self._next_step(size, ident, seq)) is None:
             return False
-        # The same as `_has_right_checksums`, by what the first packet has told of all.
+        # The same as `_has_right_checksums`, by the sums learned from the first packet.
         if ip_sum == _NEVER_SENT or tcp_sum == _NEVER_SENT:
             return False
         rest = self.base + ones_sum(packet)
@@ -166,7 +166,7 @@ class _Run:
         return True
 
     def _grow(self, packet: bytes, ident: int, seq: int) -> bool:
-        """Appends a packet with the same headers if it is the next one, fits, and all checksums are right."""
+        """Appends a packet with the same headers if it is next, fits, and all checksums are right."""
         size = len(packet) - self.payload
         step = self._next_step(size, ident, seq)
         if step is None or not self._has_right_checksums(packet):
@@ -177,9 +177,9 @@ class _Run:
         return True
 
     def _next_step(self, size: int, ident: int, seq: int) -> int | None:
-        """What `step` is with a packet with the same headers behind the others; None if it does not belong there.
+        """The `step` after appending a packet with the same headers; None: it does not belong there.
 
-        It does if it is next and fits, and the first one has the right checksums.
+        It belongs there if it is next and fits, and the first packet's checksums are right.
         """
         first, count = self.first, len(self.packets)
         if (
@@ -200,23 +200,23 @@ class _Run:
         return step if self.is_right else None
 
     def _learn_sums(self) -> None:
-        """Finds what the sums of all TCP segments in this super-packet have in common.
+        """Computes the part of the sums that is the same for all TCP segments of this super-packet.
 
-        That of a packet is the sum of the headers before IP's, of IP's, and of TCP's with its payload. The last and the
-        pseudo header are together 0 if TCP's checksum is right, and IPv4's header is by itself. IPv6's has its length
-        in it, which is that in the pseudo header.
+        A packet's sum is the sum of three parts: the headers before IP, IP's header, and TCP's header with the payload.
+        With a right TCP checksum, the last part and the pseudo header give 0. A right IPv4 header alone gives 0. IPv6's
+        header has a length, which is also the one in the pseudo header.
         """
         start, transport = self.start, self.first.transport
-        headers = self.alike.to_bytes(self.payload, "big")  # zeros where packets differ
+        headers = self.alike.to_bytes(self.payload, "big")  # zero where packets differ
         self.ip_base = ones_sum(headers[start:transport])
         addresses = headers[start + (12 if self.first.is_ipv4 else 8) : transport]
         self.base = ones_sum(addresses) + TCP - ones_sum(headers[:start])
         self.base -= IPV4_HEADER if self.first.is_ipv4 else self.ip_base
 
     def _has_right_checksums(self, packet: bytes) -> bool:
-        """Whether IP's and TCP's or UDP's checksums are those that a sender writes.
+        """Whether IP's and TCP's or UDP's checksums are what a sender writes.
 
-        Of the two zeros it writes one; with the other, a packet would not come out of a super-packet as it was.
+        Of the two forms of zero a sender writes only one. A packet with the other would leave a super-packet changed.
         """
         first, start, transport = self.first, self.start, self.first.transport
         addresses = start + 8
@@ -226,7 +226,7 @@ class _Run:
             addresses = start + 12
         if first.protocol == TCP and packet[transport + TCP_CHECKSUM : transport + TCP_CHECKSUM + 2] == b"\xff\xff":
             return False
-        # Both addresses and what is behind are side by side.
+        # The addresses are directly before the transport header, so one sum covers all.
         return checksum(packet[addresses:], first.protocol + len(packet) - transport) == 0
 
     def may_grow(self) -> bool:
@@ -236,7 +236,7 @@ class _Run:
         return not is_pushed and len(last) - self.payload == self.segment_size
 
     def frame(self) -> bytes:
-        """What is to be written."""
+        """The frame to write."""
         first = self.first
         if len(self.packets) == 1:
             return _ALONE + first.packet
@@ -265,10 +265,10 @@ class _Run:
 
 
 class Coalescer:
-    """Joins what one turn brings for the interface."""
+    """Joins the packets that one turn brings for the interface."""
 
     def __init__(self, *, uso: bool, layer2: bool) -> None:
-        """`uso`: the kernel takes super-packets of UDP. `layer2`: packets are Ethernet frames."""
+        """`uso`: the kernel takes UDP super-packets. `layer2`: packets are Ethernet frames."""
         self._uso = uso
         self._layer2 = layer2
         self.merged_frames = 0
@@ -277,10 +277,10 @@ class Coalescer:
         """Packets in them."""
 
     def coalesce(self, packets: Sequence[bytes]) -> list[bytes]:
-        """What is to be written, each with its vnet header, for packets in the order in which they are due.
+        """The frames to write, each with its vnet header, for packets in the order in which they are due.
 
-        A super-packet stands where its first packet stood. Packets of one flow keep their order; packets of others
-        that came between are behind it.
+        A super-packet takes its first packet's place. Packets of one flow keep their order; other flows' packets that
+        came between are behind it.
         """
         if len(packets) == 1:
             return [_ALONE + packets[0]]
@@ -327,7 +327,7 @@ class Coalescer:
         return run.frame()
 
     def _look_at(self, packet: bytes) -> tuple[bytes, _Segment | None]:
-        """The key of a packet's flow, and what may be joined of it, if anything."""
+        """The key of a packet's flow, and the packet as a segment if it may be joined."""
         size = len(packet)
         start = 0
         if self._layer2:
@@ -370,7 +370,7 @@ class Coalescer:
 
 
 def _is_tcp(segment: _Segment) -> bool:
-    """Whether this is a TCP segment that brings data and nothing else; fills in what it is."""
+    """Whether this is a TCP segment with data and nothing else; fills in its fields."""
     packet, transport = segment.packet, segment.transport
     if len(packet) < transport + TCP_HEADER:
         return False

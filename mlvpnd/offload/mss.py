@@ -1,8 +1,8 @@
-"""The largest segment that two TCP hosts allow each other, lowered to what the tunnel's interface takes.
+"""Lowers the largest segment that two TCP hosts allow each other to what the tunnel's interface takes.
 
-A host whose own network takes 1500 bytes asks for segments that fill them. Each is too long for the tunnel, and the
-answer to it is an ICMP packet, which many sites drop: then nothing long ever arrives. So the option in each SYN is
-lowered, in both directions. It is never raised, and none is added: without it a host sends 536 bytes (RFC 9293 §3.7.1).
+A host whose network takes 1500 bytes asks for segments that fill them, which are too long for the tunnel. The answer to
+such a segment is an ICMP packet, which many sites drop: then nothing long ever arrives. So the option in each SYN is
+lowered in both directions. It is never raised or added: without it a host sends 536 bytes (RFC 9293 §3.7.1).
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from .vnet import (
 _END, _NO_OPERATION, _MAXIMUM_SEGMENT_SIZE = 0, 1, 2
 """Kinds of TCP options (RFC 9293 §3.2)."""
 _OPTION_SIZE = 4
-"""Bytes of the option: kind, length, and the size of a segment."""
+"""Bytes of the option: kind, length, and segment size."""
 _IPV6_EXTENSIONS = frozenset({0, 43, 60})
-"""Hop-by-hop options, routing, destination options (RFC 8200): TCP may stand behind them."""
+"""Hop-by-hop options, routing, destination options (RFC 8200): TCP may follow them."""
 _USUAL_FIRST = 0x45
 """The first byte of an IPv4 header without options."""
 _IPV4_FLAGS, _IPV6_FLAGS = IPV4_HEADER + TCP_FLAGS, IPV6_HEADER + TCP_FLAGS
-"""Where TCP's flags are behind headers without options and extensions."""
+"""Offset of TCP's flags behind IP headers without options and extensions."""
 _FRAGMENT = 0x3F
-"""In the upper byte of flags and offset: more fragments follow, or there were some before."""
+"""Bits in the upper byte of flags and offset: more fragments follow, or some came before."""
 
 
 def limits_for(mtu: int) -> tuple[int, int]:
-    """The segments that fit an interface of `mtu` bytes behind an IPv4, and an IPv6 header; at least 1."""
+    """The largest segments, in bytes, for an interface of `mtu` bytes, over IPv4 and over IPv6; at least 1."""
     return max(1, mtu - IPV4_HEADER - TCP_HEADER), max(1, mtu - IPV6_HEADER - TCP_HEADER)
 
 
 def clamp_all(packets: Sequence[bytes], ipv4: int, ipv6: int, *, layer2: bool) -> Sequence[bytes]:
-    """As `clamp_mss` each, for a burst of which most are no SYN; the burst itself if it has none."""
+    """Applies `clamp_mss` to a burst in which most packets are no SYN; returns the burst itself if none is."""
     doubtful = [*_doubtful_frames(packets)] if layer2 else _doubtful(packets)
     if not doubtful:
         return packets
@@ -55,9 +55,10 @@ def clamp_all(packets: Sequence[bytes], ipv4: int, ipv6: int, *, layer2: bool) -
 
 
 def _doubtful(packets: Sequence[bytes]) -> Sequence[int]:
-    """Which of a burst may be SYNs, by the byte that tells it of most; a call for each takes some ten times as long.
+    """The indexes of packets that may be SYNs, by the byte that tells it of most packets.
 
-    IPv4 headers have mostly no options, IPv6 headers no extensions; most bursts are of one version.
+    A call for each packet would take some ten times as long. IPv4 headers mostly have no options, IPv6 headers no
+    extensions; most bursts are of one version.
     """
     shortest = min(map(len, packets), default=0)
     if shortest > _IPV6_FLAGS and packets[0][0] >> 4 == 6:
@@ -72,7 +73,7 @@ def _doubtful(packets: Sequence[bytes]) -> Sequence[int]:
 
 
 def _doubtful_frames(packets: Sequence[bytes]) -> Iterator[int]:
-    """The same for frames."""
+    """As `_doubtful`, for Ethernet frames."""
     flags = ETHERNET_HEADER + _IPV4_FLAGS
     for index, packet in enumerate(packets):
         is_usual = len(packet) > flags and packet[12:ETHERNET_HEADER] == IPV4_TYPE
@@ -81,11 +82,11 @@ def _doubtful_frames(packets: Sequence[bytes]) -> Iterator[int]:
 
 
 def clamp_mss(packet: bytes, ipv4: int, ipv6: int, *, layer2: bool) -> bytes:
-    """An IP packet, or a frame with `layer2`; if it is a SYN, its maximum segment size is lowered to the limit.
+    """Lowers the maximum segment size of a SYN to the limit; `packet` is an IP packet, or a frame with `layer2`.
 
-    Limits are bytes behind the headers of IP and TCP, each for its version of IP; 0: as it is. The checksum is
-    corrected by the difference (RFC 1624), so one that was wrong stays wrong. All else is returned as it is, as are
-    fragments; of options only those before the first malformed one count, as with the host that reads them.
+    `ipv4` and `ipv6` are the limits, in bytes behind the headers of IP and TCP; 0: no limit. The checksum is corrected
+    by the difference (RFC 1624), so a wrong one stays wrong. Other packets and fragments are returned unchanged.
+    Options count only up to the first malformed one, as with the host that reads them.
     """
     start = _network_start(packet) if layer2 else 0
     if start is None or len(packet) < start + IPV4_HEADER:
@@ -113,7 +114,7 @@ def clamp_mss(packet: bytes, ipv4: int, ipv6: int, *, layer2: bool) -> bytes:
 
 
 def _network_start(frame: bytes) -> int | None:
-    """Where the IP header in a frame begins, behind at most one VLAN tag; None: there is none."""
+    """The offset of a frame's IP header, behind at most one VLAN tag; None: there is none."""
     start = ETHERNET_HEADER
     ether_type = frame[12:start]
     if ether_type in VLAN_TYPES:
@@ -141,7 +142,7 @@ def _ipv6_tcp(packet: bytes, start: int) -> int | None:
 
 
 def _lowered(packet: bytes, transport: int, field: int, limit: int) -> bytes:
-    """With the size in `field` lowered, and the checksum of TCP's header at `transport` corrected."""
+    """The packet with the size at `field` lowered, and the checksum of TCP's header at `transport` corrected."""
     before = packet[field] << 8 | packet[field + 1]
     if before <= limit:
         return packet
@@ -149,7 +150,7 @@ def _lowered(packet: bytes, transport: int, field: int, limit: int) -> bytes:
     changed[field : field + 2] = limit.to_bytes(2, "big")
     place = transport + TCP_CHECKSUM
     after = limit
-    if (field - transport) & 1:  # the halves belong to two words of the sum
+    if (field - transport) & 1:  # its bytes belong to two words of the sum
         before, after = _swapped(before), _swapped(after)
     rest = (0xFFFF - (packet[place] << 8 | packet[place + 1])) + (0xFFFF - before) + after
     while rest > 0xFFFF:

@@ -1,7 +1,7 @@
-"""What an interface with a vnet header gives, made to packets as they go on the wire.
+"""Cuts what an interface with a vnet header gives into packets as they go on the wire.
 
-The kernel hands over TCP and UDP in super-packets of up to 64 KiB, and leaves checksums to whoever has the hardware
-for it. Here is none: each packet leaves with all its checksums right.
+The kernel hands over TCP and UDP in super-packets of up to 64 KiB, and leaves checksums to hardware that computes them.
+Here is no such hardware, so this module makes all checksums of each packet right.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from .vnet import (
 )
 
 SEGMENTS_LIMIT = 8192
-"""Of one super-packet: 64 KiB in segments of 8 bytes, the least that Linux leaves beside TCP's options."""
+"""Segments of one super-packet: 64 KiB in segments of 8 bytes, the least that Linux leaves beside TCP's options."""
 
 _MODULUS = 0xFFFF
 _IPV4_CHANGES = Struct("!HH4sH")
-"""From IPv4's length to its checksum: length, identification, what does not change, checksum."""
+"""From IPv4's length to its checksum: length, identification, unchanged bytes, checksum."""
 _IPV6_CHANGES = Struct("!H")
 """IPv6's length."""
 _TCP_CHANGES = Struct("!I5sB2sH")
-"""From TCP's sequence number to its checksum: that, what does not change, flags, window, checksum."""
+"""From TCP's sequence number to its checksum: sequence number, unchanged bytes, flags, window, checksum."""
 _UDP_CHANGES = Struct("!HH")
 """UDP's length and checksum."""
 _KINDS = {
@@ -57,13 +57,13 @@ _KINDS = {
 }
 """IP version (0: any) and protocol of each kind of super-packet."""
 _IPV6_OPTIONS = frozenset({0, 60})
-"""Hop-by-hop and destination options (RFC 8200), which may stand before TCP or UDP in a super-packet."""
+"""Hop-by-hop and destination options (RFC 8200), which may precede TCP or UDP in a super-packet."""
 
 
 def segment(frame: bytes, *, layer2: bool) -> list[bytes]:
-    """The packets, or Ethernet frames with `layer2`, in one read: a vnet header and what follows it.
+    """The packets, or Ethernet frames with `layer2`, of one read: a vnet header and what follows it.
 
-    Nothing, if header and packet do not fit together: a drop for the caller to count.
+    Empty if header and packet do not fit together; the caller counts this as a drop.
     """
     if len(frame) <= VNET_SIZE:
         return []
@@ -87,7 +87,7 @@ def segment(frame: bytes, *, layer2: bool) -> list[bytes]:
 
 
 def _with_checksum(packet: bytes, start: int, offset: int) -> list[bytes]:
-    """Finishes the checksum over all from `start` on; its field is `offset` bytes behind that."""
+    """Finishes the checksum over all bytes from `start` on; its field is at `start + offset`."""
     field = start + offset
     if field + 2 > len(packet):
         return []
@@ -97,7 +97,7 @@ def _with_checksum(packet: bytes, start: int, offset: int) -> list[bytes]:
 
 
 def _network_start(packet: bytes, *, layer2: bool) -> int | None:
-    """Where the IP header begins: behind an Ethernet header with at most one VLAN tag; None if that tells of no IP."""
+    """The IP header's offset, behind an Ethernet header with at most one VLAN tag; None: the frame has no IP."""
     if not layer2:
         return 0
     start = ETHERNET_HEADER
@@ -110,7 +110,7 @@ def _network_start(packet: bytes, *, layer2: bool) -> int | None:
 
 
 def _transport_start(packet: bytes, start: int, wanted_version: int, wanted_protocol: int) -> int | None:
-    """Where the header behind IP's begins; None for a fragment, another protocol, or lengths that are not true."""
+    """The transport header's offset; None: a fragment, another protocol, or wrong lengths."""
     size = len(packet)
     version = packet[start] >> 4
     if version == 4 and size >= start + IPV4_HEADER:
@@ -134,7 +134,7 @@ def _transport_start(packet: bytes, start: int, wanted_version: int, wanted_prot
 
 
 def _payload_start(packet: bytes, transport: int, protocol: int) -> int | None:
-    """Where the payload begins; None if there is none."""
+    """The payload's offset; None: there is no payload, or the header is malformed."""
     size = len(packet)
     if protocol == UDP:
         payload = transport + UDP_HEADER
@@ -148,9 +148,9 @@ def _payload_start(packet: bytes, transport: int, protocol: int) -> int | None:
 
 
 def _split(packet: bytes, start: int, transport: int, payload: int, gso_size: int) -> list[bytes]:
-    """The segments of a super-packet whose headers have been looked at.
+    """The segments of a super-packet whose headers have been checked.
 
-    What differs from segment to segment is zero in `header`, and its sum is added for each.
+    Fields that differ from segment to segment are zero in `header`; each segment's sum adds their values.
     """
     header = bytearray(packet[:payload])
     is_ipv4 = header[start] >> 4 == 4
@@ -191,11 +191,11 @@ def _split(packet: bytes, start: int, transport: int, payload: int, gso_size: in
             _IPV6_CHANGES.pack_into(header, start + 4, transport - start - IPV6_HEADER + length)
         rest = base + length + ones_sum(data)
         if is_tcp:
-            # PSH and FIN are of the last segment, CWR of the first (RFC 3168 §6.1.2).
+            # Only the last segment has PSH and FIN, only the first CWR (RFC 3168 §6.1.2).
             shown = flags & ~CWR if number else flags
             if begin + gso_size < size:
                 shown &= ~(PSH | FIN)
-            rest = (rest + seq + shown) % _MODULUS  # both halves of the number: 65536 is 1 here
+            rest = (rest + seq + shown) % _MODULUS  # this adds both halves of seq: 65536 is 1 here
             _TCP_CHANGES.pack_into(header, transport + 4, seq, ack, shown, window, _MODULUS - rest if rest else 0)
             seq = seq + gso_size & 0xFFFFFFFF
         else:

@@ -1,23 +1,23 @@
-"""What stands before each packet of an interface with IFF_VNET_HDR: `struct virtio_net_hdr` (linux/virtio_net.h)."""
+"""The header before each packet of an interface with IFF_VNET_HDR: `struct virtio_net_hdr` (linux/virtio_net.h)."""
 
 from __future__ import annotations
 
 from struct import Struct
 
 VNET = Struct("=BBHHHH")
-"""Flags, kind of super-packet, bytes of all headers, bytes of a segment, where the checksum begins, and the offset of
-its field from there. In the machine's byte order, unless TUNSETVNETLE or TUNSETVNETBE say otherwise."""
+"""Flags, kind of super-packet, bytes of all headers, bytes of a segment, checksum's start, and offset of its field from
+there. In the machine's byte order, unless TUNSETVNETLE or TUNSETVNETBE change it."""
 VNET_SIZE = VNET.size
 NEEDS_CSUM = 1
-"""Flag: the checksum's field holds the sum of the pseudo header, and the rest is to be added."""
+"""Flag: the checksum field holds the pseudo header's sum; the rest must be added."""
 
 GSO_NONE = 0
 GSO_TCPV4 = 1
 GSO_TCPV6 = 4
 GSO_UDP = 5
-"""VIRTIO_NET_HDR_GSO_UDP_L4: datagrams of equal size, not fragments of one."""
+"""VIRTIO_NET_HDR_GSO_UDP_L4: datagrams of equal size, not one datagram's fragments."""
 GSO_ECN = 0x80
-"""Beside TCP: the first segment has CWR."""
+"""Flag with the TCP kinds: the first segment has CWR."""
 
 TCP = 6
 UDP = 17

@@ -1,7 +1,7 @@
-"""What an operator may ask of a running daemon, and be told: the one face behind the bus and the control sockets.
+"""What an operator may ask of a running daemon and be told, behind the bus and the control sockets alike.
 
-Faces (`bus/`, `status_socket.py`) parse, authorise and render; they know nothing of protocol or sockets. `Operator` is
-what they call, a `Notice` is what they are told, `status.TunnelStatus` is what they show.
+Faces (`bus/`, `status_socket.py`) parse, authorise and render; they know nothing of the protocol or the links' sockets.
+They call `Operator`, are told a `Notice`, and show `status.TunnelStatus`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class NoSuchLink(MlvpndError):
 
 
 class ConfigUnreadable(MlvpndError):
-    """The configuration file cannot be had: missing, not permitted, too large."""
+    """The configuration file cannot be read: missing, not permitted, too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True)
 class LinkPropertiesChanged:
-    """Something else about a link changed that is not polled: addresses, weight, tolerances, whether it is enabled."""
+    """Something else about a link changed that nobody polls: addresses, weight, tolerances, whether it is enabled."""
 
     link: str
 
 
 @dataclass(frozen=True, slots=True)
 class LinksChanged:
-    """A reload added or removed links; they were or are in the configuration's order."""
+    """A reload added or removed links; each list is in its configuration's order."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -54,7 +54,7 @@ class LinksChanged:
 
 @dataclass(frozen=True, slots=True)
 class TunnelChanged:
-    """The tunnel's state changed; the words are those of `status.TunnelStatus.state`."""
+    """The tunnel's state changed; the states are words of `status.TunnelStatus.state`."""
 
     before: str
     after: str
@@ -63,7 +63,7 @@ class TunnelChanged:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """A reload ended, whoever asked for it; `message` is empty or what is wrong with the file."""
+    """A reload ended, whoever asked for it. `message` says what is wrong with the file, or is empty."""
 
     ok: bool
     message: str = ""
@@ -73,26 +73,26 @@ Notice = LinkChanged | LinkPropertiesChanged | LinksChanged | TunnelChanged | Re
 
 
 class Operator(Protocol):
-    """What a face calls. Times, units and words are those of `status`."""
+    """The calls of a face. Times, units and words are those of `status`."""
 
     def snapshot(self) -> TunnelStatus:
-        """Everything as it is now."""
+        """The tunnel's status now."""
 
     def subscribe(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
-        """Has `listener` called, soon after each change and in order; returns what ends that."""
+        """Has `listener` called soon after each change, in order; returns a function that ends it."""
 
     async def reload(self) -> None:
         """Reads the file again and applies it, one reload after the other.
 
-        Raises `config.ConfigError`, ConfigUnreadable, or another MlvpndError where the helper failed; then nothing
-        changed.
+        Raises `config.ConfigError`, ConfigUnreadable, or another MlvpndError if the helper failed. In each case nothing
+        has changed.
         """
 
     def reconnect(self, link: str) -> None:
         """Drops a link and authenticates it again. Raises NoSuchLink."""
 
     def set_enabled(self, link: str, *, enabled: bool) -> None:
-        """Takes a link out of use, drained first, or back in; until the next start. Raises NoSuchLink."""
+        """Takes a link out of use, after it has drained, or back in, until the next start. Raises NoSuchLink."""
 
     def set_bandwidth_upload(self, link: str, bandwidth: int) -> None:
         """Sets a link's weight, in bytes per second up to MAX_BANDWIDTH; a reload restores the file's.
@@ -101,17 +101,17 @@ class Operator(Protocol):
         """
 
     def log_target(self) -> str:
-        """Where lines go now: `journal` or `console`."""
+        """Where log lines go now: `journal` or `console`."""
 
     def set_log_target(self, target: str) -> None:
-        """Sends lines there from now on; `target` is one of these words."""
+        """Sends log lines to `target` from now on: `journal` or `console`."""
 
 
 def log_level() -> int:
-    """The level from which lines are logged, as the logging module counts."""
+    """The lowest level that is logged, as in the logging module."""
     return logging.getLogger("mlvpnd").level
 
 
 def set_log_level(level: int) -> None:
-    """Sets it."""
+    """Sets the lowest level that is logged."""
     logging.getLogger("mlvpnd").setLevel(level)

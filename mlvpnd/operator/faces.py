@@ -1,7 +1,7 @@
-"""How the fields of a snapshot are shown: each has one row, and all faces read it.
+"""How the fields of a snapshot are shown: each field has one row, and all faces read it.
 
-The faces are the JSON of the control socket, the metrics, the properties on the bus, and `mlvpnctl` where it has
-only the JSON. A row stands with its field in `status`, as `Annotated[type, Face(...)]`.
+The faces are the control socket's JSON, the metrics, the properties on the bus, and `mlvpnctl` if it has only the
+JSON. A row stands at its field in `status`, as `Annotated[type, Face(...)]`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _USEC = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """How a value of one kind is written on each face; `from_json` makes the bus's value of that in the JSON."""
+    """How each face writes a value of one kind; `from_json` turns the JSON's value into the bus's."""
 
     json: Callable[[Any], object]
     metric: Callable[[Any], float]
@@ -25,12 +25,12 @@ class Unit:
 
 
 def usec(seconds: float) -> int:
-    """Seconds as the bus has times."""
+    """Seconds in the bus's unit of time, microseconds."""
     return max(0, round(seconds * _USEC))
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """Host and port of a written address, without brackets; `("", 0)` for "". Raises ValueError."""
+    """Host, without brackets, and port of a written address; `("", 0)` for "". Raises ValueError."""
     host, _, port = text.rpartition(":")
     return host.strip("[]"), int(port or 0)
 
@@ -47,7 +47,7 @@ def _endpoint(text: Any) -> list[object]:
 
 
 def _number(convert: Callable[[float], object], absent: object = None) -> Callable[[Any], object]:
-    """For what JSON of anybody may hold: another type than a number is `absent`."""
+    """Converts a value of untrusted JSON: `absent` if it is no number."""
     return lambda value: convert(value) if isinstance(value, int | float) else absent
 
 
@@ -58,26 +58,26 @@ MONOTONIC = Unit(lambda value: round(value, 6), _same, usec, _number(usec))
 """Seconds of the monotonic clock."""
 SECONDS = Unit(_same, _same, usec, _number(usec))
 SECONDS_IN_MS = Unit(lambda value: round(value * 1000, 1), _same, usec, _number(lambda value: usec(value / 1000)))
-"""Seconds that the JSON has in milliseconds."""
+"""Seconds; milliseconds in the JSON."""
 MILLISECONDS = Unit(
     lambda value: round(value, 1),
     lambda value: value / 1000,
     lambda value: usec(value / 1000),
-    _number(lambda value: usec(value / 1000), absent=0),  # null: no sample yet, which the bus has as 0
+    _number(lambda value: usec(value / 1000), absent=0),  # null: no sample yet, 0 on the bus
 )
 WHOLE_MILLISECONDS = Unit(_same, lambda value: value / 1000, _same, _same)
-"""On the bus too."""
+"""Milliseconds, on the bus too."""
 PERCENT = Unit(_same, lambda value: value / 100, _same, _same)
-"""Whole percents; metrics have them as a ratio."""
+"""Whole percents; a ratio in metrics."""
 RATIO = Unit(
     lambda value: round(value, 4),
     _same,
     lambda value: round(value * 100, 2),
     _number(lambda value: round(value * 100, 2)),
 )
-"""0 to 1; the bus has it in percent."""
+"""0 to 1; percent on the bus."""
 ENDPOINT = Unit(_same, _same, _endpoint, _endpoint)
-"""A written address; the bus has host and port."""
+"""A written address; host and port on the bus."""
 COUNTS = Unit(dict, _same, dict, _same)
 """Numbers by name."""
 
@@ -93,35 +93,35 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What upstream shows of a field, under its own name and in its own unit, in the JSON and as a metric."""
+    """How upstream shows a field in the JSON and as a metric, with its own name and unit."""
 
     name: str
     explained: str = ""
-    """Empty: it is no metric."""
+    """Empty: the field is no metric."""
     kind: str = "gauge"
     write: Callable[[Any], object] = _same
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One row: a field's name and unit on each face. An empty name: it is not there."""
+    """One row: a field's name and unit on each face. Empty name: the face does not show the field."""
 
     unit: Unit = AS_IT_IS
     json: str = ""
-    """In the link's object; of a tunnel `block.member` for what stands in a block."""
+    """Member of the link's object; for a tunnel, `block.member` if it stands in a block."""
     metric: Metric | None = None
     bus: str = ""
-    """A property, or a member of `Describe` where the interface has no property of that name; there `block.member`."""
+    """A property; a member of `Describe`, maybe `block.member`, if the interface has no property of that name."""
     upstream: Upstream | None = None
     known: str = ""
-    """Another field that says whether the value is known; empty: it is."""
+    """Another field that says whether the value is known; empty: it always is."""
 
 
 _found: dict[type, tuple[tuple[str, Face], ...]] = {}
 
 
 def rows(kind: type) -> tuple[tuple[str, Face], ...]:
-    """The rows of a dataclass, field and face, in order."""
+    """The rows of a dataclass, each with its field's name, in order."""
     if kind not in _found:
         hints = typing.get_type_hints(kind, include_extras=True)
         marked = ((name, one) for name, hint in hints.items() for one in getattr(hint, "__metadata__", ()))
@@ -130,7 +130,7 @@ def rows(kind: type) -> tuple[tuple[str, Face], ...]:
 
 
 def value_of(snapshot: object, name: str, face: Face) -> Any:
-    """A field's value; None: it is not known."""
+    """A field's value; None: unknown."""
     known = not face.known or getattr(snapshot, face.known)
     return getattr(snapshot, name) if known else None
 
@@ -149,7 +149,7 @@ def json_members(snapshot: Any) -> dict[str, object]:
 
 
 def bus_values(snapshot: Any) -> dict[str, Callable[[], object]]:
-    """What gives each value on the bus, by its name there."""
+    """Functions that return the values for the bus, by name on the bus."""
 
     def reader(name: str, face: Face) -> Callable[[], object]:
         def read() -> object:
@@ -162,7 +162,7 @@ def bus_values(snapshot: Any) -> dict[str, Callable[[], object]]:
 
 
 def from_json(kind: type, members: Mapping[str, object]) -> dict[str, object]:
-    """The bus's names and values for JSON of such an object; what is missing there is left out."""
+    """The bus's names and values from the JSON of an object of `kind`; what the JSON lacks is left out."""
     found: dict[str, object] = {}
     for _, face in rows(kind):
         name = face.json or (face.upstream.name if face.upstream else "")
@@ -178,7 +178,7 @@ def from_json(kind: type, members: Mapping[str, object]) -> dict[str, object]:
 
 
 def put(into: dict[str, object], name: str, value: object) -> None:
-    """Sets a member; `block.member` in a mapping of its own."""
+    """Sets a member; `block.member` goes into the mapping `block`."""
     block, _, member = name.rpartition(".")
     if not block:
         into[member] = value

@@ -1,4 +1,4 @@
-"""A snapshot as metrics in Prometheus' text format: upstream's families first, then mlvpnd's own."""
+"""Writes a snapshot as metrics in Prometheus' text format: upstream's families first, then mlvpnd's own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .faces import rows, value_of
 from .status import LinkOffload, LinkState, LinkStatus, TunnelStatus, newest_first
 
 _Sample = tuple[str, float]
-"""Labels as they are written, and the value."""
+"""Written labels and the value."""
 
 
 def to_metrics(status: TunnelStatus) -> str:
     """The `metrics` command's answer in Prometheus' text format 0.0.4.
 
-    Upstream's names come first, without a prefix and with its units; its counters lack the suffix that makes
-    a counter, and are `untyped`. mlvpnd's own begin with `mlvpn_`, and their label for a link is `link`.
+    Upstream's families come first, without a prefix and in upstream's units. Its counters lack a counter's suffix, so
+    they are `untyped`. mlvpnd's own names begin with `mlvpn_`, and their label for a link is `link`.
     """
     lines: list[str] = []
     for name, kind, explained, samples in (*_upstream_families(status), *_families(status)):
@@ -116,7 +116,7 @@ def _of_rows(prefix: str, kind: type, parts: Sequence[tuple[str, object]]) -> It
 
 
 def _as_number(value: object) -> float:
-    assert isinstance(value, int | float)  # noqa: S101  (what upstream shows as a metric is one)
+    assert isinstance(value, int | float)  # noqa: S101  (what upstream shows as a metric is a number)
     return value
 
 

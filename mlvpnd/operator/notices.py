@@ -1,4 +1,4 @@
-"""Who wants to be told of changes, and what has changed since they were told last."""
+"""Tells subscribers of changes, by what they were told last."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _log = logger()
 
 
 class Reports:
-    """Notices to all subscribers, in order; what did not change is not told."""
+    """Sends notices to all subscribers, in order, but none without a change."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[Notice], None]] = []
@@ -21,12 +21,12 @@ class Reports:
         self._tunnel = "down"
 
     def subscribe(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
-        """Tells `listener` from now on; returns what ends that."""
+        """Tells `listener` from now on; returns a function that ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def tell(self, notice: Notice) -> None:
-        """Tells everybody; a listener that fails does so alone."""
+        """Tells all listeners; if one fails, the others are still told."""
         for listener in tuple(self._listeners):
             try:
                 listener(notice)
@@ -34,18 +34,18 @@ class Reports:
                 _log.exception("a listener failed")
 
     def link(self, name: str, state: LinkState, reason: str = "") -> None:
-        """A link's state now."""
+        """Takes a link's present state."""
         before = self._links.get(name, LinkState.DISCONNECTED)
         self._links[name] = state
         if state is not before:
             self.tell(LinkChanged(name, before, state, reason))
 
     def forget_link(self, name: str) -> None:
-        """The link is no more."""
+        """The link was removed."""
         self._links.pop(name, None)
 
     def tunnel(self, state: str, reason: str = "") -> str:
-        """The tunnel's state now, in the words of `status.TunnelStatus.state`; returns that before."""
+        """Takes the tunnel's present state, a word of `status.TunnelStatus.state`; returns the one before."""
         before, self._tunnel = self._tunnel, state
         if state != before:
             self.tell(TunnelChanged(before, state, reason))

@@ -1,7 +1,7 @@
-"""One snapshot of everything an operator may ask, and two of its three faces: process title and JSON.
+"""A snapshot of everything that an operator may ask, and two of its three faces: process title and JSON.
 
-The third, metrics, is in `metrics`. The renderers are pure. What upstream shows keeps upstream's name, meaning and
-order; everything else is added. Points in time are Unix seconds.
+The third face is in `metrics`. The renderers are pure. Fields of upstream keep upstream's name, meaning and order;
+everything else is added. Points in time are Unix seconds.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from .faces import (
 
 PROGRAM = "mlvpn"
 UPSTREAM_VERSION = "1.1"
-"""The version of the format, as upstream says it; mlvpnd's own is `mlvpnd_version`."""
+"""Upstream's version of the format; mlvpnd's own version is `mlvpnd_version`."""
 
 Address = tuple[str, int, *tuple[int | str, ...]]
 """A socket address, IPv4 or IPv6."""
 
 
 class LinkState(enum.Enum):
-    """The states of a link: upstream's number and word, the mark in the process title, our word on the bus."""
+    """A link's states: upstream's number and word, the mark in the process title, our word on the bus."""
 
     DISCONNECTED = (0, "disconnected", "!", "down")
     WAITING = (1, "waiting peer", "!", "waiting")
@@ -74,14 +74,14 @@ STATE = Unit(
 
 @dataclass(frozen=True, slots=True)
 class LinkOffload:
-    """What a link's socket sends and receives in runs, by one system call each; the members' names are shown."""
+    """A link's sends and receives in runs, by one system call each. Operators see the members' names."""
 
     gso: Annotated[bool, Face(json="gso", metric=Metric("gso", "1: runs of datagrams are sent by one call."))] = False
     """Whether it sends runs now: after a run that the system refused, it sends singly for a second."""
     gro: Annotated[bool, Face(json="gro", metric=Metric("gro", "1: runs of datagrams are received by one call."))] = (
         False
     )
-    """Whether it receives so."""
+    """Whether runs are received."""
     gso_sends: Annotated[int, Face(json="gso_sends", metric=Metric("gso_sends_total", "Runs sent.", "counter"))] = 0
     gso_segments: Annotated[
         int, Face(json="gso_segments", metric=Metric("gso_segments_total", "Datagrams in runs sent.", "counter"))
@@ -96,7 +96,7 @@ class LinkOffload:
 
 @dataclass(frozen=True, slots=True)
 class TunOffload:
-    """What the interface exchanges with the kernel in super-packets; the members' names are shown."""
+    """The interface's super-packets from and to the kernel. Operators see the members' names."""
 
     tso: Annotated[bool, Face(json="tso", metric=Metric("tun_tso", "1: the kernel leaves TCP to be cut here."))] = False
     uso: Annotated[bool, Face(json="uso", metric=Metric("tun_uso", "1: the kernel leaves UDP to be cut here."))] = False
@@ -124,7 +124,7 @@ class TunOffload:
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """One link. Upstream's members of the JSON come in the order of these fields."""
+    """One link. Upstream's members of the JSON have the order of these fields."""
 
     name: Annotated[str, Face(bus="Name", upstream=Upstream("name"))]
     mode: Annotated[str, Face(upstream=Upstream("mode"))]
@@ -168,7 +168,7 @@ class LinkStatus:
             upstream=Upstream("sentbytes", "UDP payload sent, bytes.", "untyped"),
         ),
     ] = 0
-    """UDP payloads, with header and MAC."""
+    """Bytes of UDP payload, with header and MAC."""
     received_bytes: Annotated[
         int,
         Face(
@@ -206,7 +206,7 @@ class LinkStatus:
             upstream=Upstream("loss", "Loss, percent."),
         ),
     ] = 0
-    """Datagrams of the peer that did not arrive, lately."""
+    """Percent of the peer's datagrams that lately did not arrive."""
     disconnects: Annotated[
         int,
         Face(
@@ -233,7 +233,7 @@ class LinkStatus:
         ),
     ] = 0
     has_rtt: bool = False
-    """False: no sample yet, and the round trips say nothing."""
+    """False: there is no sample yet, and the round trips mean nothing."""
     rttvar_ms: Annotated[
         float,
         Face(
@@ -263,16 +263,16 @@ class LinkStatus:
             bus="RetransmittedPercent",
         ),
     ] = 0.0
-    """Part of the inner TCP segments sent by it that had to be sent again, lately, 0 to 1."""
+    """Part, 0 to 1, of the inner TCP segments sent by the link that lately had to be sent again."""
     spare: Annotated[
         bool,
         Face(json="spare", metric=Metric("spare", "1: for that it carries only what overflows others."), bus="Spare"),
     ] = False
-    """True: for that it carries only what overflows other links."""
+    """True: because of `retransmitted`, the link carries only what overflows other links."""
     peer: Annotated[str, Face(unit=ENDPOINT, json="peer", bus="RemoteAddress")] = ""
-    """Where datagrams go, live; empty: not known."""
+    """The live address that datagrams go to; empty: unknown."""
     local: Annotated[str, Face(unit=ENDPOINT, json="local", bus="LocalAddress")] = ""
-    """What the socket is bound to, live; empty: no socket."""
+    """The live address that the socket is bound to; empty: no socket."""
     device: Annotated[str, Face(json="device", bus="Device")] = ""
     """Interface that the socket is bound to; empty: none."""
     fallback_only: Annotated[
@@ -292,7 +292,7 @@ class LinkStatus:
             bus="Weight",
         ),
     ] = 0.0
-    """Part of the traffic that the scheduler gives to the link now, 0 to 1."""
+    """Part, 0 to 1, of the traffic that the scheduler gives to the link now."""
     priority: Annotated[
         int,
         Face(
@@ -301,7 +301,7 @@ class LinkStatus:
             bus="Priority",
         ),
     ] = 0
-    """Links of a higher number take only what does not fit on those of a lower one."""
+    """Links with a higher number carry what overflows the links with lower ones."""
     state_since: Annotated[
         float,
         Face(
@@ -312,15 +312,15 @@ class LinkStatus:
         ),
     ] = 0.0
     reason: Annotated[str, Face(json="reason", bus="Reason")] = ""
-    """Why it is down; empty: it is up."""
+    """Why the link is down; empty: it is up."""
     drops: Annotated[Mapping[str, int], Face(unit=COUNTS, json="drops", bus="Drops")] = field(default_factory=dict)
     """Datagrams and packets that went nowhere, by reason."""
     last_error: Annotated[str, Face(json="last_error", bus="LastError")] = ""
-    """What the system said last against its socket; empty: nothing."""
+    """The system's last error for the link's socket; empty: none."""
     enabled: Annotated[
         bool, Face(json="enabled", metric=Metric("enabled", "0: an operator took the link out of use."), bus="Enabled")
     ] = True
-    """False: an operator took it out of use."""
+    """False: an operator took the link out of use."""
     loss_tolerance: Annotated[
         int,
         Face(
@@ -330,7 +330,7 @@ class LinkStatus:
             bus="LossTolerance",
         ),
     ] = 0
-    """Percent of loss above which it is lossy."""
+    """Percent of loss from which the link may be lossy."""
     latency_tolerance_ms: Annotated[
         int,
         Face(
@@ -340,22 +340,22 @@ class LinkStatus:
             bus="LatencyTolerance",
         ),
     ] = 0
-    """RTT above which it is slow."""
+    """Milliseconds. RTT from which the link is slow."""
     last_packet_monotonic: Annotated[
         float, Face(unit=MONOTONIC, json="last_packet_monotonic", bus="LastPacketTimestampMonotonic")
     ] = 0.0
-    """`last_packet_at` by the monotonic clock; 0: nothing yet."""
+    """`last_packet_at` by the monotonic clock; 0: nothing has come yet."""
     offload: LinkOffload = field(default_factory=LinkOffload)
 
 
 @dataclass(frozen=True, slots=True)
 class ReorderStatus:
-    """The reorder buffer; counters are of packets, but for `timeouts`."""
+    """The reorder buffer; the counters, except `timeouts`, count packets."""
 
     size: Annotated[
         int, Face(json="size", metric=Metric("reorder_size_packets", "Size of the reorder buffer; 0: off."))
     ] = 0
-    """Packets held at most; 0: off."""
+    """Most packets that it holds; 0: off."""
     held: Annotated[
         int, Face(json="held", metric=Metric("reorder_held_packets", "Packets waiting behind a hole."), bus="Held")
     ] = 0
@@ -368,7 +368,7 @@ class ReorderStatus:
             bus="WaitUSec",
         ),
     ] = 0.0
-    """For how long a hole is waited for at most: the spread of the links' one-way delays."""
+    """The longest wait for a hole: the spread of the links' one-way delays."""
     late: Annotated[
         int,
         Face(
@@ -377,7 +377,7 @@ class ReorderStatus:
             bus="Late",
         ),
     ] = 0
-    """Came after their hole was given up."""
+    """Packets that came after their hole was given up."""
     timeouts: Annotated[
         int,
         Face(
@@ -394,12 +394,12 @@ class ReorderStatus:
             bus="Duplicates",
         ),
     ] = 0
-    """Dropped, because their number had come already."""
+    """Packets dropped because their number had come already."""
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelStatus:
-    """A whole daemon, as it was at `now`."""
+    """A whole daemon at the time `now`."""
 
     name: Annotated[str, Face(json="tunnel", bus="Name")]
     """The `--name`."""
@@ -431,9 +431,9 @@ class TunnelStatus:
     """In the file's order."""
     mtu: Annotated[int, Face(json="tuntap.mtu", metric=Metric("mtu_bytes", "MTU of the interface."), bus="MTU")] = 0
     data_plane: Annotated[str, Face(json="data_plane", bus="DataPlane")] = "reference"
-    """Which implementation runs: `reference` or `native`."""
+    """The twin that runs: `reference` or `native`."""
     tier: Annotated[str, Face(json="tier", bus="Tier")] = ""
-    """Which links carry the traffic now."""
+    """The kind of links that carry the traffic now."""
     state: Annotated[str, Face(json="state", bus="State")] = "down"
     """`down`: no link is up; `up`; `fallback`: only `fallback_only` links carry; `stopping`."""
     mode: Annotated[str, Face(json="mode", bus="Mode")] = ""
@@ -454,7 +454,7 @@ class TunnelStatus:
             json="paced", metric=Metric("paced", "1: links are sent to at their rate; 0: it is a weight."), bus="Paced"
         ),
     ] = False
-    """True: links are sent to at their `bandwidth_upload`; False: it is a weight."""
+    """True: links are sent to at the rate `bandwidth_upload`; False: it is a weight."""
     rules: Annotated[int, Face(json="rules", metric=Metric("rules", "Lines of [rules] in force."), bus="Rules")] = 0
     """Lines of `[rules]` in force."""
     mss_ipv4: Annotated[
@@ -465,7 +465,7 @@ class TunnelStatus:
             bus="MssClamp.IPv4",
         ),
     ] = 0
-    """Bytes of the largest TCP segment that SYNs may ask for; 0: what they like."""
+    """Bytes of the largest TCP segment that SYNs may ask for; 0: no limit."""
     mss_ipv6: Annotated[
         int,
         Face(
@@ -500,7 +500,7 @@ class TunnelStatus:
             bus="Oversize",
         ),
     ] = 0
-    """Packets taken from the interface that are longer than its MTU."""
+    """Packets taken from the interface that exceed its MTU."""
     tun_bytes_read: Annotated[
         int,
         Face(
@@ -531,7 +531,7 @@ def newest_first(status: TunnelStatus) -> Iterator[LinkStatus]:
 def format_address(address: Address | None) -> str:
     """`192.0.2.1:5080`, `[2001:db8::1]:5080`, `[fe80::1%2]:5080`; an IPv4-mapped address as IPv4, None as "".
 
-    The scope is the number of the interface unless the address has it by name.
+    The scope is the interface's number, unless the address has it by name.
     """
     if address is None:
         return ""
@@ -549,12 +549,12 @@ def format_address(address: Address | None) -> str:
 
 
 def marked_links(status: TunnelStatus) -> str:
-    """`!t2 @t1`: each link with the mark of its state."""
+    """`!t2 @t1`: each link behind the mark of its state."""
     return " ".join(link.status.mark + link.name[:TITLE_NAME_LENGTH] for link in newest_first(status))
 
 
 def title(status: TunnelStatus) -> str:
-    """`NAME !t2 @t1`, what follows `mlvpn: ` in the process title."""
+    """`NAME !t2 @t1`: the text behind `mlvpn: ` in the process title."""
     return " ".join(filter(None, [status.name, marked_links(status)]))
 
 

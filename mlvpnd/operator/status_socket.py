@@ -1,16 +1,16 @@
 """Upstream's control socket: `status` and `metrics`, as text on the unix socket and by HTTP on both.
 
-Text: the first word of a line is the command, in any case; the connection stays open. HTTP: always over TCP; on the
-unix socket when a line is a request line (`GET /status HTTP/1.1`) or two words of which only the second is a command,
-which is how clients of a host with TCP speak to upstream's unix socket. An HTTP connection ends with its answer.
+Text: a line's first word is the command, in any case; the connection stays open. HTTP: always over TCP. On the unix
+socket, if a line is a request line (`GET /status HTTP/1.1`), or two words of which only the second is a command: so
+clients of a host with TCP speak to upstream's unix socket. An HTTP connection ends with its answer.
 
-Everything is read-only and there is no authentication: who reaches the socket may read the status. As upstream's,
-HTTP answers carry `Access-Control-Allow-Origin: *`, which dashboards in browsers rely on; so any web page
-that is open in a browser which can reach a TCP control socket can read the status (names and addresses, no secret).
+All is read-only, and nobody authenticates: whoever reaches the socket may read the status. Like upstream's, HTTP
+answers carry `Access-Control-Allow-Origin: *`, on which dashboards in browsers rely. So if a browser can reach a TCP
+control socket, any web page in it can read the status (names and addresses, no secret).
 
-Clients cost little, whatever they do: at most `MAX_CLIENTS` of them, the one silent for longest making room for
-another; `MAX_REQUEST_SIZE` bytes of input each; one answer each, in pieces that must be taken in time; making
-answers takes no more than a tenth of the process's time, and taking clients and their input has its pauses too.
+Clients cost little, whatever they do. There are at most `MAX_CLIENTS`; the one silent for longest makes room for a new
+one. Each has `MAX_REQUEST_SIZE` bytes of input and one answer at a time, in pieces that it must take in time. Making
+answers takes at most a tenth of the process's time. Accepting clients and reading their input have pauses too.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from .metrics import to_metrics
 from .status import TunnelStatus, format_address, to_json
 
 IDLE_LIMIT = 5.0
-"""Seconds without a byte from a client, or with a piece of an answer not taken."""
+"""Seconds that a client may send nothing, or leave a piece of an answer untaken."""
 MAX_CLIENTS = 32
 MAX_REQUEST_SIZE = 8192
-"""Bytes of a line, or of an HTTP request's whole head."""
+"""Bytes of a line or of an HTTP request's whole head."""
 HEAD_WAIT = 0.5
-"""Seconds in which header lines must begin: upstream answers the request line alone, and some send no more."""
+"""Seconds. Wait for the first header line: upstream answers the request line alone, and some clients send no more."""
 LINGER_LIMIT = 1.0
-"""Seconds for which a client may go on sending after its last answer; a reset would cost it the answer."""
+"""Seconds that a client may go on sending after its last answer; a reset would cost it the answer."""
 PAUSE_FACTOR = 9
-"""The next answer waits for so many times what making one took,"""
+"""The next answer waits this many times as long as the making of the last one took,"""
 MAX_PAUSE = 0.1
-"""but no more seconds than these."""
+"""but this many seconds at most."""
 ACCEPT_PAUSE = 0.01
-"""Seconds between two turns of taking new clients, a few in each."""
+"""Seconds between two turns of accepting new clients, a few in each."""
 RECEIVE_PAUSE = 0.02
-"""Seconds until more is taken from a client that has sent a whole buffer's worth at once, which no request needs."""
+"""Seconds until more is read from a client that has sent a whole buffer at once, which no request needs."""
 RETRY_ACCEPT = 1.0
-"""Seconds without a new client after the system refused one, for want of descriptors."""
+"""Seconds without new clients after the system refused one for want of descriptors or memory."""
 
 _BACKLOG = 16
 _ACCEPTS_PER_TURN = 4
@@ -79,9 +79,9 @@ _DENIED = json.dumps({"error": "only root and the daemon's user may do that", "d
 class ControlServer:
     """Serves one tunnel's status.
 
-    `unix_socket` is bound and listening, and the server's from now on; `addresses` are (family, socket address)
-    pairs to listen on for HTTP. An address that cannot be bound is a warning in the log and no more.
-    `reload` serves the command of that name, as text on the unix socket only, and only for root and our own user.
+    `unix_socket` is bound and listening; the server owns it from now on. `addresses` are (family, socket address)
+    pairs to listen on for HTTP. If an address cannot be bound, the log gets a warning and nothing else happens.
+    `reload` serves the command `reload`, as text on the unix socket only, and only for root and our own user.
     """
 
     def __init__(
@@ -99,17 +99,17 @@ class ControlServer:
         self._addresses = addresses
         self._idle_limit = idle_limit
         self._listeners: dict[socket.socket, bool] = {}
-        """With each, whether it is for HTTP only."""
+        """Listening sockets, and whether each is for HTTP only."""
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._clients: dict[_Client, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        """Those of the clients, and of such as have been told to end."""
+        """The tasks of all clients, also of those that were told to end."""
         self._turn = asyncio.Lock()
         self._turn_at = 0.0
         self._said_at: dict[str, float] = {}
 
     async def start(self) -> None:
-        """Listens."""
+        """Starts to listen."""
         if self._unix_socket is not None:
             self._unix_socket.settimeout(0)
             self._listeners[self._unix_socket] = False
@@ -122,7 +122,7 @@ class ControlServer:
             self._listen(listener)
 
     async def close(self) -> None:
-        """Ends every connection at once and leaves nothing."""
+        """Ends every connection at once and closes all sockets."""
         for pause in self._pauses.values():
             pause.cancel()
         for listener in self._listeners:
@@ -171,7 +171,7 @@ class ControlServer:
         self._clients[client] = task
         self._tasks.add(task)
 
-        # Not in the task: one that is cancelled before its first step runs nothing of its own.
+        # Not in the task: a task that is cancelled before its first step runs nothing.
         def end(_: object) -> None:
             self._tasks.discard(task)
             self._clients.pop(client, None)
@@ -193,7 +193,7 @@ class ControlServer:
             self._say(logging.ERROR, "client %d gets no answer", client.number, exc_info=True)
 
     async def _serve_lines(self, client: _Client, *, http_only: bool) -> None:
-        """Returns when the connection is to be closed."""
+        """Serves a connection; returns when it must be closed."""
         request: _Request | None = None
         try:
             while (line := await client.read_line(skip_blank=True)) is not None:
@@ -212,7 +212,7 @@ class ControlServer:
             await self._answer(client, functools.partial(self._respond, request))
 
     async def _serve_text(self, client: _Client, line: str) -> bool:
-        """Answers one line; False: it was the last."""
+        """Answers one line; False: no more are answered."""
         words = line.split()
         command = _command(words[0]) if words else ""
         if command == "quit":
@@ -254,7 +254,7 @@ class ControlServer:
         return content_type, render(self._snapshot())
 
     def _say(self, level: int, text: str, *args: object, exc_info: bool = False) -> None:
-        """Logs, each text once a second at most."""
+        """Logs a line, but each text once a second at most."""
         now = asyncio.get_running_loop().time()
         if now - self._said_at.get(text, float("-inf")) >= _LOG_INTERVAL:
             self._said_at[text] = now
@@ -262,7 +262,7 @@ class ControlServer:
 
 
 def _listening(family: int, address: Any) -> socket.socket:
-    """A listening TCP socket; raises OSError, also where the family is switched off."""
+    """A listening TCP socket. Raises OSError, also if the address family is switched off."""
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -292,7 +292,7 @@ class _Client:
         self._pause = 0.0
         self.number = connection.fileno()
         self.active_at = self._loop.time()
-        """When it last sent something or took something."""
+        """When the client last sent or took something."""
 
     @property
     def trusted(self) -> bool:
@@ -303,11 +303,11 @@ class _Client:
 
     @property
     def silent(self) -> bool:
-        """Nothing is left to read but more may come."""
+        """Whether nothing is left to read, but more may come."""
         return not self._input and not self._ended
 
     async def read_line(self, *, skip_blank: bool = False) -> str | None:
-        """The next line, which the end of input ends too, without its end; None: no more is to be read.
+        """The next line without its end; the end of the input also ends a line. None: there is no more.
 
         Raises _Overflow, TimeoutError, OSError.
         """
@@ -326,7 +326,7 @@ class _Client:
             await self.receive(self._idle_limit)
 
     async def receive(self, limit: float) -> None:
-        """Waits for input for `limit` seconds; raises TimeoutError, OSError."""
+        """Waits up to `limit` seconds for input. Raises TimeoutError, OSError."""
         await asyncio.sleep(self._pause)
         async with asyncio.timeout(limit):
             data = await self._loop.sock_recv(self._connection, _RECEIVE_SIZE)
@@ -336,14 +336,14 @@ class _Client:
         self.active_at = self._loop.time()
 
     async def send(self, answer: bytes) -> None:
-        """Raises TimeoutError for a client that does not take it, OSError for one that is gone."""
+        """Sends an answer. Raises TimeoutError if the client does not take it, OSError if the client is gone."""
         for begin in range(0, len(answer), _SEND_SIZE):
             async with asyncio.timeout(self._idle_limit):
                 await self._loop.sock_sendall(self._connection, answer[begin : begin + _SEND_SIZE])
             self.active_at = self._loop.time()
 
     async def finish(self) -> None:
-        """Says that no more will come, and lets the client come to its end; raises OSError."""
+        """Shuts the sending side down and waits for the client to end, up to `LINGER_LIMIT`. Raises OSError."""
         self._connection.shutdown(socket.SHUT_WR)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_LIMIT):
@@ -364,7 +364,7 @@ _TOO_LARGE = _Request("too large", "", has_head=False)
 
 
 def _http_request(line: str, *, http_only: bool) -> _Request | None:
-    """What a line asks by HTTP; None: it is a line of text."""
+    """The HTTP request in a line; None: it is a text command."""
     found = _REQUEST_LINE.fullmatch(line.strip())
     if found is not None:
         return _Request(found[1], found[2], has_head=True)
@@ -377,7 +377,7 @@ def _http_request(line: str, *, http_only: bool) -> _Request | None:
 
 
 async def _skip_head(client: _Client, size: int) -> None:
-    """Reads header lines to their end; `size` bytes of the head have been read."""
+    """Reads header lines to their end; `size` bytes of the head were read before."""
     if client.silent:
         try:
             await client.receive(HEAD_WAIT)

@@ -1,7 +1,7 @@
-"""What outlives the process: descriptors in systemd's store, and the session's memory in one of them.
+"""What outlives the process: descriptors in systemd's store, one of them the session's memory.
 
-The memory has two places that are written in turn, each with a checksum, so that a process that is killed while it
-writes leaves the other whole.
+The memory has two places, written in turn, each with a checksum. So a process that is killed while it writes one
+leaves the other whole.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from . import notify
 from .given import Service
 
 SAVE_INTERVAL = 1.0
-"""Seconds between savings: after a kill, what came in the last of them can be replayed once."""
+"""Seconds between two saves. After a kill, packets that came since the last save can be replayed once."""
 PLACE_SIZE = 4 << 20
-"""Bytes of one place; 1024 flows with full windows take 0.7 MB."""
+"""Bytes of one place. 1024 flows with full windows take 0.7 MB."""
 _HEADER = struct.Struct("<8sQdII")
 _MAGIC = b"mlvpnd 1"
 
@@ -46,7 +46,7 @@ class Keeper:
         self._memory = kept
 
     def load(self) -> tuple[dict[str, Any], float] | None:
-        """What was saved last and how many seconds ago; None if nothing usable was."""
+        """What was saved last, and how many seconds ago; None if nothing usable was saved."""
         if not self._was_kept:
             return None
         best: tuple[int, float, bytes] | None = None
@@ -77,7 +77,7 @@ class Keeper:
         return turn, at, text
 
     def save(self, memory: dict[str, Any]) -> None:
-        """Remembers this in the place of what was remembered before the last time."""
+        """Saves `memory` over the older of the two saves."""
         text = json.dumps(memory, separators=(",", ":")).encode()
         turn = self._turn + 1
         data = _HEADER.pack(_MAGIC, turn, time.monotonic(), len(text), zlib.crc32(text)) + text
@@ -86,7 +86,7 @@ class Keeper:
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
             if os.pwrite(self._memory, data, turn % 2 * PLACE_SIZE) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as error:  # the tunnel goes on; the next attempt is in the same place, the other is still good
+        except OSError as error:  # the tunnel goes on; the next save uses the same place, the other is still good
             if not self._failing:
                 _log.warning("the session cannot be kept for a restart: %s", error.strerror)
             self._failing = True
@@ -94,16 +94,16 @@ class Keeper:
             self._turn, self._failing = turn, False
 
     def store(self, name: str, descriptor: int) -> None:
-        """Keeps a descriptor under a name."""
+        """Stores a descriptor under a name."""
         self._stored.add(name)
         self._service.notifier.store(name, descriptor)
 
     def forget(self, name: str) -> None:
-        """Keeps it no longer."""
+        """Removes from the store what this process stored under a name."""
         if name in self._stored:
             self._stored.remove(name)
             self._service.notifier.forget(name)
 
     def forget_inherited(self, name: str) -> None:
-        """Gives up what an earlier process stored."""
+        """Removes from the store what an earlier process stored under a name."""
         self._service.notifier.forget(name)

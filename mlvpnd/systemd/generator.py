@@ -1,10 +1,10 @@
-"""`mlvpn-generator`: from `/etc/default/mlvpn` and `/etc/mlvpn/*.conf` to units, at boot and `systemctl daemon-reload`.
+"""`mlvpn-generator`: makes units from `/etc/default/mlvpn` and `/etc/mlvpn/*.conf`.
 
-It writes which tunnels start with `mlvpn.service`, the addresses and ports of servers for `mlvpn@NAME.socket`, and
-the path of a control socket that the daemon cannot make itself.
+systemd runs it at boot and at `systemctl daemon-reload`. It writes which tunnels start with `mlvpn.service`. It writes
+servers' addresses and ports for `mlvpn@NAME.socket`, and the path of a control socket that the daemon cannot make.
 Nothing else of a file may get into a unit: everybody can read units, and the file holds the password.
 
-Nothing runs this early but the kernel's log, and nothing may be waited for.
+So early only the kernel's log works, and nothing may be waited for.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _DROP_IN = "50-mlvpn.conf"
 _KERNEL_LOG = "/dev/kmsg"
 _HEADER = "# Written by mlvpn-generator.\n"
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._@:+-]*[A-Za-z0-9._@:+-]")
-"""Means itself in a unit; a space, a % or a backslash might not."""
+"""A path that a unit takes literally; a space, a % or a backslash might mean something else there."""
 
 Log = Callable[[str], None]
 
 
 def main(argv: list[str]) -> int:
-    """Runs `mlvpn-generator NORMAL [EARLY LATE]`, see systemd.generator(7); returns 0, whatever is wrong.
+    """Runs `mlvpn-generator NORMAL [EARLY LATE]`, see systemd.generator(7). Returns 0, whatever is wrong.
 
-    MLVPN_CONFDIR and MLVPN_DEFAULTS in the environment are other places to read from.
+    The environment's MLVPN_CONFDIR and MLVPN_DEFAULTS replace the places to read from.
     """
     try:
         generate(
@@ -44,14 +44,14 @@ def main(argv: list[str]) -> int:
             log_to_kernel,
         )
     except Exception as error:
-        log_to_kernel(f"failed: {type(error).__name__}")  # its text might quote the file
+        log_to_kernel(f"failed: {type(error).__name__}")  # the error's text might quote the file
     return 0
 
 
 def generate(output: Path, config_directory: Path, defaults: Path, log: Log) -> None:
-    """Writes the units below `output`; `log` gets a line for each thing that is left out."""
+    """Writes the units below `output`; `log` gets a line for everything that is left out."""
     names = _instances(config_directory, log)
-    # First, so that no file can keep the others from being started.
+    # First, so that a wrong file cannot keep the others from being started.
     for name in autostart(_read_defaults(defaults), names, log):
         _link(output / "mlvpn.service.wants" / f"mlvpn@{name}.service", "mlvpn@.service")
     for name in names:
@@ -67,8 +67,8 @@ def generate(output: Path, config_directory: Path, defaults: Path, log: Log) -> 
 def autostart(text: str, names: list[str], log: Log) -> list[str]:
     """The tunnels to start, by the AUTOSTART line of `/etc/default/mlvpn`.
 
-    `all` or nothing: each that has a file. `none`. Or names, whether or not they have a file, so that a start shows
-    a wrong one.
+    `all`, or no word: every tunnel that has a file. `none`: no tunnel. Else names, also without a file, so that the
+    start shows a wrong one.
     """
     value = ""
     for line in text.splitlines():
@@ -90,10 +90,10 @@ def autostart(text: str, names: list[str], log: Log) -> list[str]:
 
 
 def link_addresses(config: Config) -> tuple[list[str], bool]:
-    """What `ListenDatagram=` needs for a server's links, and whether `[::]` there means IPv6 only.
+    """The `ListenDatagram=` values for a server's links, and whether `[::]` there means IPv6 only.
 
-    Left to the daemon are names, which nobody can look up yet, links with a `binddevice`, and an IPv6-only wildcard
-    beside one for both.
+    Left to the daemon are: names, which nobody can look up yet; links with a `binddevice`; an IPv6-only wildcard
+    beside one for both families.
     """
     found: dict[str, None] = {}
     bound = [link for link in config.links if link.bindport.isdecimal() and not link.binddevice]
@@ -119,7 +119,7 @@ def link_addresses(config: Config) -> tuple[list[str], bool]:
 
 
 def control_path(config: Config, name: str) -> str:
-    """Where systemd must make the control socket; empty if there is none, or the daemon can make it itself."""
+    """The path where systemd must make the control socket; empty if there is none or the daemon can make it."""
     if not config.control_unix_path:
         return ""
     path = os.path.normpath(config.control_unix_path)
@@ -127,7 +127,7 @@ def control_path(config: Config, name: str) -> str:
 
 
 def log_to_kernel(text: str) -> None:
-    """A warning in the kernel's log, where the journal finds it."""
+    """Writes a warning to the kernel's log, where the journal finds it."""
     try:
         with open(_KERNEL_LOG, "w") as log:
             log.write(f"<4>mlvpn-generator: {text}\n")
@@ -172,7 +172,7 @@ def _write_sockets(output: Path, name: str, path: Path, log: Log) -> None:
 
 
 def _places(error: ConfigError) -> str:
-    """Lines only: messages and keys show what is in the file."""
+    """The lines of the problems only: messages and keys would show the file's content."""
     places = dict.fromkeys(f"line {problem.line}" for problem in error.problems if problem.line)
     return ", ".join(places) or "unreadable, or its owner or mode is wrong"
 

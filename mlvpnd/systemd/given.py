@@ -1,6 +1,6 @@
-"""The daemon as `mlvpn@NAME.service`: what systemd hands over in place of what the parent does by hand.
+"""The daemon as `mlvpn@NAME.service`: what systemd hands over. By hand the parent does this.
 
-The unit is the sandbox: no privilege, no device, no chroot of ours.
+The unit is the sandbox: no privilege, no device. The daemon makes no chroot of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mlvpnd.errors import MlvpndError
 from . import notify
 
 PRIVATE_SOCKET = "private.sock"
-"""In the runtime directory of the instance: status, and reload for root and the daemon's own user."""
+"""A socket in the instance's runtime directory: status, and reload for root and the daemon's own user."""
 
 
 @dataclass(slots=True)
@@ -26,26 +26,26 @@ class Service:
     instance: str
     notifier: notify.Notifier
     descriptors: dict[str, list[int]] = field(default_factory=dict)
-    """Inherited descriptors by name; each is taken out by who uses it."""
+    """Inherited descriptors by name; whoever uses one takes it out."""
     password: bytes | None = None
-    """From the credential `mlvpn.NAME.password`; it goes before the file's."""
+    """From the credential `mlvpn.NAME.password`; used instead of the file's."""
 
     def take(self, name: str) -> int | None:
-        """The descriptor of that name, or None; it belongs to the caller from now on."""
+        """A descriptor of that name, which the caller then owns; None: there is none."""
         found = self.descriptors.get(name)
         return found.pop() if found else None
 
     def take_all(self, name: str) -> list[int]:
-        """All descriptors of that name."""
+        """All descriptors of that name, which the caller then owns."""
         return self.descriptors.pop(name, [])
 
     def close_rest(self, *, but: str = "") -> None:
-        """Closes and gives up what nobody took, `but` for that name: it is taken later."""
+        """Closes descriptors that nobody took and removes them from the store; the name `but` is taken later."""
         for name in [name for name in self.descriptors if name != but]:
             descriptors = self.take_all(name)
             for descriptor in descriptors:
                 os.close(descriptor)
-            if descriptors and name not in (notify.ACTIVATED, notify.CONTROL):  # those are the socket units'
+            if descriptors and name not in (notify.ACTIVATED, notify.CONTROL):  # these belong to socket units
                 self.notifier.forget(name)
 
 
@@ -72,7 +72,7 @@ def gather(instance: str) -> Service:
 
 
 def options(instance: str) -> Options:
-    """What the command line of a daemon by hand would say. Raises MlvpndError for a name that is none."""
+    """The options that a command line would give by hand. Raises MlvpndError if `instance` is no valid name."""
     if not is_name(instance):
         raise MlvpndError(f"{instance!r} is no instance: letters, digits and :_.- only")
     return Options(config_path=config_path(instance), name=instance)

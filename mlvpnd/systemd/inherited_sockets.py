@@ -1,4 +1,4 @@
-"""Sockets that were bound before this process began: by systemd for the link's port, or by the process before it."""
+"""Sockets that were bound before this process began: by systemd's socket unit, or by the process before."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _net = logger("net")
 
 
 class Adopted(NamedTuple):
-    """A bound socket that a link goes on with."""
+    """A bound socket for a link."""
 
     sock: socket.socket
     ends: Endpoints
     kept_by_us: bool
-    """False: the socket unit holds it, and the store need not."""
+    """False: the socket unit holds it, so the store need not."""
 
 
 class Sockets:
-    """Inherited UDP sockets, each to be taken by the link that it fits."""
+    """Inherited UDP sockets; each link takes the one that fits."""
 
     def __init__(self, service: Service, keeper: Keeper) -> None:
         self._keeper = keeper
@@ -44,7 +44,7 @@ class Sockets:
                     self._kept[name] = sock
 
     def take(self, link: LinkConfig, config: Config) -> Adopted | None:
-        """The link's socket; None: there is none that fits, and it binds one itself."""
+        """The socket that fits a link; None: there is none, and the link binds one itself."""
         wanted = resolve.numeric(link.bindhost, link.bindport, passive=True) or []
         name = notify.link_name(link.name)
         kept = self._kept.pop(name, None) if name else None
@@ -61,12 +61,12 @@ class Sockets:
         return None
 
     def give_up(self, link: LinkConfig) -> None:
-        """The link's kept socket was closed: nothing holds its port any more."""
+        """The link's kept socket was closed: removes it from the store, so that nothing holds its port."""
         if name := notify.link_name(link.name):
             self._keeper.forget_inherited(name)
 
     def close_rest(self) -> None:
-        """No link wanted these."""
+        """Closes the sockets that no link has taken."""
         for sock in self._activated:
             _net.warning("no link is bound to %s:%s, which systemd listens on", *sock.getsockname()[:2])
             sock.close()
@@ -78,7 +78,7 @@ class Sockets:
 
 
 def _udp(descriptor: int) -> socket.socket | None:
-    """The socket behind a descriptor, if it is a UDP one; else the descriptor is closed."""
+    """The UDP socket behind a descriptor; None: it is none, and the descriptor is closed."""
     try:
         sock = socket.socket(fileno=descriptor)
     except OSError:
@@ -92,9 +92,9 @@ def _udp(descriptor: int) -> socket.socket | None:
 
 
 def _fits(sock: socket.socket, wanted: list[resolve.Resolved], link: LinkConfig) -> bool:
-    """Whether a socket is bound as the link's section says; one bound by name is opened anew."""
+    """Whether a socket is bound as the link's section says. None fits if host or port is a name."""
     device = index_of(link.binddevice) if link.binddevice else 0
-    if bound_index(sock) != device or bool(device) != bool(link.binddevice):  # that interface may be gone, too
+    if bound_index(sock) != device or bool(device) != bool(link.binddevice):  # the interface may be gone, too
         return False
     host, port = sock.getsockname()[:2]
     for family, address in wanted:

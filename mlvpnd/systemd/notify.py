@@ -1,7 +1,7 @@
-"""What the daemon and systemd say to each other: readiness, status, watchdog, and descriptors kept over a restart.
+"""What the daemon and systemd tell each other: readiness, status, watchdog, and descriptors kept over a restart.
 
-Nothing here waits: libsystemd's own call does while the manager's queue is full, and the packet loop with it. What
-cannot be said now is said a little later. Everything works, and does nothing, without systemd.
+Nothing here waits. libsystemd's own call waits while the manager's queue is full, and would stop the packet loop. A
+notification that cannot be sent now is sent a little later. Without systemd everything works and does nothing.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ TUN = "tun"
 SESSION = "session"
 """Name of the memory that keeps the session over a restart (`resume.py`)."""
 LINK_PREFIX = "link."
-"""A link's socket is stored under this and the link's name."""
+"""A link's socket is stored under this prefix and the link's name."""
 CONTROL = "control"
 """Name of the control socket that `mlvpn-control@.socket` opened."""
 ACTIVATED = "link"
-"""Name of all sockets that `mlvpn@.socket` opened; told apart by their addresses."""
+"""Name of all sockets that `mlvpn@.socket` opened; their addresses tell them apart."""
 MAX_NAME_SIZE = 255  # systemd.socket(5), FileDescriptorName=
 RETRY = 0.1
-"""Seconds until the manager is tried again when it takes nothing."""
+"""Seconds until a notification is tried again that the manager did not take."""
 
 Send = Callable[[str, tuple[int, ...]], None]
-"""Sends one notification with descriptors, or raises OSError: BlockingIOError where it may be sent later."""
+"""Sends one notification with descriptors. Raises OSError; BlockingIOError: it may be sent later."""
 
 _log = logger()
 
 
 def link_name(link: str) -> str | None:
-    """The store's name for a link's socket; None if the store cannot have such a name, and the link does without."""
+    """The store's name for a link's socket; None: the store does not allow the name, and the socket is not kept."""
     name = LINK_PREFIX + link
     fit = name.isascii() and name.isprintable() and ":" not in name and len(name) <= MAX_NAME_SIZE
     return name if fit else None
 
 
 def send(text: str, descriptors: tuple[int, ...] = ()) -> None:
-    """One notification, as sd_notify(3) describes it, that is refused rather than waited with; see `Send`."""
+    """Sends one notification, see sd_notify(3), without waiting; see `Send`."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     address = "\0" + path[1:] if path.startswith("@") else path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sock:
@@ -51,36 +51,36 @@ def send(text: str, descriptors: tuple[int, ...] = ()) -> None:
 
 
 def inherited() -> Mapping[int, str]:
-    """Descriptors that systemd handed over, with their names; each may be taken once."""
-    from systemd import daemon  # by hand there is no need for it
+    """The descriptors that systemd handed over, with their names. May be called once."""
+    from systemd import daemon  # by hand it is not needed
 
     return daemon.listen_fds_with_names(unset_environment=True)
 
 
 class Notifier:
-    """Speaks to the service manager. `send` does it; None: there is none."""
+    """Speaks to the service manager by `send`; None: there is no manager."""
 
     def __init__(self, send: Send | None) -> None:
         self._send = send
         self._status = ""
         self._waiting: dict[tuple[str, str], tuple[str, int | None]] = {}
-        """What the manager has not taken yet, in order: the newest of each kind, with a descriptor of our own."""
+        """What the manager has not taken yet, in order: the newest of each kind, with a duplicate of its descriptor."""
         self._retry: asyncio.TimerHandle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._failed = False
 
     @property
     def active(self) -> bool:
-        """Whether anybody listens."""
+        """Whether there is a service manager."""
         return self._send is not None
 
     def ready(self, status: str = "") -> None:
-        """The interface is open and the sockets are bound; also after a reload."""
+        """The interface is open and the sockets are bound, or a reload has ended."""
         self._status = status
         self._say(f"READY=1\nSTATUS={status}" if status else "READY=1")
 
     def status(self, status: str) -> None:
-        """The links and their states, as `systemctl status` shows them."""
+        """Sets the text that `systemctl status` shows: the links and their states."""
         if status != self._status:
             self._status = status
             self._say(f"STATUS={status}")
@@ -94,19 +94,19 @@ class Notifier:
         self._say("STOPPING=1")
 
     def store(self, name: str, descriptor: int) -> None:
-        """Keeps a descriptor over a restart.
+        """Stores a descriptor over a restart.
 
-        Without FDPOLL=0 one ICMP error on a UDP socket would make systemd drop it.
+        Without FDPOLL=0 systemd would drop a UDP socket after one ICMP error.
         """
         self._say(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", name, descriptor)
 
     def forget(self, name: str) -> None:
-        """Gives a stored descriptor up."""
+        """Removes a descriptor from the store."""
         self._drop(("FDSTORE", name))
         self._say(f"FDSTOREREMOVE=1\nFDNAME={name}", name)
 
     def start_watchdog(self) -> None:
-        """Tells systemd twice in each period that the packet loop turns; it is the loop itself that does."""
+        """Has the packet loop itself tell systemd twice in each period that it turns."""
         usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
         if not usec.isdecimal() or int(usec) == 0 or (pid and pid != str(os.getpid())):
             return
@@ -141,7 +141,7 @@ class Notifier:
             os.close(descriptor)
 
     def _sent(self, text: str, descriptor: int | None) -> bool:
-        """Whether it need not be tried again: it is said, or never can be, which nobody is told but who debugs."""
+        """Whether no retry is needed: it was sent, or never can be, which only a debug line tells."""
         if self._send is None:
             return True
         try:

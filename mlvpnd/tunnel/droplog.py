@@ -1,4 +1,4 @@
-"""Operators' lines about refused datagrams: the first at once, then a sum once a minute for each link."""
+"""Log lines about refused datagrams: the first at once, then a sum at most once a minute for each link."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlvpnd.protocol.wire.drops import DropReason
 INTERVAL = 60.0
 """Seconds between lines of one link."""
 
-# Upstream's words, which operators grep for, where it has any.
+# Where upstream has words for a reason, they stand here: operators grep for them.
 _WORDS = {
     DropReason.NOT_AUTHENTIC: "crypto_decrypt failed: -1",
     DropReason.SHORT: "received invalid packet",
@@ -28,7 +28,7 @@ _protocol = logger("protocol")
 
 
 class DropLog:
-    """Looks at a link's counters after each burst; costs two look-ups while there is nothing to say."""
+    """Checks a link's drop counters after each burst; costs two look-ups while there is nothing to say."""
 
     def __init__(self) -> None:
         self._said: dict[str, int] = {}
@@ -36,7 +36,7 @@ class DropLog:
         self._before: dict[str, dict[DropReason, int]] = {}
 
     def look(self, link: str, drops: Mapping[DropReason, int], now: float) -> None:
-        """Writes one line if datagrams were refused since the last."""
+        """Writes one line if datagrams were refused since the last line."""
         total = sum(drops.values())
         if total == self._said.get(link, 0) or now < self._next_at.get(link, 0.0):
             return

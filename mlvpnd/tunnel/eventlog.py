@@ -1,4 +1,4 @@
-"""Operators' lines about links and tiers, in upstream's words where it has any, with fields for the journal."""
+"""Log lines about links and tiers, with fields for the journal; in upstream's words where upstream has any."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mlvpnd.protocol.links.selection import Tier
 
 FLAP_INTERVAL = 1.0
 FLAP_BURST = 5
-"""Lines of one kind about a link's peer at once, and seconds between them after that: who passes packets on from here
-and there by turns moves the peer with each, and must not drown what else the log has to say. Status shows where the
-peer is."""
+"""Of each kind of line about a link's peer: `FLAP_BURST` at once, then one each `FLAP_INTERVAL` seconds.
+Somebody who forwards packets from two addresses by turns moves the peer with each one. This must not drown the rest of
+the log. Status shows the peer's address."""
 REASONS = {
     DownReason.TIMEOUT: "timeout",
     DownReason.UNHEARD: "unheard",
@@ -39,7 +39,7 @@ _rtt = logger("rtt")
 
 
 class EventLog:
-    """Writes the lines; limits those that may come often."""
+    """Writes the lines, and limits the kinds that may come often."""
 
     def __init__(self) -> None:
         self._allowed = Allowances(FLAP_BURST, FLAP_INTERVAL)
@@ -51,7 +51,7 @@ class EventLog:
         _protocol.info("%s authenticated", name, extra=extra)
 
     def down(self, path: Path, reason: DownReason) -> None:
-        """The link is down; one that was closed on purpose has a line of its own already."""
+        """The link is down. A link closed on purpose already has a line of its own."""
         name = path.parameters.name
         level = logging.DEBUG if reason is DownReason.CLOSED else logging.INFO
         extra = fields("link-down", name, state="down", reason=REASONS[reason])
@@ -60,7 +60,7 @@ class EventLog:
             _protocol.warning("%s comes and goes: from now on it stays down for a second each time", name)
 
     def unheard(self, path: Path, now: float) -> None:
-        """The peer asks again and again, for it does not hear the answers."""
+        """The peer asks again and again because it does not hear the answers."""
         text = f"{path.parameters.name} the peer asks, and does not hear the answers: the line is dead towards"
         self._seldom(text, format_address(path.peer), now, logging.WARNING)
 
@@ -91,7 +91,7 @@ class EventLog:
             _rtt.info(text, name, path.rtt.srtt_ms, limits.latency_tolerance, extra=extra)
 
     def tunnel(self, before: str, after: str) -> None:
-        """Packets can pass from now on, or no more; the words are those of `status.TunnelStatus.state`."""
+        """Packets can pass from now on, or no longer; both states are words of `status.TunnelStatus.state`."""
         if before == "down" and after in ("up", "fallback"):
             _log.info("tunnel is up", extra=fields("tunnel-up", old_state=before, state=after))
         elif before in ("up", "fallback") and after == "down":
@@ -110,7 +110,7 @@ class EventLog:
 
 
 def log_update(change: LinkChange) -> None:
-    """What a reload has changed of a link."""
+    """Logs what a reload has changed about a link."""
     for key in LINK_KEYS:
         before, after = getattr(change.old, key.field), getattr(change.new, key.field)
         if key.name in change.keys:
@@ -119,4 +119,4 @@ def log_update(change: LinkChange) -> None:
 
 
 def _word(*, bad: bool) -> str:
-    return "reached threashold" if bad else "acceptable again"  # upstream's spelling, which is grepped for
+    return "reached threashold" if bad else "acceptable again"  # upstream's spelling: operators grep for it

@@ -1,4 +1,4 @@
-"""The tunnel's TUN or TAP interface: packets in bursts, what the helper sets on it, and how it is got back."""
+"""The tunnel's TUN or TAP interface: what the helper sets on it, and how it is made again after it was deleted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mlvpnd.systemd.fd_store import Keeper
 from mlvpnd.systemd.notify import TUN
 
 RETRY = 1.0
-"""Seconds between attempts to get an interface back that was deleted under us."""
+"""Seconds between attempts to make a deleted interface again."""
 
 _log = logger("tuntap")
 
@@ -43,27 +43,27 @@ class Interface:
         self.mtu = mtu
         """Bytes."""
         self.mss = (0, 0)
-        """Bytes of a segment that SYNs over IPv4, and over IPv6, allow at most; 0: what they say. From `start` on."""
+        """Bytes. Largest segment that SYNs may allow, over IPv4 and over IPv6; 0: no limit. Valid from `start` on."""
         self.kept = kept
-        """Whether it is that of the process before, with all that was set on it."""
+        """Whether the interface comes from the process before, with everything that was set on it."""
         self._helper = helper
         self._keeper = keeper
         self._started = False
-        """It may be configured before."""
+        """The interface may be configured before `start`."""
         self._mss_clamp: int | None = None
         self._wider: tuple[str, int] | None = None
-        """A port of the same bridge that takes more, and what it takes, as last told."""
+        """As last warned of: a port of the same bridge with a larger MTU, and this MTU."""
         self._ipv6_path = False
         self._work: set[asyncio.Task[None]] = set()
         self._configuring: asyncio.Task[None] | None = None
         self._stale = False
-        """Whether there is something that the interface has not been configured for yet."""
+        """Whether the interface must be configured once more."""
         helper.use_tun(device.fileno)
 
     def start(self, plane: Plane, on_regained: Callable[[], None], mss_clamp: int | None = None) -> None:
-        """Has packets read from now on; `on_regained()` is called when the interface was lost and is there again.
+        """Has packets read from now on. `on_regained()` is called when a lost interface is there again.
 
-        `mss_clamp` is as in the configuration.
+        `mss_clamp` is the configuration's.
         """
         self._plane, self._on_regained, self._mss_clamp = plane, on_regained, mss_clamp
         self._started = True
@@ -71,7 +71,7 @@ class Interface:
         plane.watch_device(self.lost)
 
     def _clamp(self) -> None:
-        """Has SYNs allow what the interface takes at most, or what the file says, and longer packets counted."""
+        """Limits the segments that SYNs allow to the MTU or the file's value, and has packets above the MTU counted."""
         if not self._started:
             return
         chosen = self._mss_clamp
@@ -79,7 +79,7 @@ class Interface:
         self._plane.set_limits(self.mtu, *self.mss)
 
     def look(self, mirror: Mirror) -> None:
-        """Something about an interface of this host has changed: perhaps the MTU of this one, or its bridge."""
+        """Some interface of this host has changed: checks this one's MTU and its bridge."""
         try:
             name, _ = interface_of(self.device.fileno())
             mtu = mtu_of(name)
@@ -102,17 +102,17 @@ class Interface:
         self._clamp()
 
     def pause(self) -> None:
-        """Reads no more; what is written still goes out."""
+        """Stops reading; packets can still be written."""
         self._plane.unwatch_device()
         for task in self._work:
             task.cancel()
 
     def close(self) -> None:
-        """Gives the descriptor up: with the last one the interface goes."""
+        """Closes the descriptor: the interface goes with its last one."""
         self.device.close()
 
     def use_ipv6(self, *, mtu_is_unset: bool) -> None:
-        """A link's outer packets are IPv6: an unset MTU is then less."""
+        """A link's outer packets are IPv6: the MTU is then smaller, unless the file sets it."""
         if not self._ipv6_path:
             self._ipv6_path = True
             if mtu_is_unset:
@@ -123,7 +123,7 @@ class Interface:
         self._begin_configuring()
 
     def follow(self, mss_clamp: int | None) -> None:
-        """As `reconfigure`, with another `mss_clamp` of the configuration, which is in force at once."""
+        """As `reconfigure`, with a new `mss_clamp`, which is in force at once."""
         self._mss_clamp = mss_clamp
         self._clamp()
         self.reconfigure()
@@ -131,7 +131,7 @@ class Interface:
     async def configure(self) -> None:
         """Has the helper set MTU, addresses and routes as the file says now.
 
-        One that is under way is followed by one more, for any number of callers.
+        If a run is under way, one more follows it, for any number of callers.
         """
         await asyncio.wait([self._begin_configuring()])
 
@@ -151,7 +151,7 @@ class Interface:
         try:
             self._take_mtu(await self._helper.configure_tun(ipv6_path=self._ipv6_path))
         except MlvpndError as error:
-            # One that was deleted meanwhile is made again, and then configured.
+            # If it was deleted meanwhile, it is made again and then configured.
             level = logging.DEBUG if is_gone(self.device.fileno()) else logging.WARNING
             _log.log(level, "%s %s", self.name, error)
 

@@ -1,12 +1,12 @@
 """The life of one link's socket: resolve, open, bind, serve, and all of it again when the link has died.
 
-Names are looked up and the socket is opened anew after every timeout, so a changed DNS record, a changed local
-address and a new NAT mapping are all followed. What fails is tried again, 1 s later, then 2, up to `MAX_BACKOFF`.
-A name that cannot be looked up any more is no failure: its last addresses are tried, for the name server may be
-out of reach because this tunnel is down.
+After every timeout names are looked up and the socket is opened anew. So a changed DNS record, a changed local
+address and a new NAT mapping are all followed. A failure is tried again after 1 s, then after 2, up to `MAX_BACKOFF`
+for names and `MAX_BIND_BACKOFF` for all else. If a known name cannot be looked up any more, its last addresses are
+tried: the name server may be out of reach because this tunnel is down.
 
 A client with a `bindport` of its own has one mapping in its router for ever. A router whose address has changed may
-keep an old mapping alive for as long as AUTHs pass, and then no answer arrives. So a free port is tried in turns.
+keep the old mapping alive as long as AUTHs pass, and no answer arrives. So `bindport` and a free port take turns.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ from mlvpnd.net.resolve import Endpoints
 
 FIRST_BACKOFF = 1.0
 MAX_BACKOFF = 10.0
-"""Seconds between look-ups of a name."""
+"""Seconds between tries, at first and at most, while a name cannot be looked up."""
 MAX_BIND_BACKOFF = 2.0
-"""Seconds. A missing address or interface costs nothing to look for, and its owner waits for it to work again."""
+"""Seconds between tries at most, for all other failures. Looking for a missing address or interface costs nothing, and
+its owner waits for the link to work again."""
 MIN_TRY_INTERVAL = 0.25
-"""Seconds from one try to the next, at least, however often the uplink comes and goes."""
+"""Seconds from one try to the next at least, however often the uplink comes and goes."""
 DEVICE_CHECK_INTERVAL = 1.0
-"""Seconds between looks at the interface of `binddevice`, where nobody tells of it."""
+"""Seconds between looks at the interface of `binddevice`, in case the kernel does not tell of a change."""
 LOOKUP_PATIENCE = 2.0
-"""Seconds until a look-up is not waited for while addresses are known; its answer then serves the next try."""
+"""Seconds. While addresses are known, a look-up is waited for no longer than this; its answer serves the next try."""
 FIXED_PORT_TIMEOUTS = 3
-"""Time-outs in a row at a client's `bindport` after which a free port is tried in turns with it. One or two are those
-of a server that restarts, or of a line that is away for a moment."""
+"""Time-outs in a row at a client's `bindport` after which a free port takes turns with it. A restarting server, or a
+line that is away for a moment, causes one or two."""
 
 _protocol = logger("protocol")
 _dns = logger("dns")
@@ -56,7 +57,7 @@ class _LookupError(MlvpndError):
 class LinkOpener:
     """Keeps one link supplied with a socket.
 
-    `opened(endpoints)` is called when there is one, `closed()` before it goes away.
+    `opened(endpoints)` is called when there is a socket, `closed()` before it goes away.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class LinkOpener:
         self.error = ""
         """Why there is no socket, for status."""
         self.tried = asyncio.Event()
-        """Set when a socket was opened, or could not be, for the first time."""
+        """Set after the first try to open a socket, whether or not it succeeded."""
         self._known: list[Endpoints] = []
         """What the last look-up found."""
         self._lookup: asyncio.Task[list[Endpoints] | MlvpndError] | None = None
@@ -86,34 +87,34 @@ class LinkOpener:
         self._candidates: list[Endpoints] = []
         self._current = 0
         self._last: Endpoints | None = None
-        """The ends that were joined last."""
+        """The ends of the last socket."""
         self._unanswered = False
-        """Nobody was there."""
+        """Whether nobody answered at the last ends."""
         self._timeouts = 0
         """In a row."""
         self._port_is_free = self._begins_free = False
-        """Whether a client's socket is bound to another port than `bindport`; and the one by which the link was up."""
+        """Whether a client's socket is bound to a port other than `bindport`: now, and when the link was last up."""
         self._adopted: tuple[socket.socket, Endpoints] | None = None
         self.nameless = False
         """Whether there is no socket because a name could not be looked up."""
         self._again = asyncio.Event()
         self._sooner = asyncio.Event()
         self._hurried = False
-        """Whether the next try is made because of the uplink."""
+        """Whether the uplink causes the next try."""
         self._tried_at = float("-inf")
         self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"link {config.name}"))
 
     def adopt(self, sock: socket.socket, ends: Endpoints) -> None:
-        """Begins with a socket that is bound already; to be called before the loop turns."""
+        """Begins with a socket that is already bound. To be called before the loop turns."""
         self._adopted = sock, ends
 
     def reopen(self) -> None:
-        """Closes the socket, at once, so that nothing more goes out of it; looks names up again and opens a new one."""
+        """Closes the socket at once, so that nothing more leaves by it; then looks names up and opens a new one."""
         self._close()
         self._again.set()
 
     def timed_out(self) -> None:
-        """The peer was silent for too long, or has not answered: `reopen`, which counts."""
+        """The peer was silent for too long, or did not answer: counts a time-out and calls `reopen`."""
         self._timeouts += 1
         self.reopen()
 
@@ -123,18 +124,18 @@ class LinkOpener:
         self._begins_free = self._port_is_free
 
     def uplink_is_lost(self) -> None:
-        """Does the same because the uplink is of no use now; not too often."""
+        """The uplink is of no use now: calls `reopen`, with at least `MIN_TRY_INTERVAL` between tries."""
         self._hurried = True
         self.reopen()
 
     def uplink_is_back(self) -> None:
-        """Ends a pause between tries: what was missing may be there now."""
+        """Ends a pause between tries: the missing address or interface may be there now."""
         self._hurried = True
         self._sooner.set()
 
     @property
     def local_hosts(self) -> list[str]:
-        """The local address that the socket is bound to; while there is none, those that it may be bound to."""
+        """The local address of the socket; while there is no socket, the addresses that it may be bound to."""
         if self.socket is not None:
             return [self.socket.local_address[0]]
         return [ends.local[0] for ends in self._known]
@@ -142,7 +143,7 @@ class LinkOpener:
     def next_address(self) -> Endpoints | None:
         """The peer does not answer: its next address that this socket can reach.
 
-        None: `timed_out` is then due, which goes on with the addresses that need another socket.
+        None: the caller must call `timed_out`, which goes on with the addresses that need another socket.
         """
         following = self._current + 1
         if following < len(self._candidates):
@@ -187,7 +188,7 @@ class LinkOpener:
             self._close()  # unless `reopen` has done it
 
     async def _calm(self) -> None:
-        """Lets an uplink that comes and goes all the time have no more than its share of tries."""
+        """Waits if needed, so that an uplink that comes and goes gets one try each `MIN_TRY_INTERVAL` at most."""
         now = asyncio.get_running_loop().time
         if self._hurried:
             self._hurried = False
@@ -195,7 +196,7 @@ class LinkOpener:
         self._tried_at = now()
 
     async def _is_due_sooner(self, seconds: float) -> bool:
-        """Waits so long, or until the uplink is back."""
+        """Waits `seconds`, or until the uplink is back; returns whether it is."""
         try:
             async with asyncio.timeout(seconds):
                 await self._sooner.wait()
@@ -204,7 +205,7 @@ class LinkOpener:
         return True
 
     async def _until_due(self) -> None:
-        """Waits for `reopen`, or for another interface in the place of the one that the socket is bound to."""
+        """Waits for `reopen`, or until another interface has the name that the socket is bound to."""
         device = self.config.binddevice
         index = index_of(device)
         while True:
@@ -220,7 +221,7 @@ class LinkOpener:
         text = str(error) if isinstance(error, MlvpndError) else os.strerror(getattr(error, "errno", 0) or 0)
         log = _dns if isinstance(error, _LookupError) else _protocol
         if text != self.error:  # once, not at every try
-            # That an up link went down has been told; of one that never had a socket this is the first word.
+            # If the link was up, its end is already in the log. A link that never had a socket has no line yet.
             first = self._last is None and not self._told_down
             self._told_down = True
             extra = fields("link-down", self.config.name, state="down", reason="error") if first else None
@@ -241,7 +242,7 @@ class LinkOpener:
         last: Exception | None = None
         self._choose_port()
         candidates = self._in_turn(await self._find())
-        # A candidate that cannot even be bound is no reason not to try the others.
+        # If one candidate cannot be bound, the others are still tried.
         for index, ends in enumerate(candidates):
             try:
                 sock = await self._bind(ends)
@@ -261,7 +262,7 @@ class LinkOpener:
         raise last or MlvpndError("bind error: no address")
 
     def _choose_port(self) -> None:
-        """After some time-outs a client takes the other port each time."""
+        """After `FIXED_PORT_TIMEOUTS` time-outs a client changes between `bindport` and a free port each time."""
         turn = self._timeouts - FIXED_PORT_TIMEOUTS
         if self._mode is Mode.SERVER or not self.config.bindport:
             self._port_is_free = False
@@ -272,14 +273,14 @@ class LinkOpener:
                 _protocol.warning(text, self.config.name, self.config.bindport, self._timeouts)
 
     def _in_turn(self, found: list[Endpoints]) -> list[Endpoints]:
-        """Begins with the address that worked before, or with the one after that which did not answer."""
+        """Begins with the last address, or with the next one if nobody answered there."""
         if self._last not in found:
             return found
         start = found.index(self._last) + self._unanswered
         return found[start:] + found[:start]
 
     async def _find(self) -> list[Endpoints]:
-        """The ends to try; those known already while names cannot be looked up."""
+        """The ends to try: those known before while names cannot be looked up."""
         if self._lookup is None:
             self._lookup = asyncio.get_running_loop().create_task(self._look_up())
         await asyncio.wait([self._lookup], timeout=LOOKUP_PATIENCE if self._known else None)
@@ -305,7 +306,7 @@ class LinkOpener:
         link = self.config
         local = await self._addresses("bind", link.bindhost, link.bindport, passive=True)
         if self._mode is Mode.SERVER:
-            # [::] takes IPv4 too; it comes first where nothing is said of the address.
+            # Without a `bindhost`, [::] comes first: it takes IPv4 too.
             ordered = sorted(local, key=lambda found: found[0] != socket.AF_INET6) if not link.bindhost else local
             return [Endpoints(family, address, None) for family, address in ordered]
         remote = await self._addresses("remote", link.remotehost, link.remoteport)
@@ -338,7 +339,7 @@ class LinkOpener:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
                 sock.bind(local)
             except PermissionError:
-                # A port below 1024, or an old kernel that binds to devices for root only.
+                # A port below 1024, or an old kernel, where only root may bind to a device.
                 await self._helper.bind_socket(link.name, sock)
             await self._tune(sock)
         except OSError as error:

@@ -1,7 +1,7 @@
 """The file's filters and rules as the protocol takes them: expressions compiled, links by number.
 
-What libpcap refuses is left out with a warning, at start as at a reload: traffic that would have matched goes the way
-of all other, also where the rule was `drop`. `mlvpnd check-config` finds it before.
+An expression that libpcap refuses is left out with a warning, at start and at a reload. Its traffic then goes the way
+of all other traffic, even if the rule was `drop`. `mlvpnd check-config` finds it before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _log = logger("config")
 
 
 def filters(config: Config, numbers: Mapping[str, int]) -> list[tuple[bpf.Program, int]]:
-    """In the file's order, with the number of the link; `numbers` has those of all links by name."""
+    """The filters in the file's order, each with its link's number; `numbers` has the links' numbers by name."""
     found = []
     for entry in config.filters:
         program = _compiled(config, "filter", entry.link, entry.expression, quotable=entry.quotable)
@@ -28,7 +28,7 @@ def filters(config: Config, numbers: Mapping[str, int]) -> list[tuple[bpf.Progra
 
 
 def rules(config: Config, numbers: Mapping[str, int]) -> list[Rule]:
-    """As `filters`."""
+    """The rules in the file's order; `numbers` as in `filters`."""
     found = []
     for entry in config.rules:
         program = _compiled(config, "rule", entry.head, entry.expression)

@@ -11,11 +11,11 @@ from mlvpnd.protocol.wire.box import derive_key
 
 _OTHER_NAMES = {"bandwidth": "bandwidth_upload"}
 _FIELDS = {one.name: _OTHER_NAMES.get(one.name, one.name) for one in fields(PathParameters) if one.name != "enabled"}
-"""Of `PathParameters`, each with that of the link. `enabled` is asked for on the bus, not in the file."""
+"""Each field of `PathParameters` with its field of `LinkConfig`. `enabled` is set on the bus, not in the file."""
 
 
 def pacing_line(config: Config) -> str:
-    """What `bandwidth_upload` means, and why, for the log."""
+    """For the log: what `bandwidth_upload` means, and why."""
     if config.paced:
         return "links are paced at bandwidth_upload"
     if config.pacing is Pacing.OFF or config.unpaced_link is None:
@@ -25,7 +25,7 @@ def pacing_line(config: Config) -> str:
 
 
 def session_parameters(config: Config) -> SessionParameters:
-    """The file's words in the protocol's terms."""
+    """The session's part of the configuration in the protocol's terms."""
     return SessionParameters(
         key=derive_key(config.password),
         is_server=config.mode is Mode.SERVER,
@@ -38,5 +38,5 @@ def session_parameters(config: Config) -> SessionParameters:
 
 
 def path_parameters(link: LinkConfig) -> PathParameters:
-    """The same for a link."""
+    """A link's configuration in the protocol's terms."""
     return PathParameters(**{ours: getattr(link, theirs) for ours, theirs in _FIELDS.items()})

@@ -1,4 +1,4 @@
-"""What a tunnel takes over from the process before it, and keeps for the one after it: session and sockets."""
+"""The session and the sockets: taken over from the process before, and kept for the process after."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logger()
 
 
 class Continuity:
-    """By hand there is neither keeper nor socket: nothing is found, and nothing kept."""
+    """Takes over and keeps. By hand there is neither keeper nor socket: nothing is found and nothing kept."""
 
     def __init__(self, keeper: Keeper | None = None, sockets: Sockets | None = None) -> None:
         self._keeper = keeper
@@ -33,11 +33,11 @@ class Continuity:
 
     @property
     def holds_ports(self) -> bool:
-        """Whether a link's socket has a second holder, so that to close it does not free its port."""
+        """Whether systemd holds the links' sockets too, so that closing one does not free its port."""
         return self._keeper is not None
 
     def recall(self, make: Callable[[], Session]) -> Session:
-        """A session as `make` gives one, which goes on with that of the process before if there was one."""
+        """A session from `make`. If the process before has left one, it goes on with that one's state."""
         session = make()
         found = self._keeper.load() if self._keeper is not None else None
         if found is None:
@@ -47,7 +47,7 @@ class Continuity:
             taken_up = recall(session, memory, self._loop.time())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             _log.warning("the session of the process before cannot be taken up: %r", error)
-            return make()  # the other is taken up by half
+            return make()  # the first session has taken up only a part
         if taken_up:
             paths = session.paths
             text = "session of the process before, %.1f s ago, taken up: %d of %d links are up"
@@ -56,7 +56,10 @@ class Continuity:
         return session
 
     def adopt(self, drivers: Mapping[int, LinkOpener], config: Config, session: Session) -> None:
-        """Gives each link, by its path's number, the socket that it had or systemd listens on; closes the others."""
+        """Gives each link its socket: the one it had, or the one that systemd listens on. Closes all other sockets.
+
+        `drivers` are by path number.
+        """
         if self._sockets is None:
             return
         for number, driver in drivers.items():
@@ -65,7 +68,7 @@ class Continuity:
                 continue
             peer = session.path(number).peer
             if config.mode is Mode.CLIENT and peer is None:
-                # Where its peer is must be looked up, and another socket may be needed, at the same port.
+                # The peer's address must be looked up first; it may need another socket at the same port.
                 adopted.sock.close()
                 self._sockets.give_up(driver.config)
                 continue
@@ -75,26 +78,26 @@ class Continuity:
         self._sockets.close_rest()
 
     def keep(self, driver: LinkOpener) -> None:
-        """Keeps a link's socket."""
+        """Stores a link's socket for the next process, unless a socket unit holds it."""
         name = link_name(driver.config.name)
         if self._keeper is not None and name and driver.socket is not None and driver.config.name not in self._foreign:
             self._keeper.store(name, driver.socket.fileno())
 
     def forget(self, driver: LinkOpener) -> None:
-        """Keeps it no longer: it is about to be closed."""
+        """The link's socket is about to be closed: it is kept no longer."""
         self._foreign.discard(driver.config.name)
         name = link_name(driver.config.name)
         if self._keeper is not None and name:
             self._keeper.forget(name)
 
     def keep_saving(self, session: Session) -> None:
-        """Remembers the session, now and from time to time."""
+        """Saves the session now and every `SAVE_INTERVAL` seconds."""
         if self._keeper is not None:
             self._keeper.save(remember(session, self._loop.time()))
             self._saving = self._loop.call_later(SAVE_INTERVAL, self.keep_saving, session)
 
     def save_last(self, session: Session) -> None:
-        """Remembers it as the process ends: systemd may start us again after a failure, too."""
+        """Saves the session as the process ends: systemd may start us again after a failure, too."""
         if self._saving is not None:
             self._saving.cancel()
         if self._keeper is not None:

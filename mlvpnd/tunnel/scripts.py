@@ -1,8 +1,8 @@
-"""The status command's queue: one run at a time, in order, and never in the packet loop's way.
+"""The status command's queue: one run at a time, in order. The packet loop never waits for it.
 
-What an event would undo before it was run is not run: a link that flaps while a script is slow leaves two runs, not
-two hundred. A link has `RUN_BURST` runs at once, and one each `RUN_INTERVAL` seconds after them, for the command runs
-as root and a peer can cause it. An event that has to wait lets those of other links pass. The last state is always run.
+If an event undoes one that still waits, neither is run: a link that flaps during a slow script leaves two runs, not two
+hundred. A link has `RUN_BURST` runs at once, then one each `RUN_INTERVAL` seconds: the command runs as root and a peer
+can cause it. While an event waits for its time, events of other links pass it. The last state is always run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mlvpnd.logs.tasks import watched
 RUN_BURST = 10
 """Runs for one link, or for the interface, at once: five times down and up."""
 RUN_INTERVAL = 2.0
-"""Seconds between two runs for the same after them."""
+"""Seconds between two runs for the same link, or for the interface, after `RUN_BURST`."""
 _OPPOSITE = {
     "rtun_up": "rtun_down",
     "rtun_down": "rtun_up",
@@ -28,7 +28,7 @@ _OPPOSITE = {
 }
 
 Run = tuple[str, str | None]
-"""Event, and the link that it is about; None: the interface."""
+"""An event and its link; None: the interface."""
 
 _privsep = logger("privsep")
 
@@ -47,7 +47,7 @@ class ScriptQueue:
         self._refused = ""
 
     def put(self, event: str, link: str | None = None) -> None:
-        """Queues a run, unless it cancels one that waits."""
+        """Queues a run. If its opposite waits, removes that one instead."""
         opposite = (_OPPOSITE[event], link)
         if opposite in self._waiting:
             self._waiting.remove(opposite)
@@ -60,7 +60,7 @@ class ScriptQueue:
             self._worker = watched(self._loop.create_task(self._work(), name="status command"))
 
     async def drain(self, limit: float) -> None:
-        """Waits until all is run, `limit` seconds at the most; from now on no run has to wait for its time."""
+        """Waits until all runs are done, `limit` seconds at most. From now on runs are not paced."""
         self._draining = True
         self._changed.set()
         if self._worker is not None:
@@ -79,7 +79,7 @@ class ScriptQueue:
             try:
                 await self._helper.run_script(event, link)
             except MlvpndError as error:
-                if str(error) != self._refused:  # a missing script is said once, not at every event
+                if str(error) != self._refused:  # a missing script is logged once, not at every event
                     self._refused = str(error)
                     _privsep.warning(
                         "error from priv server: %s", error, extra=fields("script-failed", link or "", reason=error)
@@ -88,7 +88,7 @@ class ScriptQueue:
                 self._refused = ""
 
     async def _pause(self, seconds: float) -> None:
-        """Returns after so many seconds, or when there is something new."""
+        """Returns after `seconds`, or when a run is queued or `drain` is called."""
         self._changed.clear()
         try:
             async with asyncio.timeout(seconds):

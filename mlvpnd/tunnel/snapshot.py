@@ -1,4 +1,4 @@
-"""Fills `status.TunnelStatus` from a running tunnel: the one place where its parts are read for an operator."""
+"""Fills `status.TunnelStatus` from a running tunnel. Only here are a tunnel's parts read for an operator."""
 
 from __future__ import annotations
 

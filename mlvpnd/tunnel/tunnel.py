@@ -1,7 +1,7 @@
-"""The driver: one Session joined to one interface and the links' sockets; owns the clock and the timer.
+"""The driver joins one Session to one interface and the links' sockets. It owns the clock and the one timer.
 
-After every input, whatever it was: events are acted on, datagrams sent, and the one timer armed. Bursts keep the
-cost of that small.
+After every input it handles the session's events, sends datagrams and arms the timer. Input comes in bursts, so this
+costs little.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ from .scripts import ScriptQueue
 from .uplinks import Uplinks
 
 REFUSED_LIMIT = 0.9
-"""Seconds of refusals after which a link is down: the system takes nothing that goes out by it, for want of a route.
-Less than the second between two KEEPALIVEs, so that the next one after the first that was refused is enough.
+"""Seconds. A link goes down when the system has refused all its datagrams for this long, as without a route.
+Less than the second between two KEEPALIVEs, so that two refused in a row are enough.
 
-The peer's silence would tell too, but only after `timeout`, and all that the link was given would be lost till then.
+The peer's silence would tell too, but only after `timeout`; until then everything given to the link would be lost.
 """
 
 _config_log = logger("config")
@@ -61,15 +61,15 @@ _net = logger("net")
 
 
 def clock_seq() -> int:
-    """A first sequence number above all that an earlier process can have used: 15.6 million a second since 1970.
+    """A first sequence number above any that an earlier process can have used: 15.6 million a second since 1970.
 
-    With it a nonce does not repeat even if a random flow_id does, as long as the clock does not go back.
+    So a nonce does not repeat even if a random flow_id does, as long as the clock does not go back.
     """
     return time.time_ns() >> 6
 
 
 class Tunnel:
-    """One tunnel, from an open interface to a clean stop. `changed` is set when a link has changed its state."""
+    """One tunnel, from an open interface to a clean stop. `changed` is set when a link's state has changed."""
 
     def __init__(
         self,
@@ -93,20 +93,20 @@ class Tunnel:
         self._helper = helper
         self._loop = asyncio.get_running_loop()
         self.plane = plane if plane is not None else ReferencePlane(self._loop)
-        """The twin that carries the packets, from start to stop."""
+        """The twin that carries the packets from start to stop."""
         self._timer: asyncio.TimerHandle | None = None
         self._scripts = ScriptQueue(helper)
         self._drop_log = DropLog()
         self._event_log = EventLog()
         self._up: set[int] = set()
-        """Links that are up as far as their events have been acted on: several may change at once."""
+        """Links that are up by the events handled so far: several links may change at once."""
         self.session: Session
         """From `start` on."""
         self.drivers: dict[int, LinkOpener] = {}
         self.states: dict[int, tuple[float, str]] = {}
-        """Since when, in Unix seconds, each link is in its state, and why it is down."""
+        """For each link: since when it is in its state, in Unix seconds, and why it is down."""
         self.rules = 0
-        """How many are in force: those of the file that libpcap takes."""
+        """How many rules are in force: the file's, without those that libpcap refuses."""
         self._pacing_said = ""
         self._next_number = 0
         self._uplinks = Uplinks(self.drivers, self._lose, interface.look)
@@ -141,9 +141,9 @@ class Tunnel:
             await driver.tried.wait()
 
     async def stop(self, limit: float, *, restarting: bool = False) -> None:
-        """Says DISCONNECT on every link, runs the down scripts, closes everything; `limit` seconds for the scripts.
+        """Sends DISCONNECT on every link, runs the down scripts, closes everything. Scripts have `limit` seconds.
 
-        Before a restart nobody is told and nothing is undone: the next process goes on with what is kept.
+        Before a restart there are no DISCONNECTs, and nothing is undone: the next process goes on with what is kept.
         """
         self.plane.settle()
         self.interface.pause()
@@ -177,9 +177,9 @@ class Tunnel:
     # Configuration.
 
     def apply(self, config: Config) -> None:
-        """Takes a new configuration: what did not change is not touched."""
+        """Applies a new configuration; what did not change is not touched."""
         self.plane.settle()
-        changes = compare(self.running, config)  # where an operator has set a weight, the file's counts again
+        changes = compare(self.running, config)  # `running`: weights that an operator has set give way to the file's
         for key in changes.not_applied:
             _config_log.warning("%s has changed: the new value takes effect at the next start", key)
         old = self.config
@@ -190,7 +190,7 @@ class Tunnel:
         for link in changes.removed:
             _config_log.info("%s tunnel removed", link.name)
             self._remove_link(numbers[link.name])
-            self._disabled.discard(link.name)  # should it come back, it is another
+            self._disabled.discard(link.name)  # if the name comes back, it is another link
         for change in changes.restarted:
             _config_log.info("%s restart for configuration reload", change.new.name)
             self._remove_link(numbers[change.new.name])
@@ -262,18 +262,18 @@ class Tunnel:
 
     @property
     def running(self) -> Config:
-        """The configuration as it is: an operator may have set a link's weight."""
+        """The configuration in force: unlike the file's, it has the weights that an operator has set."""
         links = {driver.config.name: driver.config for driver in self.drivers.values()}
         return dataclasses.replace(self.config, links=tuple(links.get(link.name, link) for link in self.config.links))
 
     def _say_pacing(self) -> None:
-        """Once for each change, and at the start."""
+        """Logs what `bandwidth_upload` means: at the start and at each change."""
         said = pacing_line(self.running)
         if said != self._pacing_said:
             _config_log.info("%s", said)
         self._pacing_said = said
 
-    # What an operator may change while it runs.
+    # What an operator may change while the tunnel runs.
 
     def set_enabled(self, name: str, *, enabled: bool) -> None:
         """Takes a link out of the schedule, or back in. Raises NoSuchLink."""
@@ -292,7 +292,7 @@ class Tunnel:
         self._say_pacing()
 
     def reconnect(self, name: str) -> None:
-        """Drops a link and opens it anew. Raises NoSuchLink."""
+        """Sends DISCONNECT on a link and opens its socket anew. Raises NoSuchLink."""
         number = self._number(name)
         self.plane.deliver(self.session.disconnect(number, self._loop.time()))
         self.after()
@@ -328,20 +328,20 @@ class Tunnel:
         self.after()
 
     def _reopen(self, driver: LinkOpener) -> None:
-        """Opens a link's socket anew."""
+        """Opens a link's socket anew, if it can be."""
         if self._may_reopen(driver):
             driver.reopen()
 
     def _may_reopen(self, driver: LinkOpener) -> bool:
         """Whether a link's socket can be opened anew.
 
-        That of a server which systemd holds too is left alone: its port would not be free, and it is as good as a new
-        one unless it is bound to an interface.
+        A server's socket that systemd holds too is left alone: its port would not be free. It is as good as a new one
+        unless it is bound to an interface.
         """
         return not self._continuity.holds_ports or self.config.mode is Mode.CLIENT or bool(driver.config.binddevice)
 
     def _lose(self, number: int, reason: DownReason) -> None:
-        """A link's uplink is of no use now: it goes down, and what comes next goes elsewhere."""
+        """A link's uplink is of no use now: the link goes down, and further packets take other links."""
         driver = self.drivers[number]
         if self._may_reopen(driver):
             self.plane.deliver(self.session.path_unready(number, self._loop.time(), reason))
@@ -401,15 +401,15 @@ class Tunnel:
             if refused_for is not None and self.session.path(number).up and refused_for >= REFUSED_LIMIT:
                 self._refused(number, driver)
         due = self.plane.due()
-        # A timer that fires early finds nothing to do; only a nearer deadline is worth a new one.
+        # A timer that fires early finds nothing to do, so only a nearer deadline needs a new timer.
         if due is not None and (self._timer is None or due < self._timer.when()):
             if self._timer is not None:
                 self._timer.cancel()
-            # One that is overdue already does not mean that we slept.
+            # A deadline that is past already must not look to `woken` as if the process had slept.
             self._timer = self._loop.call_at(due, self._on_timer, max(due, self._loop.time()))
 
     def _refused(self, number: int, driver: LinkOpener) -> None:
-        """The system keeps refusing what is sent: the link goes down, and its socket is made anew if it can be."""
+        """The system keeps refusing what is sent: the link goes down, and its socket is opened anew if it can be."""
         error = driver.socket.last_error if driver.socket is not None else ""
         _net.info("%s write error: %s", driver.config.name, error)
         if self._may_reopen(driver):
@@ -471,7 +471,7 @@ class Tunnel:
 
     @property
     def state(self) -> str:
-        """In the words of `status.TunnelStatus.state`."""
+        """One of the words of `status.TunnelStatus.state`."""
         if self._stopping:
             return "stopping"
         if not any(path.up for path in self.session.paths):
@@ -483,7 +483,7 @@ class Tunnel:
         self._event_log.tunnel(self._reports.tunnel(state), state)
 
     def _learn_family(self, number: int) -> None:
-        """An unset MTU depends on the family outside, which the peer's address tells."""
+        """Looks whether a link's peer has an IPv6 address, on which an unset MTU depends."""
         if is_ipv6(self.session.path(number).peer):
             self.interface.use_ipv6(mtu_is_unset=self.config.mtu is None)
 

@@ -1,8 +1,8 @@
-"""What becomes of links when their uplinks change: an address goes, a carrier, an interface, and comes back.
+"""What happens to links when their uplinks change: an address, a carrier or an interface goes or comes back.
 
-A link whose socket has lost what it is bound to is given up at once, and one that waits for it is tried at once.
-Nothing is forbidden by what is seen here: only a change counts, and a link that was given up is tried again as ever. So
-a link that works all the same, over another interface or without a carrier, is back after a second.
+If a socket loses the address or interface that it is bound to, its link is given up at once. A link that waits for it
+is tried at once. Only a change counts, and nothing here forbids a try: a link that was given up is tried again as
+usual. So a link that still works, over another interface or without a carrier, is back after a second.
 """
 
 from __future__ import annotations
@@ -21,28 +21,29 @@ from mlvpnd.protocol.links.events import DownReason
 from .link_opener import LinkOpener
 
 BURST = 64
-"""Datagrams read in a turn."""
+"""Netlink datagrams read in a turn."""
 SETTLE = 0.02
-"""Seconds in which several changes are one: an interface goes in steps, and an address may be replaced."""
+"""Seconds in which several changes count as one: an interface goes in steps, and an address may be replaced."""
 FIRST_PAUSE, MAX_PAUSE = 0.25, 5.0
-"""Seconds until all is asked for again after more came than could be read; longer each time that fails."""
+"""Seconds until everything is asked for again after events were missed; doubled each time that this fails."""
 
 _net = logger("net")
 
 
 class Condition(NamedTuple):
-    """How what a link is bound to stands."""
+    """The condition of the address or interface that a link is bound to."""
 
     trouble: DownReason | None
-    """Why nothing can come of it now; None: nothing is known against it."""
+    """Why the link cannot work now; None: nothing is known against it."""
     ways: frozenset[int]
-    """The interfaces that count: the one of `binddevice`, or those that have the address."""
+    """The interfaces that count: the one of `binddevice`, else those that have the address."""
 
 
 class Uplinks:
-    """Follows the kernel from `start` to `stop`. `lost(number, reason)` is called for a link's open socket.
+    """Follows the kernel's news from `start` to `stop`.
 
-    `heard(mirror)` is called a moment after anything is told, whatever it is about.
+    `lost(number, reason)` is called when a link's open socket has lost its uplink. `heard(mirror)` is called a moment
+    after any news, whatever it is about.
     """
 
     def __init__(
@@ -58,19 +59,19 @@ class Uplinks:
         self._loop = asyncio.get_running_loop()
         self._socket: NetlinkSocket | None = None
         self._mirror: Mirror | None = None
-        """None until all has been told for the first time."""
+        """None until the kernel has told everything for the first time."""
         self._fresh: Mirror | None = None
-        """What has been told since all was asked for, until that is complete."""
+        """What the kernel has told since everything was asked for; None once the answer is complete."""
         self._asked_addresses = False
         self._pause = FIRST_PAUSE
         self._again: asyncio.TimerHandle | None = None
         self._settled: asyncio.TimerHandle | None = None
         self._before: dict[int, Condition] = {}
-        """How each link stood at the last look."""
+        """Each link's condition at the last look."""
         self._gains = 0
 
     def start(self) -> None:
-        """Follows from now on; where that is not possible, says so, and links notice later by themselves."""
+        """Follows from now on. If that is not possible, logs it; links then notice later by themselves."""
         try:
             self._begin()
         except OSError as error:
@@ -78,7 +79,7 @@ class Uplinks:
             self._end()
 
     def stop(self) -> None:
-        """Follows no more."""
+        """Stops following."""
         self._end()
         for timer in (self._again, self._settled, self._heard_soon):
             if timer is not None:
@@ -97,12 +98,12 @@ class Uplinks:
         self._socket = self._fresh = None
 
     def _begin_again(self) -> None:
-        """With another socket, since nothing is known of what the old one has still to say."""
+        """Asks for everything again, by another socket: the old one may still hold unknown messages."""
         self._end()
         self._again = self._loop.call_later(self._pause, self.start)
         self._pause = min(2 * self._pause, MAX_PAUSE)
 
-    # What is told.
+    # What the kernel tells.
 
     def _on_readable(self) -> None:
         if self._socket is None:
@@ -124,14 +125,14 @@ class Uplinks:
             self._heard(self._mirror)
 
     def _take(self, told: Told) -> bool:
-        """Follows what is told; False: all must be asked for again."""
+        """Takes one message; False: everything must be asked for again."""
         news, asked = told
         if isinstance(news, DumpEnd):
             if news.whole:
                 self._on_dump_end()
             return news.whole
         changed = False
-        # What was known goes on to be followed while it is asked for again: it may be wrong in a few places only.
+        # While everything is asked for again, the old mirror is still kept up to date: little of it may be wrong.
         for mirror in (self._fresh, None if asked else self._mirror):
             changed |= mirror is not None and mirror.take(news)
         if changed and self._mirror is not None:
@@ -172,7 +173,7 @@ class Uplinks:
 
 
 def condition_of(mirror: Mirror, device: str, addresses: Sequence[bytes]) -> Condition:
-    """Of a socket that is bound to an interface, to one of some addresses, to both or to nothing."""
+    """The condition of a socket that is bound to an interface, to one of `addresses`, to both or to nothing."""
     holders: set[int] = set().union(*map(mirror.holders, addresses))
     ways = frozenset({mirror.number(device)} - {0} if device else holders)
     if device and not ways:
@@ -183,20 +184,20 @@ def condition_of(mirror: Mirror, device: str, addresses: Sequence[bytes]) -> Con
 
 
 def down_reason(mirror: Mirror, device: str, was: Condition, now: Condition) -> DownReason | None:
-    """Why an open socket is of no use any more, if it was before."""
-    # It does not hear another interface that has taken the name, also if it has waited for the carrier of the old one.
+    """Why an open socket that was of use before is of no use now; None: it still is, or was of none."""
+    # If another interface has taken the name, the socket does not hear it, even if it only lacked a carrier before.
     if device and was.ways and now.ways != was.ways:
         return DownReason.INTERFACE_GONE
     if was.trouble is not None:
         return None
-    if now.trouble is DownReason.ADDRESS_GONE:  # perhaps with its interface, or because that was set down
+    if now.trouble is DownReason.ADDRESS_GONE:  # perhaps because its interface is gone or was set down
         because = _trouble(mirror, was.ways)
         return now.trouble if because in (None, DownReason.CARRIER_LOST) else because
     return now.trouble
 
 
 def _trouble(mirror: Mirror, ways: frozenset[int]) -> DownReason | None:
-    """What is wrong with all of some interfaces."""
+    """What is wrong with all of these interfaces; None: at least one works, or there is none."""
     left = [uplink for number in ways if (uplink := mirror.uplink(number)) is not None]
     if not ways or any(uplink.running for uplink in left):
         return None
@@ -206,7 +207,7 @@ def _trouble(mirror: Mirror, ways: frozenset[int]) -> DownReason | None:
 
 
 def _packed(hosts: Sequence[str]) -> list[bytes]:
-    """Addresses as the kernel tells them; wildcards are none."""
+    """Addresses in the kernel's form, without wildcards."""
     packed = (
         socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0]) for host in hosts
     )

@@ -1,4 +1,4 @@
-"""The ends of links as addresses: names of the file looked up once."""
+"""The ends of links as addresses; each name of the file is looked up once."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from mlvpnd.config import Config, LinkConfig
 from .network import IPAddress
 
 Lookup = Callable[[str, str], Sequence[IPAddress]]
-"""Addresses of a host, in the resolver's order; raises OSError. The second is what stands for it in messages."""
+"""From a host, and its name for messages, to its addresses in the resolver's order. Raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where a link's socket is bound and where it sends to."""
+    """The addresses that a link's socket is bound to and sends to."""
 
     link: LinkConfig
     local: IPAddress | None = None
-    """None: any, or not known."""
+    """None: any, or unknown."""
     local_port: int = 0
     remote: IPAddress | None = None
-    """None: a server that waits for it, or not known."""
+    """None: a server waits for it, or unknown."""
     remote_port: int = 0
     problems: tuple[str, ...] = ()
-    """What could not be looked up."""
+    """Look-ups that failed, and ends that do not fit."""
 
 
 class Resolver:
-    """Looks hosts up, each once: with the lines down each takes the system's whole patience."""
+    """Looks up each host once: while the lines are down, a look-up takes the system's full time limit."""
 
     def __init__(self) -> None:
         self._known: dict[str, list[IPAddress] | OSError] = {}
 
     def addresses(self, host: str) -> list[IPAddress]:
-        """All addresses, in the resolver's order; raises OSError."""
+        """All addresses in the resolver's order. Raises OSError."""
         if host not in self._known:
             try:
                 found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
@@ -54,7 +54,7 @@ class Resolver:
 
 
 def ends_of(config: Config, resolver: Resolver) -> list[Ends]:
-    """Of all links; local and remote end are of one family."""
+    """The ends of all links; a link's ends have the same address family."""
     return [_ends(link, resolver) for link in config.links]
 
 
@@ -97,5 +97,5 @@ def _port(text: str, problems: list[str]) -> int:
 
 
 def is_ipv6(address: IPAddress | None) -> bool:
-    """Whether the outer packet has the larger header."""
+    """Whether it is IPv6, so that the outer packet has the larger header."""
     return isinstance(address, IPv6Address)

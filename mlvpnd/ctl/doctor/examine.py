@@ -1,4 +1,4 @@
-"""All checks of a host and of its tunnels, in the order in which an operator would go about it."""
+"""All checks of a host and its tunnels, in the order in which an operator would make them."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from .probe import port_holders, port_taken, probe_peers
 from .routing import RoutingDoctor
 
 _OWN_PROGRAMS = ("mlvpn", "mlvpnd")
-"""As ports' holders are named."""
+"""Our programs, as named among ports' holders."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A tunnel to look at."""
+    """A tunnel to examine."""
 
     name: str
     path: Path
     """Its configuration file."""
     tunnel: TunnelView | None
-    """What the running daemon says; None: it does not run, or cannot be asked."""
+    """The running daemon's view; None: it does not run, or cannot be asked."""
     is_instance: bool
-    """Whether it is one that systemd runs by its name."""
+    """Whether systemd runs it by its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What looks at more than is passed in; tests put others in place."""
+    """The functions that look at the host; tests replace them."""
 
     network: Network
     resolver: Resolver
@@ -53,12 +53,12 @@ class Tools:
 
 
 def kernel_tools(network: KernelNetwork) -> Tools:
-    """Those that look at this host."""
+    """The tools that look at this host."""
     return Tools(network, Resolver(), probe_peers, port_taken, port_holders, read_ruleset, unit_state)
 
 
 def examine_host() -> list[Finding]:
-    """What concerns all tunnels."""
+    """The checks that concern all tunnels."""
     return [
         *host.check_tun(),
         *host.check_user(),
@@ -67,7 +67,7 @@ def examine_host() -> list[Finding]:
 
 
 def examine(patient: Patient, tools: Tools) -> list[Finding]:
-    """One tunnel."""
+    """The checks of one tunnel."""
     result = check_config_file(patient.path, credential=patient.is_instance)
     findings = list(result.findings)
     tunnel, config = patient.tunnel, result.config
@@ -101,7 +101,7 @@ def _examine_links(config: Config, tools: Tools, tunnel: TunnelView | None) -> l
     findings += _firewall(config, ends, tools)
     views = {link.name: link for link in tunnel.links} if tunnel is not None else {}
     down = {name for name in views if not views[name].up}
-    # A way that is known to be wrong says nothing more; one that is in use needs no trial.
+    # A route that is known to be wrong need not be probed, nor one that is in use.
     usable = [one for one in routing.uplinks if one.good and (tunnel is None or one.ends.link.name in down)]
     probed = tools.probe([one.ends for one in usable])
     for uplink in routing.uplinks:

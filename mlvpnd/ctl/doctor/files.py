@@ -1,4 +1,4 @@
-"""What is in files: the configuration, the status command, and what can be seen from them alone."""
+"""Checks of files alone: the configuration and the status command."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _SHOWN_PROBLEMS = 5
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """A configuration file, looked at; `config` is None where it cannot be used."""
+    """A checked configuration file; `config` None: it cannot be used."""
 
     config: Config | None
     findings: tuple[Finding, ...]
 
 
 def check_config_file(path: Path, *, credential: bool = False) -> FileResult:
-    """Whether a start would take the file, and whether every line does what it seems to.
+    """Whether a start would take the file, and whether every line does what it seems to do.
 
-    `credential`: the password may come as one of systemd's, see `check_credential`.
+    `credential`: the password may come as a systemd credential, see `check_credential`.
     """
     try:
         text = read(str(path))
@@ -60,7 +60,7 @@ def check_config_file(path: Path, *, credential: bool = False) -> FileResult:
 
 
 def check_credential(name: str, config: Config, stores: Sequence[Path] = CREDENTIAL_STORES) -> Iterator[Finding]:
-    """Whether a tunnel of systemd's has a password from anywhere."""
+    """Whether a tunnel that systemd runs has a password from anywhere."""
     wanted = f"mlvpn.{name}.password"
     if config.password or any((store / wanted).exists() for store in stores):
         return
@@ -72,7 +72,7 @@ def check_credential(name: str, config: Config, stores: Sequence[Path] = CREDENT
 
 
 def check_shared_password(path: Path, config: Config) -> Iterator[Finding]:
-    """Whether another file has this one's password. Nothing of it is shown."""
+    """Whether another file has the same password. Nothing of the password is shown."""
     for other in passwords.files_with_password_of(config, str(path)):
         yield warning("password", passwords.warning_of(other))
 
@@ -92,7 +92,7 @@ def _unreadable(path: Path, reason: str) -> Finding:
             text = f"{shown} holds the password and others have access to it (mode {stat.S_IMODE(found.st_mode):04o})"
             return problem("config", f"{text}: it is refused", f"chmod 600 {path}")
         if found.st_uid and found.st_uid != os.geteuid():
-            # Root reads it all the same; as anybody else it may be refused only for that.
+            # Root can read any file; for any other user, the owner may be the only reason of the refusal.
             if os.geteuid():
                 return warning("config", f"{shown} cannot be read as this user", f"sudo mlvpnctl doctor {path}")
             text = f"{shown} belongs to user {found.st_uid}; a file that is not root's is refused"
@@ -103,7 +103,7 @@ def _unreadable(path: Path, reason: str) -> Finding:
 
 
 def check_status_command(config: Config) -> Iterator[Finding]:
-    """Whether root would run the status command, or somebody else brings the interface up."""
+    """Whether root would run the status command; without one, whether anybody configures the interface."""
     path = config.statuscommand
     if not path:
         if not config.configure_interface:
@@ -122,7 +122,7 @@ def check_status_command(config: Config) -> Iterator[Finding]:
 
 
 def check_links_of_file(config: Config) -> Iterator[Finding]:
-    """What the file says of its links together."""
+    """The file's links together."""
     links = config.links
     if not links:
         yield problem("links", "there is no link in the file: add a section for each internet line")
@@ -132,7 +132,7 @@ def check_links_of_file(config: Config) -> Iterator[Finding]:
         yield warning("links", text)
         return
     if not any(link.bandwidth_upload for link in links):
-        # Where only some have none, the parser has said so.
+        # If only some have none, the parser has reported it.
         yield warning(
             "weights",
             "no link has a bandwidth_upload: all get the same share, and the slowest one holds the others back;"

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 
 class Severity(enum.Enum):
-    """How bad it is."""
+    """How bad a finding is."""
 
     OK = "ok"
     WARNING = "warning"
-    """Works, but not as well as it could; or could not be looked at."""
+    """It works, but not as well as it could; or it could not be checked."""
     PROBLEM = "problem"
     """Something does not work, or will not."""
 
@@ -25,9 +25,9 @@ class Finding:
     """The check's name, for programs."""
     text: str
     commands: tuple[str, ...] = ()
-    """What to type."""
+    """Commands to type."""
     link: str = ""
-    """The link that it is about; empty: the tunnel or the host."""
+    """The finding's link; empty: it is about the tunnel or the host."""
 
     def to_json(self) -> dict[str, object]:
         """For programs."""
@@ -41,7 +41,7 @@ class Finding:
 
 
 def ok(check: str, text: str, *, link: str = "") -> Finding:
-    """All is well."""
+    """Everything is well."""
     return Finding(Severity.OK, check, text, (), link)
 
 

@@ -1,6 +1,6 @@
-"""Hints about the packet filter: does anything look as if it let the peer's datagrams in?
+"""Hints about the packet filter: does any rule seem to let the peer's datagrams in?
 
-A filter can be written in too many ways to say for sure, so what cannot be read counts as letting in.
+A filter can be written in too many ways to be sure, so a rule that is not understood counts as letting them in.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .finding import Finding, ok, warning
 
 _LIMIT = 10.0
 Objects = Sequence[Mapping[str, Any]]
-"""What `nft -j` lists: each a mapping of its kind to its properties."""
+"""The output of `nft -j`: each object is a mapping from its kind to its properties."""
 
 
 def read_ruleset() -> Objects | None:
-    """The ruleset of nftables, with iptables' when that is kept there; None: it cannot be read."""
+    """The ruleset of nftables, including iptables' rules if nftables has them; None: it cannot be read."""
     program = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if program is None:
         return None
@@ -64,7 +64,7 @@ def check_firewall(config: Config, ends: Sequence[Ends], ruleset: Objects) -> It
 
 
 def _rules_of_table(ruleset: Objects, chain: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
-    """The expressions of all rules beside a chain: it may jump to any other."""
+    """The expressions of all rules in a chain's table: the chain may jump to any other."""
     where = (chain["family"], chain["table"])
     return [
         rule.get("expr", [])
@@ -85,7 +85,7 @@ def _sets_of_table(ruleset: Objects, chain: Mapping[str, Any]) -> dict[str, list
 def _lets_in(
     expressions: Sequence[Mapping[str, Any]], port: int, sets: Mapping[str, list[Any]], *, answers: bool
 ) -> bool:
-    """Whether a rule may accept a datagram to `port` from outside; `answers`: one that answers ours."""
+    """Whether a rule may accept a datagram to `port` from outside; `answers`: an answer to ours."""
     if not any("accept" in expression or "queue" in expression for expression in expressions):
         return False
     for expression in expressions:
@@ -117,7 +117,7 @@ def _lets_in(
 
 
 def _has(right: Any, value: str | int, sets: Mapping[str, list[Any]]) -> bool:
-    """Whether the right side of a match covers a value; what is not understood does."""
+    """Whether the right side of a match covers a value; True if it is not understood."""
     if isinstance(right, str) and right.startswith("@"):
         return right not in sets or _has(sets[right], value, sets)
     if isinstance(right, list):

@@ -1,4 +1,4 @@
-"""The host itself: TUN device, user, clock."""
+"""Checks of the host itself: TUN device, user, clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIMEX_SIZE = 512
 
 
 def check_tun(path: Path = TUN_DEVICE) -> Iterator[Finding]:
-    """The device that interfaces are made by."""
+    """The device by which interfaces are made."""
     try:
         found = path.stat()
     except OSError as error:
@@ -48,7 +48,7 @@ def check_user(name: str = USER) -> Iterator[Finding]:
 
 
 def check_clock(now: float, *, synchronised: bool) -> Iterator[Finding]:
-    """The clock, which packet numbers start from; `now` is the Unix time."""
+    """The clock, from which packet numbers start; `now` is the Unix time."""
     year = time.gmtime(now).tm_year
     if year < OLDEST_YEAR:
         text = (
@@ -67,6 +67,6 @@ def check_clock(now: float, *, synchronised: bool) -> Iterator[Finding]:
 
 
 def clock_synchronised() -> bool:
-    """Whether the kernel counts its clock as right, which time services tell it."""
+    """Whether the kernel holds its clock for right, as time services tell it."""
     buffer = ctypes.create_string_buffer(_TIMEX_SIZE)
     return int(ctypes.CDLL(None).adjtimex(buffer)) != _TIME_ERROR

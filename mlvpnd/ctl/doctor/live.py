@@ -1,4 +1,4 @@
-"""What the running daemon says, put beside the file: links, reordering, the interface, the service."""
+"""Compares the running daemon with the file: links, reordering, interface, service."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .network import Interface, Network, widest_beside
 from .routing import Uplink
 
 _PACKET_SIZE = 1400
-"""Bytes, of a full packet."""
+"""Bytes of a full packet."""
 _LIMIT = 10.0
 _UNIT_KEYS = ("LoadState", "ActiveState", "SubState", "Result")
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
 
 def unit_state(name: str) -> Mapping[str, str] | None:
-    """What systemd says of the tunnel's service; None: there is no systemd to ask."""
+    """The state of the tunnel's service in systemd; None: systemd cannot be asked."""
     program = shutil.which("systemctl")
     if program is None or not Path("/run/systemd/system").is_dir():
         return None
@@ -38,7 +38,7 @@ def unit_state(name: str) -> Mapping[str, str] | None:
 
 
 def check_unit(name: str, state: Mapping[str, str] | None, tunnel: TunnelView | None) -> Iterator[Finding]:
-    """Whether the service runs, and whether it is the one that answers."""
+    """Whether the service runs, and whether the service itself answers."""
     unit = f"mlvpn@{name}"
     active = state.get("ActiveState", "") if state is not None else ""
     if tunnel is not None and active in ("", "active", "reloading"):
@@ -63,7 +63,7 @@ def check_unit(name: str, state: Mapping[str, str] | None, tunnel: TunnelView | 
 
 
 def check_interface(config: Config, network: Network, tunnel: TunnelView | None) -> Iterator[Finding]:
-    """The tunnel's interface: there while it runs, free while it does not."""
+    """The tunnel's interface must exist while the tunnel runs, and be free while it does not."""
     wanted = (tunnel.text("Interface") if tunnel is not None else "") or config.interface_name
     device = next((one for one in network.interfaces() if one.name == wanted), None)
     if tunnel is None:
@@ -86,7 +86,7 @@ def check_interface(config: Config, network: Network, tunnel: TunnelView | None)
 
 
 def _bridge(device: Interface, network: Network) -> Iterator[Finding]:
-    """Frames that are too long for one port of a bridge are dropped there, and no counter of the kernel's tells."""
+    """A bridge drops frames that are too long for a port, and no counter of the kernel tells it."""
     beside = widest_beside(device, network.interfaces())
     if beside is not None and beside.mtu > device.mtu:
         yield problem(
@@ -102,8 +102,8 @@ def check_link(
 ) -> Iterator[Finding]:
     """Whether the peer answers through this link's own uplink.
 
-    `tunnel` is None while the tunnel does not run; `probed` is an error that came back from the way to the peer, 0:
-    none did, None: nobody tried. `gateway_dead`: the router of this uplink does not answer.
+    `tunnel` None: the tunnel does not run. `probed`: the error that came back from the way to the peer; 0: no error
+    came, None: nobody tried. `gateway_dead`: this uplink's router does not answer.
     """
     name, remote = uplink.ends.link.name, uplink.ends.remote
     link = tunnel.link(name) if tunnel is not None else None
@@ -157,7 +157,7 @@ def check_link(
 
 
 def check_reorder(config: Config, tunnel: TunnelView) -> Iterator[Finding]:
-    """Whether the reorder buffer covers what comes in while a packet is late by the links' difference."""
+    """Whether the reorder buffer holds the packets that come while one is late by the links' difference."""
     links = [link for link in tunnel.links if link.up and link.number("Weight") and link.number("SmoothedRttUSec")]
     held = config.reorder_buffer_size
     if len(links) < 2 or not held:

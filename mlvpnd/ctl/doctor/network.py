@@ -1,4 +1,4 @@
-"""What the kernel tells of interfaces, addresses, routes, rules and neighbours: by netlink, nothing is parsed."""
+"""The kernel's interfaces, addresses, routes, rules and neighbours, by netlink; no program's output is parsed."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ class Interface:
     index: int
     name: str
     up: bool
-    """Switched on by the operator."""
+    """Whether the operator has switched it on."""
     carrier: bool
-    """There is something at the other end of the cable."""
+    """Whether there is something at the cable's other end."""
     mtu: int
     point_to_point: bool = False
-    """No gateway is needed behind it, as with PPP."""
+    """True: it needs no gateway, as with PPP."""
     loopback: bool = False
     bridge: int = 0
-    """The index of the bridge that it is a port of; 0: of none."""
+    """The index of the bridge whose port it is; 0: none."""
     alternatives: tuple[str, ...] = ()
-    """Other names of it, as udev gives them."""
+    """Its other names, as udev gives them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where the kernel would send a packet."""
+    """The way that the kernel would send a packet."""
 
     interface: int
     gateway: IPAddress | None = None
     mtu: int = 0
-    """A limit known for the path; 0: the interface's."""
+    """Bytes. The path's known limit; 0: the interface's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +64,22 @@ class Rule:
 
 
 class Network(Protocol):
-    """The facts that checks ask for."""
+    """The facts that the checks ask for."""
 
     def interfaces(self) -> list[Interface]:
-        """All of them."""
+        """All interfaces."""
 
     def owner(self, address: IPAddress) -> Interface | None:
-        """The interface that has the address."""
+        """The interface that has the address; None: there is none."""
 
     def route(self, remote: IPAddress, local: IPAddress | None, interface: Interface | None) -> Route | None:
-        """Where a packet to `remote` from `local` goes, from a socket bound to `interface`; None: nowhere."""
+        """The route of a packet to `remote` from `local`, by a socket bound to `interface`; None: there is none."""
 
     def gateway(self, interface: Interface, version: int) -> IPAddress | None:
-        """The router behind an interface, by the default routes of any table."""
+        """The router behind an interface, from the default routes of all tables."""
 
     def own_table(self, interface: Interface, version: int) -> int | None:
-        """A table beside the main one whose default route leaves by the interface."""
+        """A table other than the main one, whose default route leaves by the interface."""
 
     def rules(self, version: int) -> list[Rule]:
         """The rules by source, in the order of their priority."""
@@ -88,14 +88,14 @@ class Network(Protocol):
         """Routing tables with a route or a rule."""
 
     def dead_neighbour(self, interface: int, address: IPAddress) -> bool:
-        """Whether the neighbour was asked for lately and did not answer."""
+        """Whether the neighbour was lately asked for and did not answer."""
 
     def strict_source_check(self, interface: Interface) -> bool:
-        """Whether rp_filter is strict there (IPv4)."""
+        """Whether the interface's rp_filter is strict (IPv4)."""
 
 
 class KernelNetwork:
-    """The facts of this network namespace, as `Network`. A context manager."""
+    """This network namespace's facts, as a `Network`. A context manager."""
 
     def __init__(self) -> None:
         from pyroute2 import IPRoute  # type: ignore[import-untyped]  # ships no types; takes 0.3 s
@@ -177,7 +177,7 @@ class KernelNetwork:
 
     def strict_source_check(self, interface: Interface) -> bool:
         """See `Network`."""
-        # The kernel takes the greater of the two; 1 is strict, 2 loose.
+        # The kernel uses the greater of the two; 1 is strict, 2 is loose.
         return max(map(_sysctl, ("all", interface.name))) == 1
 
     def _rules(self, version: int) -> Iterator[Any]:
@@ -190,7 +190,7 @@ def _family(version: int) -> int:
 
 
 def widest_beside(port: Interface, interfaces: Sequence[Interface]) -> Interface | None:
-    """Of the other ports of an interface's bridge one with the largest MTU; None: there is no other."""
+    """The port with the largest MTU among the other ports of an interface's bridge; None: there is no other."""
     others = [one for one in interfaces if port.bridge and one.bridge == port.bridge and one.index != port.index]
     return max(others, key=lambda one: one.mtu) if others else None
 
@@ -238,6 +238,6 @@ def _sysctl(name: str) -> int:
 
 
 def strerror(number: int) -> str:
-    """The system's words for an error number, in lower case for the middle of a sentence."""
+    """The system's text for an error number, in lower case for the middle of a sentence."""
     special = {errno.EPERM: "the local firewall refuses it", errno.ECONNREFUSED: "connection refused"}
     return special.get(number) or os.strerror(number).lower()

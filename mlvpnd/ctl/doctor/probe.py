@@ -1,4 +1,4 @@
-"""What only trying shows: whether a port is free, and whether an error comes back from the way to the peer."""
+"""Tests by trying: whether a port is free, and whether an error comes back from the way to the peer."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 from .ends import Ends, is_ipv6
 
 PROBE_WAIT = 1.5
-"""Seconds for an error to come back; a router's or the peer's own takes a round trip."""
+"""Seconds for an error to come back: an error from a router or the peer takes a round trip."""
 _IP_RECVERR = 11  # linux/in.h
 _IPV6_RECVERR = 25  # linux/in6.h
 
 
 def probe_peers(links: Sequence[Ends], wait: float = PROBE_WAIT) -> dict[str, int]:
-    """Sends one empty datagram to the peer of each link, from its source; error numbers by link, 0: none came back.
+    """Sends an empty datagram to each link's peer from the link's source. Returns error numbers by link; 0: no error.
 
-    Links without a peer or whose socket cannot be made are left out.
+    If a link's socket cannot be made, its error is returned. Links without a peer are left out.
     """
     results: dict[str, int] = {}
     sockets: dict[int, tuple[str, socket.socket]] = {}
@@ -37,7 +37,7 @@ def probe_peers(links: Sequence[Ends], wait: float = PROBE_WAIT) -> dict[str, in
                 continue
             results[ends.link.name] = 0
             sockets[sock.fileno()] = ends.link.name, sock
-            poller.register(sock, 0)  # errors are always told
+            poller.register(sock, 0)  # errors are always reported
         until = time.monotonic() + wait
         waiting = len(sockets)
         while waiting and (left := until - time.monotonic()) > 0:
@@ -53,11 +53,11 @@ def probe_peers(links: Sequence[Ends], wait: float = PROBE_WAIT) -> dict[str, in
 
 
 def _probe_socket(ends: Ends) -> socket.socket:
-    """A socket whose datagram is under way; raises OSError."""
+    """A socket that has sent its datagram. Raises OSError."""
     ipv6 = is_ipv6(ends.remote)
     sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
-        # Errors of routers are told too, not only that the port is closed.
+        # Has routers' errors reported too, not only a closed port.
         if ipv6:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
         else:
@@ -75,7 +75,7 @@ def _probe_socket(ends: Ends) -> socket.socket:
 
 
 def port_taken(ends: Ends) -> bool:
-    """Whether somebody has the link's local port; what else is wrong with it is told elsewhere."""
+    """Whether somebody has the link's local port; other checks report its other problems."""
     ipv6 = is_ipv6(ends.local) or (ends.local is None and ends.remote is None and socket.has_ipv6)
     try:
         sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
@@ -92,7 +92,7 @@ def port_taken(ends: Ends) -> bool:
 
 
 def port_holders(port: int, proc: Path = Path("/proc")) -> list[str]:
-    """The programs that hold a UDP port here, `named (pid 812)`; of other users' ones only root sees the names."""
+    """The programs that hold a UDP port, as `named (pid 812)`; only root sees those of other users."""
     inodes = set()
     for table in ("udp", "udp6"):
         try:

@@ -1,4 +1,4 @@
-"""Whether each link leaves by its own uplink: address, interface, route from that source, rp_filter, outer MTU."""
+"""Whether each link leaves by its own uplink: address, interface, route from the source, rp_filter, outer MTU."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .finding import Finding, Severity, ok, problem, warning
 from .network import Interface, IPAddress, Network, Route, widest_beside
 
 _BOX_OVERHEAD = {False: 1500 - UNSET_MTU_IPV4, True: 1500 - UNSET_MTU_IPV6}
-"""Bytes around an inner packet, by whether the outer one is IPv6: IP, UDP, header, MAC."""
+"""Bytes of IP, UDP, header and MAC around an inner packet, by whether the outer packet is IPv6."""
 _FIRST_OWN_TABLE = 101
 
 
 @dataclass(frozen=True, slots=True)
 class Uplink:
-    """Where a link's packets go, as far as can be told."""
+    """The way of a link's packets, as far as it is known."""
 
     ends: Ends
     interface: Interface | None = None
-    """The one that they should leave by."""
+    """The interface that they should leave by."""
     route: Route | None = None
-    """The one that the kernel takes."""
+    """The route that the kernel takes."""
     good: bool = False
-    """Whether both are one."""
+    """Whether the route leaves by the right interface."""
 
 
 class RoutingDoctor:
@@ -40,10 +40,10 @@ class RoutingDoctor:
         self._by_index = {one.index: one for one in network.interfaces()}
         self._tables = set(network.tables())
         self.uplinks: list[Uplink] = []
-        """Of the links that `check` has looked at."""
+        """The uplinks of the links that `check` has examined."""
 
     def check(self, ends: Ends) -> Iterator[Finding]:
-        """One link; what was found of its way is added to `uplinks`."""
+        """Checks one link, and adds its way to `uplinks`."""
         name = ends.link.name
         for text in ends.problems:
             yield problem("look-up", f"{name}: {text}", link=name)
@@ -55,7 +55,7 @@ class RoutingDoctor:
         yield from self._route(ends, interface)
 
     def _interface(self, ends: Ends) -> tuple[list[Finding], Interface | None]:
-        """What is wrong with the link's own interface, and which it is; None: any, or the loopback's address."""
+        """What is wrong with the link's own interface, and the interface; None: any, or it has a loopback address."""
         link, name = ends.link, ends.link.name
         device = self._by_name.get(link.binddevice)
         if link.binddevice and device is None:
@@ -113,7 +113,7 @@ class RoutingDoctor:
         self.uplinks.append(Uplink(ends, interface, route))
 
     def _source_check(self, ends: Ends, interface: Interface) -> Iterator[Finding]:
-        """Strict rp_filter drops what comes in where an answer would not leave, whatever sockets are bound to."""
+        """A strict rp_filter drops what comes by an interface that answers would not take, even for bound sockets."""
         name, remote = ends.link.name, ends.remote
         if remote is None or is_ipv6(remote) or not self._network.strict_source_check(interface):
             return
@@ -142,14 +142,14 @@ class RoutingDoctor:
 
     @property
     def _bridge_takes(self) -> int:
-        """Bytes that the bridge around the tunnel's interface takes, for which it has to be split; 0: there is none."""
+        """Bytes that the bridge of the tunnel's interface takes, for which packets must be split; 0: no bridge."""
         device = self._by_name.get(self._config.interface_name)
         beside = widest_beside(device, self._network.interfaces()) if device is not None else None
         return beside.mtu if beside is not None else 0
 
     @property
     def tunnel_mtu(self) -> int:
-        """Bytes that the tunnel's interface takes: the kernel's word, else the file's."""
+        """MTU in bytes of the tunnel's interface: from the kernel, else from the file."""
         device = self._by_name.get(self._config.interface_name)
         if device is not None:
             return device.mtu
@@ -161,7 +161,7 @@ class RoutingDoctor:
         return _BOX_OVERHEAD[is_ipv6(ends.remote or ends.local)] + ethernet
 
     def check_shared(self) -> Iterator[Finding]:
-        """Links of a client that leave by one and the same line; after `check` of all of them."""
+        """Finds links of a client that leave by the same line. To be called after `check` of all links."""
         if self._config.mode is not Mode.CLIENT:
             return
         shared: dict[tuple[int, IPAddress | None], list[Uplink]] = {}
@@ -181,7 +181,7 @@ class RoutingDoctor:
             )
 
     def _own_table(self, ends: Ends, interface: Interface | None) -> Sequence[str]:
-        """What gives a source a way of its own."""
+        """Commands that give a source a route of its own."""
         if ends.remote is None:
             return ()
         if interface is None:
@@ -193,7 +193,7 @@ class RoutingDoctor:
             None,
         )
         if ends.local is None:
-            # Bound to a device: a route by that device will do, whatever its metric.
+            # The link is bound to a device: a route by the device is enough, whatever its metric.
             return (f"{ip} route add default {self._by(interface, version)} metric {1000 + interface.index}",)
         there = self._network.own_table(interface, version) if rule is None else None
         table = rule.table if rule is not None else there or self._free_table()
@@ -205,7 +205,7 @@ class RoutingDoctor:
         return commands
 
     def _way_out(self, ends: Ends, interface: Interface | None) -> Sequence[str]:
-        """What gives the peer a route beside all that goes into the tunnel."""
+        """Commands that give the peer a route outside the tunnel."""
         if ends.remote is None:
             return ()
         version = ends.remote.version

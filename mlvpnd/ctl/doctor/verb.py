@@ -30,7 +30,7 @@ _INDENT = " " * (_WORD_WIDTH + 4)
 
 
 def doctor(context: Context, arguments: argparse.Namespace) -> int:
-    """Looks at the host, and at the tunnel named (or the one of a file named by its path), or at all of /etc/mlvpn."""
+    """Examines the host, and the named tunnel (or a file given by its path), or all tunnels of /etc/mlvpn."""
     groups: dict[str, list[Finding]] = {"": examine_host()}
     paths, remark = _paths(context, arguments.tunnel)
     if remark is not None:
@@ -48,7 +48,7 @@ def doctor(context: Context, arguments: argparse.Namespace) -> int:
 
 
 def _paths(context: Context, what: str | None) -> tuple[dict[str, Path], Finding | None]:
-    """The files to look at by the tunnels' names, and what is to be said where they cannot be told."""
+    """The files to examine, by the tunnels' names; also a finding if they cannot be listed."""
     if what is not None and "/" in what:
         path = Path(os.path.abspath(what))
         return {path.stem: path}, None
@@ -77,7 +77,7 @@ def _running(context: Context, name: str) -> TunnelView | None:
 
 
 def _running_by_hand(path: Path) -> TunnelView | None:
-    """What a daemon started by hand with that file says at its control socket."""
+    """The view from the control socket of a daemon that was started by hand with the file."""
     config = _config(path)
     if config is None or not config.control_unix_path:
         return None
@@ -109,6 +109,6 @@ def _show(groups: Mapping[str, list[Finding]], output: Output) -> None:
             first, *more = textwrap.wrap(printable(finding.text), columns - len(_INDENT), break_on_hyphens=False)
             lines.append(f"  {word}  {first}")
             lines += [f"{_INDENT}{line}" for line in more]
-            # Not wrapped: they are to be copied.
+            # Commands are not wrapped: people copy them.
             lines += [f"{_INDENT}  {printable(command)}" for command in finding.commands]
     output.page(lines)
