@@ -326,7 +326,7 @@ class LinkStatus:
         Face(
             unit=PERCENT,
             json="loss_tolerance",
-            metric=Metric("loss_tolerance_ratio", "Loss above which the link is lossy, 0 to 1."),
+            metric=Metric("loss_tolerance_ratio", "Loss from which the link may be lossy, 0 to 1."),
             bus="LossTolerance",
         ),
     ] = 0
@@ -336,7 +336,7 @@ class LinkStatus:
         Face(
             unit=WHOLE_MILLISECONDS,
             json="latency_tolerance",
-            metric=Metric("latency_tolerance_seconds", "RTT above which the link is slow."),
+            metric=Metric("latency_tolerance_seconds", "RTT from which the link is slow."),
             bus="LatencyTolerance",
         ),
     ] = 0

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
 from mlvpnd.config import Config, LinkConfig
 
 from .network import IPAddress
-
-Lookup = Callable[[str, str], Sequence[IPAddress]]
-"""From a host, and its name for messages, to its addresses in the resolver's order. Raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)
