@@ -12,6 +12,7 @@ keep the old mapping alive as long as AUTHs pass, and no answer arrives. So `bin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -40,6 +41,8 @@ MIN_TRY_INTERVAL = 0.25
 """Seconds from one try to the next at least, however often the uplink comes and goes."""
 DEVICE_CHECK_INTERVAL = 1.0
 """Seconds between looks at the interface of `binddevice`, in case the kernel does not tell of a change."""
+DEVICE_CHANGE_GRACE = 0.25
+"""Seconds that the kernel has to tell of a change that a look has found: it says why, and a look does not."""
 LOOKUP_PATIENCE = 2.0
 """Seconds. While addresses are known, a look-up is waited for no longer than this; its answer serves the next try."""
 FIXED_PORT_TIMEOUTS = 3
@@ -215,6 +218,8 @@ class LinkOpener:
                 return
             except TimeoutError:
                 if index_of(device) != index:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._again.wait(), DEVICE_CHANGE_GRACE)
                     return
 
     def _failed(self, error: Exception, backoff: float) -> None:

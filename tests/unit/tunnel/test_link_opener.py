@@ -225,6 +225,31 @@ def test_a_socket_whose_interface_was_made_anew_is_opened_anew(monkeypatch: pyte
     follow(Helper(), steps, config)
 
 
+def test_the_kernel_has_a_moment_to_say_why_an_interface_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look may find it first: whoever closes the socket says why the link is down."""
+    monkeypatch.setattr(link_module, "DEVICE_CHECK_INTERVAL", 0.01)
+    monkeypatch.setattr(link_module, "DEVICE_CHANGE_GRACE", 5.0)
+    looks: list[int] = []
+
+    def index_of(name: str) -> int:
+        looks.append(len(looks))
+        return 7 if len(looks) < 3 else 0
+
+    monkeypatch.setattr(link_module, "index_of", index_of)
+    config = LinkConfig("adsl1", binddevice="lo", remotehost="127.0.0.1", remoteport="5080")
+
+    async def steps(followed: Followed) -> None:
+        await followed.next()
+        await asyncio.sleep(0.2)
+        assert len(looks) >= 3
+        assert followed.closed == 0
+        followed.driver.uplink_is_lost()
+        assert followed.closed == 1
+        await followed.next()
+
+    follow(Helper(), steps, config)
+
+
 def test_a_name_without_address_is_said_once_and_looked_up_until_it_has_one(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
