@@ -21,6 +21,7 @@ from tests.bench.dataplane.cases import (
     REFERENCE,
     SECRETBOX,
     SHAPED_SUM,
+    TINC,
     Load,
 )
 from tests.bench.dataplane.command import cells, execute
@@ -172,11 +173,13 @@ def test_results_are_kept_and_a_failure_replaces_nothing(tmp_path_factory: pytes
 
 def test_the_report_has_every_demand_and_says_what_did_not_run(tmp_path_factory: pytest.TempPathFactory) -> None:
     failures = [
-        Outcome(Cell(name, NATIVE, 1, 2.0), failure="cannot run: no extension\nmore")
+        Outcome(Cell(name, TINC, 1, 2.0), failure="cannot run: no program\nmore")
         for name, case in CASES.items()
-        if NATIVE in case.peers
+        if TINC in case.peers
     ]
     runs = [
+        outcome("shaped", NATIVE, cpu_sender=4.0, cpu_receiver=6.0, mbit=90.0),
+        outcome("shaped", REFERENCE, cpu_sender=10.0, cpu_receiver=10.0, mbit=90.0),
         outcome("tcp", REFERENCE, cpu_sender=9.0, cpu_receiver=11.0, mbit=800.0),
         dataclasses.replace(
             outcome("tcp", OPENVPN, cpu_sender=10.0, cpu_receiver=9.0, mbit=300.0), stolen=0.1, busy=0.5
@@ -196,12 +199,12 @@ def test_the_report_has_every_demand_and_says_what_did_not_run(tmp_path_factory:
     assert "- **In 1 runs at a given rate more than 1 % was lost: they carried less.**\n" in said
     assert "- In 1 of them other guests took more than 5% of the machine.\n" in said
     assert "- **Before 1 of them the machine was more than 25% busy with something else.**\n" in said
-    assert "- Did not run: native: cannot run: no extension\n" in said
+    assert "- Did not run: tinc: cannot run: no program\n" in said
     assert "- Did not run: openvpn (flood): iperf3: no answer\n" in said
     assert f"Of {len(LIMITS)} demands: 1 hold, 1 do not hold, {len(LIMITS) - 2} were not run." in said
-    row = "| reference twin, TCP, 1 stream, 1 link: CPU-s per GB, {} | ≤ 1.1 x OpenVPN | {} | {} |"
-    assert row.format("sender", "0.9", "holds") in said
-    assert row.format("receiver", "1.22", "**does not hold**") in said
+    row = "| 2 x 50 Mbit/s, TCP: CPU-s per GB, {} | ≤ 0.5 x reference | {} | {} |"
+    assert row.format("sender", "0.4", "holds") in said
+    assert row.format("receiver", "0.6", "**does not hold**") in said
     assert "| reference | 800 | 9 | 11 |" in said
     assert "| native | not run |" in said
     assert all(f"### {case.title}\n" in said for case in CASES.values())
