@@ -22,8 +22,8 @@ def read_general(section: SectionReader, *, require_password: bool) -> tuple[Con
     password = section.text("password").encode("ascii")
     if require_password and not password:
         section.error("password", "Password is mandatory.")
-    given = {key.field: section.value(key) for key in GENERAL_KEYS if key.name not in _OWN}
-    own = {name: read(section) for name, read in _OWN.items() if read is not None}
+    given = {key.field: section.value(key) for key in GENERAL_KEYS if key.name not in {*_FIRST, *_OWN}}
+    own = {name: read(section) for name, read in _OWN.items()}
     config = Config(mode=mode or Mode.CLIENT, password=password, **given, **own)
     _check_together(section, config)
     return config, mode
@@ -88,9 +88,9 @@ def _control_unix_path(section: SectionReader) -> str:
     return f"{RUNTIME_DIRECTORY}/{path.removeprefix('/')}"
 
 
-_OWN: Mapping[str, Callable[[SectionReader], Any] | None] = {
-    "mode": None,
-    "password": None,
+_FIRST = frozenset({"mode", "password"})
+"""Keys that `read_general` reads before all others."""
+_OWN: Mapping[str, Callable[[SectionReader], Any]] = {
     "statuscommand": _statuscommand,
     "interface_name": lambda section: section.device("interface_name", pattern=True),
     "tuntap": _tuntap,
@@ -101,7 +101,7 @@ _OWN: Mapping[str, Callable[[SectionReader], Any] | None] = {
     "peer": lambda section: section.choice("peer", Peer),
     "data_plane": lambda section: section.optional_choice("data_plane", DataPlane),
 }
-"""Readers of keys that are not read like others of their kind, by key and field. None: `read_general` reads it."""
+"""Readers of keys that are not read like others of their kind. A key is named as its field."""
 
 
 def _check_together(section: SectionReader, config: Config) -> None:
