@@ -67,15 +67,22 @@ static uint8_t class_of(uint8_t count) {
     return (uint8_t)(1 << bit);
 }
 
-/* Whether the run went a new way, or, where counts matter, a way more often. */
+/* Whether the run took this way for the first time, or, where counts matter, more often than before. */
+static bool is_new_way(size_t at) {
+    uint8_t class = counts_matter ? class_of(edges[at]) : 1;
+    bool news = (seen[at] & class) == 0;
+    seen[at] |= class;
+    return news;
+}
+
+/* Whether the run went a new way. Nearly all ways are taken by no run, so eight are looked at together. */
 static bool is_news(void) {
     bool news = false;
-    for (size_t at = 0; at < EDGES; at++) {
-        if (!edges[at])
-            continue;
-        uint8_t class = counts_matter ? class_of(edges[at]) : 1;
-        news |= (seen[at] & class) == 0;
-        seen[at] |= class;
+    for (size_t eight = 0; eight < EDGES; eight += 8) {
+        uint64_t counts;
+        memcpy(&counts, &edges[eight], sizeof counts);
+        for (size_t at = eight; counts && at < eight + 8; at++)
+            news |= edges[at] && is_new_way(at);
     }
     return news;
 }
