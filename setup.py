@@ -6,6 +6,7 @@ MLVPND_PURE=1 leaves it out, for a machine without a C compiler. MLVPND_SANITIZE
 from __future__ import annotations
 
 import os
+import runpy
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -36,15 +37,27 @@ class BuildNative(build_ext):
             ) from error
 
 
-sanitize = SANITIZE if os.environ.get("MLVPND_SANITIZE") == "1" else []
-native = Extension(
-    "mlvpnd.dataplane._native",
-    sources=sorted(str(path) for path in NATIVE.rglob("*.c")),
-    depends=sorted(str(path) for path in NATIVE.rglob("*.h")),
-    include_dirs=[str(NATIVE)],
-    libraries=["sodium", "z", "m"],
-    extra_compile_args=[*FLAGS, *ONE, *sanitize],
-    extra_link_args=[*ONE, *sanitize],
-)
+def native() -> Extension:
+    """The native twin, with the Python module that cffi makes from its headers."""
+    from cffi import FFI
+
+    described = runpy.run_path(str(NATIVE / "declarations.py"))
+    sanitize = SANITIZE if os.environ.get("MLVPND_SANITIZE") == "1" else []
+    builder = FFI()
+    builder.cdef(described["declarations"]())
+    builder.set_source(
+        "mlvpnd.dataplane._native",
+        described["source"](),
+        sources=sorted(str(path) for path in NATIVE.rglob("*.c")),
+        depends=sorted(str(path) for path in NATIVE.rglob("*.h")),
+        include_dirs=[str(NATIVE)],
+        libraries=["sodium", "z", "m"],
+        extra_compile_args=[*FLAGS, *ONE, *sanitize],
+        extra_link_args=[*ONE, *sanitize],
+    )
+    extension: Extension = builder.distutils_extension("build/native")
+    return extension
+
+
 pure = os.environ.get("MLVPND_PURE") == "1"
-setup(ext_modules=[] if pure else [native], cmdclass={"build_ext": BuildNative})
+setup(ext_modules=[] if pure else [native()], cmdclass={"build_ext": BuildNative})

@@ -12,19 +12,20 @@ from .plane import Plane
 from .reference import ReferencePlane
 from .selector import TurnLoop
 
-ENGINE = "Engine"
+ENGINE = "lib"
 """The extension's name for what a tunnel needs. An extension built from an older tree may lack it."""
 
 _native: ModuleType | None
 # Imported here and not later: in its sandbox the daemon imports nothing.
 try:
     from . import _native
+
+    if hasattr(_native, ENGINE):
+        from .native_plane import NativePlane
 except ImportError as error:
     _native, _missing = None, str(error)
 else:
     _missing = ""
-if hasattr(_native, ENGINE):
-    from .native_plane import NativePlane
 
 
 def why_not_native() -> str:

@@ -12,7 +12,8 @@ from mlvpnd.net.tun import TunDevice
 from mlvpnd.protocol.links.session import Session
 from mlvpnd.protocol.wire.constants import JUDGE_INTERVAL
 
-from . import _native
+from ._native import lib
+from .binding.loop import NativeLoop
 from .native_session import NativeSession
 from .plane import PlaneListener
 from .selector import TurnLoop
@@ -36,7 +37,7 @@ class NativePlane:
 
     def begin(self, session: Session, device: TunDevice, driver: PlaneListener) -> None:
         self._session, self._device, self._driver = cast(NativeSession, session), device, driver
-        self._native = _native.Loop(self._session.engine)
+        self._native = NativeLoop(self._session.engine)
         self._selector.take_turns(self._wait)
 
     def end(self) -> None:
@@ -45,20 +46,20 @@ class NativePlane:
     def _wait(self, timeout: float | None) -> None:
         """Replaces epoll_wait(2): returns when the native loop or a descriptor of the event loop has news."""
         reasons = self._native.run(self._selector.fileno(), timeout)
-        if reasons & ~_native.WOKEN:
+        if reasons & ~lib.LOOP_WOKEN:
             self._reasons |= reasons
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         reasons, self._reasons = self._reasons, 0
         now = self._loop.time()
-        if reasons & _native.SLOW_DATAGRAM:
+        if reasons & lib.LOOP_SLOW_DATAGRAM:
             self._receive_slow(now, rest=False)
-        if reasons & _native.SLOW_PACKET:
+        if reasons & lib.LOOP_SLOW_PACKET:
             self._session.send([self._native.slow_packet()], now)
-        if reasons & _native.HOUSEKEEPING:
+        if reasons & lib.LOOP_HOUSEKEEPING:
             self._keep_house(now)
-        if reasons & _native.TUN_LOST:
+        if reasons & lib.LOOP_TUN_LOST:
             error = self._native.tun_error
             self._on_lost(OSError(error, os.strerror(error)))
         self._driver.after()
@@ -70,7 +71,7 @@ class NativePlane:
         self._driver.after()
 
     def _receive_slow(self, now: float, *, rest: bool) -> bool:
-        number, datagrams = self._native.slow_datagrams(rest)
+        number, datagrams = self._native.slow_datagrams(rest=rest)
         if datagrams:
             self.deliver(self._session.receive(number, datagrams, now))
             self._driver.received(number)
@@ -87,7 +88,7 @@ class NativePlane:
 
     def watch_device(self, on_lost: Callable[[OSError], None]) -> None:
         self._on_lost = on_lost
-        self._native.watch_tun(self._device.fileno(), self._device.vnet_header, self._device.uso)
+        self._native.watch_tun(self._device.fileno(), has_vnet=self._device.vnet_header, uso=self._device.uso)
 
     def unwatch_device(self) -> None:
         self._native.unwatch_tun()
@@ -102,7 +103,13 @@ class NativePlane:
 
     def attach_link(self, number: int, link_socket: LinkSocket) -> None:
         self._sockets[number] = link_socket
-        self._native.attach_link(number, link_socket.fileno(), link_socket.gso, link_socket.gro, link_socket.answers)
+        self._native.attach_link(
+            number,
+            link_socket.fileno(),
+            gso=link_socket.gso,
+            gro=link_socket.gro,
+            answers=link_socket.answers,
+        )
 
     def detach_link(self, number: int) -> None:
         link_socket = self._sockets.pop(number, None)

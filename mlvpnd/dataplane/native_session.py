@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from mlvpnd.protocol.links.path import Address, Meters, Path
-from mlvpnd.protocol.links.session import Parts, Session, SessionParameters
+from mlvpnd.protocol.links.gate import Gate
+from mlvpnd.protocol.links.path import Address, Path, PathParameters
+from mlvpnd.protocol.links.session import Session, SessionParameters
+from mlvpnd.protocol.receiving.receiver import Receiver
+from mlvpnd.protocol.sending.fragments import FragmentTable
 from mlvpnd.protocol.sending.outbox import Transmit
+from mlvpnd.protocol.sending.paced import PacedScheduler
+from mlvpnd.protocol.sending.retransmissions import Retransmissions
 from mlvpnd.protocol.sending.rules import Matcher, Rule
-from mlvpnd.protocol.sending.sender import Sender, SendingParts
-from mlvpnd.protocol.wire.constants import MAX_FLOWS
+from mlvpnd.protocol.sending.scheduler import WeightedScheduler
+from mlvpnd.protocol.sending.sender import Emit, Sender
+from mlvpnd.protocol.wire.constants import HEADER_SIZE, MAC_SIZE, MAX_DATAGRAM_SIZE
 from mlvpnd.protocol.wire.drops import DropReason
 from mlvpnd.protocol.wire.inner import classify
-from mlvpnd.protocol.wire.replay import FlowTable, PeerFlow
 from mlvpnd.protocol.wire.wire import PacketType
 
 from . import _native
-
-_REASONS = tuple(DropReason)
+from ._native import ffi, lib
+from .binding.gate import NativeGate
+from .binding.path import NativePath, struct_of
+from .binding.receiver import NativeReceiver
+from .binding.sending import NativeFragments, NativePaced, NativeRetransmissions, NativeWeighted
+from .binding.structs import REASONS, field, new_address, new_list, packet_of, pointer, take_packets
 
 
 @runtime_checkable
@@ -36,61 +46,35 @@ class Compiled(Protocol):
         """Address of the function that runs them: bpf_filter(3pcap)."""
 
 
-class NativePath(_native.PathState, Path):
-    """A link whose most used fields the engine can reach."""
-
-    meters: ClassVar[Meters] = cast(Any, Meters)(
-        _native.RttEstimator,
-        _native.StampEcho,
-        _native.Transit,
-        _native.Disorder,
-        _native.LossMeter,
-        _native.AnswerPace,
-    )
-
-
-class NativeFlowTable(FlowTable):
-    """A flow table that the engine can look into."""
-
-    def __init__(self, limit: int = MAX_FLOWS, flow_type: type[PeerFlow] = PeerFlow) -> None:
-        super().__init__(limit, flow_type)
-        self.index = _native.FlowIndex()
-
-    def restore(self, flow: PeerFlow) -> None:
-        super().restore(flow)
-        self.index.put(cast(Any, flow))
-
-    def _forget(self, flow_id: int) -> None:
-        super()._forget(flow_id)
-        self.index.forget(flow_id)
-
-    def add_own(self, flow_id: int) -> None:
-        super().add_own(flow_id)
-        self.index.put_own(flow_id)
-
-
 class NativeSender(Sender):
     """Schedules packets in the engine; only a packet that a filter or rule may match passes through Python."""
 
-    engine: _native.Engine
+    paced: bool = field("is_paced")
+    _outer: int = field("outer")
 
-    def begin(self, receiver: _native.Receiver, flows: _native.FlowIndex, *, layer2: bool) -> _native.Engine:
-        """Makes the engine, which works on this sender's parts and on a receiver."""
-        parts = cast(Any, (self._paced, self._weighted, self.retransmissions, self._fragments, flows))
-        self.engine = _native.Engine(receiver, *parts, layer2=layer2)
-        return self.engine
+    def __init__(
+        self, engine: _native.Engine, paths: Mapping[int, Path], next_data_seq: int, emit: Emit, *, layer2: bool
+    ) -> None:
+        self.struct = engine
+        super().__init__(paths, next_data_seq, emit, layer2=layer2)
 
-    def _follow(self) -> None:
-        engine = self.engine
-        engine.is_paced, engine.notes, engine.outer = self.paced, len(self._chosen) > 1, self._outer
+    def _make_weighted(self) -> WeightedScheduler:
+        return NativeWeighted(self.struct)
+
+    def _make_paced(self, next_data_seq: int) -> PacedScheduler:
+        scheduler = NativePaced(self.struct)
+        scheduler.next_data_seq = next_data_seq
+        return scheduler
+
+    def _make_fragments(self) -> FragmentTable:
+        return NativeFragments(self.struct)
+
+    def _make_retransmissions(self) -> Retransmissions:
+        return NativeRetransmissions(self.struct)
 
     def reschedule(self, chosen: Sequence[Path], now: float) -> None:
         super().reschedule(chosen, now)
-        self._follow()
-
-    def _refresh(self, now: float) -> None:
-        super()._refresh(now)
-        self._follow()
+        self.struct.notes = len(chosen) > 1
 
     def set_filters(self, filters: Sequence[tuple[Matcher, int]]) -> None:
         super().set_filters(filters)
@@ -103,72 +87,79 @@ class NativeSender(Sender):
     def _set_programs(self) -> None:
         matchers = [matcher for matcher, _ in self._filters] + [rule.matcher for rule in self._rules.rules]
         programs: list[Compiled] = [matcher for matcher in matchers if isinstance(matcher, Compiled)]
-        self.engine.asks = len(programs) < len(matchers)
-        function = programs[0].function if programs else 0
-        self.engine.set_programs(function, tuple(program.address for program in programs))
+        self.struct.asks = len(programs) < len(matchers)
+        function = ffi.cast("engine_filter", programs[0].function if programs else 0)
+        addresses = [ffi.cast("void *", program.address) for program in programs]
+        if not lib.engine_set_programs(self.struct, function, ffi.new("void *[]", addresses), len(addresses)):
+            raise MemoryError
 
     def send(self, packets: Sequence[bytes], now: float) -> None:
-        at, engine, burst = 0, self.engine, list(packets)
-        self._weighted.begin_burst(len(burst))
-        while (at := engine.send(burst, at, now)) < len(burst):
-            self.direct(burst[at], now)
-            at += 1
+        lib.weighted_begin_burst(pointer(self.struct, "weighted"), len(packets))
+        for data in packets:
+            packet = packet_of(data)
+            fits = HEADER_SIZE + len(data) + MAC_SIZE <= MAX_DATAGRAM_SIZE
+            if fits and lib.engine_is_directed(self.struct, packet, now):
+                lib.packet_free(packet)
+                self.direct(data, now)
+            else:
+                lib.engine_schedule(self.struct, packet, now)
         self.pump(now)
 
     def direct(self, packet: bytes, now: float) -> None:
         """Takes a packet that a filter or rule may match."""
         kind, flow = classify(packet, layer2=self._layer2)
         if not self._direct(packet, kind, flow, now):
-            self.engine.schedule(packet, now)
+            lib.engine_schedule(self.struct, packet_of(packet), now)
 
     def pump(self, now: float) -> None:
         if self.paced:
             if now >= self._refresh_at:
                 self._refresh(now)
-            self.engine.pump(now)
+            lib.engine_pump(self.struct, now)
         self.note_drops()
 
     def note_drops(self) -> None:
         """Adds the engine's drops to the counters."""
         self._note_full()
-        for reason, count in zip(_REASONS, self.engine.take_drops(), strict=True):
+        for at, count in enumerate(self.struct.drops):
             if count:
-                self.drops[reason] += count
+                self.drops[REASONS[at]] += count
+                self.struct.drops[at] = 0
 
 
 class NativeSession(Session):
     """Does the same as `Session`, byte for byte."""
 
-    parts: ClassVar[Parts] = cast(Any, Parts)(
-        box=_native.Box,
-        path=NativePath,
-        peer_flow=_native.PeerFlow,
-        flow_table=NativeFlowTable,
-        replay_window=_native.ReplayWindow,
-        clear_window=_native.ClearWindow,
-        receiver=_native.Receiver,
-        sender=NativeSender,
-        sending=cast(Any, SendingParts)(
-            _native.WeightedScheduler, _native.PacedScheduler, _native.Retransmissions, _native.FragmentTable
-        ),
-    )
-
     def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:
+        self.engine = ffi.gc(ffi.new("struct engine *"), lib.engine_end)
+        lib.engine_begin(self.engine, parameters.layer2, 0, secrets.token_bytes(lib.RETRANSMISSIONS_KEY))
         super().__init__(parameters, first_seq, random_u32)
         self._last: dict[int, list[Transmit]] = {}
         """Datagrams of removed links, by the link's number."""
-        self._native_sender = cast(NativeSender, self._sender)
-        flows = cast(NativeFlowTable, self.gate.flows).index
-        self.engine = self._native_sender.begin(cast(Any, self._receiver), flows, layer2=parameters.layer2)
-        self._set_box(parameters)
 
-    def _set_box(self, parameters: SessionParameters) -> None:
-        self.engine.set_key(parameters.key)
-        self.engine.cleartext_data, self.engine.is_server = parameters.cleartext_data, parameters.is_server
+    def _make_gate(self) -> Gate:
+        return NativeGate(self.engine, self._parameters)
 
-    def reconfigure(self, parameters: SessionParameters) -> list[bytes]:
-        self._set_box(parameters)  # first: waiting packets may leave below, as when pacing ends
-        return super().reconfigure(parameters)
+    def _make_sender(self, first_seq: int) -> Sender:
+        self._native_sender = NativeSender(
+            self.engine, self._paths, first_seq, self._emit_data, layer2=self._parameters.layer2
+        )
+        return self._native_sender
+
+    def _make_receiver(self) -> Receiver:
+        of = self._parameters
+        return NativeReceiver(self.engine, of.reorder_size, takes_first=of.peer_takes_first)
+
+    def _make_path(self, number: int, parameters: PathParameters, flow_id: int, first_seq: int) -> Path:
+        path = NativePath(number, parameters, flow_id, first_seq)
+        if not lib.path_table_add(pointer(self.engine, "table"), path.struct):
+            raise MemoryError
+        return path
+
+    def _forget_path(self, number: int) -> None:
+        path = self._paths[number]
+        lib.path_table_remove(pointer(self.engine, "table"), struct_of(path))
+        super()._forget_path(number)
 
     @property
     def drops(self) -> Counter[DropReason]:
@@ -185,8 +176,13 @@ class NativeSession(Session):
         data_seq: int = 0,
         address: Address | None = None,
     ) -> None:
-        if address is not None or path.peer is not None:
-            self.engine.emit(path, packet_type, plaintext, reorder, data_seq, address, self._now)
+        struct = struct_of(path)
+        to = pointer(struct, "peer") if address is None else new_address(address)
+        if not to.size:
+            return
+        packet = packet_of(plaintext)
+        packet.reorder, packet.data_seq = reorder, data_seq
+        lib.engine_emit(self.engine, struct, to, packet_type, packet, self._now)
 
     def keep_house(self, data_at: float, now: float) -> None:
         """To be called a few times a second while packets pass that Python does not see.
@@ -202,7 +198,8 @@ class NativeSession(Session):
 
     def transmits(self) -> list[Transmit]:
         last, self._last = self._last, {}
-        return [*chain.from_iterable(last.values()), *(Transmit(*burst) for burst in self.engine.transmits())]
+        paths = (path.take_transmits() for path in self._paths.values() if isinstance(path, NativePath))
+        return [*chain.from_iterable(last.values()), *chain.from_iterable(paths)]
 
     def last_transmits(self, number: int) -> list[Transmit]:
         """Takes the datagrams of a removed link, which the engine no longer knows."""
@@ -211,22 +208,23 @@ class NativeSession(Session):
     def remove_path(self, number: int, now: float) -> list[bytes]:
         path = self._paths[number]
         released = super().remove_path(number, now)
-        if last := self.engine.last_transmits(path):
-            self._last[number] = [Transmit(*burst) for burst in last]
+        if isinstance(path, NativePath) and (last := path.take_transmits()):
+            self._last[number] = last
         return released
 
     def receive(self, number: int, datagrams: Sequence[tuple[bytes, Address]], now: float) -> list[bytes]:
         self._now = now
-        path, at, burst, out = self._paths[number], 0, list(datagrams), list[bytes]()
+        path, out = self._paths[number], list[bytes]()
         self._receiver.refresh(now)
-        while True:
-            packets, at, data = self.engine.receive(path, burst, at, now)
-            out += packets
-            if data:
+        for data, address in datagrams:
+            datagram, taken = packet_of(data), new_list()
+            fate = lib.engine_take(self.engine, struct_of(path), datagram, new_address(address), now, taken)
+            if fate == lib.ENGINE_DATA:
                 self._activity.note(now)
-            if at == len(burst):
-                break
-            out += self._receive_one(path, *burst[at])
-            at += 1
+                out += take_packets(taken)
+                continue
+            lib.packet_free(datagram)
+            if fate == lib.ENGINE_SLOW:
+                out += self._receive_one(path, data, address)
         self.judge_in_time(path, now)
         return out

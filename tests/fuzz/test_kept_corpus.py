@@ -21,7 +21,7 @@ LIMIT = 20 * SECONDS
 FOUND_LIMIT = 60
 """Seconds of processor time in which a planted fault is found; one is usual."""
 FOUND_SEED = 3
-"""With a chosen seed the fault is found after as many runs each time. By chance alone, one search in many takes long."""
+"""Found after as many runs each time. With seeds by chance, one search in many takes long."""
 PLANTED = """
 #include <stddef.h>
 #include <stdint.h>
@@ -68,7 +68,13 @@ def input_of(failed: Path) -> bytes:
 def test_no_fault_is_found_in_half_a_minute(target: str, tmp_path: Path) -> None:
     corpus = Path(__file__).with_name("corpus") / target
     make(f"build/fuzz/kept_{target}")
-    done = fuzz(PROJECT / "build/fuzz" / f"kept_{target}", corpus, SECONDS, random.SystemRandom().getrandbits(63), tmp_path / "failed")
+    done = fuzz(
+        PROJECT / "build/fuzz" / f"kept_{target}",
+        corpus,
+        SECONDS,
+        random.SystemRandom().getrandbits(63),
+        tmp_path / "failed",
+    )
     said = f"{done.stdout}{done.stderr}"
     assert done.returncode == 0, f"{said}\nthe input, in hex: {input_of(tmp_path / 'failed').hex()}"
     kept, runs, *_ = (int(part.split()[0]) for part in done.stdout.split(", "))

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlvpnd.dataplane import _native as native
 from mlvpnd.protocol.sending import paced
 from mlvpnd.protocol.sending.line import LEAST_LIMIT, SECOND, Item
 from mlvpnd.protocol.sending.paced import QUEUE_TIME, LineParameters, PacedScheduler
 from mlvpnd.protocol.wire.inner import Kind
+from tests.support import native_parts as native
 
 MS = 1_000_000
 SIZE, PING = 1514, 126

@@ -16,12 +16,12 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 
-from mlvpnd.dataplane import _native
 from mlvpnd.offload import checksum as checksums
 from mlvpnd.offload.coalesce import Coalescer
 from mlvpnd.offload.mss import clamp_all, clamp_mss
 from mlvpnd.offload.segment import segment
 from mlvpnd.offload.vnet import GSO_TCPV4, GSO_TCPV6, GSO_UDP, NEEDS_CSUM, VNET
+from tests.support import native_parts
 from tests.support.inner_packets import frame, ipv4
 from tests.support.stream_packets import TIMESTAMPS, Fields
 from tests.support.stream_packets import checksum as summed_word_by_word
@@ -150,20 +150,22 @@ def test_both_twins_join_and_split_alike(packets: list[bytes], uso: bool, tags: 
     layer2 = tags is not None
     if tags is not None:
         packets = [framed(packet, *tags) for packet in packets]
-    reference, native = Coalescer(uso=uso, layer2=layer2), _native.Coalescer(uso=uso, layer2=layer2)
+    reference, native = Coalescer(uso=uso, layer2=layer2), native_parts.Coalescer(uso=uso, layer2=layer2)
     for _ in range(2):
         frames = reference.coalesce(packets)
         assert native.coalesce(packets) == frames
     counters = reference.merged_frames, reference.merged_packets
     assert (native.merged_frames, native.merged_packets) == counters
     for each in frames:
-        assert _native.segment(each, layer2=layer2) == segment(each, layer2=layer2)
+        assert native_parts.segment(each, layer2=layer2) == segment(each, layer2=layer2)
 
 
 @given(traffic(), st.integers(200, 400))
 def test_both_twins_end_a_batch_alike(packets: list[bytes], filling: int) -> None:
     many = packets + [ipv4(1, bytes(8))] * filling + packets
-    assert _native.Coalescer(uso=True, layer2=False).coalesce(many) == Coalescer(uso=True, layer2=False).coalesce(many)
+    assert native_parts.Coalescer(uso=True, layer2=False).coalesce(many) == Coalescer(uso=True, layer2=False).coalesce(
+        many
+    )
 
 
 vnets = st.builds(
@@ -194,14 +196,14 @@ def test_both_twins_split_any_read_alike(read: bytes, tags: tuple[int, ...] | No
     if tags is not None and len(read) > 10:
         read = read[:10] + framed(read[10:], *tags)
     packets = segment(read, layer2=tags is not None)
-    assert _native.segment(read, layer2=tags is not None) == packets
+    assert native_parts.segment(read, layer2=tags is not None) == packets
     assert all(packets)
 
 
 @given(st.lists(st.one_of(st.binary(max_size=70), reads().map(lambda read: read[10:])), max_size=20), st.booleans())
 def test_both_twins_join_any_bytes_alike(packets: list[bytes], layer2: bool) -> None:
     frames = Coalescer(uso=True, layer2=layer2).coalesce(packets)
-    assert _native.Coalescer(uso=True, layer2=layer2).coalesce(packets) == frames
+    assert native_parts.Coalescer(uso=True, layer2=layer2).coalesce(packets) == frames
     assert len(frames) <= len(packets)
 
 
@@ -246,7 +248,7 @@ def test_both_twins_limit_segments_alike(
         whole = frame(ETHER_TYPES[fields.version], whole, *tags)
     for packet in (whole, whole[:cut], flip(whole, *change)):
         found = clamp_mss(packet, *limits, layer2=layer2)
-        assert _native.clamp_mss(packet, *limits, layer2=layer2) == found
+        assert native_parts.clamp_mss(packet, *limits, layer2=layer2) == found
         assert clamp_all([packet], *limits, layer2=layer2) == [found]
         assert len(found) == len(packet)
         assert clamp_mss(found, *limits, layer2=layer2) == found
@@ -267,16 +269,16 @@ def test_a_limited_segment_has_a_right_checksum(fields: Fields, limit: int) -> N
 @given(st.binary(max_size=120), st.booleans(), st.sampled_from((b"", b"\x45", b"\x60" + bytes(5) + b"\x06")))
 def test_both_twins_limit_any_bytes_alike(data: bytes, layer2: bool, start: bytes) -> None:
     packet = (bytes(12) + b"\x08\x00" if layer2 else b"") + start + data
-    assert _native.clamp_mss(packet, 100, 90, layer2=layer2) == clamp_mss(packet, 100, 90, layer2=layer2)
+    assert native_parts.clamp_mss(packet, 100, 90, layer2=layer2) == clamp_mss(packet, 100, 90, layer2=layer2)
 
 
 @given(st.binary(max_size=2000), st.integers(0, 0xFFFFFFFF), st.integers(0, 255))
 def test_both_twins_sum_alike(data: bytes, start: int, protocol: int) -> None:
-    assert _native.ones_sum(data) == checksums.ones_sum(data)
-    assert _native.checksum(data, start) == checksums.checksum(data, start)
-    assert _native.pseudo_sum(data, protocol, start) == checksums.pseudo_sum(data, protocol, start)
+    assert native_parts.ones_sum(data) == checksums.ones_sum(data)
+    assert native_parts.checksum(data, start) == checksums.checksum(data, start)
+    assert native_parts.pseudo_sum(data, protocol, start) == checksums.pseudo_sum(data, protocol, start)
     if len(data) >= 20:
-        assert _native.ipv4_checksum(data) == checksums.ipv4_checksum(data)
+        assert native_parts.ipv4_checksum(data) == checksums.ipv4_checksum(data)
 
 
 def rebuilt(packet: Packet) -> bytes:
@@ -298,7 +300,7 @@ def rebuilt(packet: Packet) -> bytes:
     st.binary(min_size=1, max_size=3000),
     st.integers(1, 1400),
     st.integers(0, 255),
-    st.sampled_from((segment, _native.segment)),
+    st.sampled_from((segment, native_parts.segment)),
 )
 def test_scapy_finds_the_checksums_right(fields: Fields, payload: bytes, size: int, flags: int, split: object) -> None:
     assert callable(split)

@@ -8,10 +8,11 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlvpnd.dataplane import _native
+from mlvpnd.dataplane.binding.flows import NativePeerFlow
 from mlvpnd.protocol.receiving import copies, loss, reorder, rtt, transit
 from mlvpnd.protocol.wire import replay
 from mlvpnd.protocol.wire.constants import CLEAR_WINDOW_SIZE, NO_TIMESTAMP, REPLAY_WINDOW_SIZE
+from tests.support import native_parts
 
 TOP = (1 << 64) - 1
 FIRSTS = st.sampled_from([0, 1, 100, 1 << 20, (1 << 63) - 10, TOP - 5000, TOP - 3, TOP])
@@ -41,7 +42,7 @@ class Twins:
     """One object of each twin."""
 
     def __init__(self, name: str, module: Any, *args: object, look: str = "") -> None:
-        self.both = [getattr(part, name)(*args) for part in (module, _native)]
+        self.both = [getattr(part, name)(*args) for part in (module, native_parts)]
         self._look = look.split()
         self.compare()
 
@@ -98,27 +99,18 @@ def test_clear_windows(first: int, steps: list[tuple[str, int]], size: int) -> N
 
 
 def test_flows_have_the_same_attributes() -> None:
-    for part in (replay, _native):
-        flow = part.PeerFlow(7, "adsl", 5)
+    for kind in (replay.PeerFlow, NativePeerFlow):
+        flow = kind(7, "adsl", 5)
         assert (flow.flow_id, flow.link, flow.window.newest, flow.clear) == (7, "adsl", 5, None)
         assert (flow.ousted, flow.insistent) == (False, False)
         flow.link, flow.ousted, flow.insistent = "lte", True, True
         assert (flow.link, flow.ousted, flow.insistent) == ("lte", True, True)
-        window, clear = part.ReplayWindow(9), part.ClearWindow(9)
-        flow.window, flow.clear = window, clear
-        assert flow.window is window
-        assert flow.clear is clear
-        flow.clear = None
-        assert flow.clear is None
-
-
-def test_a_native_flow_takes_no_other_window() -> None:
-    """Those who handle packets without Python could not read it."""
-    flow: Any = _native.PeerFlow(7, "adsl", 5)
-    for name, value in (("window", replay.ReplayWindow(5)), ("clear", replay.ClearWindow(5)), ("link", 5)):
-        assert outcome(setattr, flow, name, value) == (TypeError, None)
-        assert outcome(delattr, flow, name) == (TypeError, None)
-    assert (flow.window.newest, flow.clear, flow.link) == (5, None, "adsl")
+        flow.restore(9, 0b101)
+        assert (flow.window.newest, flow.window.seen) == (9, 0b101)
+        assert [flow.accept_clear(seq) for seq in (9, 8, 8)] == [False, True, False]
+        assert flow.clear is not None
+        flow.restore_clear(16, b"\x02")
+        assert (flow.clear.base, flow.clear.seen.rstrip(b"\0")) == (16, b"\x02")
 
 
 LINE = st.lists(
@@ -150,7 +142,7 @@ def test_spreads(lines: list[tuple[list[tuple[str, float, int]], bool]], now: fl
     for (line, plain), one in zip(lines, twins, strict=True):
         run_line(one, line, now, plain=plain)
     reference, native = ([one.both[side] for one in twins] for side in (0, 1))
-    assert _native.spread_ms(iter(native)) == transit.spread_ms(reference)
+    assert native_parts.spread_ms(iter(native)) == transit.spread_ms(reference)
 
 
 @given(FIRSTS, st.lists(st.tuples(CLOSE | CLOSE | STEPS, PAUSES), max_size=150), CLOCKS)
@@ -202,10 +194,10 @@ def test_stamps_and_echoes(steps: list[tuple[bool, int, float]], now: float) -> 
     for take, number, pause in steps:
         now += pause
         twins.ask(*(("take", now) if take else ("received", number, now)))
-        assert _native.stamp(now) == rtt.stamp(now)
+        assert native_parts.stamp(now) == rtt.stamp(now)
         near = (rtt.stamp(now) - number % 6000) & 0xFFFF
         for reply in (number, near):
-            assert _native.sample_ms(reply, now) == rtt.sample_ms(reply, now)
+            assert native_parts.sample_ms(reply, now) == rtt.sample_ms(reply, now)
 
 
 @given(FIRSTS, st.lists(STEPS, max_size=100))
@@ -329,7 +321,7 @@ def test_what_waits_far_ahead(ahead: list[int], first: int) -> None:
 
 
 def test_a_buffer_of_a_size_that_no_buffer_has() -> None:
-    for part in (reorder, _native):
+    for part in (reorder, native_parts):
         for size in (0, -1):
             assert outcome(part.ReorderBuffer, size, 0.1) == (ValueError, None)
 

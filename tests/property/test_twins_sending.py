@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlvpnd.dataplane import _native as native
 from mlvpnd.protocol.sending import flow_queue, fragments, paced, retransmissions, scheduler, stretch
 from mlvpnd.protocol.sending.line import SECOND, Item
 from mlvpnd.protocol.sending.paced import LineParameters
 from mlvpnd.protocol.wire import inner
 from mlvpnd.protocol.wire.inner import Kind
+from tests.support import native_parts as native
 from tests.support.pieces import framed, pieces
 
 MS = 1_000_000

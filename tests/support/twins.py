@@ -10,17 +10,22 @@ from typing import Any
 
 import pytest
 
-from mlvpnd.dataplane import _native
-from mlvpnd.dataplane.native_session import NativePath, NativeSession
-from tests.support import session_pair
+from mlvpnd.dataplane.binding.flows import NativePeerFlow
+from mlvpnd.dataplane.binding.path import NativePath
+from mlvpnd.dataplane.native_session import NativeSession
+from tests.support import native_parts, session_pair
 
 TWINS = ("reference", "native")
 
 
 def native_types() -> dict[str, Any]:
     """What the native twin has of its own, by the names of the reference."""
-    types = {name: value for name, value in vars(_native).items() if not name.startswith("_")}
-    return types | {"Path": NativePath, "Session": NativeSession, "REFERENCE": NativeSession.parts.sending}
+    own = {
+        name: value
+        for name, value in vars(native_parts).items()
+        if getattr(value, "__module__", "") == native_parts.__name__ and not name.startswith("_")
+    }
+    return own | {"Path": NativePath, "PeerFlow": NativePeerFlow, "Session": NativeSession}
 
 
 def on_both(metafunc: pytest.Metafunc, reached: Mapping[str, Sequence[str]], *, but: Container[str] = ()) -> None:

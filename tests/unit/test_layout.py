@@ -50,6 +50,7 @@ ROOMS = {
     ),
     "mlvpnd.offload": room("super-packets of the interface, split and joined"),
     "mlvpnd.net": room("bursts from and to descriptors, BPF, addresses, what the kernel tells", "errors offload"),
+    "mlvpnd.native": room("the native twin in C, and what cffi must know of its headers"),
     "mlvpnd.dataplane": room(
         "what joins a session to the interface and the sockets, either twin", "config errors net offload protocol"
     ),
@@ -83,6 +84,12 @@ TESTED_ELSEWHERE = {
     "dataplane/plane.py": "unit/tunnel/test_tunnel.py",
     "dataplane/reference.py": "unit/tunnel/test_tunnel.py",
     "dataplane/native_session.py": "property/test_twins_session.py",
+    "dataplane/binding/flows.py": "property/test_twins_receiving.py",
+    "dataplane/binding/gate.py": "property/test_twins_session.py",
+    "dataplane/binding/loop.py": "unit/dataplane/test_native_plane_loop.py",
+    "dataplane/binding/path.py": "property/test_twins_session.py",
+    "dataplane/binding/receiver.py": "unit/protocol/receiving/test_receiver.py",
+    "dataplane/binding/sending.py": "property/test_twins_sending.py",
     "tunnel/restart.py": "unit/daemon/test_run_service.py",
     "tunnel/droplog.py": "netns/test_floods.py",
     "net/resolve.py": "netns/test_recovery.py",
@@ -149,7 +156,7 @@ def has_logic(path: Path) -> bool:
 
 def test_imports_are_read_rightly() -> None:
     session = imports_of(Path("mlvpnd/protocol/links/session.py"))
-    assert {"mlvpnd.protocol.wire.wire", "mlvpnd.protocol.wire.drops", "typing"} <= session
+    assert {"mlvpnd.protocol.wire.wire", "mlvpnd.protocol.wire.drops", "dataclasses"} <= session
     assert "mlvpnd.errors" in imports_of(Path("mlvpnd/helper/channel.py"))
     assert "mlvpnd.config.model" in imports_of(Path("mlvpnd/config/__init__.py"))
 

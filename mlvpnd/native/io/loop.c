@@ -103,8 +103,8 @@ void loop_flush(struct loop *loop, double now) {
     for (size_t index = 0; index < loop->port_count; index++)
         loop_send_out(loop, &loop->ports[index], now);
     /* A link without a socket sends nothing, and keeps nothing. */
-    for (size_t index = 0; index < loop->engine->table->count; index++) {
-        struct path_state *path = loop->engine->table->paths[index];
+    for (size_t index = 0; index < loop->engine->table.count; index++) {
+        struct path_state *path = loop->engine->table.paths[index];
         if (path->bursts && path->bursts->datagrams.count && !loop_port(loop, path->number))
             path_clear(path);
     }
@@ -144,7 +144,7 @@ static unsigned loop_read_tun(struct loop *loop, double now) {
             break;
         loop->data_at = now;
         if (!since)
-            weighted_begin_burst(loop->engine->weighted, loop->from_tun.count - before);
+            weighted_begin_burst(&loop->engine->weighted, loop->from_tun.count - before);
         since += loop->from_tun.count - before;
         if (!loop_schedule(loop, now))
             return LOOP_SLOW_PACKET;
@@ -254,7 +254,7 @@ static unsigned loop_take(struct loop *loop, struct delivery *delivery, double n
         ports[count++] = port;
     }
     if (count)
-        receiver_refresh(loop->engine->receiver, now);
+        receiver_refresh(&loop->engine->receiver, now);
     while (count) {
         size_t first = 0;
         for (size_t index = 1; index < count; index++)
@@ -307,9 +307,9 @@ bool loop_next_slow(struct loop *loop, bool first, bool rest, struct packet *dat
 static double loop_data_due(const struct loop *loop) {
     int64_t due;
     double at = INFINITY;
-    if (loop->engine->receiver->reorder)
-        at = reorder_deadline(loop->engine->receiver->reorder);
-    if (loop->engine->is_paced && paced_due(loop->engine->paced, &due)) {
+    if (loop->engine->receiver.reorder)
+        at = reorder_deadline(loop->engine->receiver.reorder);
+    if (loop->engine->is_paced && paced_due(&loop->engine->paced, &due)) {
         double departure = (double)(due + ENGINE_ROUNDING) / 1e9;
         if (departure < at)
             at = departure;
@@ -341,8 +341,8 @@ unsigned loop_run(struct loop *loop, int wake, double deadline) {
     if (loop->from_tun.count && !loop_schedule(loop, now))
         reasons |= LOOP_SLOW_PACKET;
     for (;;) {
-        if (loop->engine->receiver->reorder)
-            reorder_expire(loop->engine->receiver->reorder, now, &delivery.packets);
+        if (loop->engine->receiver.reorder)
+            reorder_expire(loop->engine->receiver.reorder, now, &delivery.packets);
         loop_deliver(loop, &delivery);
         loop_send_due(loop, now);
         bool is_news = loop->data_at >= 0 || loop->is_news;

@@ -7,9 +7,10 @@
 #include "receiving/reorder.h"
 
 struct receiver {
-    struct path_table *table;
+    const struct path_table *table;
     struct reorder_buffer *reorder; /* NULL: none */
-    struct copy_filter *copies;     /* NULL: each packet comes once */
+    bool takes_first;               /* of a packet's copies; else each packet comes once, and `copies` means nothing */
+    struct copy_filter copies;
     double numbered_at, numbered_since;
     double update_at;
     int64_t epoch;
@@ -17,11 +18,17 @@ struct receiver {
     struct packet_list freed;
 };
 
-void receiver_begin(struct receiver *receiver, struct path_table *table);
+void receiver_begin(struct receiver *receiver, const struct path_table *table);
+void receiver_end(struct receiver *receiver);
+/* Another reorder buffer, or none for 0. What the old one held goes into `held`. False: no memory, and nothing has
+   changed. */
+bool receiver_resize(struct receiver *receiver, size_t size, struct packet_list *held);
+/* Whether the peer may send several copies of a packet, of which the first counts. */
+void receiver_take_first(struct receiver *receiver, bool takes_first);
 
 /* Measures the line by any packet of the link's flow. */
 void receiver_measure(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
-                      const struct peer_flow *flow, bool newest, bool authentic, double now);
+                      struct peer_flow *flow, bool newest, bool authentic, double now);
 /* Takes over a packet. Packets that are for the interface now go behind `out`, in order. */
 void receiver_receive(struct receiver *receiver, struct path_state *path, const struct wire_header *header,
                       struct packet *packet, double now, struct packet_list *out);

@@ -1,11 +1,44 @@
 #include "sending/engine.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "wire/box.h"
 
+void engine_begin(struct engine *engine, bool layer2, uint64_t next_data_seq, const uint8_t *key) {
+    memset(engine, 0, sizeof *engine);
+    engine->layer2 = layer2;
+    engine->outer = ENGINE_OUTER_IPV4;
+    receiver_begin(&engine->receiver, &engine->table);
+    paced_begin(&engine->paced, next_data_seq);
+    retransmissions_begin(&engine->retransmissions, key);
+}
+
+void engine_end(struct engine *engine) {
+    receiver_end(&engine->receiver);
+    paced_end(&engine->paced);
+    weighted_end(&engine->weighted);
+    retransmissions_end(&engine->retransmissions);
+    flow_index_end(&engine->flows);
+    path_table_end(&engine->table);
+    free(engine->programs);
+}
+
+bool engine_set_programs(struct engine *engine, engine_filter filter, const void *const *programs, size_t count) {
+    const void **own = malloc((count + 1) * sizeof *own);
+    if (!own)
+        return false;
+    if (count)
+        memcpy(own, programs, count * sizeof *own);
+    free(engine->programs);
+    engine->programs = own;
+    engine->program_count = count;
+    engine->filter = filter;
+    return true;
+}
+
 struct path_state *engine_path(const struct engine *engine, int32_t number) {
-    const struct path_table *table = engine->table;
+    const struct path_table *table = &engine->table;
     /* Links are numbered from 0 without a gap, until a reload removes one. */
     if (number >= 0 && (size_t)number < table->count && table->paths[number]->number == number)
         return table->paths[number];
@@ -32,7 +65,7 @@ void engine_emit(struct engine *engine, struct path_state *path, const struct ad
         .type = (uint8_t)type,
         .reorder = packet->reorder,
         .timestamp = rtt_stamp(now),
-        .timestamp_reply = echo_take(path->echo, now),
+        .timestamp_reply = echo_take(&path->echo, now),
         .flow_id = path->flow_id,
         .seq = seq,
         .data_seq = packet->data_seq,
@@ -61,7 +94,7 @@ bool engine_is_directed(struct engine *engine, const struct packet *packet, doub
     if (!piece_of(packet->data, packet->size, engine->layer2, &piece))
         return engine_matches(engine, packet->data, packet->size);
     if (piece.name_size && !piece.first) {
-        int decision = fragments_find(engine->fragments, piece.name, piece.name_size, now);
+        int decision = fragments_find(&engine->fragments, piece.name, piece.name_size, now);
         if (decision >= 0)
             return decision;
     }
@@ -71,7 +104,7 @@ bool engine_is_directed(struct engine *engine, const struct packet *packet, doub
          engine_matches(engine, engine->plain, piece_plain(&piece, packet->data, packet->size, engine->plain))))
         return true;
     if (piece.first)
-        fragments_note(engine->fragments, piece.name, piece.name_size, 0, now);
+        fragments_note(&engine->fragments, piece.name, piece.name_size, 0, now);
     return false;
 }
 
@@ -92,16 +125,16 @@ void engine_schedule(struct engine *engine, struct packet *packet, double now) {
         packet->line_size = (uint32_t)(engine->outer + datagram);
         packet->reorder = false;
         packet->data_seq = 0;
-        paced_put(engine->paced, kind, flow, packet, engine_nanoseconds(now));
+        paced_put(&engine->paced, kind, flow, packet, engine_nanoseconds(now));
         return;
     }
-    int32_t number = weighted_pick(engine->weighted, datagram);
+    int32_t number = weighted_pick(&engine->weighted, datagram);
     struct path_state *path = number < 0 ? NULL : engine_path(engine, number);
     if (!path) {
         engine_drop(engine, DROP_NO_LINK, packet);
         return;
     }
-    packet->data_seq = engine->paced->next_data_seq++;
+    packet->data_seq = engine->paced.next_data_seq++;
     packet->reorder = true;
     if (path->peer.size)
         engine_emit(engine, path, &path->peer, WIRE_DATA, packet, now);
@@ -115,15 +148,15 @@ void engine_pump(struct engine *engine, double now) {
     struct packet_list due = {0};
     struct packet *packet;
     int64_t at = engine_nanoseconds(now);
-    bool notes = engine->notes && !paced_is_settling(engine->paced, at);
-    paced_take(engine->paced, at, &due);
+    bool notes = engine->notes && !paced_is_settling(&engine->paced, at);
+    paced_take(&engine->paced, at, &due);
     while ((packet = packet_list_pop(&due))) {
         struct path_state *path = engine_path(engine, packet->link);
         if (packet->reorder && notes) {
             uint8_t name[INNER_LONGEST_NAME];
             size_t size = inner_segment(packet->data, packet->size, engine->layer2, name);
             if (size)
-                retransmissions_sent(engine->retransmissions, packet->link, name, size, packet->line_size);
+                retransmissions_sent(&engine->retransmissions, packet->link, name, size, packet->line_size);
         }
         if (path && path->peer.size)
             engine_emit(engine, path, &path->peer, WIRE_DATA, packet, now);
@@ -170,8 +203,8 @@ static enum drop engine_look_into(const struct engine *engine, const struct wire
 
 /* Whether a link is up with this flow, and has heard it within PROTOCOL_SILENCE. */
 static bool engine_lives(const struct engine *engine, const struct peer_flow *flow, double now) {
-    for (size_t index = 0; index < engine->table->count; index++) {
-        const struct path_state *path = engine->table->paths[index];
+    for (size_t index = 0; index < engine->table.count; index++) {
+        const struct path_state *path = engine->table.paths[index];
         if (path->flow == flow && path_up(path) && now < path->heard_at + PROTOCOL_SILENCE)
             return true;
     }
@@ -190,7 +223,7 @@ static bool engine_is_answered(const struct engine *engine, const struct path_st
 /* A datagram of any flow but the link's own. If Gate.admit would refuse it, it is refused; else it is for Python. */
 static enum engine_fate engine_take_foreign(struct engine *engine, struct path_state *path,
                                             const struct wire_header *header, uint8_t *payload, double now) {
-    const struct known_flow *known = engine->flows ? flow_index_find(engine->flows, header->flow_id) : NULL;
+    const struct known_flow *known = flow_index_find(&engine->flows, header->flow_id);
     if (known && known->kind == FLOW_OWN)
         return engine_refuse(path, DROP_REFLECTED);
     const struct peer_flow *flow = known ? known->flow : NULL;
@@ -201,12 +234,12 @@ static enum engine_fate engine_take_foreign(struct engine *engine, struct path_s
         return engine_refuse(path, DROP_WRONG_LINK);
     if (header->type == WIRE_DATA && engine->cleartext_data)
         return engine_refuse(path, DROP_CLEAR_NOT_ALLOWED);
-    if (flow && !replay_may_accept(flow->window, header->seq))
+    if (flow && !replay_may_accept(&flow->window, header->seq))
         return engine_refuse(path, DROP_REPLAYED);
     enum drop reason = engine_look_into(engine, header, payload);
     if (reason != DROP_REASONS)
         return engine_refuse(path, reason);
-    if (elsewhere && header->seq <= flow->window->newest)
+    if (elsewhere && header->seq <= flow->window.newest)
         return engine_refuse(path, DROP_WRONG_LINK);
     if (!flow && !introduces && !engine_is_answered(engine, path, header->type, now))
         return engine_refuse(path, DROP_UNKNOWN_FLOW);
@@ -216,7 +249,7 @@ static enum engine_fate engine_take_foreign(struct engine *engine, struct path_s
 /* Measures and counts a packet of the link's flow. */
 static void engine_note(struct engine *engine, struct path_state *path, const struct wire_header *header, bool newest,
                         bool authentic, double now) {
-    receiver_measure(engine->receiver, path, header, path->flow, newest, authentic, now);
+    receiver_measure(&engine->receiver, path, header, path->flow, newest, authentic, now);
     path->packets_received++;
     path->bytes_received += WIRE_HEADER_SIZE + header->length;
     if (authentic)
@@ -224,7 +257,7 @@ static void engine_note(struct engine *engine, struct path_state *path, const st
 }
 
 static void engine_answer(struct engine *engine, struct path_state *path, double now) {
-    if (!answers_one(path->answers, now, path->sent_at))
+    if (!answers_one(&path->answers, now, path->sent_at))
         return;
     struct packet *packet = packet_new(0);
     if (!packet)
@@ -242,14 +275,14 @@ static enum engine_fate engine_take_clear(struct engine *engine, struct path_sta
     size_t size = inner_packet_from(datagram->data + WIRE_HEADER_SIZE, header->length, engine->layer2);
     if (!size)
         return engine_refuse(path, DROP_BAD_PLAINTEXT);
-    if (!path->flow->clear) /* the first one; Python makes the window */
+    if (!path->flow->has_clear) /* the first one; Python makes the window */
         return ENGINE_SLOW;
-    if (!clear_accept(path->flow->clear, header->seq))
+    if (!clear_accept(&path->flow->clear, header->seq))
         return engine_refuse(path, DROP_REPLAYED);
     engine_note(engine, path, header, false, false, now);
     datagram->data += WIRE_HEADER_SIZE;
     datagram->size = (uint32_t)size;
-    receiver_receive(engine->receiver, path, header, datagram, now, out);
+    receiver_receive(&engine->receiver, path, header, datagram, now, out);
     return ENGINE_DATA;
 }
 
@@ -259,13 +292,13 @@ enum engine_fate engine_take(struct engine *engine, struct path_state *path, str
     enum drop reason = wire_parse(datagram->data, datagram->size, &header);
     if (reason != DROP_REASONS)
         return engine_refuse(path, reason);
-    const struct peer_flow *flow = path->flow;
+    struct peer_flow *flow = path->flow;
     uint8_t *payload = datagram->data + WIRE_HEADER_SIZE;
     if (!path_has_flow(path) || header.flow_id != flow->flow_id)
         return engine_take_foreign(engine, path, &header, payload, now);
     if (header.type == WIRE_DATA && engine->cleartext_data)
         return engine_take_clear(engine, path, &header, datagram, source, now, out);
-    if (!replay_may_accept(flow->window, header.seq))
+    if (!replay_may_accept(&flow->window, header.seq))
         return engine_refuse(path, DROP_REPLAYED);
     /* For Python: other types, another source address, and a link that is down or distrusted. */
     if ((header.type != WIRE_DATA && header.type != WIRE_KEEPALIVE) || !path_up(path) || path->distrusted ||
@@ -285,8 +318,8 @@ enum engine_fate engine_take(struct engine *engine, struct path_state *path, str
         size = inner_packet_from(plaintext, size, engine->layer2);
     if (is_data ? !size : size)
         return engine_refuse(path, DROP_BAD_PLAINTEXT);
-    bool newest = header.seq > flow->window->newest;
-    replay_accept(flow->window, header.seq);
+    bool newest = header.seq > flow->window.newest;
+    replay_accept(&flow->window, header.seq);
     engine_note(engine, path, &header, newest, true, now);
     if (!is_data) {
         engine_answer(engine, path, now);
@@ -294,6 +327,6 @@ enum engine_fate engine_take(struct engine *engine, struct path_state *path, str
     }
     datagram->data = plaintext;
     datagram->size = (uint32_t)size;
-    receiver_receive(engine->receiver, path, &header, datagram, now, out);
+    receiver_receive(&engine->receiver, path, &header, datagram, now, out);
     return ENGINE_DATA;
 }

@@ -39,16 +39,16 @@ struct engine {
     bool asks;     /* Python decides on each packet: not all filters and rules are BPF programs */
     int64_t outer; /* bytes around a datagram on the line */
     uint8_t key[WIRE_KEY_SIZE];
-    struct path_table *table;
-    struct receiver *receiver;
-    struct paced *paced;
-    struct weighted *weighted;
-    struct retransmissions *retransmissions;
-    const struct flow_index *flows; /* NULL: no flow is known */
+    struct path_table table;
+    struct receiver receiver;
+    struct paced paced;
+    struct weighted weighted;
+    struct retransmissions retransmissions;
+    struct flow_index flows;
     engine_filter filter;
     const void **programs; /* BPF; packets that one matches are for Python */
     size_t program_count;
-    struct fragments *fragments;
+    struct fragments fragments;
     uint64_t drops[DROP_REASONS];          /* packets that no link took */
     uint8_t plain[WIRE_MAX_DATAGRAM_SIZE]; /* what a filter sees of a packet with extension headers */
 };
@@ -58,6 +58,12 @@ enum engine_fate { ENGINE_DROPPED, ENGINE_DATA, ENGINE_HEARD, ENGINE_SLOW };
 static inline int64_t engine_nanoseconds(double now) {
     return (int64_t)(now * 1e9);
 }
+
+/* Begins with all fields zero. `key`: RETRANSMISSIONS_KEY secret bytes. */
+void engine_begin(struct engine *engine, bool layer2, uint64_t next_data_seq, const uint8_t *key);
+void engine_end(struct engine *engine);
+/* Packets that one of these BPF programs matches are for Python. False: no memory, and nothing has changed. */
+bool engine_set_programs(struct engine *engine, engine_filter filter, const void *const *programs, size_t count);
 
 struct path_state *engine_path(const struct engine *engine, int32_t number);
 

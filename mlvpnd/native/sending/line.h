@@ -6,8 +6,6 @@
 
 #include "sending/flow_queue.h"
 
-#define LINE_MAX_RATE (INT64_MAX / LINE_SECOND) /* bytes per second; line_time can count with these */
-
 struct line {
     int32_t number;
     int32_t priority;

@@ -13,7 +13,7 @@
 struct paced_line {
     int32_t number; /* >= 0 */
     int32_t priority;
-    int64_t rate;        /* bytes per second, 1 to LINE_MAX_RATE */
+    int64_t rate;        /* bytes per second, 1 to MAX_RATE of line.py */
     int64_t delay;       /* nanoseconds */
     int64_t least_delay; /* delay without queues; 0: not known, `delay` counts */
     bool spare;          /* it loses a little, and takes what overflows the other lines of its priority */

@@ -69,21 +69,22 @@ struct path_state {
     bool on_trial;
     bool ready;
     uint32_t unanswered_auths;
-    const void *name; /* an interned string: one link, one pointer */
+    bool measures_loss; /* else `loss` means nothing */
+    int32_t name;       /* a number for it: one name, one number */
     uint32_t flow_id;
     uint64_t next_seq;
     struct address peer;
     struct peer_flow *flow; /* NULL: none */
-    struct rtt_estimator *rtt;
-    struct stamp_echo *echo;
-    struct transit *transit;
-    struct disorder *disorder;
-    struct loss_meter *loss; /* NULL: none */
-    struct answer_pace *answers;
+    struct rtt_estimator rtt;
+    struct stamp_echo echo;
+    struct transit transit;
+    struct disorder disorder;
+    struct loss_meter loss;
+    struct answer_pace answers;
     int64_t epoch; /* of the peer's numbers, or PATH_NO_EPOCH */
     double heard_at, heard_gap, sent_at, numbered_at, up_at, judge_at, last_auth_at, last_disconnect_at;
     uint64_t packets_sent, bytes_sent, packets_received, bytes_received;
-    uint64_t drops[DROP_REASONS]; /* not yet in the Python object's Counter */
+    uint64_t drops[DROP_REASONS];
     struct burst *bursts, *last_burst;
 };
 
@@ -110,6 +111,10 @@ static inline void path_hear(struct path_state *path, double now) {
     path->heard_at = now;
 }
 
+/* Begins all meters but that of loss; `seq` is the newest number of the link's flow. */
+void path_measure_anew(struct path_state *path, uint64_t seq);
+/* Begins to measure loss. */
+void path_measure_loss(struct path_state *path, uint64_t seq);
 /* Puts a datagram into the link's burst; false: no memory. */
 bool path_queue(struct path_state *path, const struct address *to, struct packet *datagram);
 /* Frees a burst that is no longer in a list. */
@@ -122,5 +127,10 @@ struct path_table {
     struct path_state **paths;
     size_t count;
 };
+
+/* False: no memory. */
+bool path_table_add(struct path_table *table, struct path_state *path);
+void path_table_remove(struct path_table *table, const struct path_state *path);
+void path_table_end(struct path_table *table);
 
 #endif

@@ -9,14 +9,12 @@
 /* Virtual time. 64 bits would not last for as long as anybody bonds lines. */
 __extension__ typedef __int128 weighted_time;
 
-#define WEIGHTED_MAX_WEIGHT (INT64_C(1) << 32) /* what virtual time has room for */
-
 struct weighted_link {
     int32_t number;
-    int64_t weight; /* 1 to WEIGHTED_MAX_WEIGHT */
+    int64_t weight; /* 1 to MAX_WEIGHT of scheduler.py */
     int64_t cost;   /* virtual time per byte */
+    bool in_burst;  /* whether it takes packets of the present burst */
     weighted_time clock;
-    bool in_burst; /* whether it takes packets of the present burst */
 };
 
 /* All zero has no links. */

@@ -142,3 +142,19 @@ uint64_t clear_count(const struct clear_window *window, uint64_t first, uint64_t
     }
     return count;
 }
+
+void peer_flow_begin(struct peer_flow *flow, uint32_t flow_id, int32_t link, uint64_t seq) {
+    *flow = (struct peer_flow){.flow_id = flow_id, .link = link};
+    replay_begin(&flow->window, seq);
+}
+
+void peer_flow_end(struct peer_flow *flow) {
+    clear_end(&flow->clear);
+    flow->has_clear = false;
+}
+
+bool peer_flow_restore_clear(struct peer_flow *flow, uint64_t base, const uint8_t *octets, size_t count) {
+    peer_flow_end(flow);
+    flow->has_clear = clear_restore(&flow->clear, base, octets, count);
+    return flow->has_clear;
+}

@@ -46,14 +46,20 @@ bool clear_accept(struct clear_window *window, uint64_t seq);
 /* How many numbers were seen, from `first` up to but not including `end`. */
 uint64_t clear_count(const struct clear_window *window, uint64_t first, uint64_t end);
 
-/* What a packet needs of a flow; `py_replay.h` has the whole. The windows are those of the Python objects. */
+/* One flow of the peer. */
 struct peer_flow {
     uint32_t flow_id;
+    int32_t link; /* where it was introduced last; equal to the `name` of that link's path */
     bool ousted;
     bool insistent;
-    struct replay_window *window;
-    struct clear_window *clear; /* NULL: no clear DATA has come */
-    const void *link;           /* where it was introduced last; equal to the `name` of that link's path */
+    bool has_clear; /* clear DATA has come; else `clear` means nothing */
+    struct replay_window window;
+    struct clear_window clear;
 };
+
+void peer_flow_begin(struct peer_flow *flow, uint32_t flow_id, int32_t link, uint64_t seq);
+void peer_flow_end(struct peer_flow *flow);
+/* Gives the flow a window for clear DATA as clear_restore does; false: no memory. */
+bool peer_flow_restore_clear(struct peer_flow *flow, uint64_t base, const uint8_t *octets, size_t count);
 
 #endif

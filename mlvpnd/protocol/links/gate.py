@@ -18,7 +18,7 @@ from mlvpnd.protocol.wire import inner, wire
 from mlvpnd.protocol.wire.box import Box
 from mlvpnd.protocol.wire.constants import HEADER_SIZE, SILENCE
 from mlvpnd.protocol.wire.drops import DropReason
-from mlvpnd.protocol.wire.replay import ClearWindow, FlowTable, PeerFlow, clear_beside
+from mlvpnd.protocol.wire.replay import FlowTable, PeerFlow
 from mlvpnd.protocol.wire.wire import CONTROL, Header, Introduces, PacketType
 
 from .path import Address, Path
@@ -53,18 +53,19 @@ class Gate:
         is_server: bool,
         layer2: bool,
         cleartext_data: bool,
-        box_type: type[Box] = Box,
-        flows: FlowTable | None = None,
-        clear_type: type[ClearWindow] = ClearWindow,
     ) -> None:
-        self._box_type = box_type
-        self.box = box_type(key)
+        self.box = self._make_box(key)
         self.is_server = is_server
         self._layer2 = layer2
         self.cleartext_data = cleartext_data
-        self._clear_type = clear_type
-        self.flows = FlowTable() if flows is None else flows
+        self.flows = self._make_flows()
         """The peer's flows, and the ids of ours."""
+
+    def _make_box(self, key: bytes) -> Box:
+        return Box(key)
+
+    def _make_flows(self) -> FlowTable:
+        return FlowTable()
 
     def new_flow_id(self, random_u32: Callable[[], int]) -> int:
         """A flow_id for a link of ours; it stays ours for the life of the process."""
@@ -76,7 +77,7 @@ class Gate:
 
     def reconfigure(self, key: bytes, *, is_server: bool, cleartext_data: bool) -> None:
         """Takes another password, role or mode of DATA; what is known of flows stays."""
-        self.box = self._box_type(key)
+        self.box = self._make_box(key)
         self.is_server = is_server
         self.cleartext_data = cleartext_data
 
@@ -138,9 +139,7 @@ class Gate:
         packet = inner.packet_from(payload, layer2=self._layer2)
         if packet is None:
             return DropReason.BAD_PLAINTEXT
-        if flow.clear is None:
-            flow.clear = clear_beside(flow.window, self._clear_type)
-        if not flow.clear.accept(header.seq):
+        if not flow.accept_clear(header.seq):
             return DropReason.REPLAYED
         return Admitted(header, packet, flow, newest=False, authentic=False)
 

@@ -225,7 +225,7 @@ class Handshake:
             return
         path.up_at = path.judge_at = now
         if path.flow is not None:  # what an outage has lost says nothing of the line now
-            path.loss = path.meters.loss(path.flow.window.newest)
+            path.measure_loss(path.flow.window.newest)
         begin_trial(path, self._paths.values(), now)
         path.heard_gap = KEEPALIVE_INTERVAL
         path.next_keepalive_at = now + KEEPALIVE_INTERVAL

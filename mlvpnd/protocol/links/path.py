@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mlvpnd.protocol.receiving.loss import LossMeter
 from mlvpnd.protocol.receiving.rtt import RttEstimator, StampEcho
@@ -114,22 +113,8 @@ class PathParameters:
     """False: it stays authenticated and carries nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meters:
-    """The types that measure a link; the native twin has its own."""
-
-    rtt: type[RttEstimator] = RttEstimator
-    echo: type[StampEcho] = StampEcho
-    transit: type[Transit] = Transit
-    disorder: type[Disorder] = Disorder
-    loss: type[LossMeter] = LossMeter
-    answers: type[AnswerPace] = AnswerPace
-
-
 class Path:
     """The mutable state of a link. `Session` drives it; others read it."""
-
-    meters: ClassVar[Meters] = Meters()
 
     def __init__(self, number: int, parameters: PathParameters, flow_id: int, first_seq: int) -> None:
         self.number = number
@@ -146,12 +131,9 @@ class Path:
         self.displaced: PeerFlow | None = None
         """The flow before it, which may reclaim the link if it goes on speaking."""
         self.displaced_at = 0.0
-        self.rtt = self.meters.rtt()
-        self.echo = self.meters.echo()
-        self.transit = self.meters.transit()
-        self.disorder = self.meters.disorder(0)
+        self._measure_anew(0)
         self.loss: LossMeter | None = None
-        self.answers = self.meters.answers()
+        self.answers = AnswerPace()
         self.damping = Damping()
         self.trust_damping = Damping()
         """For a link that is distrusted again and again because its peer says AUTH: it carries nothing until then."""
@@ -276,8 +258,16 @@ class Path:
     def begin_flow(self, flow: PeerFlow, seq: int) -> None:
         """The peer's session on this link is `flow` from now on, and all measurements of the old one are void."""
         self.flow = flow
-        self.rtt = self.meters.rtt()
-        self.echo = self.meters.echo()
-        self.transit = self.meters.transit()
-        self.disorder = self.meters.disorder(seq)
-        self.loss = self.meters.loss(seq)
+        self._measure_anew(seq)
+        self.measure_loss(seq)
+
+    def _measure_anew(self, seq: int) -> None:
+        """Begins all meters but that of loss; `seq` is the newest number of the link's flow."""
+        self.rtt = RttEstimator()
+        self.echo = StampEcho()
+        self.transit = Transit()
+        self.disorder = Disorder(seq)
+
+    def measure_loss(self, seq: int) -> None:
+        """Begins to measure loss, from the number after `seq` on."""
+        self.loss = LossMeter(seq)

@@ -84,13 +84,12 @@ def recall(session: Session, memory: dict[str, Any], now: float) -> bool:
     for flow_id in memory["own_flow_ids"]:
         session.gate.flows.add_own(flow_id)
     for known in memory["flows"]:
-        flow = session.parts.peer_flow(known["id"], known["link"], known["newest"])
-        flow.window = session.parts.replay_window.restored(known["newest"], int(known["seen"], 16))
+        flow = session.gate.flows.restore(known["id"], known["link"], known["newest"])
+        flow.restore(known["newest"], int(known["seen"], 16))
         flow.ousted, flow.insistent = known["ousted"], known["insistent"]
         if (clear := known.get("clear")) is not None:  # an older version remembered none
             base, octets = clear
-            flow.clear = session.parts.clear_window.restored(base, bytes.fromhex(octets))
-        session.gate.flows.restore(flow)
+            flow.restore_clear(base, bytes.fromhex(octets))
     session.next_data_seq = max(session.next_data_seq, memory["data_seq"] + SEQ_MARGIN)
     remembered = {path["name"]: path for path in memory["paths"]}
     for path in session.paths:

@@ -23,17 +23,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mlvpnd.protocol.receiving.receiver import Receiver
 from mlvpnd.protocol.receiving.reorder import ReorderBuffer
 from mlvpnd.protocol.sending.outbox import Outbox, Transmit
 from mlvpnd.protocol.sending.rules import Matcher, Rule
-from mlvpnd.protocol.sending.sender import REFERENCE, Sender, SendingParts
-from mlvpnd.protocol.wire.box import Box
+from mlvpnd.protocol.sending.sender import Sender
 from mlvpnd.protocol.wire.constants import HEADER_SIZE, STANDSTILL
 from mlvpnd.protocol.wire.drops import DropReason
-from mlvpnd.protocol.wire.replay import ClearWindow, FlowTable, PeerFlow, ReplayWindow
 from mlvpnd.protocol.wire.wire import PacketType
 
 from .deadlines import Deadlines
@@ -62,53 +59,20 @@ class SessionParameters:
     """The peer delivers the first of several copies, and may send some: it is no C MLVPN."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The types that a session is made of, where the native twin has its own."""
-
-    box: type[Box] = Box
-    path: type[Path] = Path
-    peer_flow: type[PeerFlow] = PeerFlow
-    flow_table: type[FlowTable] = FlowTable
-    replay_window: type[ReplayWindow] = ReplayWindow
-    clear_window: type[ClearWindow] = ClearWindow
-    receiver: type[Receiver] = Receiver
-    sender: type[Sender] = Sender
-    sending: SendingParts = REFERENCE
-
-
 class Session:
     """See the module. `random_u32` gives flow ids; `first_seq` must grow from process to process (a clock)."""
 
-    parts: ClassVar[Parts] = Parts()
-
     def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:
         self._parameters = parameters
-        self.gate = Gate(
-            parameters.key,
-            is_server=parameters.is_server,
-            layer2=parameters.layer2,
-            cleartext_data=parameters.cleartext_data,
-            box_type=self.parts.box,
-            flows=self.parts.flow_table(flow_type=self.parts.peer_flow),
-            clear_type=self.parts.clear_window,
-        )
+        self.gate = self._make_gate()
         self._random_u32 = random_u32
         self._paths: dict[int, Path] = {}
         self._deadlines = Deadlines(self._paths, self._probe_at, self._calls)
         self._activity = Activity(self._paths, self._deadlines.may_change)
-        self._sender = self.parts.sender(
-            self._paths,
-            first_seq,
-            self._emit_data,
-            layer2=parameters.layer2,
-            parts=self.parts.sending,
-        )
+        self._sender = self._make_sender(first_seq)
         self._sender.pacing = parameters.pacing
         self._sender.duplicates = parameters.peer_takes_first
-        self._receiver = self.parts.receiver(
-            self._paths, parameters.reorder_size, takes_first=parameters.peer_takes_first
-        )
+        self._receiver = self._make_receiver()
         self._tier = Tier.NORMAL
         self._outbox = Outbox(self.gate)
         self._events: list[Event] = []
@@ -127,6 +91,22 @@ class Session:
         }
         """Take control packets that are the newest of their flow. DATA and KEEPALIVE are heard in any order."""
         self._now = 0.0
+
+    # What it is made of, where the native twin has its own.
+
+    def _make_gate(self) -> Gate:
+        of = self._parameters
+        return Gate(of.key, is_server=of.is_server, layer2=of.layer2, cleartext_data=of.cleartext_data)
+
+    def _make_sender(self, first_seq: int) -> Sender:
+        return Sender(self._paths, first_seq, self._emit_data, layer2=self._parameters.layer2)
+
+    def _make_receiver(self) -> Receiver:
+        of = self._parameters
+        return Receiver(self._paths, of.reorder_size, takes_first=of.peer_takes_first)
+
+    def _make_path(self, number: int, parameters: PathParameters, flow_id: int, first_seq: int) -> Path:
+        return Path(number, parameters, flow_id, first_seq)
 
     # What the driver may read.
 
@@ -178,7 +158,7 @@ class Session:
     def add_path(self, number: int, parameters: PathParameters, first_seq: int) -> Path:
         """A new link; it stays silent until `path_ready`."""
         flow_id = self.gate.new_flow_id(self._random_u32)
-        path = self._paths[number] = self.parts.path(number, parameters, flow_id, first_seq)
+        path = self._paths[number] = self._make_path(number, parameters, flow_id, first_seq)
         return path
 
     def disconnect_path(self, number: int, now: float) -> list[bytes]:
@@ -191,9 +171,12 @@ class Session:
         """Says DISCONNECT and forgets the link. Its last burst is still in `transmits`."""
         self._now = now
         self._handshake.go_down(self._paths[number], DownReason.CLOSED, now, say_so=True)
-        del self._paths[number]
+        self._forget_path(number)
         self._reschedule()
         return self._receiver.take_freed()
+
+    def _forget_path(self, number: int) -> None:
+        del self._paths[number]
 
     def set_parameters(self, number: int, parameters: PathParameters) -> None:
         """Changes what a reload may change under an up link."""

@@ -67,10 +67,9 @@ class Receiver:
         self._paths = paths
         self._copies: CopyFilter | None = None
         self.takes_first = takes_first
-        self.reorder: ReorderBuffer | None = None
-        """The reorder buffer, if there is one."""
+        self._reorder: ReorderBuffer | None = None
         self.resize(reorder_size)
-        self.freed: list[bytes] = []
+        self._freed: list[bytes] = []
         """Packets that the reorder buffer let go because nothing will fill its holes any more."""
         self._numbered_at = self._numbered_since = float("-inf")
         """When numbered data came last, and since when it has come without a long break."""
@@ -78,6 +77,16 @@ class Receiver:
         self._epoch = 0
         """Grows each time that the peer begins to count anew."""
         self._epoch_began = 0.0
+
+    @property
+    def reorder(self) -> ReorderBuffer | None:
+        """The reorder buffer, if there is one."""
+        return self._reorder
+
+    @property
+    def freed(self) -> bool:
+        """Whether `take_freed` has packets."""
+        return bool(self._freed)
 
     @property
     def takes_first(self) -> bool:
@@ -92,7 +101,7 @@ class Receiver:
     def resize(self, size: int) -> list[bytes]:
         """Another reorder buffer, or none for 0; returns what the old one held."""
         held = self.flush()
-        self.reorder = ReorderBuffer(size, UNKNOWN_SPREAD) if size else None
+        self._reorder = ReorderBuffer(size, UNKNOWN_SPREAD) if size else None
         for path in self._paths.values():
             path.epoch = None
         self._update_at = float("-inf")
@@ -122,7 +131,7 @@ class Receiver:
 
     def receive(self, path: Path, header: Header, packet: bytes, now: float) -> list[bytes]:
         """Takes a packet; returns what is for the interface now, in order."""
-        buffer = self.reorder
+        buffer = self._reorder
         if not header.reorder:
             if self._copies is None or self._copies.is_first(header.data_seq):
                 return [packet]
@@ -166,24 +175,24 @@ class Receiver:
         path.epoch = None
         self.update(now)
         if not any(other.up and other.epoch == self._epoch for other in self._paths.values()):
-            self.freed += self.flush()
+            self._freed += self.flush()
 
     def lose(self, now: float) -> None:
         """A link went down: numbers that only it could bring do not come. Without links, the peer may count anew."""
         if any(path.up for path in self._paths.values()):
             self.update(now)
-            self.freed += self.expire(now)
+            self._freed += self.expire(now)
         else:
-            self.freed += self.flush()
+            self._freed += self.flush()
 
     def take_freed(self) -> list[bytes]:
-        """Takes `freed`: packets for the interface beside those that `receive` returns."""
-        released, self.freed = self.freed, []
+        """Takes packets for the interface beside those that `receive` returns: nothing will fill the holes before."""
+        released, self._freed = self._freed, []
         return released
 
     def flush(self) -> list[bytes]:
         """Everything held, in order, now."""
-        return self.reorder.flush() if self.reorder is not None else []
+        return self._reorder.flush() if self._reorder is not None else []
 
     # Time.
 
@@ -199,13 +208,13 @@ class Receiver:
     def update(self, now: float) -> None:
         """Sets which links are waited for, and for how long."""
         self._update_at = now + WAIT_INTERVAL
-        if self.reorder is None:
+        if self._reorder is None:
             return
         for path in self._paths.values():
             path.transit.note()
         links = awaited(self._paths.values(), now, self._numbered_since)
-        self.reorder.wait = reorder_wait(links)
-        self.reorder.set_links(
+        self._reorder.wait = reorder_wait(links)
+        self._reorder.set_links(
             {path.number: path.disorder.seconds(now) for path in links if path.epoch in (None, self._epoch)}
         )
 
@@ -216,8 +225,8 @@ class Receiver:
 
     def due(self) -> float | None:
         """When `expire` has something to give up, or None."""
-        return self.reorder.deadline() if self.reorder is not None else None
+        return self._reorder.deadline() if self._reorder is not None else None
 
     def expire(self, now: float) -> list[bytes]:
         """The packets behind holes that are not waited for any more, in order."""
-        return self.reorder.expire(now) if self.reorder is not None else []
+        return self._reorder.expire(now) if self._reorder is not None else []

@@ -22,6 +22,8 @@ OWN_TIME = 100_000_000
 """Nanoseconds of line time that may wait in `own`."""
 LEAST_LIMIT = 64 * 1514
 """Bytes that the common queue and `own` may hold, however slow the line."""
+MAX_RATE = ((1 << 63) - 1) // SECOND
+"""Bytes per second of the fastest line: the native twin counts in 64 bits."""
 
 
 class Item(NamedTuple):

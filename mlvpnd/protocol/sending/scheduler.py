@@ -21,6 +21,8 @@ BURST_LINKS = 2
 """Links that a large burst goes over, or one link in `BURST_SHARE` if this is more."""
 BURST_SHARE = 4
 _SCALE = 1 << 20
+MAX_WEIGHT = 1 << 32
+"""Of a link, at most: what the native twin's virtual time has room for."""
 
 
 class WeightedScheduler:

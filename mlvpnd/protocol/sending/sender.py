@@ -48,19 +48,6 @@ Emit = Callable[[Path, bytes, bool, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class SendingParts:
-    """The types that decide; the native twin has its own."""
-
-    weighted: type[WeightedScheduler] = WeightedScheduler
-    paced: type[PacedScheduler] = PacedScheduler
-    retransmissions: type[Retransmissions] = Retransmissions
-    fragments: type[FragmentTable] = FragmentTable
-
-
-REFERENCE = SendingParts()
-
-
-@dataclass(frozen=True, slots=True)
 class _Decision:
     """What filters and rules say of a packet, whichever links are up."""
 
@@ -80,27 +67,25 @@ class Sender:
         emit: Emit,
         *,
         layer2: bool,
-        parts: SendingParts | None = None,
     ) -> None:
         self.drops: Counter[DropReason] = Counter()
         """Packets that were not sent."""
         self._paths = paths
         self._emit = emit
         self._layer2 = layer2
-        parts = parts or REFERENCE
-        self._weighted = parts.weighted()
-        self._paced = parts.paced(next_data_seq % _MODULUS)
+        self._weighted = self._make_weighted()
+        self._paced = self._make_paced(next_data_seq % _MODULUS)
         self._filters: Sequence[tuple[Matcher, int]] = ()
         self._rules = RuleTable()
         self._pins = PinTable()
-        self._fragments = parts.fragments()
+        self._fragments = self._make_fragments()
         """What was decided for first fragments, as places in `_decisions`."""
         self._decisions: list[_Decision] = []
         self._next_copy = next_data_seq
         """The number of the next packet that is sent several times."""
         self.duplicates = False
         """Whether the peer takes the first of several copies; else `duplicate` sends only one."""
-        self.retransmissions = parts.retransmissions()
+        self.retransmissions = self._make_retransmissions()
         """What inner TCP had to send again, where links are paced and there is a choice of them."""
         self._chosen: list[Path] = []
         self._outer = OUTER_IPV4
@@ -109,6 +94,20 @@ class Sender:
         """Whether links may be paced; False: bandwidths are weights, whatever they are."""
         self.paced = False
         """Whether links are paced."""
+
+    # What decides, where the native twin has its own.
+
+    def _make_weighted(self) -> WeightedScheduler:
+        return WeightedScheduler()
+
+    def _make_paced(self, next_data_seq: int) -> PacedScheduler:
+        return PacedScheduler(next_data_seq)
+
+    def _make_fragments(self) -> FragmentTable:
+        return FragmentTable()
+
+    def _make_retransmissions(self) -> Retransmissions:
+        return Retransmissions()
 
     @property
     def next_data_seq(self) -> int:

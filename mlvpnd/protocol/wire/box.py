@@ -45,13 +45,18 @@ class Box:
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_SIZE:
             raise ValueError(f"a key has {KEY_SIZE} bytes, not {len(key)}")
-        self.key = key
+        self._key = key
         if lib is None:
             return
         # Two buffers that are read, whose zeros in front stay, and one that is written.
         self._plain, self._box, made = bytearray(_BUFFER_SIZE), bytearray(_BUFFER_SIZE), bytearray(_BUFFER_SIZE)
         self._plain_at, self._box_at, self._made_at = map(ffi.from_buffer, (self._plain, self._box, made))
         self._made = memoryview(made)
+
+    @property
+    def key(self) -> bytes:
+        """The key, of `KEY_SIZE` bytes."""
+        return self._key
 
     def seal(self, plaintext: bytes, flow_id: int, seq: int) -> bytes:
         """MAC and ciphertext, `MAC_SIZE` bytes longer than the plaintext, which is at most 65536 bytes long."""

@@ -134,32 +134,55 @@ class ClearWindow:
         return (bits & (1 << end - first) - 1).bit_count()
 
 
-def clear_beside(authentic: ReplayWindow, clear_type: type[ClearWindow]) -> ClearWindow:
-    """A flow's first clear window. What its authentic window has seen counts as seen, as does all before the flow."""
+def _clear_beside(authentic: ReplayWindow) -> tuple[int, bytes]:
+    """`base` and `seen` of a flow's first clear window.
+
+    What its authentic window has seen counts as seen, as does all before the flow.
+    """
     newest = authentic.newest
     oldest = newest - REPLAY_WINDOW_SIZE + 1
     base = max(0, oldest) & ~7
     # Bit n is the number `newest` - n there, and the number `base` + n here.
     bits = int(f"{authentic.seen:0{REPLAY_WINDOW_SIZE}b}"[::-1], 2)
     bits = bits << oldest - base | (1 << oldest - base) - 1 if oldest > base else bits >> base - oldest
-    return clear_type.restored(base, bits.to_bytes((bits.bit_length() + 7) // 8, "little"))
+    return base, bits.to_bytes((bits.bit_length() + 7) // 8, "little")
 
 
 class PeerFlow:
     """One `flow_id` of the peer: its window, and the link that it is bound to."""
 
-    __slots__ = ("clear", "flow_id", "insistent", "link", "ousted", "window")
+    __slots__ = ("_clear", "flow_id", "insistent", "link", "ousted", "window")
 
     def __init__(self, flow_id: int, link: str, seq: int) -> None:
         self.flow_id = flow_id
         self.link = link
         """Where it was introduced last."""
         self.window = ReplayWindow(seq)
-        self.clear: ClearWindow | None = None
+        self._clear: ClearWindow | None = None
         self.ousted = False
         """Another flow has taken the link from it. It comes back by AUTH, AUTH_OK, or speaking while `displaced`."""
         self.insistent = False
         """Ousted, it came back by a new AUTH or AUTH_OK. Recordings hold few of these, so it is alive."""
+
+    @property
+    def clear(self) -> ClearWindow | None:
+        """The window for clear DATA, once some has come."""
+        return self._clear
+
+    def restore(self, newest: int, seen: int) -> None:
+        """Takes over a window as another process had it; see `ReplayWindow.restored`."""
+        self.window = ReplayWindow.restored(newest, seen)
+
+    def restore_clear(self, base: int, octets: bytes) -> None:
+        """The same for clear DATA; see `ClearWindow.restored`. Raises ValueError."""
+        self._clear = ClearWindow.restored(base, octets)
+
+    def accept_clear(self, seq: int) -> bool:
+        """Notes clear DATA; False if its number is out of range or was seen."""
+        if self.clear is None:
+            self.restore_clear(*_clear_beside(self.window))
+        assert self.clear is not None  # noqa: S101
+        return self.clear.accept(seq)
 
 
 class FlowTable:
@@ -169,9 +192,8 @@ class FlowTable:
     forgotten.
     """
 
-    def __init__(self, limit: int = MAX_FLOWS, flow_type: type[PeerFlow] = PeerFlow) -> None:
+    def __init__(self, limit: int = MAX_FLOWS) -> None:
         self._limit = limit
-        self._flow_type = flow_type
         self._flows: OrderedDict[int, PeerFlow] = OrderedDict()
         self._own: dict[int, None] = {}
 
@@ -192,9 +214,7 @@ class FlowTable:
             if victim is None:
                 break
             self._forget(victim)
-        flow = self._flow_type(flow_id, link, seq)
-        self.restore(flow)
-        return flow
+        return self.restore(flow_id, link, seq)
 
     def _forget(self, flow_id: int) -> None:
         del self._flows[flow_id]
@@ -202,9 +222,10 @@ class FlowTable:
     def __iter__(self) -> Iterator[PeerFlow]:
         return iter(self._flows.values())
 
-    def restore(self, flow: PeerFlow) -> None:
-        """Remembers a flow that an earlier process knew."""
-        self._flows[flow.flow_id] = flow
+    def restore(self, flow_id: int, link: str, seq: int) -> PeerFlow:
+        """Remembers a flow that has proven itself before, by `seq` at last."""
+        flow = self._flows[flow_id] = PeerFlow(flow_id, link, seq)
+        return flow
 
     def touch(self, flow: PeerFlow) -> None:
         """Marks a flow as used."""

@@ -8,7 +8,7 @@ from mlvpnd.config.model import DataPlane
 from mlvpnd.dataplane import choice
 from mlvpnd.errors import MlvpndError
 
-WHOLE = SimpleNamespace(Engine=object)
+WHOLE = SimpleNamespace(lib=object)
 """An extension that can carry a tunnel."""
 OLD = SimpleNamespace(ReplayWindow=object)
 
@@ -30,7 +30,7 @@ def test_native_where_it_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
     ("extension", "why"),
     [
         (None, "its extension cannot be loaded: No module named 'x'"),
-        (OLD, "its extension has no Engine: it was built from another version"),
+        (OLD, "its extension has no lib: it was built from another version"),
     ],
     ids=["absent", "old"],
 )

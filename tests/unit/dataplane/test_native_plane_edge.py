@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from mlvpnd.dataplane import _native
+from mlvpnd.dataplane._native import lib
 from mlvpnd.net.link_socket import GSO_PAUSE, LinkSocket
 from mlvpnd.protocol.links.path import Address
 from mlvpnd.protocol.wire.wire import PacketType
@@ -37,7 +37,7 @@ def test_a_run_is_found_among_other_control_messages(world: World, options: Sequ
         world.links[0].setsockopt(*option)
     packets = [packet_of(number) for number in range(20)]
     world.send_joined(0, [world.datagram(0, PacketType.DATA, packet, 2 + n) for n, packet in enumerate(packets)])
-    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.loop.run(world.wake, 0.05) == lib.LOOP_WOKEN
     assert world.came(world.kernel) == packets
     counts, _, _ = world.loop.link_counts(0)
     assert (counts["gro_receives"], counts["gro_segments"]) == (1, 20)
@@ -54,7 +54,7 @@ def sent_in_runs(world: World, sizes: Sequence[int]) -> tuple[int, int]:
 
 
 def test_a_run_is_no_longer_than_what_a_device_takes_whole(world: World) -> None:
-    world.loop.attach_link(0, world.links[0].fileno(), True, False, False)
+    world.loop.attach_link(0, world.links[0].fileno(), gso=True, gro=False, answers=False)
     world.peers[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     most = 65535 - FRAME_HEADERS[world.links[0].family]
     whole = most // 1424
@@ -69,7 +69,7 @@ def narrow_path() -> None:
         subprocess.run(["ip", "link", "set", "lo", "up", "mtu", "1500"], check=True)
         world = World(links=1, family=family)
         world.start()
-        world.loop.attach_link(0, world.links[0].fileno(), True, False, False)
+        world.loop.attach_link(0, world.links[0].fileno(), gso=True, gro=False, answers=False)
         for sizes, in_runs in (
             ([1400, 1400], (1, 2)),
             ([2000, 2000, 100], (0, 0)),
@@ -122,7 +122,7 @@ class Called(World):
 
     def told(self) -> list[tuple[bytes, Address]]:
         """What was for Python goes to it."""
-        number, datagrams = self.loop.slow_datagrams(False)
+        number, datagrams = self.loop.slow_datagrams(rest=False)
         if datagrams:
             self.loop.deliver(self.session.receive(number, datagrams, NOW))
         return datagrams
@@ -146,7 +146,7 @@ def called(request: pytest.FixtureRequest) -> Iterator[Called]:
 
 def attach(world: Called) -> None:
     link = world.link
-    world.loop.attach_link(0, link.fileno(), link.gso, link.gro, link.answers)
+    world.loop.attach_link(0, link.fileno(), gso=link.gso, gro=link.gro, answers=link.answers)
 
 
 def test_an_answer_leaves_from_the_address_that_was_called(called: Called) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import random
 
-from mlvpnd.dataplane.native_session import NativeFlowTable, NativeSession
+from mlvpnd.dataplane._native import lib
+from mlvpnd.dataplane.binding.flows import NativeFlowTable
+from mlvpnd.dataplane.binding.path import struct_of
+from mlvpnd.dataplane.binding.structs import new_address, new_list, packet_of
+from mlvpnd.dataplane.native_session import NativeSession
 from mlvpnd.protocol.links.path import PathParameters
 from mlvpnd.protocol.links.session import SessionParameters
 from mlvpnd.protocol.wire.drops import DropReason
@@ -25,9 +29,11 @@ def refused(session: NativeSession, number: int, datagram: bytes, now: float) ->
     """Why the engine, without Python, refuses a datagram; nothing: it does not."""
     path = session.path(number)
     before = dict(path.drops)
-    _, at, _ = session.engine.receive(path, [(datagram, PEER)], 0, now)
+    packet = packet_of(datagram)
+    fate = lib.engine_take(session.engine, struct_of(path), packet, new_address(PEER), now, new_list())
+    lib.packet_free(packet)
     fresh = [reason for reason, count in path.drops.items() if count > before.get(reason, 0)]
-    assert bool(at) is bool(fresh)
+    assert (fate == lib.ENGINE_DROPPED) is bool(fresh)
     return fresh
 
 

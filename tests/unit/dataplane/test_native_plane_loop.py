@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mlvpnd.dataplane import _native
+from mlvpnd.dataplane._native import lib
+from mlvpnd.dataplane.binding.loop import NativeLoop
 from mlvpnd.dataplane.native_session import NativeSession
 from mlvpnd.offload.coalesce import Coalescer
 from mlvpnd.offload.vnet import VNET
@@ -26,7 +27,7 @@ NOW = 1000.0
 QUEUE_LIMIT = 256
 REFUSED_IN_A_ROW = 65
 UDP_SEGMENT, UDP_GRO = 103, 104
-REPORTS = _native.SLOW_DATAGRAM | _native.SLOW_PACKET | _native.TUN_LOST
+REPORTS = lib.LOOP_SLOW_DATAGRAM | lib.LOOP_SLOW_PACKET | lib.LOOP_TUN_LOST
 
 
 def udp_socket(family: int = socket.AF_INET) -> socket.socket:
@@ -46,7 +47,7 @@ class World:
         self.links = [udp_socket(family) for _ in range(links)]
         self.peers = [udp_socket(family) for _ in range(links)]
         self.box = Box(KEY)
-        self.loop: _native.Loop
+        self.loop: NativeLoop
 
     def start(self) -> None:
         for number, peer in enumerate(self.peers):
@@ -59,11 +60,11 @@ class World:
             assert self.session.path(number).status is PathStatus.AUTHOK
             self.session.path(number).last_auth_at = float("-inf")  # a stranger is a reason to ask again
         self.session.transmits()
-        self.loop = _native.Loop(self.session.engine)
+        self.loop = NativeLoop(self.session.engine)
         self.loop.housekeeping_at = float("inf")
-        self.loop.watch_tun(self.tun.fileno(), False, False)
+        self.loop.watch_tun(self.tun.fileno(), has_vnet=False, uso=False)
         for number, link in enumerate(self.links):
-            self.loop.attach_link(number, link.fileno(), False, False, False)
+            self.loop.attach_link(number, link.fileno(), gso=False, gro=False, answers=False)
 
     def datagram(self, number: int, kind: PacketType, plaintext: bytes, seq: int, flow: int | None = None) -> bytes:
         """One of the peer's."""
@@ -90,7 +91,7 @@ class World:
     def send_joined(self, number: int, datagrams: list[bytes]) -> None:
         """The same in one piece, of datagrams of one size, for a link that has UDP_GRO."""
         self.links[number].setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-        self.loop.attach_link(number, self.links[number].fileno(), False, True, False)
+        self.loop.attach_link(number, self.links[number].fileno(), gso=False, gro=True, answers=False)
         size = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", len(datagrams[0])))]
         self.peers[number].sendmsg(datagrams, size, 0, self.links[number].getsockname())
 
@@ -120,7 +121,7 @@ def world() -> Iterator[World]:
 def test_packets_pass_both_ways(world: World) -> None:
     packets = [packet_of(number) for number in range(3)]
     world.send(1, [world.datagram(1, PacketType.DATA, packet, 2 + n) for n, packet in enumerate(packets)])
-    assert world.loop.run(world.wake, 0.05) & ~_native.WOKEN == 0
+    assert world.loop.run(world.wake, 0.05) & ~lib.LOOP_WOKEN == 0
     assert world.came(world.kernel) == packets
     for packet in packets:
         world.kernel.send(packet)
@@ -141,7 +142,7 @@ def test_what_links_bring_is_taken_in_the_order_it_was_sent_in() -> None:
             world.send_joined(number, data[start + number : start + 80 : 2])
     passed: list[bytes] = []
     for _ in range(3):
-        assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+        assert world.loop.run(world.wake, 0.05) == lib.LOOP_WOKEN
         passed += world.came(world.kernel)
     assert passed == packets
     reorder = world.session.reorder
@@ -159,7 +160,7 @@ def test_more_links_than_there_is_room_for_at_once_have_their_turn() -> None:
         world.send_joined(number, [world.datagram(number, PacketType.DATA, packet_of(number), 2 + number)])
     came: list[bytes] = []
     for _ in range(2):
-        assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+        assert world.loop.run(world.wake, 0.05) == lib.LOOP_WOKEN
         came += world.came(world.kernel)
     assert sorted(came) == sorted(packet_of(number) for number in range(count))
     world.close()
@@ -174,7 +175,7 @@ def test_a_lie_about_the_order_holds_up_the_liars_link_only(world: World) -> Non
     small = pack(Header(len(packets[2]) + 16, PacketType.DATA, False, 0, 0xFFFF, 101, 11, 0)) + small[28:]
     world.send(0, [lie, data[0]])
     world.send(1, [small, data[1]])
-    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.loop.run(world.wake, 0.05) == lib.LOOP_WOKEN
     assert world.came(world.kernel) == [packets[2], packets[1], packets[0]]
 
 
@@ -183,10 +184,10 @@ def test_all_that_several_links_have_brought_can_be_asked_for(world: World) -> N
     bye = [world.datagram(number, PacketType.DISCONNECT, b"", 20) for number in range(2)]
     for number in range(2):
         world.send(number, [bye[number]])
-    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
-    found = dict([world.loop.slow_datagrams(True), world.loop.slow_datagrams(True)])
+    assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
+    found = dict([world.loop.slow_datagrams(rest=True), world.loop.slow_datagrams(rest=True)])
     assert {number: [datagram for datagram, _ in found[number]] for number in found} == {0: bye[:1], 1: bye[1:]}
-    assert world.loop.slow_datagrams(True) == (-1, [])
+    assert world.loop.slow_datagrams(rest=True) == (-1, [])
 
 
 def test_what_is_for_python_of_one_link_does_not_shut_others_out(world: World) -> None:
@@ -196,8 +197,8 @@ def test_what_is_for_python_of_one_link_does_not_shut_others_out(world: World) -
     world.send(1, [world.datagram(1, PacketType.DATA, packet, 2)])
     for _ in range(100):
         world.send(0, [strange] * 2)  # it never comes to an end
-        assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
-        number, datagrams = world.loop.slow_datagrams(False)
+        assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
+        number, datagrams = world.loop.slow_datagrams(rest=False)
         assert (number, {datagram for datagram, _ in datagrams}) == (0, {strange})
         if world.came(world.kernel) == [packet]:
             return
@@ -210,13 +211,13 @@ def test_of_a_burst_only_what_is_for_python_goes_there(world: World) -> None:
     data = [world.datagram(0, PacketType.DATA, packet, 2 + number) for number, packet in enumerate(packets)]
     bye = world.datagram(0, PacketType.DISCONNECT, b"", 20)
     world.send(0, [b"garbage", data[0], bye, data[1], b"garbage"])
-    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
-    assert world.loop.slow_datagrams(False) == (0, [(bye, world.peers[0].getsockname())])
+    assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
+    assert world.loop.slow_datagrams(rest=False) == (0, [(bye, world.peers[0].getsockname())])
     assert world.came(world.kernel) == packets[:1]
-    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.loop.run(world.wake, 0.05) == lib.LOOP_WOKEN
     assert world.came(world.kernel) == packets[1:]
     assert [(reason.name, count) for reason, count in world.session.path(0).drops.items()] == [("SHORT", 2)]
-    assert world.loop.slow_datagrams(False) == (-1, [])
+    assert world.loop.slow_datagrams(rest=False) == (-1, [])
 
 
 def test_what_is_for_python_takes_along_what_most_likely_is_too(world: World) -> None:
@@ -226,16 +227,16 @@ def test_what_is_for_python_takes_along_what_most_likely_is_too(world: World) ->
     data = [world.datagram(0, PacketType.DATA, packet_of(number), 2 + number) for number in range(5)]
     world.send(0, [strange, strange, b"garbage", data[0], strange, data[1], strange, data[2], strange, data[3]])
     for expected, passed in (([strange, strange, b"garbage"], []), ([strange], [0])):
-        assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
-        assert world.loop.slow_datagrams(False) == (0, [(datagram, source) for datagram in expected])
+        assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
+        assert world.loop.slow_datagrams(rest=False) == (0, [(datagram, source) for datagram in expected])
         assert world.came(world.kernel) == [packet_of(number) for number in passed]
     # It was stopped too often: all that is left goes along.
-    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
     rest = [strange, data[2], strange, data[3]]
-    assert world.loop.slow_datagrams(False) == (0, [(datagram, source) for datagram in rest])
+    assert world.loop.slow_datagrams(rest=False) == (0, [(datagram, source) for datagram in rest])
     assert world.came(world.kernel) == [packet_of(1)]
     world.send(0, [data[4], strange])
-    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
     assert world.came(world.kernel) == [packet_of(4)]
 
 
@@ -252,7 +253,7 @@ def test_who_has_no_key_never_reaches_python(world: World, kind: PacketType) -> 
         for sock in (world.peers[0], elsewhere):
             for datagram in forged:
                 sock.sendto(datagram, world.links[0].getsockname())
-        assert world.loop.run(world.wake, 0.1) == _native.WOKEN
+        assert world.loop.run(world.wake, 0.1) == lib.LOOP_WOKEN
     dropped = {reason.name: count for reason, count in world.session.path(0).drops.items()}
     assert dropped == {"NOT_AUTHENTIC": 4, "WRONG_LINK": 2, "REFLECTED": 2}
 
@@ -271,7 +272,7 @@ def test_what_was_recorded_never_reaches_python_twice(world: World) -> None:
     world.loop.run(world.wake, 0.05)
     for _ in range(3):
         world.send(0, [data, bytes(changed), world.datagram(1, PacketType.DATA, packet_of(1), 5), reflected, *before])
-        assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+        assert world.loop.run(world.wake, 0.05) == lib.LOOP_WOKEN
     assert {reason.name: count for reason, count in path.drops.items()} == {
         "REPLAYED": 3,
         "BAD_PLAINTEXT": 3,
@@ -310,7 +311,7 @@ def test_a_keepalive_is_heard_and_answered_without_python(world: World) -> None:
     path = world.session.path(0)
     path.heard_at = 0.0
     world.send(0, [world.datagram(0, PacketType.KEEPALIVE, b"", number) for number in (2, 2, 3)])
-    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.loop.run(world.wake, 0.05) == lib.LOOP_WOKEN
     assert path.heard_at > 0
     assert path.packets_received == 3  # with the AUTH_OK
     assert {reason.name: count for reason, count in path.drops.items()} == {"REPLAYED": 1}
@@ -322,18 +323,18 @@ def test_a_keepalive_is_heard_and_answered_without_python(world: World) -> None:
 def test_all_that_was_read_can_be_asked_for(world: World) -> None:
     bye, data = world.datagram(0, PacketType.DISCONNECT, b"", 20), world.datagram(0, PacketType.DATA, packet_of(1), 2)
     world.send(0, [bye, data])
-    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
     source = world.peers[0].getsockname()
-    assert world.loop.slow_datagrams(True) == (0, [(bye, source), (data, source)])
+    assert world.loop.slow_datagrams(rest=True) == (0, [(bye, source), (data, source)])
 
 
 def test_what_a_lost_socket_has_brought_is_forgotten(world: World) -> None:
     """Whoever wants it asks for it before."""
     world.send(0, [world.datagram(0, PacketType.DISCONNECT, b"", number) for number in range(20, 23)])
-    assert world.loop.run(world.wake, 1.0) & _native.SLOW_DATAGRAM
+    assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
     world.loop.detach_link(0)
-    assert world.loop.slow_datagrams(True) == (-1, [])
-    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.loop.slow_datagrams(rest=True) == (-1, [])
+    assert world.loop.run(world.wake, 0.05) == lib.LOOP_WOKEN
 
 
 def test_what_waits_for_a_socket_that_takes_nothing_is_bounded(world: World) -> None:
@@ -341,7 +342,7 @@ def test_what_waits_for_a_socket_that_takes_nothing_is_bounded(world: World) -> 
     # TCP that nobody reads stands for a full buffer: on the loopback interface UDP has none.
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sender:
         sender.setblocking(False)
-        world.loop.attach_link(0, sender.fileno(), False, False, False)
+        world.loop.attach_link(0, sender.fileno(), gso=False, gro=False, answers=False)
         world.session.disconnect(1, NOW)
         world.session.transmits()
         try:
@@ -365,15 +366,15 @@ def test_the_last_data_is_known_of_in_time(world: World) -> None:
     now = world.loop.data_at
     assert now < 0
     world.send(0, [world.datagram(0, PacketType.DATA, packet_of(1), 2)])
-    assert world.loop.run(world.wake, 0.05) == _native.WOKEN  # the deadline
+    assert world.loop.run(world.wake, 0.05) == lib.LOOP_WOKEN  # the deadline
     data_at = world.loop.data_at
     assert data_at > 0
     world.loop.housekeeping_at = data_at + 0.1
-    assert world.loop.run(world.wake, 30.0) == _native.HOUSEKEEPING
+    assert world.loop.run(world.wake, 30.0) == lib.LOOP_HOUSEKEEPING
 
 
 def test_without_an_interface_what_comes_is_counted(world: World) -> None:
-    loop = _native.Loop(world.session.engine)
+    loop = NativeLoop(world.session.engine)
     loop.deliver([packet_of(1), packet_of(2)])
     assert loop.tun_counts()["refused"] == 2
     assert loop.tun_counts()["packets_written"] == 0
@@ -383,7 +384,7 @@ def test_an_interface_that_is_not_read_any_more_is_still_written_to(world: World
     world.loop.unwatch_tun()
     world.kernel.send(packet_of(1))
     world.send(0, [world.datagram(0, PacketType.DATA, packet_of(2), 2)])
-    assert world.loop.run(world.wake, 0.05) == _native.WOKEN
+    assert world.loop.run(world.wake, 0.05) == lib.LOOP_WOKEN
     world.loop.deliver([packet_of(3)])
     assert world.came(world.kernel) == [packet_of(2), packet_of(3)]
     assert world.loop.tun_counts()["packets_read"] == 0
@@ -395,21 +396,23 @@ def test_links_have_their_turn_after_so_many_packets_however_few_reads_bring_the
     assert len(frames) == 6
     for sock in (world.tun, world.kernel):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    world.loop.watch_tun(world.tun.fileno(), True, False)
+    world.loop.watch_tun(world.tun.fileno(), has_vnet=True, uso=False)
     for frame in frames:
         world.kernel.send(frame)
     os.write(world.waker, b"x")  # so that it comes back after each turn
     for packets in (80, 160, 240, 240):
-        assert world.loop.run(world.wake, 1.0) == _native.WOKEN
+        assert world.loop.run(world.wake, 1.0) == lib.LOOP_WOKEN
         assert world.loop.tun_counts()["packets_read"] == packets
 
 
 def test_an_interface_that_goes_is_told_of(world: World) -> None:
     world.kernel.close()
     pipe_out, pipe_in = os.pipe()
-    world.loop.watch_tun(pipe_in, False, False)  # cannot be read: EBADF, as an interface that was deleted says EBADFD
+    world.loop.watch_tun(
+        pipe_in, has_vnet=False, uso=False
+    )  # cannot be read: EBADF, as an interface that was deleted says EBADFD
     os.close(pipe_out)
-    assert world.loop.run(world.wake, 1.0) & _native.TUN_LOST
+    assert world.loop.run(world.wake, 1.0) & lib.LOOP_TUN_LOST
     assert world.loop.tun_error
     os.close(pipe_in)
 
@@ -417,14 +420,14 @@ def test_an_interface_that_goes_is_told_of(world: World) -> None:
 def test_a_scope_is_a_number_beside_an_address(world: World) -> None:
     """As the socket module gives addresses: `address != path.peer` compares them."""
     source: Address = ("fe80::5", 5080, 0, 3)
-    world.session.engine.emit(world.session.path(0), PacketType.KEEPALIVE, b"", True, 0, source, NOW)
+    world.session._emit(world.session.path(0), PacketType.KEEPALIVE, b"", address=source)
     assert [transmit.address for transmit in world.session.transmits()] == [source]
 
 
 def test_a_datagram_too_large_for_the_tunnel_is_cut_with_gro_as_without(world: World) -> None:
     packet = packet_of(1, 20000)
     world.links[0].setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-    world.loop.attach_link(0, world.links[0].fileno(), False, True, False)
+    world.loop.attach_link(0, world.links[0].fileno(), gso=False, gro=True, answers=False)
     world.send(0, [world.datagram(0, PacketType.DATA, packet, 2)])
     world.loop.run(world.wake, 0.05)
     assert world.came(world.kernel) == []
@@ -444,7 +447,7 @@ def test_segments_are_limited_both_ways(world: World) -> None:
 
 
 def test_a_checksum_is_finished_before_a_segment_is_limited(world: World) -> None:
-    world.loop.watch_tun(world.tun.fileno(), True, False)
+    world.loop.watch_tun(world.tun.fileno(), has_vnet=True, uso=False)
     world.loop.set_limits(1428, 1388, 1368)
     partial = bytearray(syn(1460))
     partial[36:38] = sum_of_pseudo_header(syn(1460)).to_bytes(2, "big")
@@ -455,7 +458,7 @@ def test_a_checksum_is_finished_before_a_segment_is_limited(world: World) -> Non
 
 def test_what_is_longer_than_the_interface_takes_is_counted(world: World) -> None:
     for has_vnet, start in ((False, b""), (True, bytes(10))):
-        world.loop.watch_tun(world.tun.fileno(), has_vnet, False)
+        world.loop.watch_tun(world.tun.fileno(), has_vnet=has_vnet, uso=False)
         before = world.loop.tun_counts()["oversize"]
         for mtu, count in ((0, 0), (100, 0), (99, 1)):
             world.loop.set_limits(mtu, 0, 0)

@@ -17,11 +17,12 @@ import errno
 from pathlib import Path
 from mlvpnd.dataplane import _native
 from mlvpnd.protocol.wire.inner import Kind
+from tests.support.native_parts import PacedScheduler
 from mlvpnd.protocol.sending.paced import LineParameters
 from tests.support.failing import Failing, Kind as Failure
 
 lines = {{0: LineParameters(1_000_000_000, 1_000_000)}}
-scheduler = _native.PacedScheduler(0)
+scheduler = PacedScheduler(0)
 failing = Failing(Path(_native.__file__))
 scheduler.set_lines(lines, 0)
 for _ in range({held}):

@@ -12,7 +12,7 @@ import struct
 
 import pytest
 
-from mlvpnd.dataplane import _native
+from mlvpnd.dataplane.binding.loop import NativeLoop
 from mlvpnd.dataplane.native_session import NativeSession
 from mlvpnd.offload.vnet import VNET_SIZE
 from mlvpnd.protocol.links.session import SessionParameters
@@ -44,8 +44,8 @@ def refuse_super_packets() -> None:
 
 def deliver(batches: list[list[bytes]], tun: socket.socket) -> dict[str, int]:
     session = NativeSession(SessionParameters(bytes(32), is_server=True), 1, lambda: 1)
-    loop = _native.Loop(session.engine)
-    loop.watch_tun(tun.fileno(), True, True)
+    loop = NativeLoop(session.engine)
+    loop.watch_tun(tun.fileno(), has_vnet=True, uso=True)
     for batch in batches:
         loop.deliver(batch)
     return loop.tun_counts()

@@ -10,6 +10,7 @@ from mlvpnd.protocol.links.session import Session
 from mlvpnd.protocol.wire.drops import DropReason
 from mlvpnd.protocol.wire.wire import PacketType
 from tests.support.hand_peer import ELSEWHERE, PEER, HandPeer, client_up, dropped, hear, make_session, server_up
+from tests.support.native_parts import disorder_of, transit_of
 from tests.support.session_pair import packet_of
 
 from .test_session_attacks import refused
@@ -65,8 +66,8 @@ def test_forged_clear_data_moves_no_meter(up: Up) -> None:
     assert buffer is not None
 
     def meters(now: float) -> object:
-        wait, disorder = buffer.wait, path.disorder.seconds(now)
-        return path.transit.low_ms, path.transit.rise_ms, disorder, wait, path.loss_percent, path.rtt.srtt_ms
+        wait, disorder = buffer.wait, disorder_of(path).seconds(now)
+        return transit_of(path).low_ms, transit_of(path).rise_ms, disorder, wait, path.loss_percent, path.rtt.srtt_ms
 
     before = meters(1.5)
     numbers = [peer.seq + 900, *range(peer.seq, peer.seq + 800, 7)]

@@ -27,6 +27,7 @@ from mlvpnd.protocol.receiving.rtt import stamp
 from mlvpnd.protocol.wire.drops import DropReason
 from mlvpnd.protocol.wire.replay import PeerFlow
 from mlvpnd.protocol.wire.wire import Header, PacketType
+from tests.support.native_parts import transit_of
 
 DOWN, _, UP, LOSSY, SLOW = PathStatus
 
@@ -43,7 +44,7 @@ def link(
     path = Path(number, PathParameters(f"link{number}", 10.0, fallback_only=fallback), number, 0)
     path.status = status
     for delay in delays:
-        path.transit.received(stamp(now), now + delay)
+        transit_of(path).received(stamp(now), now + delay)
     return path
 
 
@@ -395,7 +396,7 @@ class Stripes:
         self.side = side = Side(links=len(self.delays))
         arrivals: list[tuple[float, int, int, int, float]] = []
         for path in side.paths.values():  # a KEEPALIVE, before there is data
-            path.transit.received(stamp(99.0), 99.0 + self.delays[path.number])
+            transit_of(path).received(stamp(99.0), 99.0 + self.delays[path.number])
         self.lost: set[int] = set()
         free = [0.0] * len(self.delays)
         for number in range(int(self.seconds / self.interval)):

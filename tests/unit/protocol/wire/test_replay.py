@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlvpnd.protocol.wire.constants import CLEAR_WINDOW_SIZE, MAX_FLOWS, REPLAY_WINDOW_SIZE
-from mlvpnd.protocol.wire.replay import ClearWindow, FlowTable, ReplayWindow, clear_beside
+from mlvpnd.protocol.wire.replay import ClearWindow, FlowTable, PeerFlow, ReplayWindow
 
 FIRST = 10_000
 NOBODY: frozenset[int] = frozenset()
@@ -19,7 +19,7 @@ def window_after(*seqs: int) -> ReplayWindow:
 
 
 def test_the_twin_that_a_test_names_is_the_one_under_test(twin: str) -> None:
-    assert (ReplayWindow.__module__ == "mlvpnd.dataplane._native") is (twin == "native")
+    assert (ReplayWindow.__module__ == "tests.support.native_parts") is (twin == "native")
 
 
 def test_the_first_number_is_seen() -> None:
@@ -190,10 +190,9 @@ def test_a_clear_window_that_cannot_be(octets: bytes) -> None:
 @pytest.mark.parametrize("ahead", [0, 1, 100, 2047, 3000])
 def test_a_clear_window_begins_with_its_flow(first: int, ahead: int) -> None:
     """What was recorded before that came is a replay, as of authentic packets."""
-    authentic = ReplayWindow(first)
-    authentic.accept(first + ahead)
-    window = clear_beside(authentic, ClearWindow)
+    flow = PeerFlow(1, "adsl", first)
+    flow.window.accept(first + ahead)
     oldest = max(0, first + ahead - REPLAY_WINDOW_SIZE - 8)
-    taken = [seq for seq in range(oldest, first + ahead + 10) if window.accept(seq)]
+    taken = [seq for seq in range(oldest, first + ahead + 10) if flow.accept_clear(seq)]
     start = max(first + 1, first + ahead - REPLAY_WINDOW_SIZE + 1)
     assert taken == [seq for seq in range(start, first + ahead + 10) if seq != first + ahead]
