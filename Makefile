@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # Run-time packages first, then what the tests and the demo use.
-APT_PACKAGES := python3 python3-venv python3-nacl python3-pyroute2 python3-setproctitle python3-systemd python3-dbus-next python3-urwid libpcap0.8 \
+APT_PACKAGES := python3 python3-venv python3-cffi-backend python3-nacl python3-pyroute2 python3-setproctitle python3-systemd python3-dbus-next python3-urwid libpcap0.8 \
 	iproute2 iputils-ping fping iperf3 ethtool procps sysvinit-utils gcc libc6-dev libsodium-dev python3-dev zlib1g-dev \
 	dbus systemd nftables libxml2-utils scdoc \
 	systemd-container mmdebstrap
@@ -27,7 +27,7 @@ MAN_SOURCES := $(wildcard man/*.scd)
 
 # What the package is built with, beside APT_PACKAGES: Build-Depends of debian/control, and lintian.
 DEB_PACKAGES := build-essential bash-completion debhelper dh-python fakeroot lintian pkgconf pybuild-plugin-pyproject \
-	libsodium-dev zlib1g-dev python3-all-dev python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
+	libsodium-dev zlib1g-dev python3-all-dev python3-cffi python3-pytest python3-pytest-timeout python3-scapy python3-setuptools
 DEB_DIR := build/deb
 
 # What the data plane is compared with, and what the cipher alone is measured by; `make bench` does without what cannot be had.
@@ -53,6 +53,7 @@ check: build
 	$(BIN)/clang-format --dry-run --Werror $(wildcard mlvpnd/native/*/*.[ch])
 	$(BIN)/mypy
 	$(BIN)/python tools/make_native_constants.py --check
+	$(BIN)/python tools/make_native_stub.py --check
 	$(BIN)/python -m pytest -q tests/unit/test_layout.py
 
 test: build check
@@ -126,7 +127,7 @@ soak: build
 FUZZ ?= -max_total_time=600
 FUZZ_SANITIZE := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=undefined,float-cast-overflow
 FUZZ_FLAGS := -std=c11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Imlvpnd/native
-FUZZ_NATIVE := $(filter-out mlvpnd/native/binding/% mlvpnd/native/io/%, $(wildcard mlvpnd/native/*/*.c))
+FUZZ_NATIVE := $(filter-out mlvpnd/native/io/%, $(wildcard mlvpnd/native/*/*.c))
 
 .PHONY: fuzz-offload fuzz-receive
 fuzz-offload fuzz-receive: fuzz-%: build/fuzz/native_%

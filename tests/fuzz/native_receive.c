@@ -32,14 +32,6 @@ struct noted {
 struct link {
     struct path_state path;
     struct peer_flow flow;
-    struct replay_window window;
-    struct clear_window clear;
-    struct rtt_estimator rtt;
-    struct stamp_echo echo;
-    struct transit transit;
-    struct disorder disorder;
-    struct loss_meter loss;
-    struct answer_pace answers;
     uint64_t seq;
     uint32_t row;
     struct noted taken[PLACES];
@@ -52,13 +44,9 @@ struct input {
 };
 
 static struct link links[LINKS];
-static struct path_state *paths[LINKS];
-static struct path_table table = {paths, LINKS};
-static struct receiver receiver;
-static struct reorder_buffer reorder;
-static struct copy_filter copies;
 static struct coalescer coalescer;
 static struct engine engine;
+static struct receiver *const receiver = &engine.receiver;
 static struct noted delivered[PLACES];
 static uint32_t row; /* grows, so that nothing has to be cleared */
 static uint64_t data_seq;
@@ -136,24 +124,19 @@ static void deliver(int choices) {
 /* The link gets another flow of the peer. */
 static void begin_flow(struct link *link, int choices) {
     struct path_state *path = &link->path;
-    clear_end(&link->clear);
+    peer_flow_end(&link->flow);
     link->seq += FIRST;
     link->row = ++row;
-    link->flow = (struct peer_flow){.flow_id = link->flow.flow_id + LINKS, .window = &link->window};
-    replay_begin(&link->window, link->seq);
+    peer_flow_begin(&link->flow, link->flow.flow_id + LINKS, path->name, link->seq);
     if (choices & CLEAR) {
-        if (!clear_begin(&link->clear, link->seq, PROTOCOL_CLEAR_WINDOW_SIZE))
+        if (!clear_begin(&link->flow.clear, link->seq, PROTOCOL_CLEAR_WINDOW_SIZE))
             fail("no memory");
-        link->flow.clear = &link->clear;
+        link->flow.has_clear = true;
     }
-    rtt_begin(&link->rtt);
-    echo_begin(&link->echo);
-    transit_begin(&link->transit);
-    disorder_begin(&link->disorder, link->seq);
-    loss_begin(&link->loss, link->seq);
+    path_measure_anew(path, link->seq);
+    path_measure_loss(path, link->seq);
     path->flow = &link->flow;
-    path->name = link->flow.link = link;
-    receiver_begin_flow(&receiver, path, now);
+    receiver_begin_flow(receiver, path, now);
 }
 
 static void change_link(struct input *input, struct link *link, int choices) {
@@ -162,7 +145,7 @@ static void change_link(struct input *input, struct link *link, int choices) {
     case 0:
         path->status = 0;
         path->distrusted = false;
-        receiver_lose(&receiver, now);
+        receiver_lose(receiver, now);
         break;
     case 1:
         path->distrusted = true;
@@ -174,35 +157,35 @@ static void change_link(struct input *input, struct link *link, int choices) {
         begin_flow(link, choices);
         break;
     case 4:
-        loss_pause(&link->loss, now + 1);
-        receiver_stood_still(&receiver);
+        loss_pause(&path->loss, now + 1);
+        receiver_stood_still(receiver);
         break;
     case 5:
-        link->flow.link = NULL;
+        link->flow.link = LINKS;
         break;
     default:
         path->status = PATH_AUTHOK;
         path->distrusted = false;
-        link->flow.link = link;
+        link->flow.link = path->name;
         path->up_at = now;
-        receiver_update(&receiver, now);
+        receiver_update(receiver, now);
     }
-    row += receiver.freed.count > 0; /* flushed packets may come again in the count that begins now */
-    packet_list_join(&out, &receiver.freed);
+    row += receiver->freed.count > 0; /* flushed packets may come again in the count that begins now */
+    packet_list_join(&out, &receiver->freed);
 }
 
 /* Datagrams. */
 
 /* Whether the buffer would know whether it has delivered a number. */
 static bool counts(const struct path_state *path, uint64_t number) {
-    return receiver.reorder && path->epoch == receiver.epoch && reorder.counting &&
-           (number - reorder.next < REORDER_JUMP || reorder.next - number <= REORDER_JUMP);
+    return receiver->reorder && path->epoch == receiver->epoch && receiver->reorder->counting &&
+           (number - receiver->reorder->next < REORDER_JUMP || receiver->reorder->next - number <= REORDER_JUMP);
 }
 
 static void look_at(const struct path_state *path, const struct wire_header *header, struct packet_list *came,
                     int64_t count_before, bool counted, int strays) {
-    bool numbered = header->reorder && receiver.reorder;
-    bool begins = receiver.epoch != count_before || !counted || (strays == REORDER_STRAYS - 1 && !reorder.strays);
+    bool numbered = header->reorder && receiver->reorder;
+    bool begins = receiver->epoch != count_before || !counted || (strays == REORDER_STRAYS - 1 && !receiver->reorder->strays);
     if (numbered && begins)
         row++;
     for (const struct packet *packet = came->first; packet; packet = packet->next) {
@@ -212,7 +195,7 @@ static void look_at(const struct path_state *path, const struct wire_header *hea
         if (numbered && is_of_count && !note(delivered, row, packet->data_seq) && !begins)
             fail("a packet was delivered twice");
     }
-    if (receiver.reorder && reorder.held > reorder.size)
+    if (receiver->reorder && receiver->reorder->held > receiver->reorder->size)
         fail("more is held than there is room for");
     packet_list_join(&out, came);
 }
@@ -236,9 +219,9 @@ static void take(struct link *link, const uint8_t *bytes, size_t size, const str
     memcpy(data, bytes, size);
     *datagram = (struct packet){.data = data, .size = (uint32_t)size};
     struct packet_list came = {0};
-    int64_t count = receiver.epoch;
+    int64_t count = receiver->epoch;
     bool counted = parsed && counts(path, header.data_seq);
-    int strays = reorder.strays;
+    int strays = receiver->reorder ? receiver->reorder->strays : 0;
     enum engine_fate fate = engine_take(&engine, path, datagram, source, now, &came);
     if (fate == ENGINE_DATA) {
         if (!parsed)
@@ -353,26 +336,26 @@ static void receive_control(struct input *input, struct link *link, int choices)
         .timestamp_reply = WIRE_NO_TIMESTAMP,
         .seq = number_from(input, &link->seq, next(input) & (REPEAT | FAR)),
     };
-    bool newest = header.seq > link->window.newest;
-    if (!replay_accept(&link->window, header.seq))
+    bool newest = header.seq > link->flow.window.newest;
+    if (!replay_accept(&link->flow.window, header.seq))
         return;
     note(controls(link, choices), link->row, header.seq);
-    receiver_measure(&receiver, &link->path, &header, &link->flow, newest, true, now);
+    receiver_measure(receiver, &link->path, &header, &link->flow, newest, true, now);
     path_hear(&link->path, now);
 }
 
 static void pass_time(struct input *input) {
     uint8_t time = next(input);
     now += time & 1 ? time * 0.05 : time * 0.0005;
-    receiver_refresh(&receiver, now);
-    if (!receiver.reorder)
+    receiver_refresh(receiver, now);
+    if (!receiver->reorder)
         return;
     struct packet_list came = {0};
-    reorder_expire(&reorder, now, &came);
+    reorder_expire(receiver->reorder, now, &came);
     for (const struct packet *packet = came.first; packet; packet = packet->next)
         if (!note(delivered, row, packet->data_seq))
             fail("a packet was delivered twice, late");
-    if (reorder_deadline(&reorder) <= now)
+    if (reorder_deadline(receiver->reorder) <= now)
         fail("something is held for too long");
     packet_list_join(&out, &came);
 }
@@ -388,49 +371,44 @@ static void begin(struct input *input, int choices) {
     row++;
     now = 1000.0;
     data_seq = FIRST;
-    receiver_begin(&receiver, &table);
-    if (size && !reorder_begin(&reorder, size, 0.1))
+    static const uint8_t KEY[RETRANSMISSIONS_KEY];
+    engine_begin(&engine, choices & LAYER2, FIRST, KEY);
+    engine.cleartext_data = choices & CLEAR;
+    receiver_take_first(receiver, choices & COPIES);
+    struct packet_list none = {0};
+    if (!receiver_resize(receiver, size, &none))
         fail("no memory");
-    receiver.reorder = size ? &reorder : NULL;
-    copies_begin(&copies);
-    receiver.copies = choices & COPIES ? &copies : NULL;
-    engine = (struct engine){
-        .layer2 = choices & LAYER2, .cleartext_data = choices & CLEAR, .table = &table, .receiver = &receiver};
     memset(engine.key, 7, sizeof engine.key);
     for (int number = 0; number < LINKS; number++) {
         struct link *link = &links[number];
         struct path_state *path = &link->path;
-        *path = (struct path_state){.number = number, .peer = address_of(number), .epoch = PATH_NO_EPOCH};
+        *path = (struct path_state){
+            .number = number, .name = number, .peer = address_of(number), .epoch = PATH_NO_EPOCH};
         path->status = PATH_AUTHOK;
         path->heard_at = path->numbered_at = path->up_at = now;
-        path->rtt = &link->rtt;
-        path->echo = &link->echo;
-        path->transit = &link->transit;
-        path->disorder = &link->disorder;
-        path->loss = &link->loss;
-        path->answers = &link->answers;
-        answers_begin(&link->answers);
+        answers_begin(&path->answers);
         link->flow.flow_id = (uint32_t)number;
         link->seq = 0;
-        paths[number] = path;
+        if (!path_table_add(&engine.table, path))
+            fail("no memory");
     }
     for (int number = 0; number < LINKS; number++)
         begin_flow(&links[number], choices);
 }
 
 static void end(int choices) {
-    if (receiver.reorder) {
-        reorder_flush(&reorder, &out);
-        if (reorder.held)
+    if (receiver->reorder) {
+        reorder_flush(receiver->reorder, &out);
+        if (receiver->reorder->held)
             fail("something is held after all was released");
-        reorder_end(&reorder);
     }
-    packet_list_join(&out, &receiver.freed);
+    packet_list_join(&out, &receiver->freed);
     deliver(choices);
     for (int number = 0; number < LINKS; number++) {
-        clear_end(&links[number].clear);
+        peer_flow_end(&links[number].flow);
         path_clear(&links[number].path);
     }
+    engine_end(&engine);
     packet_trim(); /* so that a lost packet, or one used after it was freed, is seen */
 }
 
