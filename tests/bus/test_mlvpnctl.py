@@ -16,6 +16,7 @@ from mlvpnd.operator import face
 from mlvpnd.operator.face import LinkChanged, TunnelChanged
 from mlvpnd.operator.status import LinkState
 from tests.support.fake_operator import FakeOperator
+from tests.support.passable import as_user
 from tests.support.private_bus import PrivateBus
 from tests.support.terminal import Terminal
 
@@ -176,12 +177,9 @@ def test_not_allowed(bus: PrivateBus) -> None:
     async def scenario() -> None:
         async with tunnel(bus, two_links()):
             process = await asyncio.create_subprocess_exec(
-                *COMMAND,
-                "reload",
-                "mlvpn0",
+                *as_user(65534, *COMMAND, "reload", "mlvpn0"),
                 env=environment(bus),
-                cwd="/",
-                user=65534,
+                cwd=PROJECT,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

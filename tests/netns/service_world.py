@@ -17,6 +17,7 @@ from mlvpnd.base import instance
 from mlvpnd.helper import address, requests
 from mlvpnd.helper.activated import Caller, Service
 from mlvpnd.helper.operations import Operations
+from tests.support.passable import open_up
 
 NAME = "mlvpn0"
 USER = "nobody"
@@ -35,6 +36,7 @@ def furnish(uid: int) -> None:
     def mount(*words: str) -> None:
         subprocess.run(["mount", *words], check=True)
 
+    open_up()
     mount("-t", "tmpfs", "tmpfs", "/run")
     for path in ("/run/etc", "/run/work", instance.RUNTIME_DIRECTORY, address.DIRECTORY):
         os.mkdir(path)

@@ -408,6 +408,8 @@ def test_without_root() -> None:
         mount -t tmpfs -o mode=755 none /dev/net
         mknod -m 666 /dev/net/tun c 10 200
         ip tuntap add dev user0 mode tun user nobody
+        {sys.executable} -m tests.support.passable
+        cd {PROJECT}
         exec setpriv --reuid {NOBODY.pw_uid} --regid {NOBODY.pw_gid} --clear-groups \\
             {sys.executable} -B -m tests.netns.byhand_program {report} -c {config} -u nobody --debug
         """

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.lab import wait_until
+from tests.support.linkemu import PROJECT
 from tests.support.noise import Noise
 from tests.support.private_bus import PrivateBus
 
@@ -51,8 +52,9 @@ class World:
         self.write(GOOD.format(timeout=30))
 
     def _inside(self, *words: str, user: str = "root") -> list[str]:
-        enter = ["nsenter", f"--target={self._process.pid}", "--mount", "--net", f"--wd={os.getcwd()}"]
-        return [*enter, "setpriv", f"--reuid={user}", "--clear-groups", "--", *words]
+        enter = ["nsenter", f"--target={self._process.pid}", "--mount", "--net"]
+        there = ["sh", "-c", 'cd "$0" && exec "$@"', str(PROJECT)]
+        return [*enter, *there, "setpriv", f"--reuid={user}", "--clear-groups", "--", *words]
 
     def write(self, text: str) -> None:
         """Puts the configuration file in place."""

@@ -21,6 +21,8 @@ from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperError
 from mlvpnd.helper.service_client import listen
 from mlvpnd.operator.face import ConfigUnreadable, LinkPropertiesChanged, NoSuchLink, Notice, Reloaded, TunnelChanged
+from tests.support.linkemu import PROJECT
+from tests.support.passable import as_user
 from tests.support.service_host import LIMIT, Host, is_up, run, service_host, until
 
 
@@ -84,7 +86,7 @@ def test_the_private_socket_refuses_other_users(host: Host, monkeypatch: pytest.
             await until(lambda: os.path.exists(path))
             os.chmod(path, 0o666)  # noqa: S103
             stranger = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", STRANGER, path, stdout=asyncio.subprocess.PIPE, user=65534, group=65534
+                *as_user(65534, sys.executable, "-c", STRANGER, path), stdout=asyncio.subprocess.PIPE, cwd=PROJECT
             )
             output, _ = await asyncio.wait_for(stranger.communicate(), LIMIT)
             assert json.loads(output)["denied"] is True

@@ -1,0 +1,52 @@
+"""Lets every user enter the checkout, though a directory above it is closed: a home directory is, by Debian's default.
+
+    python -m tests.support.passable [UID PROGRAM [ARGUMENT]...]
+
+To be run by root, in a mount namespace of its own. It mounts an empty directory over the closed one, and the checkout
+at its place in that. Then it runs the program as the user in the checkout, if one is named.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.linkemu import PROJECT
+
+
+def closed_above(path: Path) -> Path | None:
+    """The first directory on the way to a path that others may not enter."""
+    for directory in (*reversed(path.parents), path):
+        if not directory.stat().st_mode & stat.S_IXOTH:
+            return directory
+    return None
+
+
+def open_up() -> None:
+    """Opens the checkout for all in this mount namespace, and enters it."""
+    if (closed := closed_above(PROJECT)) is not None:
+        kept = os.open(PROJECT, os.O_PATH)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", closed], check=True)
+        PROJECT.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "--bind", f"/proc/self/fd/{kept}", PROJECT], check=True, pass_fds=(kept,))
+        os.close(kept)
+        if closed_above(PROJECT) is not None:
+            sys.exit(f"{PROJECT} itself is closed: chmod o+x it")
+    os.chdir(PROJECT)
+
+
+def as_user(uid: int, *words: str) -> list[str]:
+    """The command that runs a program of the checkout as another user; it must be run in the checkout."""
+    return ["unshare", "--mount", sys.executable, "-m", "tests.support.passable", str(uid), *words]
+
+
+if __name__ == "__main__":
+    open_up()
+    if words := sys.argv[2:]:
+        os.setgroups([])
+        os.setgid(int(sys.argv[1]))
+        os.setuid(int(sys.argv[1]))
+        os.execvp(words[0], words)  # noqa: S606
