@@ -31,7 +31,9 @@ def open_up() -> None:
         kept = os.open(PROJECT, os.O_PATH)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", closed], check=True)
         PROJECT.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["mount", "--bind", f"/proc/self/fd/{kept}", PROJECT], check=True, pass_fds=(kept,))
+        subprocess.run(
+            ["mount", "--no-canonicalize", "--bind", f"/proc/self/fd/{kept}", PROJECT], check=True, pass_fds=(kept,)
+        )
         os.close(kept)
         if closed_above(PROJECT) is not None:
             sys.exit(f"{PROJECT} itself is closed: chmod o+x it")
