@@ -3,13 +3,15 @@
     python tools/make_native_stub.py           # writes it
     python tools/make_native_stub.py --check   # exit status 1 if the file is not what would be written
 
-It reads the module that is built, so build that first. A pointer to a struct has the type of the struct: cffi gives
+It reads the module that is built, so build that first.
+Constants of `generated.h` are left out: they stand in Python. A pointer to a struct has the type of the struct: cffi gives
 the same attributes to both, and takes either for a pointer only where C would.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +20,8 @@ from typing import Any
 
 from mlvpnd.dataplane import _native
 
-STUB = Path(__file__).resolve().parents[1] / "mlvpnd" / "dataplane" / "_native.pyi"
+MODULES = Path(__file__).resolve().parents[1] / "mlvpnd"
+STUB = MODULES / "dataplane" / "_native.pyi"
 _HEAD = '''"""Written by tools/make_native_stub.py from the headers in `mlvpnd/native`."""
 
 from collections.abc import Callable, Iterator
@@ -86,11 +89,13 @@ def _structs(ffi: Any) -> Iterator[str]:
 
 
 def _lib(ffi: Any, lib: Any) -> Iterator[str]:
+    generated = set(re.findall(r"\w+", (MODULES / "native" / "generated.h").read_text()))
     yield "class lib:"
     for name in sorted(dir(lib)):
         value = getattr(lib, name)
         if isinstance(value, int):
-            yield f"    {name}: int"
+            if name not in generated:
+                yield f"    {name}: int"
             continue
         kind = ffi.typeof(value)
         arguments = "".join(f"a{at}: {_type(one, given=True)}, " for at, one in enumerate(kind.args))

@@ -557,10 +557,8 @@ class WireHeader(Struct):
     data_seq: int
 
 class lib:
-    ACK: int
     CHECKSUM_MODULUS: int
     COALESCE_FRAMES: int
-    COALESCE_IP_LIMIT: int
     COALESCE_KEY: int
     COALESCE_PARTS: int
     COALESCE_RIGHT: int
@@ -568,175 +566,40 @@ class lib:
     COALESCE_SEGMENTS: int
     COALESCE_UNKNOWN: int
     COALESCE_WRONG: int
-    COPIES_JUMP: int
-    CWR: int
-    DROP_BAD_LENGTH: int
-    DROP_BAD_PLAINTEXT: int
-    DROP_BAD_VERSION: int
-    DROP_CLEAR_NOT_ALLOWED: int
-    DROP_COPY: int
-    DROP_DAMPED: int
-    DROP_NOT_AUTHENTIC: int
-    DROP_NOT_UP: int
-    DROP_NO_LINK: int
-    DROP_QUEUE_FULL: int
-    DROP_REASONS: int
-    DROP_REFLECTED: int
-    DROP_REPLAYED: int
-    DROP_RULE: int
-    DROP_SHORT: int
-    DROP_STALE_CONTROL: int
-    DROP_TOO_LONG: int
-    DROP_UNKNOWN_FLOW: int
-    DROP_UNKNOWN_TYPE: int
-    DROP_WRONG_LINK: int
     ENGINE_DATA: int
     ENGINE_DROPPED: int
     ENGINE_HEARD: int
-    ENGINE_OUTER_IPV4: int
-    ENGINE_OUTER_IPV6: int
-    ENGINE_ROUNDING: int
     ENGINE_SLOW: int
-    ETHERNET_HEADER: int
-    FIN: int
     FLOW_AGE: int
     FLOW_GONE: int
     FLOW_NONE: int
     FLOW_ORDERS: int
     FLOW_OWN: int
     FLOW_PEER: int
-    FLOW_QUEUE_BUCKETS: int
-    FLOW_QUEUE_QUANTUM: int
     FLOW_TURN: int
-    FRAGMENTS_FRAGMENT: int
-    FRAGMENTS_LONGEST_NAME: int
-    FRAGMENTS_MORE_FRAGMENTS_OR_OFFSET: int
-    FRAGMENTS_MOST_HEADERS: int
-    FRAGMENTS_OFFSET: int
-    FRAGMENTS_REMEMBERED: int
-    GSO_ECN: int
-    GSO_NONE: int
-    GSO_TCPV4: int
-    GSO_TCPV6: int
-    GSO_UDP: int
-    INNER_ACK: int
-    INNER_ACK_ONLY: int
-    INNER_BULK: int
-    INNER_FLAGS: int
-    INNER_KINDS: int
     INNER_LONGEST_NAME: int
-    INNER_LONGEST_TCP_HEADERS: int
-    INNER_PUSH: int
-    INNER_SHORT: int
-    INNER_SMALL: int
-    INNER_SMALL_SIZE: int
-    IPV4_HEADER: int
-    IPV6_HEADER: int
-    LINE_CREDIT: int
-    LINE_EXPRESS_LIMIT: int
-    LINE_LEAST_LIMIT: int
-    LINE_OWN_TIME: int
-    LINE_SECOND: int
     LOOP_HOUSEKEEPING: int
     LOOP_SLOW_DATAGRAM: int
     LOOP_SLOW_PACKET: int
     LOOP_TUN_LOST: int
     LOOP_WOKEN: int
     LOSS_BUCKETS: int
-    LOSS_JUMP: int
-    LOSS_LEAST: int
-    MSS_END: int
-    MSS_MAXIMUM_SEGMENT_SIZE: int
-    MSS_NO_OPERATION: int
-    MSS_OPTION_SIZE: int
-    NEEDS_CSUM: int
-    PACED_ALIKE: int
-    PACED_FAIR_BURST: int
-    PACED_HOLD_SHARE: int
-    PACED_LONGEST_DELAY: int
-    PACED_LONGEST_HOLD: int
-    PACED_LONGEST_WAIT: int
-    PACED_MOST_AHEAD: int
-    PACED_OVERFLOW: int
-    PACED_QUEUE_TIME: int
-    PACED_RESCUED_TIME: int
-    PACED_SLACK: int
-    PACED_SPARSE: int
-    PACED_STICKY: int
-    PACED_WAIT_SHARE: int
-    PACED_WORTH: int
     PACKET_HEADROOM: int
     PACKET_USUAL: int
-    PATH_AUTHOK: int
-    PATH_AUTHSENT: int
-    PATH_DISCONNECTED: int
-    PATH_HIGH_LATENCY: int
-    PATH_LOSSY: int
     PATH_NO_EPOCH: int
-    PROTOCOL_CLEAR_WINDOW_SIZE: int
-    PROTOCOL_ECHO_LIMIT_MS: int
-    PROTOCOL_REPLAY_WINDOW_SIZE: int
-    PROTOCOL_RTT_LIMIT_MS: int
-    PSH: int
-    REORDER_DELIVERED: int
-    REORDER_GIVEN_UP: int
-    REORDER_JUMP: int
-    REORDER_STRAYS: int
     REPLAY_WORDS: int
-    RETRANSMISSIONS_BORNE: int
-    RETRANSMISSIONS_CONVICTING: int
     RETRANSMISSIONS_KEY: int
-    RETRANSMISSIONS_REMEMBERED: int
     RETRANSMISSIONS_SLOTS: int
-    RETRANSMISSIONS_WINDOW: int
     SEGMENT_LIMIT: int
-    STRETCH_CONTENT: int
-    STRETCH_FULL: int
-    STRETCH_GREEDY: int
-    STRETCH_GROWTH: int
-    STRETCH_MILLISECOND: int
-    STRETCH_PAUSE: int
-    SYN: int
-    TCP: int
-    TCP_CHECKSUM: int
-    TCP_FLAGS: int
-    TCP_HEADER: int
-    TRANSIT_MAX_GAPS: int
     TUN_READ_SIZE: int
-    UDP: int
     UDP_ARENA: int
-    UDP_CHECKSUM: int
-    UDP_HEADER: int
     UDP_MOST_MESSAGES: int
     UDP_MOST_RUN_IPV4: int
     UDP_MOST_RUN_IPV6: int
     UDP_MOST_SEGMENTS: int
-    UDP_QUEUE_LIMIT: int
-    UDP_ROOM: int
     UDP_SLOT_SIZE: int
     UDP_SLOT_SIZE_GRO: int
-    VLAN_TAG: int
-    VNET_SIZE: int
-    WEIGHTED_BURST_LINKS: int
-    WEIGHTED_BURST_SHARE: int
-    WEIGHTED_LARGE_BURST: int
-    WEIGHTED_SCALE: int
-    WIRE_AUTH: int
-    WIRE_AUTH_OK: int
-    WIRE_BY_CLIENT: int
-    WIRE_BY_NOBODY: int
-    WIRE_BY_SERVER: int
-    WIRE_DATA: int
-    WIRE_DISCONNECT: int
-    WIRE_HEADER_SIZE: int
-    WIRE_KEEPALIVE: int
-    WIRE_KEY_SIZE: int
-    WIRE_MAC_SIZE: int
-    WIRE_MAX_DATAGRAM_SIZE: int
     WIRE_NONCE_SIZE: int
-    WIRE_NO_TIMESTAMP: int
-    WIRE_TYPES: int
-    WIRE_VERSION: int
     @staticmethod
     def address_equal(a0: Address | Array[Address], a1: Address | Array[Address], /) -> bool: ...
     @staticmethod

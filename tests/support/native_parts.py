@@ -16,9 +16,10 @@ from mlvpnd.dataplane.binding import flows, gate, path, receiver, sending
 from mlvpnd.dataplane.binding.path import NativePath
 from mlvpnd.dataplane.binding.structs import field, new_list, packet_of, pointer, take_packet, take_packets
 from mlvpnd.protocol.links.path import Path, PathStatus
+from mlvpnd.protocol.sending.flow_queue import BUCKETS
 from mlvpnd.protocol.sending.fragments import Piece
 from mlvpnd.protocol.sending.line import Item
-from mlvpnd.protocol.wire.constants import CLEAR_WINDOW_SIZE, MAX_FLOWS
+from mlvpnd.protocol.wire.constants import CLEAR_WINDOW_SIZE, MAC_SIZE, MAX_FLOWS
 from mlvpnd.protocol.wire.inner import Kind
 
 _KINDS = tuple(Kind)
@@ -65,7 +66,7 @@ class Box(gate.NativeBox):
         packet, nonce = packet_of(plaintext), ffi.new("uint8_t[]", lib.WIRE_NONCE_SIZE)
         lib.wire_nonce(flow_id, seq, nonce)
         lib.box_seal(packet.data, packet.size, nonce, self._engine.key)
-        sealed = bytes(ffi.buffer(packet.data - lib.WIRE_MAC_SIZE, packet.size + lib.WIRE_MAC_SIZE))
+        sealed = bytes(ffi.buffer(packet.data - MAC_SIZE, packet.size + MAC_SIZE))
         lib.packet_free(packet)
         return sealed
 
@@ -347,7 +348,7 @@ class FlowQueue:
 
     def put_back(self, flow: int, packet: bytes, size: int, number: int) -> None:
         made = packet_of(packet)
-        made.line_size, made.flow = size, flow % lib.FLOW_QUEUE_BUCKETS
+        made.line_size, made.flow = size, flow % BUCKETS
         made.reorder, made.data_seq = number >= 0, number & _U64
         lib.flow_queue_put_back(self.struct, made)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlvpnd.dataplane import _native
 from mlvpnd.dataplane._native import ffi, lib
-from mlvpnd.protocol.wire.constants import MAX_FLOWS
+from mlvpnd.protocol.wire.constants import CLEAR_WINDOW_SIZE, MAX_FLOWS
 from mlvpnd.protocol.wire.replay import ClearWindow, FlowTable, PeerFlow, ReplayWindow
 
 from .structs import field, link_name, link_number, pointer
@@ -90,7 +90,7 @@ class NativePeerFlow(PeerFlow):
         lib.replay_restore(pointer(self.struct, "window"), newest, ffi.new("uint64_t[]", words))
 
     def restore_clear(self, base: int, octets: bytes) -> None:
-        if base < 0 or base % 8 or 8 * len(octets) > lib.PROTOCOL_CLEAR_WINDOW_SIZE:
+        if base < 0 or base % 8 or 8 * len(octets) > CLEAR_WINDOW_SIZE:
             raise ValueError("no such clear window")
         if not lib.peer_flow_restore_clear(self.struct, base, octets, len(octets)):
             raise MemoryError

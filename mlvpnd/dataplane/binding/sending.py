@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mlvpnd.dataplane import _native
 from mlvpnd.dataplane._native import ffi, lib
-from mlvpnd.protocol.sending.fragments import FragmentTable
+from mlvpnd.protocol.sending.fragments import LONGEST_NAME, FragmentTable
 from mlvpnd.protocol.sending.line import MAX_RATE, Item
 from mlvpnd.protocol.sending.paced import LineParameters, PacedScheduler
 from mlvpnd.protocol.sending.retransmissions import Retransmissions
@@ -134,7 +134,7 @@ class NativeRetransmissions(Retransmissions):
 
 
 def _checked(name: bytes) -> bytes:
-    if not 0 < len(name) <= lib.FRAGMENTS_LONGEST_NAME:
+    if not 0 < len(name) <= LONGEST_NAME:
         raise ValueError("no fragment has such a name")
     return name
 

@@ -20,7 +20,7 @@ _FAMILY_SIZE = {socket.AF_INET: ffi.sizeof("struct sockaddr_in"), socket.AF_INET
 
 if lib.sodium_init() < 0:
     raise ImportError("libsodium cannot be initialised")
-if len(REASONS) != lib.DROP_REASONS:
+if len(REASONS) != len(ffi.new("struct path_state *").drops):
     raise ImportError("the native data plane knows other reasons for drops: it is of another version")
 
 
