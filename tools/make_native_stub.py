@@ -3,9 +3,8 @@
     python tools/make_native_stub.py           # writes it
     python tools/make_native_stub.py --check   # exit status 1 if the file is not what would be written
 
-It reads the module that is built, so build that first.
-Constants of `generated.h` are left out: they stand in Python. A pointer to a struct has the type of the struct: cffi gives
-the same attributes to both, and takes either for a pointer only where C would.
+It reads the module that is built, so build that first. Constants of `generated.h` are left out: they stand in Python.
+A pointer to a struct has the type of the struct: cffi gives the same attributes to both.
 """
 
 from __future__ import annotations
