@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
@@ -30,7 +29,7 @@ from .binding.gate import NativeGate
 from .binding.path import NativePath, struct_of
 from .binding.receiver import NativeReceiver
 from .binding.sending import NativeFragments, NativePaced, NativeRetransmissions, NativeWeighted
-from .binding.structs import REASONS, field, new_address, new_list, packet_of, pointer, take_packets
+from .binding.structs import REASONS, field, new_address, new_engine, new_list, packet_of, pointer, take_packets
 
 
 @runtime_checkable
@@ -131,8 +130,7 @@ class NativeSession(Session):
     """Does the same as `Session`, byte for byte."""
 
     def __init__(self, parameters: SessionParameters, first_seq: int, random_u32: Callable[[], int]) -> None:
-        self.engine = ffi.gc(ffi.new("struct engine *"), lib.engine_end)
-        lib.engine_begin(self.engine, parameters.layer2, 0, secrets.token_bytes(lib.RETRANSMISSIONS_KEY))
+        self.engine = new_engine(layer2=parameters.layer2)
         super().__init__(parameters, first_seq, random_u32)
         self._last: dict[int, list[Transmit]] = {}
         """Datagrams of removed links, by the link's number."""

@@ -45,8 +45,8 @@ struct input {
 
 static struct link links[LINKS];
 static struct coalescer coalescer;
-static struct engine engine;
-static struct receiver *const receiver = &engine.receiver;
+static struct engine *engine;
+static struct receiver *receiver; /* of the engine */
 static struct noted delivered[PLACES];
 static uint32_t row; /* grows, so that nothing has to be cleared */
 static uint64_t data_seq;
@@ -222,7 +222,7 @@ static void take(struct link *link, const uint8_t *bytes, size_t size, const str
     int64_t count = receiver->epoch;
     bool counted = parsed && counts(path, header.data_seq);
     int strays = receiver->reorder ? receiver->reorder->strays : 0;
-    enum engine_fate fate = engine_take(&engine, path, datagram, source, now, &came);
+    enum engine_fate fate = engine_take(engine, path, datagram, source, now, &came);
     if (fate == ENGINE_DATA) {
         if (!parsed)
             fail("what is no datagram was taken");
@@ -306,7 +306,7 @@ static void receive_sealed(struct input *input, struct link *link, int number, i
     if (!is_clear) {
         uint8_t nonce[WIRE_NONCE_SIZE];
         wire_nonce(header.flow_id, header.seq, nonce);
-        crypto_secretbox_detached(payload, bytes + WIRE_HEADER_SIZE, payload, size, nonce, engine.key);
+        crypto_secretbox_detached(payload, bytes + WIRE_HEADER_SIZE, payload, size, nonce, engine->key);
         size += WIRE_MAC_SIZE;
     }
     header.length = (uint16_t)size;
@@ -372,13 +372,16 @@ static void begin(struct input *input, int choices) {
     now = 1000.0;
     data_seq = FIRST;
     static const uint8_t KEY[RETRANSMISSIONS_KEY];
-    engine_begin(&engine, choices & LAYER2, FIRST, KEY);
-    engine.cleartext_data = choices & CLEAR;
+    engine = engine_new(choices & LAYER2, KEY);
+    if (!engine)
+        fail("no memory");
+    engine->cleartext_data = choices & CLEAR;
+    receiver = &engine->receiver;
     receiver_take_first(receiver, choices & COPIES);
     struct packet_list none = {0};
     if (!receiver_resize(receiver, size, &none))
         fail("no memory");
-    memset(engine.key, 7, sizeof engine.key);
+    memset(engine->key, 7, sizeof engine->key);
     for (int number = 0; number < LINKS; number++) {
         struct link *link = &links[number];
         struct path_state *path = &link->path;
@@ -389,7 +392,7 @@ static void begin(struct input *input, int choices) {
         answers_begin(&path->answers);
         link->flow.flow_id = (uint32_t)number;
         link->seq = 0;
-        if (!path_table_add(&engine.table, path))
+        if (!path_table_add(&engine->table, path))
             fail("no memory");
     }
     for (int number = 0; number < LINKS; number++)
@@ -408,7 +411,7 @@ static void end(int choices) {
         peer_flow_end(&links[number].flow);
         path_clear(&links[number].path);
     }
-    engine_end(&engine);
+    engine_free(engine);
     packet_trim(); /* so that a lost packet, or one used after it was freed, is seen */
 }
 

@@ -207,6 +207,10 @@ def test_an_uplink_that_flaps() -> None:
 
 
 BURST = 5000
+RATE = 100
+"""Packets per second."""
+GAP = 0.5
+"""Seconds without a packet, at most, while the daemon reads the news."""
 
 
 def add_thousands(lab: Lab) -> None:
@@ -219,7 +223,7 @@ def add_thousands(lab: Lab) -> None:
 
 def test_a_burst_of_thousands_does_not_stop_the_tunnel() -> None:
     with Lab(LINES) as lab, running_tunnel(lab, SPEC) as tunnel:
-        stream = UdpStream(lab.client, lab.server, SERVER_INNER_IPV4, seconds=3, rate=100)
+        stream = UdpStream(lab.client, lab.server, SERVER_INNER_IPV4, seconds=3, rate=RATE)
         add_thousands(lab)
         lab.client.ip("link del many")
         watch = Stopwatch()
@@ -227,9 +231,8 @@ def test_a_burst_of_thousands_does_not_stop_the_tunnel() -> None:
         tunnel.client.wait_links("down", "link1")
         assert watch.own < LOST
         result = stream.wait()
-        # Those that were under way in the link that was lost are lost.
-        assert result.received > 280
-        assert result.own_gap < 0.5
+        assert result.own_gap < GAP
+        assert result.count - result.received < RATE * GAP  # packets given to the link that was lost
         for name in ("link2", "link3"):
             assert tunnel.client.links()[name]["disconnects"] == 0
 

@@ -6,7 +6,6 @@ struct of its own, and with the methods that only C calls.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from mlvpnd.dataplane import _native
 from mlvpnd.dataplane._native import ffi, lib
 from mlvpnd.dataplane.binding import flows, gate, path, receiver, sending
 from mlvpnd.dataplane.binding.path import NativePath
-from mlvpnd.dataplane.binding.structs import field, new_list, packet_of, pointer, take_packet, take_packets
+from mlvpnd.dataplane.binding.structs import field, new_engine, new_list, packet_of, pointer, take_packet, take_packets
 from mlvpnd.protocol.links.path import Path, PathStatus
 from mlvpnd.protocol.sending.flow_queue import BUCKETS
 from mlvpnd.protocol.sending.fragments import Piece
@@ -26,13 +25,6 @@ _KINDS = tuple(Kind)
 _U64 = (1 << 64) - 1
 _U32 = (1 << 32) - 1
 _VNET_HEADER = 10
-
-
-def _new_engine(*, layer2: bool = False) -> _native.Engine:
-    """An engine without links."""
-    engine = ffi.gc(ffi.new("struct engine *"), lib.engine_end)
-    lib.engine_begin(engine, layer2, 0, secrets.token_bytes(lib.RETRANSMISSIONS_KEY))
-    return engine
 
 
 def _new_path() -> _native.PathState:
@@ -60,7 +52,7 @@ def _packets_of(packets: Iterable[bytes]) -> _native.PacketList:
 
 class Box(gate.NativeBox):
     def __init__(self, key: bytes) -> None:
-        super().__init__(_new_engine(), key)
+        super().__init__(new_engine(layer2=False), key)
 
     def seal(self, plaintext: bytes, flow_id: int, seq: int) -> bytes:
         packet, nonce = packet_of(plaintext), ffi.new("uint8_t[]", lib.WIRE_NONCE_SIZE)
@@ -105,7 +97,7 @@ class ClearWindow(flows.NativeClearWindow):
 
 class FlowTable(flows.NativeFlowTable):
     def __init__(self, limit: int = MAX_FLOWS) -> None:
-        super().__init__(_new_engine(), limit)
+        super().__init__(new_engine(layer2=False), limit)
 
 
 def classify(packet: bytes, *, layer2: bool) -> tuple[Kind, int]:
@@ -285,7 +277,7 @@ class Receiver(receiver.NativeReceiver):
 
     def __init__(self, paths: Mapping[int, Path], reorder_size: int, *, takes_first: bool) -> None:
         self._mapping = paths
-        super().__init__(_new_engine(), reorder_size, takes_first=takes_first)
+        super().__init__(new_engine(layer2=False), reorder_size, takes_first=takes_first)
 
     def _follow(self) -> None:
         self._engine.table.count = 0
@@ -321,7 +313,7 @@ def reorder_wait(paths: Iterable[Path]) -> float:
 
 class FragmentTable(sending.NativeFragments):
     def __init__(self) -> None:
-        super().__init__(_new_engine())
+        super().__init__(new_engine(layer2=False))
 
 
 def piece_of(packet: bytes, *, layer2: bool) -> Piece | None:
@@ -395,7 +387,7 @@ class Stretch:
 
 class PacedScheduler(sending.NativePaced):
     def __init__(self, next_data_seq: int) -> None:
-        super().__init__(_new_engine())
+        super().__init__(new_engine(layer2=False))
         self.next_data_seq = next_data_seq
 
     def is_settling(self, now: int) -> bool:
@@ -414,12 +406,12 @@ class PacedScheduler(sending.NativePaced):
 
 class WeightedScheduler(sending.NativeWeighted):
     def __init__(self) -> None:
-        super().__init__(_new_engine())
+        super().__init__(new_engine(layer2=False))
 
 
 class Retransmissions(sending.NativeRetransmissions):
     def __init__(self) -> None:
-        super().__init__(_new_engine())
+        super().__init__(new_engine(layer2=False))
 
     def sent(self, link: int, segment: bytes, length: int) -> None:
         if len(segment) > lib.INNER_LONGEST_NAME:

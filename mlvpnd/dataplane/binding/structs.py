@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Callable
 from functools import lru_cache
@@ -39,6 +40,14 @@ def field(place: str) -> Any:
 def pointer(data: _native.CData, *place: str) -> Any:
     """The address of a field. The struct must live for as long as it is used."""
     return ffi.addressof(data, *place)
+
+
+def new_engine(*, layer2: bool) -> _native.Engine:
+    """An engine without links."""
+    engine = lib.engine_new(layer2, secrets.token_bytes(lib.RETRANSMISSIONS_KEY))
+    if not engine:
+        raise MemoryError
+    return ffi.gc(engine, lib.engine_free)
 
 
 # Packets.

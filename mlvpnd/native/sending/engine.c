@@ -5,16 +5,19 @@
 
 #include "wire/box.h"
 
-void engine_begin(struct engine *engine, bool layer2, uint64_t next_data_seq, const uint8_t *key) {
-    memset(engine, 0, sizeof *engine);
+struct engine *engine_new(bool layer2, const uint8_t *key) {
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (!engine)
+        return NULL;
     engine->layer2 = layer2;
     engine->outer = ENGINE_OUTER_IPV4;
     receiver_begin(&engine->receiver, &engine->table);
-    paced_begin(&engine->paced, next_data_seq);
+    paced_begin(&engine->paced);
     retransmissions_begin(&engine->retransmissions, key);
+    return engine;
 }
 
-void engine_end(struct engine *engine) {
+void engine_free(struct engine *engine) {
     receiver_end(&engine->receiver);
     paced_end(&engine->paced);
     weighted_end(&engine->weighted);
@@ -22,6 +25,7 @@ void engine_end(struct engine *engine) {
     flow_index_end(&engine->flows);
     path_table_end(&engine->table);
     free(engine->programs);
+    free(engine);
 }
 
 bool engine_set_programs(struct engine *engine, engine_filter filter, const void *const *programs, size_t count) {

@@ -59,9 +59,10 @@ static inline int64_t engine_nanoseconds(double now) {
     return (int64_t)(now * 1e9);
 }
 
-/* Begins with all fields zero. `key`: RETRANSMISSIONS_KEY secret bytes. */
-void engine_begin(struct engine *engine, bool layer2, uint64_t next_data_seq, const uint8_t *key);
-void engine_end(struct engine *engine);
+/* `key`: RETRANSMISSIONS_KEY secret bytes. NULL: no memory. Memory that is not written yet takes none: most tables stay
+   empty for long. */
+struct engine *engine_new(bool layer2, const uint8_t *key);
+void engine_free(struct engine *engine);
 /* Packets that one of these BPF programs matches are for Python. False: no memory, and nothing has changed. */
 bool engine_set_programs(struct engine *engine, engine_filter filter, const void *const *programs, size_t count);
 

@@ -3,9 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void paced_begin(struct paced *paced, uint64_t next_data_seq) {
-    memset(paced, 0, sizeof *paced);
-    paced->next_data_seq = next_data_seq;
+void paced_begin(struct paced *paced) {
     paced->queue.limit = LINE_LEAST_LIMIT;
     paced->express_line = -1;
     stretch_begin(&paced->stretch);
@@ -20,7 +18,6 @@ void paced_end(struct paced *paced) {
     free(paced->ranked);
     free(paced->groups);
     flow_queue_clear(&paced->queue);
-    paced_begin(paced, paced->next_data_seq);
 }
 
 struct line *paced_first_line(struct paced *paced, int64_t now) {

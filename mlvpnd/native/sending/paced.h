@@ -30,7 +30,8 @@ struct paced_group {
     bool before_spare; /* the lines that open next are spare ones */
 };
 
-/* All zero is a scheduler without lines, except for what `paced_begin` sets. */
+/* All zero is a scheduler without lines, except for what `paced_begin` sets. So tables of flows that never come take no
+   memory. */
 struct paced {
     uint64_t next_data_seq; /* of the next packet of the common stream */
     uint64_t dropped;       /* packets dropped; the caller may reset it */
@@ -51,8 +52,8 @@ struct paced {
     struct flow_queue queue;
 };
 
-void paced_begin(struct paced *paced, uint64_t next_data_seq);
-/* Frees lines and packets. The scheduler is then as after `paced_begin`. */
+void paced_begin(struct paced *paced);
+/* Frees lines and packets. */
 void paced_end(struct paced *paced);
 /* Whether packets have just become later, so that TCP may send again packets that are not lost. */
 bool paced_is_settling(const struct paced *paced, int64_t now);

@@ -8,13 +8,11 @@
 _Static_assert(RETRANSMISSIONS_KEY == crypto_shorthash_KEYBYTES, "the key is SipHash's");
 
 void retransmissions_begin(struct retransmissions *seen, const uint8_t key[RETRANSMISSIONS_KEY]) {
-    memset(seen, 0, sizeof *seen);
     memcpy(seen->key, key, sizeof seen->key);
 }
 
 void retransmissions_end(struct retransmissions *seen) {
     free(seen->links);
-    memset(seen, 0, sizeof *seen);
 }
 
 /* The slot of a name, or the free one where it would be. */

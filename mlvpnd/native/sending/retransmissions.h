@@ -56,6 +56,7 @@ struct retransmissions {
     struct remembered_table tables[2];
 };
 
+/* Begins with all else zero. */
 void retransmissions_begin(struct retransmissions *seen, const uint8_t key[RETRANSMISSIONS_KEY]);
 void retransmissions_end(struct retransmissions *seen);
 /* Notes that a TCP segment leaves by a link: its name (inner_segment), at most INNER_LONGEST_NAME bytes, and its bytes.
