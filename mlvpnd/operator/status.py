@@ -259,14 +259,14 @@ class LinkStatus:
         Face(
             unit=RATIO,
             json="retransmitted",
-            metric=Metric("retransmitted_ratio", "Inner TCP segments sent again lately, 0 to 1."),
+            metric=Metric("retransmitted_ratio", "Part of the bytes of inner TCP that were sent again lately, 0 to 1."),
             bus="RetransmittedPercent",
         ),
     ] = 0.0
-    """Part, 0 to 1, of the inner TCP segments sent by the link that lately had to be sent again."""
+    """Part, 0 to 1, of the bytes of inner TCP sent by the link that lately had to be sent again."""
     spare: Annotated[
         bool,
-        Face(json="spare", metric=Metric("spare", "1: for that it carries only what overflows others."), bus="Spare"),
+        Face(json="spare", metric=Metric("spare", "1: because of them it carries only what overflows others."), bus="Spare"),
     ] = False
     """True: because of `retransmitted`, the link carries only what overflows other links."""
     peer: Annotated[str, Face(unit=ENDPOINT, json="peer", bus="RemoteAddress")] = ""
