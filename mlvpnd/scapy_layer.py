@@ -440,12 +440,14 @@ def _parser() -> argparse.ArgumentParser:
     decode = parser.add_subparsers(required=True).add_parser(
         "decode",
         help="print the MLVPN datagrams of a capture",
-        description="Prints the MLVPN datagrams of a pcap or pcapng file, opened. Exit status: 0 when the file was"
-        " read to its end and datagrams opened, else 1.",
+        description="Opens and prints the MLVPN datagrams of a pcap or pcapng file. The exit status is 0 if the file"
+        " was read to its end and a datagram opened, else 1.",
     )
     decode.add_argument("file", metavar="FILE", help="a capture, as tcpdump and wireshark write it")
-    decode.add_argument("--password-file", metavar="FILE", required=True, help="the password is its first line")
-    port_help = "UDP from or to this port (may be repeated); else whatever has a sane MLVPN header"
+    decode.add_argument(
+        "--password-file", metavar="FILE", required=True, help="the file whose first line is the password"
+    )
+    port_help = "read UDP from or to this port (may be repeated); without it, all UDP with a plausible MLVPN header"
     decode.add_argument("--port", metavar="N", type=_port, action="append", default=[], help=port_help)
     decode.add_argument("--cleartext", action="store_true", help="the tunnel has cleartext_data = 1")
     decode.add_argument("--tap", action="store_true", help="the tunnel carries Ethernet frames")

@@ -1,4 +1,4 @@
-"""Tests in real time get a second run: the machine that they share may stand still in the middle of the first."""
+"""A test in real time may run a second time: the shared machine may stand still in the middle of the first run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 _TESTS = Path(__file__).parent
 IN_REAL_TIME = ("netns", "system", "package", "bus", "unit/support")
-"""Folders whose tests wait for processes, sockets and clocks."""
+"""Folders of tests that wait for processes, sockets and clocks."""
 NO_SYSTEM = "MLVPND_NO_SYSTEM"
 ONE_RUN = "MLVPND_ONE_RUN"
 CONTAINER_PROGRAMS = ("ip", "gcc", "make", "mmdebstrap", "nsenter", "systemd-nspawn", "unshare")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A fault of the program fails both runs; `-ra` names what was run again. With ONE_RUN=1 there is no second."""
+    """A fault of the program fails both runs; `-ra` names the tests that ran again. ONE_RUN=1 omits the second run."""
     if os.environ.get(ONE_RUN) == "1":
         return
     for item in items:
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def containers() -> None:
-    """Tests that boot containers need this: says what is missing, if it is not said that they are to be skipped."""
+    """For tests that boot containers: fails and names what is missing, unless the tests are to be skipped."""
     if os.environ.get(NO_SYSTEM) == "1":
         pytest.skip(f"{NO_SYSTEM}=1")
     missing = [f"the program {program}" for program in CONTAINER_PROGRAMS if shutil.which(program) is None]

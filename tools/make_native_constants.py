@@ -29,19 +29,19 @@ _INT = 1 << 31
 
 @dataclass(frozen=True)
 class Constants:
-    """Numbers of one module."""
+    """Constants of one module, which are numbers."""
 
     module: str
-    """Below `mlvpnd`."""
+    """Name of the module below `mlvpnd`."""
     prefix: str
     """Prefix of their names in C."""
     names: str
-    """Separated by spaces. C leaves out a leading underscore."""
+    """Names of the constants, separated by spaces. C leaves out a leading underscore."""
 
 
 @dataclass(frozen=True)
 class Members:
-    """The members of an enumeration in their order: with their values if these are numbers, else from 0."""
+    """The members of an enumeration in their order. They keep values that are numbers; otherwise they count from 0."""
 
     module: str
     name: str
@@ -115,7 +115,7 @@ ROWS: tuple[Constants | Members, ...] = (
     Constants("net.link_socket", "UDP", "QUEUE_LIMIT GSO_PAUSE"),
     Constants("net.ancillary", "UDP", "ROOM"),
 )
-"""Everything that the header has, from the wire inwards."""
+"""The whole contents of the header, from the wire inwards."""
 
 
 def text() -> str:

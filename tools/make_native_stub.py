@@ -1,10 +1,10 @@
-"""Writes `mlvpnd/dataplane/_native.pyi`: what type checkers must know of the native twin's module.
+"""Writes `mlvpnd/dataplane/_native.pyi`: the types of the native twin's module, for type checkers.
 
     python tools/make_native_stub.py           # writes it
     python tools/make_native_stub.py --check   # exit status 1 if the file is not what would be written
 
-It reads the module that is built, so build that first. Constants of `generated.h` are left out: they stand in Python.
-A pointer to a struct has the type of the struct: cffi gives the same attributes to both.
+It reads the built module, so build the module first. Constants of `generated.h` are left out, because they stand in
+Python. A pointer to a struct has the type of the struct: cffi gives the same attributes to both.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _name(struct: str) -> str:
 
 
 def _type(kind: Any, *, given: bool = False) -> str:
-    """The type of a field or result, or, if `given`, of an argument."""
+    """The type of a field or result; if `given`, of an argument."""
     if kind.kind == "primitive":
         return {"_Bool": "bool", "double": "float", "void": "None"}.get(kind.cname, "int")
     if kind.kind in ("enum", "void"):
@@ -64,7 +64,7 @@ def _type(kind: Any, *, given: bool = False) -> str:
         return "CData"
     item = kind.item
     if item.kind == "struct" and kind.kind == "pointer":
-        return f"{_type(item)} | Array[{_type(item)}]" if given else _type(item)  # of several, it is the first
+        return f"{_type(item)} | Array[{_type(item)}]" if given else _type(item)  # of several structs, it is the first
     if item.kind in ("void", "function"):
         return "CData | bytes" if given and item.kind == "void" else "CData"
     array = f"Array[{_type(item)}]"
@@ -75,7 +75,7 @@ def _fields(kind: Any) -> Iterator[tuple[str, Any]]:
     for name, field in kind.fields or ():
         if name:
             yield name, field.type
-        else:  # of an anonymous union or struct
+        else:  # the fields of an anonymous union or struct
             yield from _fields(field.type)
 
 

@@ -157,7 +157,7 @@ class Dispatcher:
     def _set(self, call: Message, one: Object) -> Result:
         found = call.variant_signature()
         if found not in _BASIC_TYPES:  # no property has it, and decoding is costly
-            raise BusError(errors.INVALID_ARGS, f"no property that may be set is of type {found[:40]}")
+            raise BusError(errors.INVALID_ARGS, f"no writable property is of type {found[:40]}")
         interface, name, variant = _decode(call)
         _check_property(one, interface, name)
         write = self._writes.get((one.interface, name))
@@ -198,7 +198,7 @@ class Dispatcher:
     async def _reload(self, call: Message, one: Object) -> Answer:
         await self._allow(call, authorize.RELOAD, "Reload")
         if self._reloads >= MAX_RELOADS:
-            raise BusError(errors.BUSY, "too many reloads wait for each other")
+            raise BusError(errors.BUSY, "too many reloads wait already")
         self._reloads += 1
         try:
             # A caller that goes away must not stop a reload half-way.

@@ -85,7 +85,7 @@ class BusService:
             if self._announcer is not None:
                 self._announcer.flush(last=True)
         except Exception:  # the tunnel stops in its own order, bus or not
-            _log.exception("the bus is left without a last word")
+            _log.exception("the last signals could not be sent to the bus")
         if self._connection is not None:
             self._connection.close()
 
@@ -171,7 +171,7 @@ class BusService:
         if len(self._pending) >= MAX_PENDING or of_one >= MAX_PENDING_OF_ONE:
             result.close()
             self._flooded(Counter(self._pending.values()).most_common(1)[0][0])
-            raise BusError(errors.LIMITS_EXCEEDED, "too many calls at work")
+            raise BusError(errors.LIMITS_EXCEEDED, "too many calls wait for their answers")
 
         async def answer() -> None:
             try:
@@ -197,7 +197,7 @@ class BusService:
         now = asyncio.get_running_loop().time()
         if now - self._flooded_at >= _FLOOD_INTERVAL:
             self._flooded_at = now
-            text = "%s floods the bus with calls: they wait, and those that are too many are refused"
+            text = "%s floods the bus with calls: its calls wait, and calls beyond the limit are refused"
             _log.warning(text, sender, extra=fields("bus-flooded", sender=sender))
 
     def _fail(self, connection: Connection, call: Message) -> None:

@@ -101,11 +101,11 @@ def parse(arguments: list[str]) -> tuple[Options, list[str]]:
     remarks = [f"argument {word} ignored" for word in more + others]
     tokens: list[str] = found.token
     if len(tokens) > MAX_DEBUG_TOKENS:
-        remarks.append(f"-D: {len(tokens)} tokens given, all after the first {MAX_DEBUG_TOKENS} are ignored")
+        remarks.append(f"-D: {len(tokens)} tokens are given: only the first {MAX_DEBUG_TOKENS} are used")
         tokens = tokens[:MAX_DEBUG_TOKENS]
     for token in dict.fromkeys(tokens):
         if token not in log.TOKENS:
-            remarks.append(f"-D: unknown token {token}, known are {' '.join(sorted(log.TOKENS))}")
+            remarks.append(f"-D: unknown token {token}; allowed: {' '.join(sorted(log.TOKENS))}")
     options = Options(
         config_path=os.path.abspath(found.config),
         name=found.name,
@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--debug", action="store_true", help="log to the terminal instead of syslog")
     add("-D", dest="token", metavar="TOKEN", action="append", default=[], help=_token_help())
     add("--natural-title", action="store_true", help="leave the process title alone")
-    add("-n", "--name", metavar="NAME", default=_DEFAULTS.name, help="in titles and syslog (%(default)s)")
+    add("-n", "--name", metavar="NAME", default=_DEFAULTS.name, help="name in process titles and syslog (%(default)s)")
     add("-u", "--user", metavar="USER", default=_DEFAULTS.user, help="run the daemon as this user (%(default)s)")
     add("-v", "--verbose", action="count", default=0, help="log more; may be repeated")
     add("-q", "--quiet", action="count", default=0, help="log less; may be repeated")
@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _token_help() -> str:
-    return "as --debug, with the debug lines of a subsystem: " + " ".join(sorted(log.TOKENS))
+    return "as --debug, and also the debug lines of one subsystem: " + " ".join(sorted(log.TOKENS))
 
 
 def _with_two_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -143,9 +143,9 @@ def _parser(only: str = "") -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     add = options.add_argument
     add("--json", metavar="MODE", choices=_JSON_MODES, help="output for programs: pretty, short or off")
-    add("-q", "--quiet", action="store_true", help="say nothing but what is asked for, and errors")
-    add("--no-legend", dest="legend", action="store_false", help="no column heads")
-    add("--no-pager", dest="pager", action="store_false", help="no pager for long output")
+    add("-q", "--quiet", action="store_true", help="print only what is asked for, and errors")
+    add("--no-legend", dest="legend", action="store_false", help="print no column heads")
+    add("--no-pager", dest="pager", action="store_false", help="use no pager for long output")
     add("--no-ask-password", dest="ask_password", action="store_false", help="never ask for a password")
     parser = argparse.ArgumentParser(
         prog="mlvpnctl",
@@ -184,8 +184,10 @@ def _add_tunnels(verb: argparse.ArgumentParser) -> None:
 
 def _add_show(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("what", metavar="TUNNEL[/LINK]")
-    verb.add_argument("-p", "--property", metavar="NAME", action="append", help="only these, separated by commas")
-    verb.add_argument("--value", action="store_true", help="values without names")
+    verb.add_argument(
+        "-p", "--property", metavar="NAME", action="append", help="show only these properties, separated by commas"
+    )
+    verb.add_argument("--value", action="store_true", help="show the values without the names")
 
 
 def _add_link(verb: argparse.ArgumentParser) -> None:
@@ -197,7 +199,7 @@ def _add_link(verb: argparse.ArgumentParser) -> None:
 def _add_bandwidth(verb: argparse.ArgumentParser) -> None:
     _add_tunnel(verb)
     verb.add_argument("link", metavar="LINK")
-    verb.add_argument("bytes", metavar="BYTES", help="per second: 2500000, or 20Mbit for the same")
+    verb.add_argument("bytes", metavar="BYTES", help="bytes per second, as 2500000; or bits, as 20Mbit")
 
 
 def _add_log_level(verb: argparse.ArgumentParser) -> None:
@@ -207,9 +209,9 @@ def _add_log_level(verb: argparse.ArgumentParser) -> None:
 
 def _add_log(verb: argparse.ArgumentParser) -> None:
     _add_tunnel(verb)
-    verb.add_argument("link", metavar="LINK", nargs="?", help="only what concerns this link")
+    verb.add_argument("link", metavar="LINK", nargs="?", help="show only the lines about this link")
     verb.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
-    verb.add_argument("-n", "--lines", metavar="N", type=_count, help="only the last N")
+    verb.add_argument("-n", "--lines", metavar="N", type=_count, help="show only the last N lines")
 
 
 def _add_files(verb: argparse.ArgumentParser) -> None:
@@ -218,13 +220,17 @@ def _add_files(verb: argparse.ArgumentParser) -> None:
 
 def _add_top(verb: argparse.ArgumentParser) -> None:
     _add_any_tunnels(verb)
-    verb.add_argument("-d", "--delay", metavar="SECONDS", type=_delay, default=1.0, help="between readings (1)")
+    verb.add_argument(
+        "-d", "--delay", metavar="SECONDS", type=_delay, default=1.0, help="seconds between readings (%(default)g)"
+    )
     verb.add_argument("-n", "--samples", metavar="N", type=_count, help="print N readings instead of a screen")
     verb.add_argument("--once", dest="samples", action="store_const", const=1, help="the same as -n 1")
 
 
 def _add_doctor(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("tunnel", metavar="TUNNEL", nargs="?", help="only this one, or the path of a file")
+    verb.add_argument(
+        "tunnel", metavar="TUNNEL", nargs="?", help="only this tunnel, or the path of a configuration file"
+    )
 
 
 _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
@@ -234,9 +240,9 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "show": ("Properties of a tunnel or a link, as KEY=value.", _add_show),
     "monitor": ("One line for each event, until interrupted.", _add_any_tunnels),
     "reload": ("Read configuration files again.", _add_tunnels),
-    "link": ("Take a link out of use and back, or connect it anew.", _add_link),
+    "link": ("Enable, disable or reconnect a link.", _add_link),
     "bandwidth": ("Set a link's upload bandwidth, until the next reload.", _add_bandwidth),
-    "log-level": ("Print or set from which level a tunnel logs.", _add_log_level),
+    "log-level": ("Print or set the lowest level that a tunnel logs.", _add_log_level),
     "log": ("The tunnel's lines in the journal.", _add_log),
     "check-config": ("Check configuration files.", _add_files),
     "top": ("A live screen of links.", _add_top),
@@ -246,7 +252,7 @@ _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 on is wanted, not {text!r}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
 
 
@@ -256,7 +262,7 @@ def _delay(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0.1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"seconds from 0.1 to 3600 are wanted, not {text!r}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 3600")
     return seconds
 
 

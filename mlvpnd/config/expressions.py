@@ -24,6 +24,6 @@ def deaf_word_problem(expression: str, kind: DeviceKind | None) -> str:
     refused = _OF_A_CAPTURE | _OF_FRAMES if kind is DeviceKind.TUN else _OF_A_CAPTURE
     for word in _WORD.findall(expression):
         if word in refused:
-            what = "is of captures" if word in _OF_A_CAPTURE else "is of Ethernet frames"
-            return f"'{word}' {what}: nothing matches it here, nor what follows it; leave it out"
+            where = "in a capture" if word in _OF_A_CAPTURE else "in Ethernet frames"
+            return f"'{word}' has a meaning only {where}: here neither it nor what follows it matches; leave it out"
     return ""

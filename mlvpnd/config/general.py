@@ -76,7 +76,7 @@ def _mss_clamp(section: SectionReader) -> int | None:
     # Strict, without other keys' rules for text after a number: no older file has this key.
     if text.isdecimal() and len(text) <= len(str(MAX_MSS)) and MIN_MSS <= int(text) <= MAX_MSS:
         return int(text)
-    section.error("mss_clamp", f"'{shown(text)}' is no limit for segments")
+    section.error("mss_clamp", f"'{shown(text)}' is not a limit for segments")
     return None
 
 
@@ -106,10 +106,12 @@ _OWN: Mapping[str, Callable[[SectionReader], Any]] = {
 
 def _check_together(section: SectionReader, config: Config) -> None:
     if config.ip6 and config.mtu is not None and config.mtu < MIN_IPV6_MTU:
-        section.advise("mtu", f"IPv6 needs an MTU of at least {MIN_IPV6_MTU}: ip6 will not work with {config.mtu}")
+        section.advise("mtu", f"ip6 will not work with an MTU of {config.mtu}: IPv6 needs at least {MIN_IPV6_MTU}")
     if bool(config.control_bind_host) is not bool(config.control_bind_port):
-        given = "control_bind_host" if config.control_bind_host else "control_bind_port"
-        section.advise(given, "control_bind_host and control_bind_port have no effect without each other")
+        given, missing = "control_bind_host", "control_bind_port"
+        if config.control_bind_port:
+            given, missing = missing, given
+        section.advise(given, f"has no effect without {missing}: set both")
     if not config.configure_interface:
         return
     for name, text, version in (("ip4", config.ip4, 4), ("ip6", config.ip6, 6)):

@@ -12,7 +12,7 @@ from .problems import Report
 from .reader import SectionReader
 from .schema import LINK_KEYS, MAX_LINKS
 
-PORT_ADVICE = "a router may keep an old entry for a fixed one, and then no answer arrives"
+PORT_ADVICE = "a router may keep an old entry for a fixed port, and then no answer arrives"
 """Why a client's socket is not bound to a fixed port: a free one is new to the router after each time-out."""
 
 
@@ -34,7 +34,7 @@ def check_mode(section: SectionReader, link: LinkConfig, mode: Mode) -> None:
     if not link.remotehost:
         section.error("remotehost", f"[{section.label}] No remote address specified.")
     if link.bindport:
-        section.advise("bindport", f"[{section.label}] a client is better off with any port: {PORT_ADVICE}")
+        section.advise("bindport", f"[{section.label}] a client should leave bindport out: {PORT_ADVICE}")
     if not link.remoteport:
         section.error("remoteport", f"[{section.label}] No remote port specified.")
     own = values.endpoint(link.bindhost, link.bindport)
@@ -45,7 +45,7 @@ def check_mode(section: SectionReader, link: LinkConfig, mode: Mode) -> None:
 def check_together(links: Sequence[LinkConfig], mode: Mode | None, report: Report, labels: Mapping[str, str]) -> None:
     """Reports what is wrong with the links together; `labels` are their names as messages may show them."""
     if not links and not report.failed:
-        report.advise(0, "", "there is no link: nothing will be carried")
+        report.advise(0, "", "there is no link: the tunnel carries nothing")
     if len(links) > MAX_LINKS:
         report.error(
             links[MAX_LINKS].line, "", f"You have too many tunnels declared: {len(links)} links, at most {MAX_LINKS}"
@@ -73,8 +73,8 @@ def _check_bound_once(links: Sequence[LinkConfig], report: Report, labels: Mappi
             report.error(
                 link.line,
                 "bindport",
-                f"[{labels[link.name]}] has the bind address and port of [{labels[other.name]}] in line {other.line};"
-                " allowed: different ones for each link",
+                f"[{labels[link.name]}] has the same bind address and port as [{labels[other.name]}] in line"
+                f" {other.line}; allowed: another address or port for each link",
             )
         others.setdefault(link.binddevice, link)
 

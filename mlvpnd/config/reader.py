@@ -65,7 +65,7 @@ class SectionReader:
             return
         if len(value.text) > MAX_TEXT_LENGTH:
             self._report.error(
-                entry.line, entry.key, f"{len(value.text)} characters are too long, at most {MAX_TEXT_LENGTH}"
+                entry.line, entry.key, f"the value is too long: {len(value.text)} characters, at most {MAX_TEXT_LENGTH}"
             )
             return
         first = self._values.setdefault(key.name, value)
@@ -74,7 +74,7 @@ class SectionReader:
         self._report.lax(
             value.line,
             value.spelling,
-            f"already set as {first.spelling} in line {first.line}, which counts; give it once",
+            f"already set as {first.spelling} in line {first.line}: line {first.line} counts; give the key once",
         )
 
     def _read(self, entry: Entry, key: Key) -> str:
@@ -105,7 +105,7 @@ class SectionReader:
             message = "unknown key, has no effect"
             known = [*self._keys]
             near = difflib.get_close_matches(entry.key[:_LONGEST_SUGGESTED_FOR], known, n=1)
-            message += f": did you mean {near[0]}?" if near else f": known here are {', '.join(known)}"
+            message += f": did you mean {near[0]}?" if near else f"; allowed here: {', '.join(known)}"
         if not entry.head:
             message += "; there is no '=', and a value must end in the line where it begins"
         self._report.lax(entry.line, entry.label, message)
@@ -185,7 +185,7 @@ class SectionReader:
         text = self.text(key.name)
         number, _ = values.read_number(text)
         if not text.isdigit() or not key.least <= number <= key.most:
-            self.error(key.name, f"'{self.say(key.name, text)}' is no {key.name}")
+            self.error(key.name, f"'{self.say(key.name, text)}' is not a valid {key.name}")
             return key.least
         return number
 

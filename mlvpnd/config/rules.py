@@ -88,7 +88,7 @@ def _label(entry: Entry, word: str, names: Collection[str], report: Report) -> s
 
 def _unknown_action(word: str, names: Collection[str], report: Report) -> str:
     if word in names:
-        return f"no action, but a link: did you mean prefer {shown(word)}? Allowed: {_ALLOWED}"
+        return f"is a link, not an action: did you mean prefer {shown(word)}? Allowed: {_ALLOWED}"
     near = _near(word, _ACTIONS, report)
     return f"unknown action{f': did you mean {near}?' if near else ''}; allowed: {_ALLOWED}"
 
@@ -106,7 +106,7 @@ def _problem(entry: Entry, action: RuleAction, named: Sequence[str], general: Co
     if action is RuleAction.DUPLICATE and len(named) == 1:
         return f"only {_shown_name(named[0])} is named; allowed: two or more links, or none for all"
     if action is RuleAction.DUPLICATE and general is not None and general.peer is not Peer.MLVPND:
-        return "needs peer = mlvpnd in [general], as C MLVPN would deliver each packet twice"
+        return "needs peer = mlvpnd in [general]: C MLVPN would deliver each packet twice"
     return deaf_word_problem(spaced(entry.raw), general.tuntap if general is not None else None)
 
 
@@ -132,7 +132,7 @@ def _shown_name(name: str) -> str:
 def _listed(names: Collection[str]) -> str:
     if len(names) > MAX_LINKS:
         return "the file's links"
-    return shown(", ".join(names)) or "none, as there is no link"
+    return shown(", ".join(names)) or "none, because the file has no link"
 
 
 def _near(word: str, among: Collection[str], report: Report) -> str:

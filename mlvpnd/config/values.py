@@ -55,7 +55,7 @@ def port_problem(text: str, *, say: Say = shown) -> str:
 def host_problem(text: str, *, say: Say = shown) -> str:
     """Why `text` is no host name or address. Names are not looked up."""
     if len(text) > MAX_HOST_LENGTH:
-        return f"{len(text)} characters are too long, at most {MAX_HOST_LENGTH}"
+        return f"the value is too long: {len(text)} characters, at most {MAX_HOST_LENGTH}"
     if not text.isprintable() or " " in text:
         return f"'{say(text)}' has white space or control characters"
     return ""
@@ -66,9 +66,9 @@ def device_problem(text: str, *, pattern: bool, say: Say = shown) -> str:
     if len(text) > MAX_DEVICE_NAME_LENGTH:
         return f"'{say(text)}' is too long: {len(text)} characters, at most {MAX_DEVICE_NAME_LENGTH}"
     if text in (".", "..") or not text.isprintable() or any(c in text for c in "/: "):
-        return f"'{say(text)}' is no interface name"
+        return f"'{say(text)}' is not an interface name"
     if pattern and "%" in text.replace("%d", "", 1):
-        return f"'{say(text)}' has a '%' that is not its only %d"
+        return f"'{say(text)}' has a '%' outside the one %d"
     return ""
 
 
@@ -83,7 +83,7 @@ def address_problem(text: str, version: int, *, prefix: bool, say: Say = shown) 
     except ValueError:
         pass
     what = f"IPv{version} address/prefix" if prefix else f"IPv{version} address"
-    return f"'{say(text)}' is no {what}"
+    return f"'{say(text)}' is not an {what}"
 
 
 def routes_problem(text: str, version: int, *, say: Say = shown) -> str:
@@ -91,15 +91,15 @@ def routes_problem(text: str, version: int, *, say: Say = shown) -> str:
     for word in text.split():
         _, slash, length = word.partition("/")
         if slash and not length.isdigit():
-            return f"'{say(word)}' is no IPv{version} network"
+            return f"'{say(word)}' is not an IPv{version} network"
         try:
             network = ipaddress.ip_network(word, strict=False)
         except ValueError:
-            return f"'{say(word)}' is no IPv{version} network"
+            return f"'{say(word)}' is not an IPv{version} network"
         if network.version != version:
-            return f"'{say(word)}' is no IPv{version} network"
+            return f"'{say(word)}' is not an IPv{version} network"
         if slash and ipaddress.ip_interface(word).ip != network.network_address:
-            return f"'{say(word)}' has bits beyond its prefix, the network is {say(str(network))}"
+            return f"'{say(word)}' has bits beyond its prefix: the network is {say(str(network))}"
     return ""
 
 

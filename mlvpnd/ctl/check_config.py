@@ -81,8 +81,8 @@ def device_problems(config: Config, path: str) -> Iterator[Problem]:
         other = taken.setdefault((endpoint(link.bindhost, link.bindport), number), link)
         if other.binddevice != link.binddevice:
             message = (
-                f"[{shown(link.name)}] has the bind address and port of [{shown(other.name)}] in line {other.line}:"
-                f" {shown(link.binddevice)} and {shown(other.binddevice)} are one interface"
+                f"[{shown(link.name)}] has the same bind address and port as [{shown(other.name)}] in line"
+                f" {other.line}: {shown(link.binddevice)} and {shown(other.binddevice)} are one interface"
             )
             yield Problem(path, link.line, "binddevice", message)
 

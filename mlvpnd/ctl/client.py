@@ -71,7 +71,7 @@ class SystemBus:
         try:
             found = json.loads(str(text))
         except ValueError:
-            raise CtlError(f"{tunnel}: the answer is no JSON") from None
+            raise CtlError(f"{tunnel}: the answer is not JSON") from None
         return found if isinstance(found, dict) else {}
 
     def call(

@@ -65,9 +65,9 @@ def _ask(path: str, command: str, limit: float) -> dict[str, object]:
     except OSError as error:
         raise Unreachable(f"{path}: {error.strerror or error}") from None
     except ValueError:
-        raise CtlError(f"{path}: the answer is no JSON") from None
+        raise CtlError(f"{path}: the answer is not JSON") from None
     if not isinstance(answer, dict):
-        raise CtlError(f"{path}: the answer is no JSON object")
+        raise CtlError(f"{path}: the answer is not a JSON object")
     return answer
 
 

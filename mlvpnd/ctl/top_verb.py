@@ -58,7 +58,7 @@ def top(context: Context, arguments: argparse.Namespace) -> int:
 def live(context: Context, arguments: argparse.Namespace) -> int:
     """Shows the screen until the operator quits. Raises NotFound as `top`."""
     if not sys.stdin.isatty() or not sys.stdout.isatty():
-        raise UsageError("top needs a terminal; use --once or -n for print")
+        raise UsageError("top needs a terminal; without one, use --once or -n")
     try:
         from .screen import run
     except ImportError:

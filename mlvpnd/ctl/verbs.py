@@ -169,7 +169,11 @@ def link(context: Context, arguments: argparse.Namespace) -> int:
         else:
             enabled = arguments.action == "enable"
             context.bus.set(bus_name, path, names.LINK_INTERFACE, "Enabled", "b", enabled)
-    done = {"reconnect": "reconnecting", "enable": "enabled", "disable": "disabled until it is enabled or restarted"}
+    done = {
+        "reconnect": "reconnecting",
+        "enable": "enabled",
+        "disable": "disabled until it is enabled again or the tunnel is restarted",
+    }
     context.output.remark(f"{arguments.tunnel}: {arguments.link}: {done[arguments.action]}")
     return DONE
 
@@ -236,10 +240,10 @@ def parse_bandwidth(text: str) -> int:
     """Parses bytes per second: `2500000`, `2.5M` and `20Mbit` are the same. Raises UsageError."""
     found = _AMOUNT.fullmatch(text.lower())
     if found is None or found[2] not in _SUFFIXES:
-        raise UsageError(f"{text!r}: a number of bytes per second is wanted, as 2500000, or 20Mbit for the same")
+        raise UsageError(f"{text!r} is not a bandwidth; allowed: bytes per second, as 2500000, or bits, as 20Mbit")
     amount = round(float(found[1]) * _SUFFIXES[found[2]])
     if amount >= 1 << 32:
-        raise UsageError(f"{text}: at most {(1 << 32) - 1} bytes per second")
+        raise UsageError(f"{text} is too large: at most {(1 << 32) - 1} bytes per second")
     return amount
 
 

@@ -198,7 +198,7 @@ class Daemon:
         except OSError:
             name, is_tap, mtu = "", False, 0
         if matches(config.interface_name, name) and is_tap == (config.tuntap is DeviceKind.TAP):
-            _log.info("interface `%s' kept from the process before", name)
+            _log.info("interface `%s' kept from the previous process", name)
             return Interface(self._helper, TunDevice(descriptor), name, mtu, keeper=keeper, kept=True)
         os.close(descriptor)
         service.notifier.forget(notify.TUN)

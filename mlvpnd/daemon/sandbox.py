@@ -199,14 +199,14 @@ def _verify_user(user: pwd.struct_passwd) -> None:
     sets = _CapabilitySets()
     _capabilities("capget", sets)
     if any(sets) or _bounding_set():
-        raise SandboxError("capabilities are left")
+        raise SandboxError("the process still has capabilities")
     if os.getresuid() != (user.pw_uid,) * 3 or os.getresgid() != (user.pw_gid,) * 3:
         raise SandboxError("the user or group did not change")
     if os.getgroups() != [user.pw_gid]:
-        raise SandboxError("groups are left")
+        raise SandboxError("the process still has other groups")
     for regain in (os.setuid, os.setgid):
         try:
             regain(0)
         except PermissionError:
             continue
-        raise SandboxError("root can be had back")
+        raise SandboxError("the process can become root again")

@@ -206,7 +206,7 @@ class Service:
             return  # the caller has already gone
         try:
             if len(self._connections) >= MAX_CONNECTIONS:
-                raise requests.Refused(f"{MAX_CONNECTIONS} requests are being served")
+                raise requests.Refused(f"{MAX_CONNECTIONS} requests are being served already")
             groups = self._caller.check(sock)
         except requests.Refused as error:
             with sock:
@@ -249,7 +249,7 @@ def main(argv: list[str] | None = None) -> int:
 
 async def _serve(instance: str) -> None:
     if not is_name(instance):
-        raise ServiceError(f"{instance!a} is no name of a tunnel: letters, digits and :_.- are allowed")
+        raise ServiceError(f"{instance!a} is not the name of a tunnel; allowed: letters, digits and :_.-")
     listening, role = _inherited_socket()
     with listening:
         try:
@@ -271,14 +271,16 @@ def _inherited_socket() -> tuple[socket.socket, str]:
     """The listening socket and the role that its name says. Raises ServiceError."""
     found = dict(notify.inherited())
     if len(found) != 1:
-        raise ServiceError(f"{len(found)} sockets were passed instead of one: this is started by systemd's socket")
+        raise ServiceError(
+            f"{len(found)} sockets were passed instead of one: only a socket unit of systemd starts this program"
+        )
     ((descriptor, role),) = found.items()
     if role not in ROLES:
         raise ServiceError(f"the socket is named {role!a} instead of one of {', '.join(ROLES)}")
     sock = socket.socket(fileno=descriptor)
     if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_SEQPACKET:
         sock.close()
-        raise ServiceError("the socket is no seqpacket socket")
+        raise ServiceError("the socket is not a seqpacket socket")
     return sock, role
 
 

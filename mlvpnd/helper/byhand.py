@@ -240,7 +240,7 @@ class _Parent:
             if connection is None:
                 _log.warning("connection refused: not a seqpacket socket")
             elif len(self._connections) >= _MAX_CONNECTIONS:
-                _log.warning("connection refused: %d requests are being served", len(self._connections))
+                _log.warning("connection refused: %d requests are being served already", len(self._connections))
                 connection.close()
             else:
                 task = asyncio.create_task(serve_connection(connection, operations))

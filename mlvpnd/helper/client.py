@@ -167,7 +167,7 @@ class HelperClient:
         except _HungUp:
             if self._lifeline is not None or isinstance(request, requests.RunScript):
                 raise
-        text = "%s: the helper ended before it had answered, and is asked again"
+        text = "%s: the helper ended before its answer: it is asked again"
         _log.warning(text, request.OP, extra=fields("helper-lost", request=request.OP))
         return await self._ask_once(request, limit, sent)
 
@@ -182,7 +182,7 @@ class HelperClient:
         except ConnectionResetError:  # it had not read the request
             raise _HungUp(f"{request.OP}: the helper hung up") from None
         except OSError as error:
-            raise HelperError(f"{request.OP}: helper not reached: {error.strerror or error}") from None
+            raise HelperError(f"{request.OP}: the helper cannot be reached: {error.strerror or error}") from None
         except channel.MessageError as error:
             raise HelperError(f"{request.OP}: {error}") from None
         if not data:

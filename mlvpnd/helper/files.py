@@ -142,7 +142,7 @@ def _check_links(found: os.stat_result, directory: int, path: str) -> None:
     Unless fs.protected_hardlinks is set, the kernel allows hard links to root's files.
     """
     if found.st_nlink > 1 and os.fstat(directory).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise UnsafeFile(f"{path}: has other names, and stands where others than root can make names")
+        raise UnsafeFile(f"{path}: has hard links, and others than root can make names in its directory")
 
 
 def _reason(error: OSError) -> str:

@@ -329,5 +329,5 @@ def _change(netlink: IPRoute, verb: str, item: Item, index: int) -> None:
 
 def _refusal(item: Item, error: OSError) -> str:
     if error.errno == errno.EEXIST:
-        return f"{item}: there is already another one"
+        return f"{item}: another one exists already"
     return f"{item}: {error.strerror}"

@@ -114,7 +114,7 @@ class RunScript(Request):
 
     def __post_init__(self) -> None:
         if self.event.about_link != (self.link is not None):
-            raise Refused(f"{self.OP}: link is given for rtun events and only for them")
+            raise Refused(f"{self.OP}: rtun events need a link, other events take none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Resolve(Request):
 
     def __post_init__(self) -> None:
         if (self.end is End.CONTROL) != (self.link is None):
-            raise Refused(f"{self.OP}: link is given for bind and remote and only for them")
+            raise Refused(f"{self.OP}: bind and remote need a link, control takes none")
 
 
 @dataclass(frozen=True, slots=True)

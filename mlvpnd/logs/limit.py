@@ -84,7 +84,7 @@ class LineLimit(logging.Filter):
     def _tell(self) -> None:
         self._telling = False
         if self._left_out:
-            text = "%d lines were left out: there were more than the log takes"
+            text = "%d lines were left out: there were more lines than the log takes"
             logging.getLogger("mlvpnd").warning(text, self._left_out, extra={"counts": True})
 
 

@@ -170,7 +170,7 @@ def compile(expression: str, link_type: LinkType, snaplen: int = 65535) -> Progr
     if len(expression) > MAX_EXPRESSION_SIZE:
         raise FilterError(f"the expression is longer than {MAX_EXPRESSION_SIZE} characters")
     if not expression.isascii() or "\0" in expression:
-        raise FilterError("an expression is ASCII text without NUL")
+        raise FilterError("the expression has characters other than ASCII, or NUL")
     text = expression
     for _ in range(_MAX_NAMES):
         try:
@@ -179,12 +179,12 @@ def compile(expression: str, link_type: LinkType, snaplen: int = 65535) -> Progr
         except FilterError as error:
             text = _with_port_number(text, error)
     else:
-        raise FilterError(f"more than {_MAX_NAMES} names: use numbers")
+        raise FilterError(f"the expression has more than {_MAX_NAMES} names: use numbers")
     text = _with_protocol_numbers(text, link_type)
     program = Program(expression, _compile(text, link_type, snaplen))
     if program.leaves_the_packet:
         raise FilterError(
-            "it asks for what only a capture knows, as inbound, outbound and ifindex do: it never matches"
+            "it asks for data that only a capture has, as inbound, outbound and ifindex do: it never matches"
         )
     return program
 

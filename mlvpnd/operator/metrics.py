@@ -65,7 +65,7 @@ def _families(status: TunnelStatus) -> Iterator[_Family]:
         data_plane=status.data_plane,
         tier=status.tier,
     )
-    yield "mlvpn_info", "gauge", "What runs; always 1.", [(info, 1)]
+    yield "mlvpn_info", "gauge", "Facts about the tunnel as labels; always 1.", [(info, 1)]
     for part in (status, status.tun_offload, status.reorder):
         yield from _of_rows("mlvpn_", type(part), [("", part)])
     yield (

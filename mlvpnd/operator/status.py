@@ -98,8 +98,12 @@ class LinkOffload:
 class TunOffload:
     """The interface's super-packets from and to the kernel. Operators see the members' names."""
 
-    tso: Annotated[bool, Face(json="tso", metric=Metric("tun_tso", "1: the kernel leaves TCP to be cut here."))] = False
-    uso: Annotated[bool, Face(json="uso", metric=Metric("tun_uso", "1: the kernel leaves UDP to be cut here."))] = False
+    tso: Annotated[
+        bool, Face(json="tso", metric=Metric("tun_tso", "1: the kernel leaves it to mlvpnd to cut TCP super-packets."))
+    ] = False
+    uso: Annotated[
+        bool, Face(json="uso", metric=Metric("tun_uso", "1: the kernel leaves it to mlvpnd to cut UDP super-packets."))
+    ] = False
     tso_reads: Annotated[
         int,
         Face(
@@ -107,7 +111,10 @@ class TunOffload:
         ),
     ] = 0
     tso_segments: Annotated[
-        int, Face(json="tso_segments", metric=Metric("tun_tso_segments_total", "Packets cut from them.", "counter"))
+        int,
+        Face(
+            json="tso_segments", metric=Metric("tun_tso_segments_total", "Packets cut from super-packets.", "counter")
+        ),
     ] = 0
     coalesced_writes: Annotated[
         int,
@@ -118,7 +125,12 @@ class TunOffload:
     ] = 0
     coalesced_segments: Annotated[
         int,
-        Face(json="coalesced_segments", metric=Metric("tun_coalesced_segments_total", "Packets in them.", "counter")),
+        Face(
+            json="coalesced_segments",
+            metric=Metric(
+                "tun_coalesced_segments_total", "Packets in super-packets given to the interface.", "counter"
+            ),
+        ),
     ] = 0
 
 
@@ -180,7 +192,7 @@ class LinkStatus:
     bandwidth_upload: Annotated[
         int,
         Face(
-            metric=Metric("bandwidth_bytes_per_second", "Configured; 0: unknown."),
+            metric=Metric("bandwidth_bytes_per_second", "Configured bandwidth_upload; 0: unknown."),
             bus="BandwidthUpload",
             upstream=Upstream("bandwidth", "Configured bandwidth_upload, bytes per second."),
         ),
@@ -219,17 +231,17 @@ class LinkStatus:
         float,
         Face(
             unit=MOMENT,
-            metric=Metric("last_packet_time_seconds", "Last word of the peer, Unix seconds."),
-            upstream=Upstream("last_packet", "Last word of the peer, Unix seconds.", write=int),
+            metric=Metric("last_packet_time_seconds", "When the peer was last heard, Unix seconds."),
+            upstream=Upstream("last_packet", "When the peer was last heard, Unix seconds.", write=int),
         ),
     ] = 0.0
     timeout: Annotated[
         int,
         Face(
             unit=SECONDS,
-            metric=Metric("timeout_seconds", "Silence until the link is down."),
+            metric=Metric("timeout_seconds", "Silence after which the link is down."),
             bus="TimeoutUSec",
-            upstream=Upstream("timeout", "Seconds of silence until the link is down."),
+            upstream=Upstream("timeout", "Seconds of silence after which the link is down."),
         ),
     ] = 0
     has_rtt: bool = False
@@ -266,7 +278,11 @@ class LinkStatus:
     """Part, 0 to 1, of the bytes of inner TCP sent by the link that lately had to be sent again."""
     spare: Annotated[
         bool,
-        Face(json="spare", metric=Metric("spare", "1: because of them it carries only what overflows others."), bus="Spare"),
+        Face(
+            json="spare",
+            metric=Metric("spare", "1: the link loses a little, so it carries only what overflows others."),
+            bus="Spare",
+        ),
     ] = False
     """True: because of `retransmitted`, the link carries only what overflows other links."""
     peer: Annotated[str, Face(unit=ENDPOINT, json="peer", bus="RemoteAddress")] = ""
@@ -364,7 +380,7 @@ class ReorderStatus:
         Face(
             unit=SECONDS_IN_MS,
             json="wait_ms",
-            metric=Metric("reorder_wait_seconds", "For how long a hole is waited for at most."),
+            metric=Metric("reorder_wait_seconds", "The longest wait for a hole."),
             bus="WaitUSec",
         ),
     ] = 0.0
@@ -390,7 +406,11 @@ class ReorderStatus:
         int,
         Face(
             json="duplicates",
-            metric=Metric("reorder_duplicate_packets_total", "Packets whose number had come already.", "counter"),
+            metric=Metric(
+                "reorder_duplicate_packets_total",
+                "Packets that were dropped because their number had come already.",
+                "counter",
+            ),
             bus="Duplicates",
         ),
     ] = 0
@@ -451,7 +471,9 @@ class TunnelStatus:
     paced: Annotated[
         bool,
         Face(
-            json="paced", metric=Metric("paced", "1: links are sent to at their rate; 0: it is a weight."), bus="Paced"
+            json="paced",
+            metric=Metric("paced", "1: links are paced at bandwidth_upload; 0: it is a weight."),
+            bus="Paced",
         ),
     ] = False
     """True: links are sent to at the rate `bandwidth_upload`; False: it is a weight."""
@@ -496,7 +518,7 @@ class TunnelStatus:
         int,
         Face(
             json="packets.tun_oversize",
-            metric=Metric("tun_oversize_packets_total", "Packets that are longer than its MTU.", "counter"),
+            metric=Metric("tun_oversize_packets_total", "Packets from the interface that exceeded its MTU.", "counter"),
             bus="Oversize",
         ),
     ] = 0

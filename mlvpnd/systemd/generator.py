@@ -77,7 +77,7 @@ def autostart(text: str, names: list[str], log: Log) -> list[str]:
             try:
                 value = " ".join(shlex.split(rest, comments=True))
             except ValueError:
-                log("AUTOSTART has a quote that does not end and is ignored")
+                log("AUTOSTART is ignored: it has a quote that does not end")
     words = list(dict.fromkeys(value.split()))
     if words in ([], ["all"]):
         return names
@@ -85,7 +85,7 @@ def autostart(text: str, names: list[str], log: Log) -> list[str]:
         return []
     for word in words:
         if not is_name(word):
-            log("AUTOSTART has a word that is no name of a tunnel")
+            log("AUTOSTART has a word that is not the name of a tunnel")
     return [word for word in words if is_name(word)]
 
 
@@ -143,7 +143,7 @@ def _instances(config_directory: Path, log: Log) -> list[str]:
     names = [file.removesuffix(CONFIG_SUFFIX) for file in files if not file.startswith(".")]
     for name in names:
         if not is_name(name):
-            log(f"{config_directory}: {name!a} is no name of a tunnel")
+            log(f"{config_directory}: {name!a} is not the name of a tunnel")
     return [name for name in names if is_name(name)]
 
 

@@ -74,5 +74,5 @@ def gather(instance: str) -> Service:
 def options(instance: str) -> Options:
     """The options that a command line would give by hand. Raises MlvpndError if `instance` is no valid name."""
     if not is_name(instance):
-        raise MlvpndError(f"{instance!r} is no instance: letters, digits and :_.- only")
+        raise MlvpndError(f"{instance!r} is not the name of a tunnel; allowed: letters, digits and :_.-")
     return Options(config_path=config_path(instance), name=instance)

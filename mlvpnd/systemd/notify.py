@@ -150,6 +150,6 @@ class Notifier:
             return False
         except OSError as error:
             if not self._failed:
-                _log.debug("the service manager is not reached: %s", error.strerror or error)
+                _log.debug("the service manager cannot be reached: %s", error.strerror or error)
             self._failed = True
         return True

@@ -61,7 +61,7 @@ class EventLog:
 
     def unheard(self, path: Path, now: float) -> None:
         """The peer asks again and again because it does not hear the answers."""
-        text = f"{path.parameters.name} the peer asks, and does not hear the answers: the line is dead towards"
+        text = f"{path.parameters.name} the peer asks and does not hear the answers: the line is dead towards"
         self._seldom(text, format_address(path.peer), now, logging.WARNING)
 
     def moved(self, path: Path, now: float) -> None:

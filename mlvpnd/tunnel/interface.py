@@ -91,9 +91,9 @@ class Interface:
         wider = (beside.name, beside.mtu) if beside is not None and beside.mtu > mtu else None
         if wider is not None and wider != self._wider:
             _log.warning(
-                "%s takes %d bytes and is in a bridge with %s, which takes %d: longer frames are dropped there, and"
-                " nobody is told; set mtu = %d at both ends",
-                name, mtu, *wider, wider[1],
+                "the bridge drops frames of more than %d bytes for %s without a message: its other port %s takes %d"
+                " bytes. Set mtu = %d at both ends",
+                mtu, name, *wider, wider[1],
             )  # fmt: skip
         self._wider = wider
 

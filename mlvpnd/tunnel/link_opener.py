@@ -274,7 +274,7 @@ class LinkOpener:
         else:
             self._port_is_free = self._begins_free != (turn >= 0 and turn % 2 == 0)
             if turn == 0 and self._port_is_free:
-                text = "%s no answer comes to bindport %s after %d time-outs: a free port is tried in turns with it"
+                text = "%s no answer arrives at bindport %s after %d time-outs: a free port is tried every other time"
                 _protocol.warning(text, self.config.name, self.config.bindport, self._timeouts)
 
     def _in_turn(self, found: list[Endpoints]) -> list[Endpoints]:

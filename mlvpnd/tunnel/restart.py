@@ -46,11 +46,11 @@ class Continuity:
         try:
             taken_up = recall(session, memory, self._loop.time())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            _log.warning("the session of the process before cannot be taken up: %r", error)
+            _log.warning("the session of the previous process cannot be restored: %r", error)
             return make()  # the first session has taken up only a part
         if taken_up:
             paths = session.paths
-            text = "session of the process before, %.1f s ago, taken up: %d of %d links are up"
+            text = "session of the previous process restored after %.1f s: %d of %d links are up"
             up = sum(path.up for path in paths)
             _log.info(text, elapsed, up, len(paths), extra=fields("state-restored"))
         return session

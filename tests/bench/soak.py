@@ -1,9 +1,9 @@
-"""What a tunnel does that is overloaded for an hour: whether it keeps its memory, and what it drops for what reason.
+"""Overloads a tunnel for an hour, and shows whether it keeps its memory, and what it drops for which reason.
 
     python -m tests.bench.soak --minutes 60 --data-plane native
 
-Two lines, UDP of twice what they carry each way, and one TCP stream beside it. The exit status is 1 if a daemon has
-grown by more than `LIMIT`, or if it, or the traffic, has ended.
+There are two lines. UDP of twice their rate goes each way, with one TCP stream beside it. The exit status is 1 in two
+cases: a daemon grew by more than `LIMIT`, or a daemon or the traffic ended.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from tests.support.tunnels import CLIENT_INNER_IPV4, SERVER_INNER_IPV4, Tunnel, 
 LIMIT = 1_000_000
 """Bytes that the median of resident memory may grow from the first quarter of the time to the last.
 
-All queues are bounded and full within seconds, so nothing has a reason to grow: what is left is the allocator's and
-CPython's own unrest, some hundred KB. An hour of this load is 20 million packets for each daemon, so a packet of
-1200 bytes that is lost from memory once in 18,000 shows.
+All queues are bounded and full within seconds, so nothing has a reason to grow. Some hundred KB are left to the
+allocator's and CPython's own variation. This load is 20 million packets in an hour for each daemon. So a leak shows if
+it loses a packet of 1200 bytes once in 18,000.
 """
 RESULTS = PROJECT / "build" / "soak.jsonl"
 MINUTES = 60.0
@@ -45,26 +45,26 @@ PORT = 5300
 _MB = 1e6
 _START_TIMEOUT = 20.0
 _SPARE = 60
-"""Seconds that the traffic would go on: it is ended, never awaited."""
+"""Seconds for which the traffic would go on. It is ended and never awaited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One daemon at one time; what is counted is counted since its start."""
+    """One daemon at one time. Counters count from its start."""
 
     resident: int
-    """Bytes."""
+    """Bytes of resident memory."""
     held: int
     """Packets in the reorder buffer."""
     carried: int
-    """Bytes written to its interface."""
+    """Bytes that the daemon wrote to its interface."""
     drops: Mapping[str, int]
-    """Packets by cause, of all links together; those of the interface begin with `tun_`."""
+    """Packets by cause, of all links together. Causes of the interface begin with `tun_`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Both daemons, by end."""
+    """The readings of both daemons, by end."""
 
     at: float
     """Seconds since the load began."""
@@ -82,13 +82,13 @@ def growth(samples: Sequence[Sample], end: str) -> tuple[float, float]:
 
 
 def has_grown(samples: Sequence[Sample], end: str) -> bool:
-    """Whether that is more than `LIMIT`."""
+    """Whether the memory grew by more than `LIMIT`."""
     first, last = growth(samples, end)
     return last - first > LIMIT
 
 
 def report(samples: Sequence[Sample]) -> str:
-    """What was seen, by the minute, and what became of memory and packets."""
+    """The measurements by the minute, and a summary of memory and packets."""
     ends = list(samples[0].ends)
     columns = "".join(f" | {end:>6}: MB  Mbit/s  held  drops/s" for end in ends)
     lines = [f"minute{columns}"]
@@ -106,7 +106,7 @@ def report(samples: Sequence[Sample]) -> str:
 
 
 def _minutes(samples: Sequence[Sample]) -> Iterator[tuple[int, Sample, list[Sample]]]:
-    """Each minute's number, the last sample before it, and its own."""
+    """Each minute's number, the last sample before it, and the samples in it."""
     begin = samples[0]
     for minute in range(1, int(samples[-1].at // 60) + 2):
         within = [sample for sample in samples[1:] if 60 * (minute - 1) < sample.at <= 60 * minute]
@@ -135,12 +135,12 @@ def _dropped(begin: Sample, last: Sample, end: str) -> dict[str, int]:
 
 
 def read(daemon: Daemon) -> Reading:
-    """That daemon now."""
+    """The daemon's reading now."""
     return reading(daemon.status(), resident_bytes(daemon.child_pid))
 
 
 def reading(status: Mapping[str, Any], resident: int) -> Reading:
-    """What its status and the system say."""
+    """A reading from the daemon's status and the system's numbers."""
     drops = Counter(status["drops"])
     for link in status["tunnels"]:
         drops.update(link["drops"])
@@ -171,18 +171,18 @@ class _Load:
 
     @property
     def goes_on(self) -> bool:
-        """Whether all of it does."""
+        """Whether all of the load still runs."""
         return all(process.poll() is None for process in self._processes)
 
     def end(self) -> None:
-        """At once."""
+        """Ends the load at once."""
         for process in self._processes:
             process.kill()
             process.wait()
 
 
 def soak(tunnel: Tunnel, lab: Lab, seconds: float) -> Iterator[Sample]:
-    """Loads a tunnel that is up, and looks at it; LabError if the load ends before."""
+    """Loads a tunnel that is up, and takes samples; LabError if the load ends too early."""
     daemons = {"client": tunnel.client, "server": tunnel.server}
     load = _Load(lab, seconds)
     began = time.monotonic()
@@ -195,11 +195,11 @@ def soak(tunnel: Tunnel, lab: Lab, seconds: float) -> Iterator[Sample]:
             yield Sample(at, {end: read(daemon) for end, daemon in daemons.items()})
         except TimeoutError:
             print(f"a daemon has not said how it is after {at:.0f} s", file=sys.stderr, flush=True)
-    load.end()  # so that the daemons stop on a machine that has nothing else to do
+    load.end()  # so that the daemons stop on an otherwise idle machine
 
 
 def run(plane: str, minutes: float, results: Path) -> list[Sample]:
-    """All samples; each is added to the file of results when it is taken, and the report is printed at the end."""
+    """Returns all samples. Each is added to the file of results at once; the report is printed at the end."""
     samples = []
     results.parent.mkdir(parents=True, exist_ok=True)
     with Lab(LINES, seed=1) as lab, results.open("w") as file:
@@ -207,12 +207,12 @@ def run(plane: str, minutes: float, results: Path) -> list[Sample]:
             for sample in soak(tunnel, lab, minutes * 60):
                 samples.append(sample)
                 print(json.dumps(asdict(sample)), file=file, flush=True)
-            print(report(samples), flush=True)  # before they stop, which may fail
+            print(report(samples), flush=True)  # before they stop, because the stop may fail
     return samples
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 if neither daemon has grown."""
+    """Returns the exit status: 0 if neither daemon has grown."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.soak", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"default: {MINUTES:g}")

@@ -1,4 +1,4 @@
-"""A private bus for each test, and what runs on it."""
+"""A private bus for each test, and the programs on it."""
 
 from __future__ import annotations
 

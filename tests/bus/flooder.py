@@ -1,8 +1,8 @@
-"""Run as `python -m tests.bus.flooder ADDRESS COUNT RATE`: an ordinary user's program that calls the service oddly.
+"""Run as `python -m tests.bus.flooder ADDRESS COUNT RATE`: an ordinary user's program that makes odd calls.
 
-It sends so many calls, whatever time that takes: RATE a second where the machine lets it, BURST of them at once before.
-Prints when it begins, and at last how many calls it sent and how many bytes came. It exits with 1 if the bus ended
-the connection.
+It sends COUNT calls, however long this takes: first BURST calls at once, then RATE a second if the machine can do it.
+It prints a line when it begins. At the end it prints how many calls it sent and how many bytes came. It exits with 1
+if the bus ended the connection.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from .served import DESTINATION, TUNNEL
 NOBODY = 65534
 PER_TURN = 20
 ODD_FLAGS = (0, 6, 0x80, 0xFE)
-"""Some want an answer, all are allowed."""
+"""Some of the flags want an answer; all are allowed."""
 BURST = 2 * FLOOD_RATE
-"""Calls written in one piece, before the service had time for any: more than it serves in a second, or keeps.
+"""Calls written in one piece, before the service has time for any. They are more than it serves in a second, or keeps.
 
-They want no answer: a bus passes on no more than 128 calls of one connection whose answers are outstanding.
+They want no answer. The bus passes on at most 128 calls of one connection while their answers are outstanding.
 """
 
 
 def odd_calls() -> list[Message]:
-    """Calls that no program should make, and such as cost the most."""
+    """Calls that no program should make, and calls that cost the most."""
 
     def call(path: str, interface: str, member: str, signature: str = "", *body: Any, flags: int = 0) -> Message:
         return Message(
@@ -66,7 +66,7 @@ def odd_calls() -> list[Message]:
 
 
 def encoded() -> Iterator[bytes]:
-    """All of them in turn, with each of the flags, and types that differ each time."""
+    """All odd calls in turn, with each of the flags, and with types that differ each time."""
     for turn, flags in zip(itertools.count(2), itertools.cycle(ODD_FLAGS), strict=False):
         for one in odd_calls():
             data = bytearray(lib.encode(one._replace(serial=turn)))
@@ -87,7 +87,7 @@ def encoded() -> Iterator[bytes]:
 
 
 async def flood(address: str, count: int, rate: float) -> int:
-    # Before it begins: what a call costs to encode would set the rate on a busy machine.
+    # Encoded before it begins: on a busy machine, the time to encode would set the rate.
     calls = list(itertools.islice(encoded(), count))
     quiet = lib.encode(odd_calls()[1]._replace(serial=2))
     reader, writer = await asyncio.open_unix_connection(address.removeprefix("unix:path="))
@@ -120,5 +120,5 @@ async def flood(address: str, count: int, rate: float) -> int:
 
 if __name__ == "__main__":
     if os.geteuid() == 0:
-        os.setuid(NOBODY)  # not before: the modules may be where only root can read
+        os.setuid(NOBODY)  # not earlier: perhaps only root can read the modules
     sys.exit(asyncio.run(flood(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))))

@@ -1,4 +1,4 @@
-"""A service on a private bus, and a caller that sees it as any program does."""
+"""A service on a private bus, and a caller that sees the service as any program does."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ADSL, WIFI = f"{TUNNEL}/link/adsl_2d2", f"{TUNNEL}/link/wifi"
 """The objects of its links `adsl-2` and `wifi`."""
 DESTINATION = "org.mlvpn1.Tunnel.mlvpn0"
 LIMIT = 10.0
-"""Seconds for anything to happen."""
+"""Seconds within which anything must happen."""
 NAME_HAS_NO_OWNER = "org.freedesktop.DBus.Error.NameHasNoOwner"
 
 
 class Caller:
-    """A program on the bus: it calls, and keeps the signals that it is sent."""
+    """A program on the bus: it calls, and keeps the signals that come to it."""
 
     def __init__(self, connection: Connection, signals: list[Message]) -> None:
         self.connection = connection
@@ -58,18 +58,18 @@ class Caller:
         await self.call(path, names.PROPERTIES_INTERFACE, "Set", "ssv", *body)
 
     async def listen(self, destination: str = DESTINATION) -> None:
-        """Has all signals of the service sent here from now on."""
+        """From now on, all signals of the service come to this caller."""
         await self.connection.call_bus("AddMatch", "s", f"type='signal',sender='{destination}'")
 
     def told(self) -> list[tuple[str, str, Any]]:
-        """Path, member and values of the signals so far but the bus's own; forgets them."""
+        """Path, member and values of the signals so far, without the bus's own signals; then forgets them."""
         mine = [one for one in self.signals if one.sender != names.BUS_NAME]
         self.signals.clear()
         return [(one.path, one.member, lib.plain(lib.decode(one))) for one in mine]
 
 
 async def until(happened: Callable[[], object]) -> None:
-    """Returns when it happened, within LIMIT."""
+    """Returns as soon as it has happened, within LIMIT."""
     async with asyncio.timeout(LIMIT):
         while not happened():  # noqa: ASYNC110  (there is nothing to wait for)
             await asyncio.sleep(0.005)
@@ -89,7 +89,7 @@ async def caller(bus: PrivateBus) -> AsyncIterator[Caller]:
 
 @contextlib.asynccontextmanager
 async def running(bus: PrivateBus, operator: Operator, instance: str = "mlvpn0") -> AsyncIterator[BusService]:
-    """A service whose task runs; it need not have its names yet, and may end by itself."""
+    """A service whose task runs. It may not have its names yet, and may end by itself."""
     service = BusService(operator, instance, bus.address)
     task = asyncio.create_task(service.run())
     try:
@@ -101,9 +101,9 @@ async def running(bus: PrivateBus, operator: Operator, instance: str = "mlvpn0")
 
 
 async def owned(one: Caller, name: str = DESTINATION) -> str:
-    """The unique name of who owns `name`, when somebody does.
+    """The unique name of the owner of `name`, as soon as there is one.
 
-    Asked in one call: between two, an owner that leaves makes the second fail."""
+    One call asks for it. With two calls, an owner that leaves between them would make the second fail."""
     async with asyncio.timeout(LIMIT):
         while True:
             try:
@@ -115,7 +115,7 @@ async def owned(one: Caller, name: str = DESTINATION) -> str:
 
 
 async def left(one: Caller, name: str = DESTINATION) -> None:
-    """Returns when nobody owns `name`: the bus may see a connection end after its owner does."""
+    """Returns when nobody owns `name`. The bus may see a connection end later than its owner does."""
     async with asyncio.timeout(LIMIT):
         while (await one.connection.call_bus("NameHasOwner", "s", name))[0]:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -123,14 +123,14 @@ async def left(one: Caller, name: str = DESTINATION) -> None:
 
 @contextlib.asynccontextmanager
 async def served(bus: PrivateBus, operator: Operator) -> AsyncIterator[Caller]:
-    """A service that has its names, and a caller."""
+    """A caller beside a service that has its names."""
     async with running(bus, operator), caller(bus) as one:
         await owned(one)
         yield one
 
 
 async def refused(awaitable: Awaitable[object]) -> str:
-    """The name of the error that a call ends with."""
+    """The name of the error that ends a call."""
     try:
         await awaitable
     except BusError as error:

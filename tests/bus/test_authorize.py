@@ -1,4 +1,4 @@
-"""Who may change something: callers of other users, and a polkit whose answers are chosen."""
+"""Who may change something: callers of other users, and a polkit with chosen answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be anot
 
 
 class FakePolkit:
-    """Answers CheckAuthorization with `answer`, (authorized, challenge), once it has one."""
+    """Answers CheckAuthorization with `answer`, (authorized, challenge), as soon as it has one."""
 
     def __init__(self, connection: Connection, turns: Turns, answer: tuple[bool, bool] | None) -> None:
         self._connection = connection
@@ -57,7 +57,7 @@ class FakePolkit:
                 self.decide(self.answer)
 
     def decide(self, answer: tuple[bool, bool]) -> None:
-        """Answers what waits, and all later questions."""
+        """Answers the waiting questions and all later ones."""
         self.answer = answer
         for call in self._unanswered:
             self._connection.answer(call, "(bba{ss})", [[*answer, {"polkit.x": "y"}]])
@@ -83,7 +83,7 @@ async def polkit(bus: PrivateBus, answer: tuple[bool, bool] | None) -> AsyncIter
 
 
 async def busctl(bus: PrivateBus, *arguments: str, uid: int = NOBODY) -> str:
-    """What busctl says against it, as another user; empty: it was done."""
+    """The message of busctl, run as another user against the service; empty: the call succeeded."""
     process = await asyncio.create_subprocess_exec(
         "busctl",
         f"--address={bus.address}",
@@ -227,7 +227,7 @@ UNITS = "/org/freedesktop/systemd1/unit"
 
 @contextlib.asynccontextmanager
 async def systemd(bus: PrivateBus, unit: str) -> AsyncIterator[list[int]]:
-    """A manager that says that each process is in `unit`, escaped, or in none; gives whom it was asked for."""
+    """A manager that says that each process is in `unit`, escaped, or in none. Yields the process ids asked for."""
     turns = Turns()
     connection = await Connection.open(bus.address, turns=turns)
     await connection.call_bus("RequestName", "su", "org.freedesktop.systemd1", 0)
@@ -268,7 +268,7 @@ async def systemd(bus: PrivateBus, unit: str) -> AsyncIterator[list[int]]:
 def test_of_the_daemons_user_only_the_tunnels_own_unit_is_trusted(
     bus: PrivateBus, unit: str | None, trusted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All tunnels have that user; whose process it is says systemd. Without it, none is trusted."""
+    """All tunnels have this user, and systemd says whose process it is. Without systemd, none is trusted."""
     operator = FakeOperator("wifi")
 
     async def scenario() -> None:
@@ -290,7 +290,7 @@ def test_of_the_daemons_user_only_the_tunnels_own_unit_is_trusted(
 
 
 def test_nobody_else_answers_for_polkit(bus: PrivateBus) -> None:
-    """A forged answer is not believed, though a bus such as this one delivers it."""
+    """The service does not believe a forged answer, though a bus such as this one delivers it."""
     operator = FakeOperator("wifi")
 
     async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""The service on a bus that goes and comes, stands still, or reads nothing."""
+"""The service on a bus that goes and comes back, stands still, or reads nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An ordinary user calls the service a thousand times a second, oddly."""
+"""An ordinary user makes a thousand odd calls to the service in a second."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ from .served import DESTINATION, TUNNEL, Caller, served
 COUNT = 3000
 RATE = 1000
 CPU_SHARE = 0.35
-"""Of one core, for the service and this test's own work; it takes some 0.17."""
+"""Share of one core for the service and this test's own work; they take about 0.17."""
 HELD = 0.005
-"""CPU-seconds that the loop may be held between two turns of the packets' stand-in, 99 of 100 times; some 0.002."""
+"""CPU seconds for which the loop may be held, in 99 of 100 cases; it takes about 0.002.
+
+The loop is held between two turns of a task that stands for the packets."""
 MEMORY = 16 * 1024
-"""KiB."""
+"""KiB of memory growth."""
 
 
 async def _packet_loop(held: list[float]) -> None:
-    """Counts CPU time: how late a turn comes by the clock is the machine's business too."""
+    """Counts CPU time, because the machine also has a part in how late a turn comes by the clock."""
     while True:
         begin = time.thread_time()
         await asyncio.sleep(0.001)
@@ -93,7 +95,7 @@ def test_the_packet_loop_and_other_callers_do_not_notice(bus: PrivateBus, monkey
     assert held[len(held) * 99 // 100] < HELD
     assert len(waits) > 5
     assert max(waits) < 2 + noise.seconds
-    # The library remembers every signature that it was ever given; `b` and `v` are answers to this test's callers.
+    # The library remembers every signature that it has ever seen; `b` and `v` are answers to this test's callers.
     assert decoded <= {"", "s", "u", "ss", "ssv", "b", "v"}
     assert operator.asked == []
 
@@ -118,7 +120,7 @@ def test_who_calls_more_often_than_is_answered_is_named_once(
             for _ in range(3):
                 for _ in range(2 * MAX_WAITING):
                     one.connection.send(describe)
-                # It waits its turn behind them, and is answered.
+                # The call waits its turn behind the flood's calls, and is answered.
                 await asyncio.sleep(0.1)
             assert await one.get(TUNNEL, "", "Name") == "mlvpn0"
 

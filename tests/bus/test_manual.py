@@ -1,4 +1,4 @@
-"""The manual page org.mlvpn1(5) and the XML say the same, both ways."""
+"""The manual page org.mlvpn1(5) and the XML name the same things."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOCUMENTED = ("org.mlvpn1.Tunnel", "org.mlvpn1.Link", "org.freedesktop.LogContro
 
 
 def entries(page: str) -> dict[str, str]:
-    """By interface, kind and head, such as `org.mlvpn1.Link Properties *Name* (s, const)`: the text."""
+    """The texts by interface, kind and head, such as `org.mlvpn1.Link Properties *Name* (s, const)`."""
     found: dict[str, list[str]] = {}
     interface = kind = head = ""
     for line in page.splitlines():
@@ -35,7 +35,7 @@ def entries(page: str) -> dict[str, str]:
 
 
 def heads(interface: ET.Element) -> set[str]:
-    """The heads that the page must have for an interface, and no others."""
+    """All heads of the page for an interface."""
     name = interface.attrib["name"]
     found = set()
     for method in interface.iter("method"):

@@ -27,7 +27,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class Done(NamedTuple):
-    """How a run ended."""
+    """The result of a run."""
 
     code: int
     out: str
@@ -116,7 +116,7 @@ def test_what_is_changed(bus: PrivateBus) -> None:
         level = face.log_level()
         async with tunnel(bus, operator):
             assert await run(bus, "link", "mlvpn0", "adsl-2", "disable") == Done(
-                0, "mlvpn0: adsl-2: disabled until it is enabled or restarted\n", ""
+                0, "mlvpn0: adsl-2: disabled until it is enabled again or the tunnel is restarted\n", ""
             )
             assert await run(bus, "-q", "link", "mlvpn0", "adsl1", "reconnect") == Done(0, "", "")
             assert (await run(bus, "bandwidth", "mlvpn0", "adsl1", "20Mbit")).code == 0
@@ -172,7 +172,7 @@ def test_exit_codes(bus: PrivateBus) -> None:
 
 
 def test_not_allowed(bus: PrivateBus) -> None:
-    """An ordinary user where there is no polkit; the service takes its own user, so it must be another one."""
+    """An ordinary user without a polkit. The service accepts its own user, so this one must be another."""
 
     async def scenario() -> None:
         async with tunnel(bus, two_links()):
@@ -213,7 +213,7 @@ def test_monitor(bus: PrivateBus) -> None:
                 del told["Timestamp"]
                 return told
 
-            # When it listens to the bus is not seen from outside; the first event that arrives says so.
+            # From outside, nobody sees when it listens to the bus. The first event that arrives shows it.
             async def repeat() -> None:
                 while True:
                     operator.notify(TunnelChanged("up", "fallback", ""))
@@ -261,7 +261,7 @@ def test_the_live_screen(bus: PrivateBus) -> None:
                     assert max(map(len, terminal.lines)) <= 60
                     terminal.resize(100, 30)
                 await terminal.until("not running")
-                # The screen is drawn over, never wiped and drawn anew.
+                # The program draws over the screen, and never wipes it and draws it anew.
                 terminal.output.clear()
                 terminal.type("\x1b[D")
                 await terminal.until("adsl-2       down")

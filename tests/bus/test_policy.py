@@ -1,4 +1,4 @@
-"""The files that the package installs for the bus and for polkit, read by the programs that they are for."""
+"""The files that the package installs for the bus and for polkit, read by the bus and by polkit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SYSTEM_POLICY = """<policy context="default">
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_the_bus_policy(tmp_path: Path) -> None:
-    """The daemon's user, root here, may own the names; others may not, but may call, queued instances too."""
+    """Only the daemon's user, here root, may own the names. Others may call, queued instances too."""
     tmp_path.chmod(0o755)
     file = tmp_path / "org.mlvpn1.conf"
     file.write_text((DBUS / "org.mlvpn1.conf").read_text().replace('user="mlvpn"', 'user="root"'))
@@ -111,7 +111,7 @@ def test_polkit_lets_the_daemon_ask_for_each_action() -> None:
         for default in ("allow_any", "allow_inactive", "allow_active"):
             assert (action.findtext(f"defaults/{default}") or "").startswith("auth_admin")
         assert "$(instance)" in (action.findtext("message") or "")
-    # Without the owner, polkit answers nobody but root, and takes no details.
+    # Without the owner, polkit answers only root, and takes no details.
     owner = {"org.freedesktop.policykit.owner": "unix-user:mlvpn"}
     assert found == {
         authorize.RELOAD: owner,

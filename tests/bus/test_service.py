@@ -76,11 +76,11 @@ def test_an_instance_that_runs_already_keeps_its_name(bus: PrivateBus, caplog: p
     asyncio.run(scenario())
 
 
-# Objects and what they tell of themselves.
+# Objects and what they say of themselves.
 
 
 def _introspected(text: str) -> dict[str, str]:
-    """By name: each interface of a node, canonically."""
+    """Each interface of a node in canonical form, by its name."""
     return {
         element.attrib["name"]: ET.canonicalize(ET.tostring(element), strip_text=True)
         for element in ET.fromstring(text).iter("interface")  # noqa: S314

@@ -1,4 +1,4 @@
-"""What the service tells the bus, and what it does not."""
+"""The signals that the service sends on the bus, and those that it does not send."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ FLOOD = 2.5
 
 
 def flap(operator: FakeOperator, name: str, turn: int) -> None:
-    """A link goes down, or comes up from another address, and takes the tunnel along."""
+    """A link goes down, or comes up from another address. The tunnel goes with it."""
     before, after = (UP, DOWN) if turn % 2 == 0 else (DOWN, UP)
     operator.change_link(name, status=after, peer=f"192.0.2.1:{1000 + turn % 60000}", state_since=float(turn))
     operator.change(state="up" if after is UP else "down")
@@ -125,7 +125,7 @@ def flap(operator: FakeOperator, name: str, turn: int) -> None:
 
 
 def changes(told: list[tuple[str, str, Any]]) -> Counter[tuple[str, str]]:
-    """How often each property of each object was told."""
+    """How often a signal told each property of each object."""
     return Counter((path, name) for path, member, body in told if member == "PropertiesChanged" for name in body[1])
 
 
@@ -143,11 +143,11 @@ def test_a_link_that_flaps_is_told_of_now_and_then_and_how_it_ends(bus: PrivateB
                 await asyncio.sleep(0.002)
             assert turn > 100 * FLOOD
             took = loop.time() - begin
-            flap(operator, "wifi", turn)  # it is down in the end
+            flap(operator, "wifi", turn)  # it is down at the end
             await asyncio.sleep(INTERVAL + 4 * PAUSE)
             told = one.told()
             await asyncio.sleep(INTERVAL + 4 * PAUSE)
-            assert one.told() == []  # nothing is left to be told
+            assert one.told() == []  # no signal is left to come
             return told, await one.call(WIFI, "org.freedesktop.DBus.Properties", "GetAll", "s", ""), took
 
     told, now, took = asyncio.run(scenario())
@@ -156,8 +156,8 @@ def test_a_link_that_flaps_is_told_of_now_and_then_and_how_it_ends(bus: PrivateB
     assert max(changes(told).values()) <= most
     assert named["LinkUp"] + named["LinkDown"] <= most
     assert named["StateChanged"] <= most
-    assert len(told) <= 6 * most  # before, thousands
-    # Whoever listens knows in the end how all stands, and each signal but follows the one before.
+    assert len(told) <= 6 * most  # earlier, thousands
+    # In the end a listener knows all states, and each signal differs from the one before.
     last: dict[str, Any] = {}
     for path, member, body in told:
         last |= body[1] if member == "PropertiesChanged" and path == WIFI else {}
@@ -187,7 +187,7 @@ def test_a_link_that_flaps_does_not_delay_what_is_said_of_others(bus: PrivateBus
             begin = asyncio.get_running_loop().time()
             await until(lambda: "LinkDown" in [signal.member for signal in one.signals])
             assert asyncio.get_running_loop().time() - begin < INTERVAL / 2
-            # Nor what an operator asks for, of the same link.
+            # The same holds for an operator's request about the same link.
             await one.set(WIFI, "org.mlvpn1.Link", "Enabled", "b", value=False)
             told = one.told()
             assert (WIFI, "PropertiesChanged", ["org.mlvpn1.Link", {"Enabled": False}, []]) in told

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the configuration parser with atheris (`pip install atheris`, no part of the dev extra).
 
-`python -m tests.fuzz.fuzz_config -max_total_time=600 [CORPUS_DIRECTORY]`; the options are libFuzzer's. It ends
-with the first input that gives anything but a result or a ConfigError, or takes too long, and saves it.
+`python -m tests.fuzz.fuzz_config -max_total_time=600 [CORPUS_DIRECTORY]`; the options are libFuzzer's. The run ends
+with the first bad input, and saves it. A bad input gives neither a result nor a ConfigError, or takes too long.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 _MAX_LENGTH = 4096
 _INPUT_TIMEOUT = 5
-"""Seconds; the parser takes some ms for the longest input."""
+"""Seconds for one input. The parser takes some ms for the longest one."""
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
         config = importlib.import_module("mlvpnd.config")
         changes = importlib.import_module("mlvpnd.config.changes")
         schema = importlib.import_module("mlvpnd.config.schema")
-    samples = importlib.import_module("tests.support.configs")  # not before: what is imported already has no coverage
+    samples = importlib.import_module("tests.support.configs")  # not earlier: modules imported before have no coverage
 
     def one_input(data: bytes) -> None:
         accepted = {}
@@ -57,7 +57,7 @@ def main() -> None:
         arguments = [f"-max_len={_MAX_LENGTH}", f"-timeout={_INPUT_TIMEOUT}", f"-dict={words}", *sys.argv[1:]]
         # New inputs are saved in the first directory: the caller's, if there is one.
         arguments.append(str(seeds))
-        child = os.fork()  # libFuzzer leaves its process without a word to Python
+        child = os.fork()  # libFuzzer ends its process without telling Python
         if child == 0:
             atheris.Setup([sys.argv[0], *arguments], one_input)
             atheris.Fuzz()

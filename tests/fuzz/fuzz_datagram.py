@@ -1,10 +1,11 @@
 """Coverage-guided fuzzing of a session's receiving side with atheris (`pip install atheris`, no part of the dev extra).
 
-`python -m tests.fuzz.fuzz_datagram -max_total_time=600 [CORPUS_DIRECTORY]`; the options are libFuzzer's. It ends
-with the first input that raises, or that changes or draws out of a session what only the password may, and saves it.
+`python -m tests.fuzz.fuzz_datagram -max_total_time=600 [CORPUS_DIRECTORY]`; the options are libFuzzer's. The run ends
+with the first bad input, and saves it. A bad input raises, or has an effect that only the password may have: it changes
+a session, or draws something from it.
 
-An input is a byte of choices (role, clear or boxed, tun or tap, key known or not, up or down) and a datagram. With the
-key known its payload is sealed here, so that the fuzzer also reaches what is behind the box.
+An input is a byte of choices (role, clear or boxed, tun or tap, key known or not, up or down) and a datagram. If the
+key is known, the payload is sealed here, so that the fuzzer also reaches the code behind the box.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tests.support.vectors import PASSWORD, VECTORS
 
 _MAX_LENGTH = 1501
 _INPUT_TIMEOUT = 5
-"""Seconds; a datagram takes some microseconds."""
+"""Seconds for one input. A datagram takes some microseconds."""
 _PEER = ("192.0.2.1", 5000)
 _STRANGER = ("203.0.113.66", 6666)
 _SERVER, _CLEAR, _LAYER2, _SEALED, _UP, _FROM_PEER = (1 << bit for bit in range(6))
@@ -43,7 +44,7 @@ def main() -> None:
     living = VECTORS[0].flow_id
 
     def resealed(datagram: bytes) -> bytes:
-        """The same header over the same payload, boxed."""
+        """The same header and payload, with the payload boxed."""
         header = parse(datagram)
         if not isinstance(header, Header):
             return datagram

@@ -6,8 +6,8 @@
    the corpus that go a new way. Names begin with sizes, so these are the small ones.
    The target is compiled with -fsanitize-coverage=trace-pc, which GCC and clang know; this file is not.
 
-   The input at hand is written to the file `FAILED` names before it is run, if there is such a variable: what ended
-   the program is in it. */
+   If the variable `FAILED` names a file, each input is written to this file before it runs. At the end the file has
+   the input that ended the program. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-"""A short fuzz of the native twin from the inputs that are kept in `corpus`, by the compiler that builds everything.
+"""A short fuzz of the native twin from the inputs in `corpus`, with the compiler of the build.
 
-`make fuzz-offload` and `make fuzz-receive` are the long ones, with clang's libFuzzer.
+`make fuzz-offload` and `make fuzz-receive` are the long runs, with clang's libFuzzer.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import pytest
 from tests.support.linkemu import PROJECT
 
 SECONDS = 30
-"""Of processor time, for each target: a minute for both."""
+"""Seconds of processor time for each target: a minute for both."""
 LIMIT = 20 * SECONDS
-"""Seconds by the clock, with what the compiler takes; a busy machine needs more than a free one."""
+"""Seconds by the clock, with the time of the compiler. A busy machine needs more than a free one."""
 FOUND_LIMIT = 60
-"""Seconds of processor time in which a planted fault is found; one is usual."""
+"""Seconds of processor time in which the fuzzer finds a planted fault; one second is usual."""
 FOUND_SEED = 3
-"""Found after as many runs each time. With seeds by chance, one search in many takes long."""
+"""Seed of a search that always takes the same number of runs. With a random seed, one search in many takes long."""
 PLANTED = """
 #include <stddef.h>
 #include <stdint.h>
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return cast & 0;
 }
 """
-"""A double that does not fit into an int, behind three bytes that only coverage finds one after the other."""
+"""A double that does not fit into an int. Three bytes guard it, and only coverage finds them one after the other."""
 
 pytestmark = pytest.mark.timeout(2 * LIMIT)
 
@@ -59,7 +59,7 @@ def fuzz(program: Path, corpus: Path, seconds: int, seed: int, failed: Path) -> 
 
 
 def input_of(failed: Path) -> bytes:
-    """What was run last."""
+    """The input that ran last."""
     data = failed.read_bytes()
     return data[2 : 2 + int.from_bytes(data[:2], "big")]
 

@@ -1,8 +1,8 @@
-"""`mlvpn` with a daemon that tries each request and tells what came of it, for test_byhand.
+"""`mlvpn` with a daemon that tries each request and reports the results, for test_byhand.
 
     python -m tests.netns.byhand_program REPORT ARGUMENTS-OF-MLVPN…
 
-REPORT gets one JSON object per line: first what the requests gave, then, for every SIGHUP, `{"hup": true}`.
+REPORT gets one JSON object per line: first the results of the requests, then `{"hup": true}` for every SIGHUP.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def main(report_path: str, arguments: list[str]) -> int:
 
     def preload() -> None:
         logging.getLogger()
-        reports.append(open(report_path, "w"))  # what was open before the start would be closed
+        reports.append(open(report_path, "w"))  # a file opened before the start would be closed
 
     def run(options: Options, helper: HelperClient) -> int:
         log.logger().info("the daemon runs")

@@ -1,4 +1,4 @@
-"""These tests need root, network namespaces and /dev/net/tun; without them they fail, unless told to skip."""
+"""These tests need root, network namespaces and /dev/net/tun; without them they fail, unless they are to be skipped."""
 
 from __future__ import annotations
 

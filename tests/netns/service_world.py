@@ -1,8 +1,8 @@
-"""A host for one `mlvpnd --instance mlvpn0`: run by root in a mount and a network namespace of its own.
+"""A host for one `mlvpnd --instance mlvpn0`. Root runs it in its own mount and network namespaces.
 
-Has `/run` and `/etc` of its own, and the helper with both its parts in one, for whoever asks: what systemd and control
-groups would prove is tested on booted systems. Says `ready` when it listens. It is killed in the end; what it has made
-goes with the namespaces.
+It has `/run` and `/etc` of its own. The helper has both its parts in one process, and serves whoever asks. The work of
+systemd and control groups is tested on booted systems. The program says `ready` when it listens. At the end it is
+killed, and everything that it made goes with the namespaces.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ USER = "nobody"
 
 
 class Anybody(Caller):
-    """Who may ask: every process here."""
+    """Every process here may ask."""
 
     def check(self, sock: socket.socket) -> list[str]:
         return []
 
 
 def furnish(uid: int) -> None:
-    """The directories that systemd-tmpfiles and the unit would make."""
+    """Makes the directories that systemd-tmpfiles and the unit would make."""
 
     def mount(*words: str) -> None:
         subprocess.run(["mount", *words], check=True)

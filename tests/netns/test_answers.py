@@ -1,4 +1,4 @@
-"""A server on a host with several addresses whose link names none: it answers from the one that its client calls."""
+"""A server with several addresses and a link that names none: it answers from the address that its client calls."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.support.tunnels import CLIENT_INNER_IPV4, SERVER_INNER_IPV4, Tunnel, 
 pytestmark = pytest.mark.netns
 
 OTHER_IPV4 = "198.19.0.77"
-"""One more address of the server's."""
+"""Another address of the server."""
 
 
 def hear_only(tunnel: Tunnel, address: str) -> None:
-    """The client's NAT lets in what comes from where the client has sent to, and nothing else."""
+    """The client's NAT lets in only packets from addresses that the client has sent to."""
     client, family = tunnel.client.host, "ip6" if ":" in address else "ip"
-    for verb in ("add", "delete", "add"):  # whether there is one already or not
+    for verb in ("add", "delete", "add"):  # whether there already is one or not
         client.run("nft", f"{verb} table inet nat_of_client")
     client.run("nft", "add chain inet nat_of_client input { type filter hook input priority 0; }")
     client.run("nft", f"add rule inet nat_of_client input udp sport 5080 {family} saddr != {address} drop")
@@ -45,7 +45,7 @@ def test_a_client_that_hears_the_address_it_calls_only(ipv6_outside: bool) -> No
 
 
 def follow_another_address(tunnel: Tunnel) -> None:
-    """The client calls another address, as one whose name server says so, and the first goes away."""
+    """The client calls another address, as after a change in the name server; the first address goes away."""
     server, client = tunnel.server, tunnel.client
     server.host.ip(f"addr add {OTHER_IPV4}/32 dev lo")
     client.stop()

@@ -1,4 +1,4 @@
-"""A short part of `make bench-bonding`, with softer limits than the report's: others use the machine too."""
+"""A short part of `make bench-bonding`. Its limits are softer than the report's, because others use the machine too."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.bench.bonding.run import Bench, Setting
 pytestmark = pytest.mark.netns
 
 MARGIN = 0.9
-"""Of a lower limit; an upper one is divided by it."""
+"""Factor of a lower limit; an upper limit is divided by it."""
 SECONDS, WARMUP = 6.0, 3.0
 SETTING = Setting(idle_seconds=1.0, tries=2)
 STALL = 1.0
-"""Seconds that a machine may stand still."""
+"""Seconds for which a machine may stand still."""
 
 
 @pytest.fixture(scope="module", params=["equal", "delays"])
@@ -39,7 +39,7 @@ def run(
     flows: int = 1,
     seconds: float = SECONDS,
 ) -> Outcome:
-    """Over these lines, or over all of them together."""
+    """The outcome over these lines, or over all lines together."""
     lines = bench.profile.numbers if lines is None else lines
     outcome = bench.run(Cell(bench.name, 1, congestion, flows, lines, seconds, WARMUP, peer))
     print(outcome)
@@ -47,7 +47,7 @@ def run(
 
 
 def verdicts(outcome: Outcome, *kinds: Kind) -> list[Verdict]:
-    """Of these kinds on an outcome."""
+    """The verdicts of these kinds on an outcome."""
     results = Results()
     results.add(outcome)
     found = [one for one in Judge(results).verdicts() if one.figure is not None and one.kind in kinds]

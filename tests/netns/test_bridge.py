@@ -1,4 +1,4 @@
-"""A tap in a bridge with hosts of 1500 bytes: what is too long is told of, TCP passes, and the named value helps.
+"""A tap in a bridge with hosts of MTU 1500: too long packets are reported, TCP passes, and the named value helps.
 
 home 10.88.0.2  --  bridge of the client  ==tap==  bridge of the server  --  site 10.88.0.3
 """
@@ -21,8 +21,8 @@ LINES = [Line(rate=100, delay=5), Line(rate=100, delay=5)]
 HOME, SITE = "10.88.0.2", "10.88.0.3"
 SIZE = 3_000_000
 LONG = 1472
-"""Bytes of payload of an echo request that fills 1500."""
-TOLD = "mlvpn0 takes 1414 bytes and is in a bridge with lan0, which takes 1500"
+"""Bytes of payload of an echo request of 1500 bytes."""
+TOLD = "the bridge drops frames of more than 1414 bytes for mlvpn0"
 
 
 def add_bridged(lab: Lab, router: Host, label: str, address: str) -> Host:
@@ -47,14 +47,14 @@ def test_hosts_of_1500_bytes_beside_a_tap(twin: str) -> None:
         site = add_bridged(lab, lab.server, "site", SITE)
         ends = [(tunnel.client, "client"), (tunnel.server, "server")]
         assert ping(home, SITE, count=3).received == 3
-        # What is this about: nothing that long passes, and no counter of the kernel's has it.
+        # The fault itself: no packet of this length passes, and no counter of the kernel shows it.
         assert ping(home, SITE, count=2, size=LONG).received == 0
         for daemon, _ in ends:
             daemon.wait_for_log(TOLD)
-            daemon.wait_for_log("set mtu = 1500 at both ends")
+            daemon.wait_for_log("Set mtu = 1500 at both ends")
             found = doctor(daemon.host, daemon.config_path).one("bridge-mtu")
             assert str(found["Text"]).startswith(TOLD)
-        # TCP that goes in super-packets passes the bridge, and its packets are counted.
+        # TCP in super-packets passes the bridge, and its packets are counted.
         upload = TcpTransfer(home, site, SITE, seconds=1.5, patience=3)
         upload.wait()
         assert tunnel.client.status()["packets"]["tun_oversize"] > 0

@@ -1,6 +1,6 @@
-"""The start by hand, with real processes, chroot, TUN and scripts; each in network and mount namespaces of its own.
+"""The start by hand, with real processes, chroot, TUN and scripts. Each runs in its own network and mount namespaces.
 
-`byhand_program` is `mlvpn` with a daemon that makes each request once and reports what came of it.
+`byhand_program` is `mlvpn` with a daemon that makes each request once and reports the results.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ echo "called $0 $*"
 [ "$2" = tuntap_down ] && kill -KILL $$
 exit 0
 """
-# The namespaces' own /run, as after booting; and what a shell may have open: a file that only root may read.
+# The namespaces get their own /run, as after booting. The shell may have a file open that only root may read.
 PREPARE = """
 set -e
 exec 7</etc/shadow
@@ -151,7 +151,7 @@ Start = Callable[..., ByHand]
 
 @pytest.fixture(scope="module")
 def make_directory() -> Iterator[Callable[[], Path]]:
-    """Directories that only root can change."""
+    """Makes directories that only root can change."""
     made = []
 
     def make() -> Path:
@@ -178,7 +178,7 @@ def start(make_directory: Callable[[], Path]) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def daemon(make_directory: Callable[[], Path]) -> Iterator[ByHand]:
-    """One that several tests look at."""
+    """A daemon that several tests examine."""
     running = ByHand(make_directory())
     yield running
     running.clean_up()
@@ -215,7 +215,7 @@ def test_imports_are_refused_loudly(daemon: ByHand) -> None:
 
 
 def test_the_daemon_holds_nothing_of_roots(daemon: ByHand) -> None:
-    """Its descriptors are its streams, the channel, its loop, and what it was given."""
+    """Its descriptors are its streams, the channel, its loop, and the descriptors that it was given."""
     targets = [os.readlink(entry) for entry in Path(f"/proc/{daemon.child}/fd").iterdir()]
     files = {target for target in targets if target.startswith("/")}
     assert files <= {"/dev/null", "/dev/net/tun", str(daemon.log_path), str(daemon.report_path)}
@@ -226,7 +226,7 @@ def test_the_daemon_holds_nothing_of_roots(daemon: ByHand) -> None:
 
 @pytest.mark.parametrize("way", ["<>", ">", "<"])
 def test_what_standard_error_is_may_not_be_read(way: str, start: Start, tmp_path: Path) -> None:
-    """Standard error is passed to the daemon on purpose, for lines of log and for nothing else."""
+    """The daemon gets standard error on purpose, for lines of log and for nothing else."""
     (tmp_path / "errors").write_text("of root's\n")
     running = start(redirect=f"2{way}{tmp_path}/errors")
     assert _open_modes(running.child, str(tmp_path / "errors")) == ({os.O_WRONLY} if way != "<" else set())
@@ -237,7 +237,7 @@ def test_what_standard_error_is_may_not_be_read(way: str, start: Start, tmp_path
 
 
 def _open_modes(pid: int, path: str) -> set[int]:
-    """How a process has a file open."""
+    """The modes in which a process has a file open."""
     entries = [entry for entry in Path(f"/proc/{pid}/fd").iterdir() if os.readlink(entry) == path]
     texts = [Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text() for entry in entries]
     return {int(flags[1], 8) & os.O_ACCMODE for text in texts if (flags := re.search(r"^flags:\s*(\d+)", text, re.M))}
@@ -298,7 +298,7 @@ def _without_own_signals(mask: re.Match[str]) -> str:
 def test_the_status_command(daemon: ByHand) -> None:
     assert daemon.seen["script"] == [0, 0, 3, -9]
     for event, arguments in (("rtun_up", "tst0 rtun_up adsl1"), ("tuntap_up", "tst0 tuntap_up")):
-        # Signals 32 and 33 are the C library's own; what we were started with stays with them.
+        # Signals 32 and 33 are the C library's own; they stay as they were at our start.
         seen = re.sub(r"(?<=\t)[0-9a-f]{16}", _without_own_signals, (daemon.directory / f"seen.{event}").read_text())
         assert seen == textwrap.dedent(f"""\
             {arguments}
@@ -390,7 +390,7 @@ def test_the_time_of_day_survives_the_chroot(start: Start) -> None:
 
 
 def test_without_root() -> None:
-    """No chroot and no other user, and an interface that root has made for the user."""
+    """Without root there is no chroot and no other user; root has made an interface for the user."""
     directory = Path(tempfile.mkdtemp(prefix="mlvpnd-test-", dir="/var/tmp"))
     report = directory / "report"
     config = directory / "mlvpn.conf"
@@ -421,7 +421,7 @@ def test_without_root() -> None:
         while not (report.exists() and report.read_text()) and process.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
         seen = json.loads(report.read_text().splitlines()[0])
-        # The kernel gives root what a process keeps from others of its user: its memory, and a core.
+        # If a process hides memory and core from others of its user, the kernel gives them to root.
         owners = [os.stat(f"/proc/{pid}/environ").st_uid for pid in (seen["parent"], seen["pid"])]
         process.terminate()
         _, errors = process.communicate(timeout=LIMIT)
@@ -483,7 +483,7 @@ def test_both_processes_are_found_by_the_kernels_name(command: str, make_directo
                 found = ours & _output_pids("pgrep", "-x", "mlvpn")
             log.seek(0)
             assert len(found) == 2, log.read()
-            if "natural" not in command:  # pidof goes by argv there, which is Python's
+            if "natural" not in command:  # pidof goes by argv; here it is Python's
                 while not found <= _output_pids("pidof", "mlvpn") and time.monotonic() < end:
                     time.sleep(0.05)
                 assert found <= _output_pids("pidof", "mlvpn")
@@ -495,7 +495,7 @@ def test_both_processes_are_found_by_the_kernels_name(command: str, make_directo
 
 
 def test_the_terminal_stays_roots(make_directory: Callable[[], Path]) -> None:
-    """The daemon can neither type into root's shell nor read what root types; ^C stops both as ever."""
+    """The daemon can neither type into root's shell nor read what root types; ^C stops both as always."""
     config = make_directory() / "mlvpn.conf"
     config.touch(mode=0o600)
     config.write_text(SERVER)

@@ -1,4 +1,4 @@
-"""A fast line goes at once while bulk waits for it: what is small, and comes then, leaves by the slow one as before."""
+"""A fast line goes at once while bulk waits for it. Then small packets leave by the slow line as before."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def removed(lab: Lab, tunnel: Tunnel) -> None:
 
 
 def disconnected(lab: Lab, tunnel: Tunnel) -> None:
-    """The server's file has it no more, and the server says so."""
+    """The link is no longer in the server's file, and the server tells the client."""
     text = tunnel.server.config_path.read_text()
     begin, end = text.index("[link1]"), text.index("[link2]")
     tunnel.server.write_config(text[:begin] + text[end:])
@@ -59,7 +59,7 @@ def test_what_is_small_is_not_behind_what_waited_for_the_fast_line(
         Lab([Line(rate=rate, delay=delay) for rate, delay in lines]) as lab,
         running_tunnel(lab, TunnelSpec()) as tunnel,
     ):
-        for seed in range(UPLOADS):  # nobody waits for their ends: the slow line would need half a minute
+        for seed in range(UPLOADS):  # nobody waits for their ends, because the slow line would need half a minute
             TcpTransfer(lab.client, lab.server, SERVER_INNER_IPV4, seconds=SECONDS, congestion="cubic", seed=seed)
         time.sleep(CUT_AFTER - 0.5)
         stream = UdpStream(lab.client, lab.server, SERVER_INNER_IPV4, seconds=4, rate=50, size=60)
@@ -68,5 +68,5 @@ def test_what_is_small_is_not_behind_what_waited_for_the_fast_line(
         result = stream.wait()
         assert (result.duplicates, result.wrong) == (0, 0)
         assert result.longest_delay <= delay + SOON + MACHINE
-        # Besides, what was on the fast line is lost, until the client knows that it is gone.
+        # The packets on the fast line are lost too, until the client knows that the line is gone.
         assert result.own_gap <= delay + SOON + 4 * MACHINE

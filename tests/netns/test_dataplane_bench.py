@@ -1,4 +1,4 @@
-"""A few seconds of `make bench`: each kind of load runs, is counted, and leaves nothing behind."""
+"""A few seconds of `make bench`: each kind of load runs and is counted, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_bare_cable() -> None:
 @pytest.mark.parametrize("peer", CIPHERS)
 def test_the_cipher_alone(peer: str) -> None:
     cost = ran("tcp", peer).values
-    # A byte costs some cycles: less than a tenth or more than a hundred of them would be a mistake.
+    # A byte costs some cycles. A cost below a tenth of a cycle or above a hundred of them would be a mistake.
     assert 0.03 < cost["cpu_sender"] < 100
     assert 0.03 < cost["cpu_receiver"] < 100
 

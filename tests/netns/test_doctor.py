@@ -1,4 +1,4 @@
-"""`mlvpnctl doctor` on hosts that are broken in ways that operators' hosts are."""
+"""`mlvpnctl doctor` on hosts with the faults that operators' hosts have."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ pytestmark = pytest.mark.netns
 
 COMMAND = (sys.executable, "-m", "mlvpnd.cli.mlvpnctl", "--json=short", "doctor")
 HOST_CHECKS = {"tun-device", "user", "clock"}
-"""Of the machine that the tests run on, not of the lab."""
+"""Checks of the machine that runs the tests, not of the lab."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `doctor` found of a tunnel."""
+    """The findings of `doctor` about a tunnel."""
 
     findings: list[dict[str, object]]
 
     def bad(self) -> list[tuple[object, object]]:
-        """Check and link of all that is no `ok`."""
+        """Check and link of every finding that is not `ok`."""
         return [(one["Check"], one["Link"]) for one in self.findings if one["Severity"] != "ok"]
 
     def one(self, check: str, link: str = "") -> dict[str, object]:
-        """The finding of a check that is no `ok`."""
+        """The finding of a check that is not `ok`."""
         (found,) = [
             one for one in self.findings if (one["Check"], one["Link"]) == (check, link) and one["Severity"] != "ok"
         ]
         return found
 
     def commands(self, check: str, link: str = "") -> list[str]:
-        """What a finding says to type."""
+        """The commands that a finding tells the operator to type."""
         commands = self.one(check, link)["Commands"]
         assert isinstance(commands, list)
         return commands
@@ -58,7 +58,7 @@ def lab() -> Iterator[Lab]:
 
 
 def start_measured(tunnel: Tunnel) -> None:
-    """Starts both ends and waits until each link has a round trip to tell."""
+    """Starts both ends and waits until each link has measured a round trip."""
     tunnel.start()
     for daemon in (tunnel.client, tunnel.server):
         assert wait_until(lambda: all(link["srtt_ms"] for link in daemon.links().values()), 10)  # noqa: B023 - called here
@@ -77,7 +77,7 @@ def test_a_healthy_tunnel(lab: Lab) -> None:
 
 
 def test_what_it_says_to_type_mends_routing(lab: Lab) -> None:
-    """Rules gone, then tables gone too: each time the commands, typed as they stand, bring the links back."""
+    """The rules are gone, then the tables too. Each time the commands, typed as printed, bring the links back."""
     tunnel = Tunnel(lab, TunnelSpec())
     client, path = lab.client, tunnel.client.config_path
     client.run("ip", "rule", "del", "from", "198.18.2.0/24")
@@ -94,7 +94,7 @@ def test_what_it_says_to_type_mends_routing(lab: Lab) -> None:
     for command in commands:
         client.run(*command.split())
     assert not {("route", "link2"), ("shared-uplink", "")} & set(doctor(client, path).bad())
-    # A rule that leads into an empty table: only the route is missing.
+    # A rule leads into an empty table: only the route is missing.
     client.run("ip", "route", "flush", "table", "103")
     client.ip("route del default via 198.18.2.1 dev adsl2 metric 102")
     assert doctor(client, path).commands("route", "link2") == [
@@ -139,7 +139,7 @@ def test_an_interface_by_another_of_its_names(lab: Lab) -> None:
 
 
 def test_strict_source_check(lab: Lab) -> None:
-    """Links bound to devices need no rule, but strict rp_filter does."""
+    """Links bound to devices need no rule. But strict rp_filter needs one."""
     devices = {f"link{number}": {"binddevice": f"adsl{number}", "bindhost": None} for number in (1, 2)}
     tunnel = Tunnel(lab, TunnelSpec(client_links=devices))
     lab.client.run("ip", "rule", "del", "from", "198.18.2.0/24")
@@ -162,11 +162,11 @@ def test_outer_mtu(lab: Lab) -> None:
 
 
 def test_peers_that_do_not_answer(lab: Lab) -> None:
-    """Nobody at the port; a router that says no; a line whose router is dead."""
+    """Nobody listens at the port; a router refuses; the router of a line is dead."""
     tunnel = Tunnel(lab, TunnelSpec())
     path = tunnel.client.config_path
     report = doctor(lab.client, path)
-    assert "nobody listens at its port 5081" in str(report.one("peer", "link2")["Text"])
+    assert "nothing listens at its port 5081" in str(report.one("peer", "link2")["Text"])
     lab.server.ip(f"rule add from 198.18.1.2 to {SERVER_IPV4} prohibit priority 1")
     lab.line(2).set(up=False)
     lab.client.ip("neigh flush dev adsl2")
@@ -196,7 +196,7 @@ def test_a_port_that_is_taken(lab: Lab) -> None:
 
 @pytest.mark.skipif(shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin") is None, reason="needs nft")
 def test_firewall(lab: Lab) -> None:
-    """What it says to type is what lets the links in."""
+    """The commands that `doctor` prints let the links in."""
     tunnel = Tunnel(lab, TunnelSpec())
     for host in (lab.server, lab.client):
         host.run("nft", "add table inet filter")

@@ -1,4 +1,4 @@
-"""What the system does to a running tunnel: interfaces deleted, processes suspended, packets refused, lines bad."""
+"""The system's effects on a running tunnel: deleted interfaces, suspended processes, refused packets, bad lines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LINES = [Line(rate=20, delay=5), Line(rate=20, delay=10)]
 
 
 def test_an_interface_that_is_deleted_comes_back() -> None:
-    # The helper configures the client's, the status command the server's.
+    # The helper configures the client's interface, the status command the server's.
     spec = TunnelSpec(scripted=True, client={"statuscommand": None, "configure_interface": 1})
     with Lab(LINES) as lab, running_tunnel(lab, spec) as tunnel:
         stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=3, rate=100)
@@ -59,7 +59,7 @@ def test_an_interface_that_is_taken_down_and_up() -> None:
             host.ip("link set mlvpn0 up")
             assert wait_for_answer(lab.client, SERVER_INNER_IPV4, 5) < 1
         assert lab.client.run("pgrep", "-P", str(tunnel.client.pid)).split() == [str(tunnel.client.child_pid)]
-        # A reload puts back what the kernel took: IPv6 addresses go with the interface.
+        # A reload restores what the kernel took: the IPv6 addresses went with the interface.
         for daemon in (tunnel.client, tunnel.server):
             daemon.reload()
         assert wait_for_answer(lab.client, SERVER_INNER_IPV6, 5) < 2
@@ -85,7 +85,7 @@ def test_an_end_that_is_suspended_and_wakes_up() -> None:
             assert stream.wait().duplicates == 0
 
 
-# What the system refuses to send.
+# Packets that the system refuses to send.
 
 
 def test_a_route_that_is_refused_for_a_while() -> None:
@@ -112,7 +112,7 @@ def test_a_link_that_takes_nothing_is_not_fed_until_its_timeout() -> None:
         assert (result.lost, result.duplicates) == (0, 0)
         lab.client.ip(f"route del unreachable {SERVER_IPV4} table 101")
         tunnel.client.wait_links("connected", timeout=2.5)
-        # A moment's refusal is no reason.
+        # A refusal for a moment is no reason to take the link down.
         lab.client.ip(f"route add unreachable {SERVER_IPV4} table 101")
         words = ("ping", "-c", "3", "-i", "0.05", "-W", "0.1", SERVER_INNER_IPV4)
         assert " 0% packet loss" not in lab.client.run(*words, check=False)
@@ -124,7 +124,7 @@ def test_a_link_that_takes_nothing_is_not_fed_until_its_timeout() -> None:
 
 def test_a_line_that_takes_less_than_is_sent() -> None:
     with Lab(LINES) as lab, running_tunnel(lab) as tunnel:
-        # The queue of the interface is long, so that the socket's buffer is full first.
+        # The queue of the interface is long, so that the socket's buffer fills first.
         lab.server.run(
             "tc", "qdisc", "add", "dev", "wan1", "root", "tbf", "rate", "2mbit", "burst", "4k", "latency", "10s"
         )
@@ -132,7 +132,7 @@ def test_a_line_that_takes_less_than_is_sent() -> None:
         result = transfer.wait()
         assert result.verified, result.error
         assert wait_for_answer(lab.client, SERVER_INNER_IPV4, 5) < 2
-        # Lines that take less than 1500 bytes at a time: the kernel makes fragments.
+        # Lines that take less than 1500 bytes at a time, so the kernel makes fragments.
         for number in (1, 2):
             lab.client.ip(f"link set adsl{number} mtu 1300")
             lab.server.ip(f"link set wan{number} mtu 1300")
@@ -144,7 +144,7 @@ def test_a_line_that_takes_less_than_is_sent() -> None:
 
 
 def carries(lab: Lab, daemon: Daemon) -> set[str]:
-    """The links over which a burst of the client's leaves."""
+    """The links that carry a burst of the client."""
     before = daemon.links()
     ping(lab.client, SERVER_INNER_IPV4, count=20, size=1000, interval=0.01)
     after = daemon.links()
@@ -152,7 +152,7 @@ def carries(lab: Lab, daemon: Daemon) -> set[str]:
     def sent(name: str, what: str) -> int:
         return int(after[name][what] - before[name][what])
 
-    # KEEPALIVEs leave by every link, fifty a second by one that is lossy.
+    # KEEPALIVEs leave by every link; a lossy link sends fifty a second.
     return {name for name in after if sent(name, "sentbytes") > max(4000, 200 * sent(name, "sentpackets"))}
 
 
@@ -162,7 +162,7 @@ def test_a_link_of_the_last_resort_and_a_lossy_one() -> None:
     with Lab([*LINES, Line(rate=20)]) as lab, running_tunnel(lab, spec) as tunnel:
         client, lossy = tunnel.client, lab.line(1)
         assert carries(lab, client) == {"link1", "link2"}
-        # What the client loses on its way in, as nothing else is known in v1, keeps it from sending there.
+        # In v1 the client knows only its own loss on the way in. It stops sending over a link that loses there.
         stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=9, rate=200)
         lossy.set(Direction.TO_CLIENT, loss=0.4)
         client.wait_links("lossy link", "link1", timeout=5)
@@ -170,13 +170,13 @@ def test_a_link_of_the_last_resort_and_a_lossy_one() -> None:
         assert wait_until(lambda: process_title(client.child_pid) == "mlvpn: client @link3 @link2 ~link1", 1)
         assert carries(lab, client) == {"link2"}
         assert tunnel.server.links()["link1"]["status"] == "connected"
-        # No link that is well is left but the one for that case.
+        # No healthy normal link is left. Only the link of the last resort is left.
         position = len(client.log())
         lab.line(2).set(up=False)
         client.wait_for_log("all tunnels are down, lossy or too slow, switch fallback mode", since=position, timeout=4)
         assert carries(lab, client) == {"link3"}
         assert wait_until(lambda: process_title(client.child_pid) == "mlvpn: client @link3 !link2 ~link1", 1)
-        # They come back, and it is left.
+        # The normal links come back, and the client leaves the link of the last resort.
         position = len(client.log())
         lossy.set(Direction.TO_CLIENT, loss=0)
         client.wait_for_log("link1 packet loss acceptable again", since=position, timeout=4)
@@ -184,7 +184,7 @@ def test_a_link_of_the_last_resort_and_a_lossy_one() -> None:
         assert carries(lab, client) == {"link1"}
         lab.line(2).set(up=True)
         tunnel.wait_up()
-        # It is tried first, for it may be a bad one too.
+        # The link is on trial first, because it may lose packets too.
         assert wait_until(lambda: carries(lab, client) == {"link1", "link2"}, 3)
         assert stream.wait().duplicates == 0
 
@@ -193,7 +193,7 @@ def test_a_link_of_the_last_resort_and_a_lossy_one() -> None:
 
 
 def fragments(host: Host) -> int:
-    """Fragments that a host has made so far."""
+    """The number of fragments that a host has made so far."""
     header, values = (line.split() for line in host.run("grep", "^Ip:", "/proc/net/snmp").splitlines())
     ipv6 = host.run("grep", "^Ip6FragCreates", "/proc/net/snmp6").split()[1]
     return int(values[header.index("FragCreates")]) + int(ipv6)
@@ -215,7 +215,7 @@ def test_an_unset_mtu_is_the_largest_that_fits(spec: TunnelSpec, mtu: int) -> No
 
     with Lab(LINES) as lab:
         tunnel = Tunnel(lab, spec)
-        # A server that is told no address learns its peers' family from them.
+        # A server without an address learns its peers' family from them.
         wildcard: dict[str, Keys] = {"link1": {"bindhost": None}, "link2": {"bindhost": None}}
         tunnel.server.write_config(tunnel.config("server", links=wildcard))
         tunnel.start()
@@ -233,7 +233,7 @@ def test_an_unset_mtu_is_the_largest_that_fits(spec: TunnelSpec, mtu: int) -> No
             assert " 0% packet loss" in host.run(*words, "-c", "4", "-W", "2", "-s", str(mtu - 28))
             assert (fragments(lab.client), fragments(lab.server)) == before
             assert "100% packet loss" in host.run(*words, "-c", "1", "-W", "0.1", "-s", str(mtu - 27), check=False)
-        # It stays so, whatever is read again.
+        # The MTU stays as it is, whatever is read again.
         for daemon in (tunnel.client, tunnel.server):
             daemon.reload()
         time.sleep(0.5)

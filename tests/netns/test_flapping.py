@@ -1,4 +1,4 @@
-"""A peer that knows the password and comes and goes as fast as it can: what that costs a real daemon, by count."""
+"""A peer knows the password, and comes and goes as fast as it can. The tests count the cost to a real daemon."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.tunnels import PASSWORD, link_name
 pytestmark = pytest.mark.netns
 
 FLOOD = 8.0
-"""Seconds of it."""
+"""Seconds for which the peer flaps."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def lab() -> Iterator[Lab]:
 
 
 def recorder(lab: Lab) -> Path:
-    """A status command that writes down what it was called for."""
+    """A status command that writes down its arguments."""
     path = lab.directory / "recorder"
     path.touch(mode=0o700)
     path.write_text(f'#!/bin/sh\necho "$2 $3" >>{lab.directory}/calls\n')
@@ -46,19 +46,19 @@ def calls(lab: Lab) -> list[str]:
 
 
 def cpu(*pids: int) -> float:
-    """Seconds of processor time that processes have used, and the children that they waited for."""
+    """Seconds of processor time of some processes, and of the children that they waited for."""
     fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids)
     return sum(sum(map(int, field[11:15])) for field in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def flap_at_a_server(site: Site, peer: HandPeer, seconds: float) -> int:
-    """Joins and leaves by turns; how often."""
+    """Joins and leaves by turns; returns how often."""
     with udp_socket((site.lab.line(1).client.ipv4, 0), host=site.lab.client) as sock:
         return flap(sock, site.server_address(), (peer.auth, peer.keepalive, peer.disconnect), seconds)
 
 
 def flap_at_a_client(site: Site, peer: HandPeer, seconds: float) -> int:
-    """Tells a client again and again that it is let in, and throws it out each time."""
+    """Tells a client again and again that it is let in, and throws it out each time; returns how often."""
     with udp_socket(site.server_address(), host=site.lab.server) as sock:
         return flap(sock, where_it_asks(sock), (peer.auth_ok, peer.disconnect), seconds)
 
@@ -87,19 +87,19 @@ def test_a_peer_that_flaps(lab: Lab, client: bool) -> None:
         print(f"{rounds} rounds in {took:.1f} s: {ups} times up, {len(ran)} runs, {len(lines)} lines, {used:.2f} s CPU")
         assert rounds > 50 * FLOOD
         assert 3 <= ups <= QUICK_ENDS + took / HOLD + 1
-        # Of the link, and of the interface, which goes with its only link.
+        # Runs for the link, and for the interface, which goes with its only link.
         most = RUN_BURST + took / RUN_INTERVAL + 1
         assert sum(name in call for call in ran) <= most
         assert sum(call.startswith("tuntap") for call in ran) <= most
         assert len(lines) < 8 * most
         assert used < 0.25 * took
-        # What an operator asks for is told.
+        # The log has the answer to an operator's request.
         daemon.reload()
         daemon.wait_for_log("configuration reloaded", since=position)
-        # The last state was run, whatever it was.
+        # The script ran for the last state, whatever it was.
         last = "up" if daemon.links()[name]["up"] else "down"
         assert wait_until(lambda: [c for c in calls(lab) if name in c][-1] == f"rtun_{last} {name}", 2 * RUN_INTERVAL)
-    # An interface that comes and goes while a run is under way needs none.
+    # An interface that comes and goes during a run needs no run of its own.
     assert [call for call in calls(lab) if call.startswith("tuntap")][-1:] in ([], ["tuntap_down"])
 
 

@@ -1,6 +1,6 @@
 """Hostile datagrams at 20 000 a second against a tunnel of real daemons that carries TCP.
 
-The floods begin on the server's own host, behind the lines: they meet the daemon, not the lines' queues.
+The floods begin on the server's own host, behind the lines: so they reach the daemon, not the lines' queues.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ SETTLE = 4.0
 AMMUNITION = 800
 """Different datagrams of a flood, at most."""
 STORM = 80_000
-"""Datagrams of strangers in a second, by which `STORM_COST` is counted: a busy machine sends fewer."""
+"""Strangers' datagrams a second; `STORM_COST` is for this number. A busy machine sends fewer."""
 STORM_COST = 0.25
-"""Of a core, at the usual pace."""
+"""Share of a core at the usual pace."""
 LINES_LOGGED = 10
-"""What a minute of floods may add to the log."""
+"""Lines that a minute of floods may add to the log."""
 MEMORY_GROWN = 2_000_000
-"""Bytes by which the daemon may grow in it."""
+"""Bytes by which the daemon may grow in a minute of floods."""
 
 
 class Wave:
     """A flood of one kind, ready to be sent."""
 
     def __init__(self, datagrams: Sequence[bytes], *reasons: str, link: int = 1, source: Address | None = None) -> None:
-        """At the server's end of a link. The daemon must refuse all of them for these reasons, under its own names.
+        """The datagrams go to the server's end of a link. The daemon must refuse them all for `reasons`, its own words.
 
-        `source` is whom they claim to come from, else who it is.
+        They claim to come from `source`; without it they come from their real sender.
         """
         self.reasons = set(reasons)
         self._target = (SERVER_IPV4, PORTS[link - 1])
@@ -63,7 +63,7 @@ class Wave:
         self._datagrams = datagrams if source is None else spoofed(datagrams, source, self._target)
 
     def send(self, lab: Lab, seconds: float) -> int:
-        """From the server's host; how many datagrams went out."""
+        """Sends from the server's host; returns how many datagrams went out."""
         if self._spoofed:
             sock, target = raw_socket(host=lab.server), (SERVER_IPV4, 0)
         else:
@@ -71,7 +71,7 @@ class Wave:
         noise = Noise()
         with sock:
             result = flood(sock, target, self._datagrams, count=10**9, rate=RATE, seconds=seconds)
-        # The rest follows from what was sent: on a machine that does something else too that is less.
+        # The other limits are shares of the sent datagrams. A machine with other work sends fewer.
         assert result.sent > 0.5 * RATE * (result.seconds - noise.seconds)
         assert result.sent > 2 * len(self._datagrams)
         assert result.refused == 0
@@ -80,7 +80,7 @@ class Wave:
 
 @dataclass
 class Goodput:
-    """What the transfer has reported, from one look to the next."""
+    """The bytes that the transfer has reported, from one look to the next."""
 
     transfer: TcpTransfer
     at: float = 0.0
@@ -100,7 +100,7 @@ def lab() -> Iterator[Lab]:
 
 
 def started_and_recorded(lab: Lab, tunnel: Tunnel) -> Recorder:
-    """Starts a tunnel; what an eavesdropper has of its first seconds, in which all types of datagrams passed."""
+    """Starts a tunnel. Returns an eavesdropper's record of its first seconds, with datagrams of all types."""
     with recording(lab.server, DEVICES, PORTS) as recorder:
         tunnel.start()
         assert TcpTransfer(lab.client, lab.server, SERVER_INNER_IPV4, size=1_000_000).wait().verified
@@ -115,27 +115,27 @@ def started_and_recorded(lab: Lab, tunnel: Tunnel) -> Recorder:
 
 
 def of_another_type(datagrams: Sequence[bytes]) -> list[bytes]:
-    """Each with a type that it was not sent with: headers are not authenticated."""
+    """Each datagram with another type than it was sent with: headers are not authenticated."""
     types = itertools.cycle((DISCONNECT, AUTH, AUTH_OK, KEEPALIVE, DATA))
     changed = [altered(datagram, type=kind) for datagram, kind in zip(datagrams, types, strict=False)]
     return [datagram for datagram in changed if datagram not in datagrams]
 
 
 def numbered_on(datagram: bytes, count: int) -> list[bytes]:
-    """The same DATA with the numbers that come next, which no box protects when DATA is clear."""
+    """The same DATA with the following numbers. When DATA is clear, no box protects the numbers."""
     header = MLVPN(datagram)
     return [altered(datagram, seq=header.seq + n, data_seq=header.data_seq + n) for n in range(1, count + 1)]
 
 
 def forged_clear(flow_ids: Sequence[int]) -> list[bytes]:
-    """Clear DATA of these flows with numbers that nobody has used: echo requests that would be answered."""
+    """Clear DATA of these flows with new numbers. The payloads are echo requests that would be answered."""
     packet = IP(src=CLIENT_INNER_IPV4, dst=SERVER_INNER_IPV4) / ICMP()
     base = MLVPN(type=DATA, seq=time.time_ns() >> 6) / packet
     return [altered(bytes(base), flow_id=flow_id, seq=base.seq + n) for n, flow_id in enumerate(flow_ids)]
 
 
 def drops(daemon: Daemon) -> dict[str, int]:
-    """Of all links, by reason."""
+    """Drops of all links, by reason."""
     total: dict[str, int] = {}
     for link in daemon.links().values():
         for reason, count in link["drops"].items():
@@ -144,13 +144,13 @@ def drops(daemon: Daemon) -> dict[str, int]:
 
 
 def dropped_by_the_kernel(lab: Lab) -> int:
-    """Datagrams that found the server's sockets full: `drops`, the last column of /proc/net/udp."""
+    """Datagrams that the kernel dropped because the server's sockets were full: last column of /proc/net/udp."""
     sockets = [line.split() for line in lab.server.run("cat", "/proc/net/udp").splitlines()[1:]]
     return sum(int(words[-1]) for words in sockets if int(words[1].partition(":")[2], 16) in PORTS)
 
 
 def settled_drops(daemon: Daemon) -> dict[str, int]:
-    """The same once what waits in its sockets has been counted."""
+    """The drops after everything in the daemon's sockets has been counted."""
     before = drops(daemon)
     for _ in range(40):
         time.sleep(0.25)
@@ -162,7 +162,7 @@ def settled_drops(daemon: Daemon) -> dict[str, int]:
 
 
 def endure(lab: Lab, tunnel: Tunnel, waves: dict[str, Wave], seconds: float) -> None:
-    """Sends each wave for so many seconds, and holds the tunnel to what was promised."""
+    """Sends each wave for `seconds`, and checks that the tunnel keeps its promises."""
     server, client = tunnel.server, tunnel.client
     total = SETTLE + (seconds + 1.5) * (len(waves) + 1)
     transfer = TcpTransfer(lab.client, lab.server, SERVER_INNER_IPV4, seconds=total)
@@ -182,7 +182,7 @@ def endure(lab: Lab, tunnel: Tunnel, waves: dict[str, Wave], seconds: float) -> 
         sent = wave.send(lab, seconds)
         kept[name] = goodput.look() / undisturbed
         fresh = {reason: count - counted.get(reason, 0) for reason, count in settled_drops(server).items()}
-        # It reached the daemon and was refused for what it was; the kernel drops some where the machine is busy.
+        # The flood reached the daemon, which refused it for the right reason. The kernel drops some on a busy machine.
         assert {reason for reason, count in fresh.items() if count} == wave.reasons, name
         missed = dropped_by_the_kernel(lab) - missed
         assert 0.99 * sent < sum(fresh.values()) + missed < 1.1 * sent, (name, sent, fresh, missed)
@@ -192,7 +192,7 @@ def endure(lab: Lab, tunnel: Tunnel, waves: dict[str, Wave], seconds: float) -> 
     assert transfer.wait().verified
     result = stream.wait()
     assert (result.duplicates, result.wrong) == (0, 0)
-    assert result.lost < 0.05 * result.count  # of a full queue: the TCP fills the lines
+    assert result.lost < 0.05 * result.count  # in a full queue, because the TCP fills the lines
     for name, link in server.links().items():
         assert link["status"] == "connected"
         assert link["disconnects"] == 0
@@ -203,7 +203,7 @@ def endure(lab: Lab, tunnel: Tunnel, waves: dict[str, Wave], seconds: float) -> 
     assert resident_bytes(server.child_pid) - memory < MEMORY_GROWN
 
 
-@pytest.mark.timeout(240)  # a minute of it is flood
+@pytest.mark.timeout(240)  # of which a minute is flood
 def test_a_tunnel_in_floods(lab: Lab) -> None:
     tunnel = Tunnel(lab, TunnelSpec(scripted=True))
     recorder = started_and_recorded(lab, tunnel)
@@ -231,7 +231,7 @@ def test_a_tunnel_in_floods(lab: Lab) -> None:
 
 
 def test_strangers_cost_little(lab: Lab) -> None:
-    """By what each datagram costs that the daemon has refused, and counted."""
+    """The cost is counted for each datagram that the daemon refused and counted."""
     tunnel = Tunnel(lab, TunnelSpec(general={"data_plane": "native"}))
     recorder = started_and_recorded(lab, tunnel)
     to_server, to_client = recorder.sent_to(*PORTS), recorder.sent_from(*PORTS)
@@ -270,7 +270,8 @@ def test_a_clear_tunnel_in_floods(lab: Lab) -> None:
     data = [one.datagram for one in first_link if MLVPN(one.datagram).type == DATA]
     source, numbers = first_link[0].source, numbered_on(data[-1], AMMUNITION)
     waves = {
-        # Who knows the flow is refused for his address, who has the address for the flow, who has both for the number.
+        # A sender who knows the flow is refused by his address. A sender who has the address is refused by the flow. A
+        # sender who has both is refused by the number.
         "from elsewhere": Wave(numbers, "clear_not_allowed"),
         "of the other link": Wave(numbers, "wrong_link", link=2),
         "of unknown flows": Wave(forged_clear(range(AMMUNITION)), "clear_not_allowed", source=source),
@@ -298,7 +299,7 @@ def test_a_tunnel_comes_up_in_a_flood(lab: Lab) -> None:
 
 
 def test_a_peer_that_is_here_and_there_does_not_fill_the_log(lab: Lab) -> None:
-    """Whoever passes genuine packets on, now from one address, now from another, needs no password for it."""
+    """Anybody can pass on genuine packets, from two addresses by turns; this needs no password."""
     with running_site(lab) as site, site.peer() as peer:
         assert peer.connect(5)
         host, position, watch = peer.address[0], len(site.daemon.log()), Stopwatch()
@@ -309,13 +310,13 @@ def test_a_peer_that_is_here_and_there_does_not_fill_the_log(lab: Lab) -> None:
                 time.sleep(0.005)
         lines = site.daemon.log()[position:].count("new connection -> ")
         assert lines <= FLAP_BURST + watch.elapsed / FLAP_INTERVAL + 2
-        # The peer is where the newest came from, and comes back with its next word.
+        # The peer's address is that of the newest packet. The peer's next packet corrects it.
         assert site.echo(peer)
         assert site.daemon.links()["link1"]["peer"] == f"{host}:{peer.address[1]}"
 
 
 def test_a_recording_from_before_a_restart_is_believed_once_and_not_for_long(lab: Lab) -> None:
-    """v1 has no challenge: to a server that has forgotten it, a recorded session is as good as a new one, at first."""
+    """v1 has no challenge. To a server that has forgotten it, a recorded session is at first as good as a new one."""
     with running_site(lab) as site:
         with site.peer() as before:
             assert before.connect(5)
@@ -333,7 +334,7 @@ def test_a_recording_from_before_a_restart_is_believed_once_and_not_for_long(lab
                 flood(elsewhere, site.server_address(), recorded, count=1000, rate=RATE, seconds=1)
             assert wait_until(lambda: site.daemon.links()["link1"]["peer"] == address, 1)
             assert site.echo(living, 2)
-            # Nor is it believed when the link has been quiet: it was heard once.
+            # The server does not believe it after a quiet time on the link either: it has heard it once.
             for _ in range(5):
                 flood(elsewhere, site.server_address(), recorded, count=1000, rate=RATE, seconds=1)
                 assert site.daemon.links()["link1"]["peer"] == address

@@ -1,4 +1,4 @@
-"""What many links cost that carry nothing."""
+"""The cost of many links that carry nothing."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ pytestmark = pytest.mark.netns
 
 LINKS = 128
 SETTLE = 8.0
-"""Seconds after which none is probed any more because it has come up."""
+"""Seconds after which no link is probed any more for having come up."""
 SECONDS = 8.0
 MOST = {"native": 0.03, "reference": 0.06}
-"""Of a core, at the usual pace. The reference takes each KEEPALIVE in Python."""
+"""Share of a core at the usual pace. The reference takes each KEEPALIVE in Python."""
 PATIENCE = 60.0
-"""Seconds for all links to come up on a busy machine."""
+"""Seconds in which all links come up on a busy machine."""
 
 
 def config(end: str, lab: Lab, data_plane: str) -> str:
-    """All links over one line, told apart by their ports."""
+    """A configuration of links that all use one line, and differ by their ports."""
     keys: dict[str, object] = {
         "mode": end,
         "password": PASSWORD,

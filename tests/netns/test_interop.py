@@ -24,22 +24,22 @@ pytestmark = pytest.mark.netns
 FAST, SLOW = 5, 40
 """One-way delays of the two lines, in ms."""
 LATE = 0.1
-"""Seconds by which a process may have its turn late on a machine that has other work on each processor all the time."""
+"""Seconds by which a process's turn may be late, on a machine with constant other work on each processor."""
 HOLE = 0.06
-"""Seconds that a hole is waited for at least: links that are not measured yet may differ by 0.1 s."""
+"""Seconds for which a hole is waited for, at least. Links that are not measured yet may differ by 0.1 s."""
 ETH_P_ALL = 0x0003
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     with Lab([Line(rate=100, delay=FAST), Line(rate=100, delay=SLOW)]) as running:
-        for line in running.lines:  # the first datagram of a test shall not wait for neighbour discovery
+        for line in running.lines:  # the first datagram of a test must not wait for neighbour discovery
             ping(running.client, SERVER_IPV4, source=line.client.ipv4, count=1)
         yield running
 
 
 def received(peer: ScapyPeer, packet_type: int) -> list[Received]:
-    """What opened of one type so far."""
+    """The datagrams of one type that opened so far."""
     return [one for one in list(peer.received) if one.type == packet_type]
 
 
@@ -75,7 +75,7 @@ def test_a_session_from_its_begin_to_its_end(lab: Lab, spec: SiteSpec) -> None:
         site.daemon.wait_links("connected")
         site.introduce_peer()
         assert site.echo(peer)
-        # The host speaks first, too.
+        # The host also speaks first.
         with site.host.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"from the host", (PEER_INNER, 9))
             assert peer.run_until(lambda: any(data.endswith(b"from the host") for data in peer.packets), 3)
@@ -86,7 +86,7 @@ def test_a_session_from_its_begin_to_its_end(lab: Lab, spec: SiteSpec) -> None:
             assert (one.header.version, one.header.reorder, one.header.unused) == (1, 1, 0)
             assert one.header.flow_id == greeting.header.flow_id
             assert one.header.data_seq == 0 or one.type == DATA
-        # Numbers grow by one, however packets of different types follow each other.
+        # Numbers grow by one, whatever the types of the packets.
         numbers = [one.header.seq for one in list(peer.received)]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         data = [one.header.data_seq for one in received(peer, DATA)]
@@ -118,10 +118,10 @@ def test_keepalives_keep_a_strict_second_under_load_and_silence_is_a_timeout(lab
         for interval in intervals([received(peer, AUTH_OK)[0], *keepalives]):
             assert interval == pytest.approx(1, abs=0.1 + LATE * watch.taken_share)
         assert len(received(peer, DATA)) > 100
-        # A stamp is echoed once, and only within a second: the AUTH's went back in the AUTH_OK.
+        # A stamp is echoed once, and only within a second: the AUTH_OK echoed the AUTH's stamp.
         assert received(peer, AUTH_OK)[0].header.timestamp_reply != NO_TIMESTAMP
         assert {one.header.timestamp_reply for one in keepalives} == {NO_TIMESTAMP}
-        # A link that is down says so and sends nothing more; it comes up again by AUTH, and when the answer is heard.
+        # A link that is down says so and sends nothing more. AUTH brings it up again, as soon as the answer is heard.
         assert peer.expect(DISCONNECT) is not None
         count = len(peer.received)
         time.sleep(1.2)
@@ -162,7 +162,7 @@ def test_round_trips_are_measured_at_both_ends(lab: Lab, client: bool) -> None:
                 assert peer.run_until(lambda peer=peer: len(peer.rtt_samples) >= 4, 6)  # type: ignore[misc]
                 assert watch.own < 6
                 low, high = 2 * delay / 1000 - 0.002, 2 * delay / 1000 + 0.025
-                # A sample is as late as either process was: the machine's doing. None is early.
+                # A sample is late if either process was late, which is the machine's doing. No sample is early.
                 assert min(peer.rtt_samples) >= low, peer.rtt_samples
                 assert min(peer.rtt_samples) <= high, peer.rtt_samples
                 assert median(peer.rtt_samples) <= high + LATE * watch.taken_share, peer.rtt_samples
@@ -170,7 +170,7 @@ def test_round_trips_are_measured_at_both_ends(lab: Lab, client: bool) -> None:
             late = 25 + 1000 * LATE * whole.taken_share
             assert 2 * FAST - 2 <= links["link1"]["srtt"] <= 2 * FAST + late
             assert 2 * SLOW - 2 <= links["link2"]["srtt"] <= 2 * SLOW + late
-            # Both ends are content: a timeout of 2 s is enough for an upstream peer.
+            # Both ends keep the link up: a timeout of 2 s is enough for an upstream peer.
             assert (fast.downs, slow.downs) == (0, 0)
             assert {link["disconnects"] for link in links.values()} == {0}
 
@@ -203,13 +203,13 @@ def test_packets_of_two_links_leave_in_the_order_of_their_numbers(
         assert len(hear(inbox, 1)) == 1
         watch = Stopwatch()
         for number, text in enumerate(sent):
-            # The slow line is 35 ms behind: whatever goes there is overtaken by what goes next.
+            # The slow line is 35 ms behind: the next packet overtakes the packet on it.
             (slow if number % 2 == 0 else fast).send_data(numbered(text))
             time.sleep(0.004)
         came = hear(inbox, len(sent))
     assert sorted(came) == sorted(sent)
     reorder = site.daemon.status()["reorder"]
-    # What a line brings late, by more than the links differ, comes when it comes, and is told of.
+    # A packet may be later than the links differ. It is delivered when it comes, and counted as late.
     displaced = sum(int(after) < int(before) for before, after in itertools.pairwise(came))
     assert displaced <= reorder["late"]
     assert reorder["late"] <= watch.taken / (SLOW - FAST) * 1000
@@ -226,7 +226,7 @@ def test_what_is_late_is_delivered_once_and_what_is_lost_holds_up_nobody_for_lon
         fast.send_data(numbered(b"2"))
         fast.send_data(numbered(b"3"))
         assert hear(inbox, 3) == [b"0", b"2", b"3"]
-        # The spread of the links is 70 ms; not yet measured, 100 ms.
+        # The spread of the links is 70 ms; before they are measured, 100 ms.
         assert begin.elapsed > 0.02
         assert begin.own < 0.3
         for _ in range(3):
@@ -251,7 +251,7 @@ def test_what_is_marked_not_to_wait_does_not(two_links: tuple[Site, ScapyPeer, S
         came += hear(inbox, 2)
     if watch.taken < HOLE:
         assert came == [b"0", b"at once", b"1", b"2"]
-    else:  # somebody else had the machine for longer than a hole is waited for
+    else:  # another program had the machine for longer than a hole is waited for
         assert sorted(came) == [b"0", b"1", b"2", b"at once"]
         assert came[0] == b"0"
 
@@ -283,7 +283,7 @@ def test_filtered_packets_take_their_link_and_no_number(lab: Lab, client: bool) 
         for one in sent_to(second, 5060) + sent_to(first, 5061):
             assert (one.header.reorder, one.header.data_seq) == (0, 0)
         assert len(sent_to(first, 9)) == len(sent_to(second, 9)) == 30
-        # Both links' numbers together leave no hole.
+        # The numbers of both links together leave no hole.
         numbered_data = [one for peer in (first, second) for one in received(peer, DATA) if one.header.reorder]
         data_seqs = sorted(one.header.data_seq for one in numbered_data)
         assert data_seqs == list(range(data_seqs[0], data_seqs[0] + len(data_seqs)))
@@ -298,12 +298,12 @@ def test_a_restarted_client_is_followed(lab: Lab) -> None:
             assert before.connect(5)
             for number in range(5):
                 assert site.echo(before, number)
-        # Without a word to the server: another port, another flow, numbers from 0 again.
+        # The server is not told: another port, another flow, numbers from 0 again.
         with site.peer(style=Style.UPSTREAM) as after:
             assert after.connect(5)
             begin = Stopwatch()
             assert site.echo(after)
-            # Small data_seqs are not late ones of the session before.
+            # Small data_seqs do not count as late ones of the earlier session.
             assert begin.own < 0.5
             assert "link1 the peer has restarted" in site.daemon.log()
             assert site.daemon.links()["link1"]["disconnects"] == 0
@@ -327,7 +327,7 @@ def test_a_peer_behind_a_changing_address_is_followed(lab: Lab, client: bool) ->
             assert begin.own < 0.5
             new = site.daemon.links()["link1"]["peer"]
             assert new.endswith(f":{elsewhere.getsockname()[1]}")
-            # What was recorded before the move does not move it back.
+            # A datagram recorded before the move does not move the link back.
             sock.sendto(peer.sent[-2], peer.remote)
             assert wait_until(lambda: site.daemon.links()["link1"]["drops"].get("replayed") == 1, 2)
             assert site.daemon.links()["link1"]["peer"] == new
@@ -344,7 +344,7 @@ def test_a_server_that_lost_its_state_says_so_to_a_living_client(lab: Lab) -> No
         site.start()
         begin = Stopwatch()
         assert peer.run_until(lambda: peer.ups == 2, 5)
-        # Its KEEPALIVE within a second, AUTH at its next tick.
+        # The peer's KEEPALIVE comes within a second, its AUTH at the next tick.
         assert begin.own < 2.5
         assert peer.expect(DISCONNECT, 0.1, after=before) is not None
         assert peer.downs == 1
@@ -358,10 +358,10 @@ def test_an_upstream_server_that_was_restarted_is_found(lab: Lab) -> None:
             assert site.echo(before)
         begin = Stopwatch()
         with site.peer(style=Style.UPSTREAM) as after:
-            # It ignores what it does not know, so the client has to notice the silence: timeout 2.
+            # The peer ignores what it does not know, so the client has to notice the silence: timeout 2.
             assert after.connect(6)
             assert begin.own < 4
-            # One AUTH was enough: it came from the socket where the answer was heard.
+            # One AUTH was enough: it came from the socket that heard the answer.
             assert site.echo(after)
             assert len(received(after, AUTH)) == 1
 
@@ -374,16 +374,16 @@ def test_a_server_of_ours_that_was_restarted_is_found_before_the_timeout(lab: La
         with site.peer(answers=False) as after:
             keepalive = after.expect(KEEPALIVE)
             assert keepalive is not None
-            after.send_disconnect()  # as mlvpnd's server answers a session that it does not know
+            after.send_disconnect()  # as mlvpnd's server answers an unknown session
             assert after.expect(AUTH, 2) is not None
             after.send_auth_ok()
             after.answers = True
             assert site.echo(after)
-        # It asked and was not taken down by a stranger's word.
+        # The client asked, and a stranger's DISCONNECT did not take it down.
         assert site.daemon.links()["link1"]["disconnects"] == 0
 
 
-# Peers with their own ways.
+# Peers with peculiarities.
 
 
 def test_the_tail_of_a_bsd_peer_is_cut_off(lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""The lab does what it says; what the other tests here measure rests on this."""
+"""The lab does what it claims; the measurements of the other tests here depend on it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _lines_as_they_were(lab: Lab) -> Iterator[None]:
 
 
 def names_left(name: str) -> list[str]:
-    """What a lab of that name has left on the machine."""
+    """What a lab of this name has left on the machine."""
     namespaces = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
     return [line for line in namespaces.splitlines() if line.startswith(f"{name}-")]
 
@@ -79,7 +79,7 @@ def test_loss_and_duplicates_are_as_wanted(lab: Lab) -> None:
     assert 50 < result.lost < 150
     assert 40 < result.duplicates < 150
     assert result.wrong == 0
-    # Other frames, as of neighbour discovery, may be among the duplicates.
+    # Other frames, for example of neighbour discovery, may be among the duplicates.
     assert lab.line(1).stats()[Direction.TO_SERVER].duplicated >= result.duplicates
 
 
@@ -150,7 +150,7 @@ def test_carrier_address_and_interface_go_and_come_back(lab: Lab) -> None:
         lab.client.run("ip", "link", "show", end.device)
     end.plug()
     assert wait_until(lambda: echo() == 1, 5)
-    # What the wire had of the interface did not hurt the emulator.
+    # The interface's packets on the wire did not hurt the emulator.
     assert lab.line(2).stats()[Direction.TO_SERVER].oversize == 0
 
 
@@ -195,7 +195,7 @@ def test_nothing_is_left_after_an_exception() -> None:
 def test_nothing_is_left_after_a_signal(number: int) -> None:
     program = (
         "import signal, time\n"
-        # A test run in the background of a shell inherits that it is ignored.
+        # A test run in the background of a shell inherits an ignored SIGINT.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tests.support.lab import Lab, Line\n"
         "with Lab([Line(rate=1)]) as lab:\n"

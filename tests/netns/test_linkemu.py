@@ -1,4 +1,4 @@
-"""The emulator, frame by frame: numbered ones between two interfaces, with nothing else on the line."""
+"""The emulator, frame by frame: numbered frames between two interfaces, and nothing else on the line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.linkemu import Conditions, Emulator, build, write_trace
 pytestmark = pytest.mark.netns
 
 ETHER_TYPE = 0x88B5
-"""Local experimental, IEEE 802."""
+"""Local experimental EtherType, IEEE 802."""
 _HEADER = b"\xff" * 6 + b"\x02" + bytes(5) + ETHER_TYPE.to_bytes(2, "big")
 _BODY = struct.Struct("!Id")
 SIZE = 1000
@@ -31,7 +31,7 @@ SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 """socket(7); Python has no names for them."""
 _TIMESPEC = struct.Struct("@qq")
 LATE = 2000
-"""Microseconds: an emulator that sends a frame of a hundred later than that was kept from it by the machine."""
+"""Microseconds: if one frame in a hundred is later than this, the machine kept the emulator from sending it."""
 TRIES = 20
 
 
@@ -41,12 +41,12 @@ class Arrival:
 
     number: int
     delay: float
-    """Seconds."""
+    """Seconds of delay."""
     at: float
 
 
 class Wire:
-    """An emulator between `a` and `b`, and a socket at either end."""
+    """An emulator between `a` and `b`, with a socket at either end."""
 
     def __init__(self, host: Host, ends: tuple[socket.socket, socket.socket], emulator: Emulator) -> None:
         self.host = host
@@ -63,19 +63,19 @@ class Wire:
             os.kill(self.emulator.pid, signal.SIGCONT)
 
     def send(self, numbers: Sequence[int], *, back: bool = False) -> None:
-        """Sends these frames at once, from a or from b."""
+        """Sends the frames of these numbers at once, from a or from b."""
         for number in numbers:
             body = _BODY.pack(number, time.time())
             self._ends[back].send((_HEADER + body).ljust(SIZE, b"\0"))
 
     def arrivals(self, *, back: bool = False, quiet: float = 0.15) -> list[Arrival]:
-        """What has come at b, or at a, until nothing does for a while."""
+        """The frames that came at b, or at a. Returns when nothing has come for `quiet` seconds."""
         found = []
         end = self._ends[not back]
         end.settimeout(quiet)
         with contextlib.suppress(TimeoutError):
             while True:
-                # By the kernel's clock: a busy machine lets this process read it later.
+                # The kernel's clock gives the time: on a busy machine this process reads the frame later.
                 frame, ((_, _, stamp),), _, _ = end.recvmsg(2048, socket.CMSG_SPACE(_TIMESPEC.size))
                 seconds, nanoseconds = _TIMESPEC.unpack(stamp)
                 now = seconds + nanoseconds / 1e9
@@ -91,7 +91,7 @@ def wire(conditions: Conditions, *, seed: int = 1) -> Iterator[Wire]:
     subprocess.run(["ip", "netns", "add", host.name], check=True)
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(subprocess.run, ["ip", "netns", "del", host.name], check=True)
-        # Without IPv6 the kernel has nothing to say on an interface without addresses.
+        # Without IPv6 the kernel sends nothing on an interface without addresses.
         host.sysctl(ipv6__conf__all__disable_ipv6=1, ipv6__conf__default__disable_ipv6=1)
         ends = []
         for name in ("wa", "wb"):
@@ -128,14 +128,14 @@ def test_jitter_keeps_the_order_or_does_not() -> None:
     assert numbers(kept) == list(range(200))
     assert sorted(numbers(own)) == list(range(200))
     assert overtaken(own) > 50
-    # The sender's turn may come late too, between the clock and the call.
+    # The sender's turn may also come late between the clock and the call.
     assert 0.010 <= min(arrival.delay for arrival in own) < 0.014
     assert sum(arrival.delay < 0.020 for arrival in own) > 50
     assert sum(arrival.delay > 0.025 for arrival in own) > 30
 
 
 def losses_of(seed: int, *, other_way: bool, conditions: Conditions) -> list[int]:
-    """Which of the frames from a to b came, in bursts with or without others against them."""
+    """The numbers of the frames from a to b that came. They go in bursts, with or without frames from b to a."""
     came = []
     with wire(conditions, seed=seed) as line:
         for first in range(0, 400, BURST):
@@ -172,7 +172,7 @@ def test_bursts_are_as_long_and_as_many_as_wanted() -> None:
             time.sleep(0.002)
         came = set(numbers(line.arrivals()))
     runs = [len(list(run)) for lost, run in groupby(range(5000), lambda number: number not in came) if lost]
-    # 0.02 / (0.02 + 0.25) of the time is bad, for 1 / 0.25 frames each: the same in each run, by the seed.
+    # The line is bad for 0.02 / (0.02 + 0.25) of the time, for 1 / 0.25 frames each. The seed makes each run the same.
     assert sum(runs) / 5000 == pytest.approx(0.074, rel=0.3)
     assert sum(runs) / len(runs) == pytest.approx(4, rel=0.3)
 
@@ -198,7 +198,7 @@ def test_the_queue_before_a_trace_is_that_of_its_mean_rate(tmp_path_factory: pyt
         line.send(range(300))
         arrivals = line.arrivals(quiet=0.4)
         overflow = line.emulator.stats()["ab"].overflow
-    # 100 ms at 8 Mbit/s, though what waits has to wait for 250 ms.
+    # 100 ms at 8 Mbit/s, though the waiting frames have to wait for 250 ms.
     assert len(arrivals) == pytest.approx(100, abs=3)
     assert overflow == 300 - len(arrivals)
     assert 0.2 < arrivals[0].delay <= arrivals[-1].delay < 0.3
@@ -237,7 +237,7 @@ def test_lateness_is_told() -> None:
         line.emulator.reset_stats()
         line.send(range(200))
         time.sleep(0.01)
-        # Nobody runs it when they are due.
+        # The emulator does not run when the frames are due.
         with line.stopped():
             time.sleep(0.6)
         line.arrivals(quiet=0.5)

@@ -1,4 +1,4 @@
-"""`mlvpnctl` against the daemon of a service: by a bus, and by the private socket where the bus is down."""
+"""`mlvpnctl` against the daemon of a service: by a bus, and by the private socket if the bus is down."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .service_world import NAME, USER
 pytestmark = pytest.mark.netns
 
 LIMIT = 15.0
-"""Seconds for a start or an end."""
+"""Seconds for a start or an end, at most."""
 GOOD = """[general]
 mode = "client"
 password = "pleasechangeme!"
@@ -74,12 +74,12 @@ class World:
         )
 
     def json(self, *words: str) -> Any:
-        """What it prints for programs."""
+        """The output of `mlvpnctl` for programs."""
         return json.loads(self.run("--json=short", *words).stdout)
 
     @contextlib.contextmanager
     def daemon(self) -> Iterator[None]:
-        """One that runs and can be asked; it must end well."""
+        """A daemon that runs and answers. It must end well."""
         with subprocess.Popen(
             self._inside(sys.executable, "-m", "mlvpnd", "--instance", NAME, user=USER),
             env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.bus.address},
@@ -98,7 +98,7 @@ class World:
 
     @property
     def timeout(self) -> object:
-        """Of the links, as the running daemon has it: µs."""
+        """The timeout of the links in the running daemon: µs."""
         return self.json("show", f"{NAME}/adsl1")["TimeoutUSec"]
 
 
@@ -127,7 +127,7 @@ def world() -> Iterator[World]:
 
 @pytest.mark.parametrize("by", ["bus", "socket"])
 def test_a_reload(world: World, by: str) -> None:
-    """A right file is in use when it returns; a wrong one is told by its line and changes nothing."""
+    """After the return, a right file is in use. For a wrong one, the line is named and nothing changes."""
     if by == "socket":
         world.bus.kill()
     with world.daemon():
@@ -141,7 +141,7 @@ def test_a_reload(world: World, by: str) -> None:
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(f"{NAME}: {WRONG_LINE}")
         assert world.timeout == 40_000_000
-        # Its user alone is trusted on its own socket, and not on the bus; nobody can ask for a password here.
+        # The daemon's socket trusts its own user alone; the bus does not. Nobody can ask for a password here.
         world.write(GOOD.format(timeout=60))
         assert world.run("--quiet", "reload", NAME, user=USER).returncode == (0 if by == "socket" else 5)
         assert world.run("--quiet", "reload", NAME).returncode == 0
@@ -151,7 +151,7 @@ def test_a_reload(world: World, by: str) -> None:
 
 
 def test_what_is_shown_by_either_way_is_the_same(world: World) -> None:
-    """But for what the control socket does not tell so finely."""
+    """Except for values that the control socket tells less finely."""
     with world.daemon():
         (by_bus,) = world.json("status", NAME)
         text = world.run("status", NAME).stdout
@@ -192,7 +192,7 @@ def test_links_are_changed(world: World) -> None:
 
 @pytest.mark.parametrize("by", ["bus", "socket"])
 def test_exit_codes(world: World, by: str) -> None:
-    """3: it does not run, 4: there is none."""
+    """3: the daemon does not run; 4: there is no such tunnel."""
     if by == "socket":
         world.bus.kill()
     verbs = (("status", "{}"), ("links", "{}"), ("show", "{}"), ("reload", "{}"))

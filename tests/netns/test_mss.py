@@ -1,6 +1,6 @@
-"""Hosts behind a tunnel whose own networks take more than it: TCP passes where no router tells them.
+"""Hosts behind a tunnel: their own networks take longer packets than it. TCP passes though no router tells them.
 
-The lines of the hosts take 1500 bytes, the interface 1428, and nobody is told of what is too long.
+The lines of the hosts take 1500 bytes, the interface 1428. Nobody reports packets that are too long.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def world(spec: TunnelSpec) -> Iterator[tuple[Tunnel, Behind]]:
             tell_nobody(router, number)
         assert ping(hosts.home, SITE[0], count=2).received == 2
         assert ping(hosts.home, SITE[1], count=2).received == 2
-        # What this is about: they are told nothing of packets that are too long.
+        # The fault itself: the hosts are told nothing of packets that are too long.
         assert ping(hosts.home, SITE[0], count=1, size=1472).received == 0
         yield tunnel, hosts
 
 
 def spec_of(twin: str, tuntap: str = "tun", **client: object) -> TunnelSpec:
-    """The client alone limits segments, as where the server is C MLVPN."""
+    """Only the client limits segments, as with C MLVPN on the server."""
     return TunnelSpec({"data_plane": twin, "tuntap": tuntap}, server={"mss_clamp": "off"}, client=client)
 
 

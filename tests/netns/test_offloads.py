@@ -1,7 +1,7 @@
-"""Super-packets and runs of datagrams between real daemons: used where the system has them, and done without elsewhere.
+"""Super-packets and runs of datagrams between real daemons: used where the system has them, and avoided elsewhere.
 
-The lines of a lab carry frames one by one, as real ones do; here hosts are also joined by a veth pair, which hands
-runs over as they were sent.
+The lines of a lab carry frames one by one, as real lines do. Here a veth pair also joins the hosts: it hands runs over
+as they were sent.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OLD = (sys.executable, "-m", "tests.netns.old_tun_program")
 def direct_tunnel(
     *, general: Keys | None = None, version: int = 4, mtu: int = 1500, off: str = "", bound: bool = True
 ) -> Iterator[Tunnel]:
-    """A tunnel with its one link over a veth pair, not yet started.
+    """A tunnel that is not started yet. Its only link goes over a veth pair.
 
     `off` is what ethtool turns off at both ends; `bound`: the server's link has a bindhost.
     """
@@ -63,7 +63,7 @@ def direct_tunnel(
 
 
 def carry(tunnel: Tunnel) -> None:
-    """Has TCP of both families go each way, and be looked at, and no packet get lost on the way."""
+    """Sends TCP of both families each way, checks it, and checks that no packet is lost on the way."""
     server, client = tunnel.server.host, tunnel.client.host
     for transfer in (
         TcpTransfer(server, client, CLIENT_INNER_IPV4, size=SIZE),
@@ -80,7 +80,7 @@ def carry(tunnel: Tunnel) -> None:
 
 
 def moved(daemon: Daemon) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """The counters of the interface, and those of its link."""
+    """The counters of the interface, and the counters of its link."""
     return daemon.status()["offload"], daemon.links()["link1"]["offload"]
 
 
@@ -111,7 +111,7 @@ def test_bulk_goes_in_super_packets_and_runs(version: int, general: Keys, *, bou
 
 @pytest.mark.parametrize(("version", "mtu"), [(4, 1380), (4, 1266), (6, 1380), (6, 1169)])
 def test_runs_of_any_mtu_reach_the_device_whole(version: int, mtu: int) -> None:
-    """A run that is a few bytes too long with its headers is cut by the kernel, and the device sees datagrams."""
+    """A run that is a few bytes too long with its headers: the kernel cuts it, and the device sees datagrams."""
     with direct_tunnel(version=version, general={"mtu": mtu}) as tunnel:
         tunnel.start()
         server, client = tunnel.server.host, tunnel.client.host
@@ -122,12 +122,12 @@ def test_runs_of_any_mtu_reach_the_device_whole(version: int, mtu: int) -> None:
             result = TcpTransfer(client, server, SERVER_INNER_IPV4, size=4 * SIZE).wait()
             assert result.verified, result.error
             sent = outgoing(tap)
-        assert sum(sent) / len(sent) > 4500  # 3000 where the longest are cut; a quiet machine has 20000
+        assert sum(sent) / len(sent) > 4500  # 3000 if the longest runs are cut; a quiet machine has 20000
         assert max(sent) < 1 << 16
 
 
 def outgoing(tap: socket.socket) -> list[int]:
-    """The bytes of each frame that left by the tapped interface, as it was given to the device."""
+    """The bytes of each frame that left by the tapped interface, as the device got it."""
     sizes = []
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -139,7 +139,7 @@ def outgoing(tap: socket.socket) -> list[int]:
 
 @pytest.mark.parametrize("off", ["gro gso tso tx-udp-segmentation", "gro gso tso tx-udp-segmentation tx rx sg"])
 def test_a_link_whose_device_has_none(off: str) -> None:
-    """The kernel cuts the runs, or we do; each datagram comes alone."""
+    """The kernel or the daemon cuts the runs; each datagram comes alone."""
     with direct_tunnel(off=off) as tunnel:
         tunnel.start()
         carry(tunnel)
@@ -152,7 +152,7 @@ def test_a_link_whose_device_has_none(off: str) -> None:
 
 
 def test_a_path_too_narrow_for_a_run() -> None:
-    """The tunnel's MTU is left at that of a line of 1500 bytes, so the largest datagrams go in fragments."""
+    """The tunnel's MTU stays that of a line of 1500 bytes, so the largest datagrams go in fragments."""
     with direct_tunnel(mtu=1400) as tunnel:
         tunnel.start()
         carry(tunnel)
@@ -169,7 +169,7 @@ def test_an_interface_of_an_earlier_version(general: Keys) -> None:
         carry(tunnel)
         tun, link = moved(tunnel.client)
         assert not any(tun.values())
-        assert link["gro_segments"] > 0  # what the other end cut from its super-packets
+        assert link["gro_segments"] > 0  # the other end cut them from its super-packets
         tun, _ = moved(tunnel.server)
         assert tun["tso_reads"] > 0
         assert tun["coalesced_writes"] > 0
@@ -186,7 +186,7 @@ def test_packets_for_an_interface_that_is_down_are_counted_so() -> None:
 
 
 def test_an_interface_that_stays_is_left_as_it_was() -> None:
-    """Who opens it next may know nothing of super-packets."""
+    """The next program that opens it may know nothing of super-packets."""
 
     def cuts(tunnel: Tunnel) -> list[str]:
         shown = tunnel.client.host.run("ethtool", "-k", "mlvpn0").splitlines()

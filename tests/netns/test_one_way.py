@@ -1,4 +1,4 @@
-"""Lines that are dead in one direction only, between real daemons, and beside a peer that does as C MLVPN does."""
+"""Lines that are dead in one direction only: between real daemons, and beside a peer that acts like C MLVPN."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.netns
 
 TIMEOUT = 2
 DELAY = 20
-"""One way, in ms."""
+"""ms, one way."""
 ROUND_TRIP = 2 * DELAY / 1000
 SLACK = 0.6
-"""Seconds for processes to be scheduled, and for this test to ask."""
+"""Seconds for the scheduling of processes, and for the test's own questions."""
 LINES = [Line(rate=20, delay=DELAY), Line(rate=20, delay=DELAY)]
 DIRECTIONS = pytest.mark.parametrize("dead", list(Direction), ids=["to-server", "to-client"])
 PROFILES = [("idle", "off"), ("ping", "off"), ("tcp", "off"), ("tcp", "auto"), ("udp", "off"), ("udp", "auto")]
@@ -36,7 +36,7 @@ def lab() -> Iterator[Lab]:
 
 
 def wait_down(daemon: Daemon, since: float) -> float:
-    """Seconds since then after which the first link is down at that end."""
+    """Seconds from `since` until the first link is down at this end."""
     while daemon.links()["link1"]["status"] not in ("disconnected", "waiting peer"):
         assert time.monotonic() < since + 4 * TIMEOUT, f"{daemon.name} still uses the dead line"
         time.sleep(0.02)
@@ -45,7 +45,7 @@ def wait_down(daemon: Daemon, since: float) -> float:
 
 @contextmanager
 def traffic(lab: Lab, kind: str) -> Iterator[None]:
-    """Packets of that kind in both directions while the block runs."""
+    """Packets of a kind in both directions while the block runs."""
     seconds = 2.0 * TIMEOUT + 2
     ends = ((lab.client, lab.server, SERVER_INNER_IPV4), (lab.server, lab.client, CLIENT_INNER_IPV4))
     streams: list[TcpTransfer | UdpStream] = []
@@ -78,7 +78,7 @@ def test_it_is_down_at_both_ends_in_time_and_loses_nothing_then(
                 lab.line(1).set(dead, up=False)
                 for daemon in (tunnel.client, tunnel.server):
                     assert wait_down(daemon, since) < TIMEOUT + ROUND_TRIP + SLACK, daemon.name
-            # It stays so while the client asks, and what is sent goes by the other.
+            # The link stays down while the client asks, and traffic goes by the other link.
             for host, address in ((lab.client, SERVER_INNER_IPV4), (lab.server, CLIENT_INNER_IPV4)):
                 assert ping(host, address, count=30, interval=0.05).received == 30
             for daemon in (tunnel.client, tunnel.server):
@@ -94,7 +94,7 @@ def test_a_server_says_that_its_answers_do_not_arrive(lab: Lab) -> None:
     try:
         spec = SiteSpec(general={"timeout": TIMEOUT})
         with running_site(lab, spec) as site, site.peer(style=Style.UPSTREAM) as peer:
-            site.daemon.wait_for_log("asks, and does not hear the answers", timeout=6)
+            site.daemon.wait_for_log("asks and does not hear the answers", timeout=6)
             assert site.daemon.links()["link1"]["status"] == "waiting peer"
             assert not peer.up
             lab.line(1).set(Direction.TO_CLIENT, up=True)
@@ -107,7 +107,7 @@ def test_a_server_says_that_its_answers_do_not_arrive(lab: Lab) -> None:
 @DIRECTIONS
 @pytest.mark.parametrize("client", [False, True], ids=["server", "client"])
 def test_beside_a_peer_that_does_as_upstream_does(lab: Lab, client: bool, dead: Direction) -> None:
-    """It looks at its clock once a second, and says nothing when it gives a link up."""
+    """The peer looks at its clock once a second, and says nothing when it gives a link up."""
     spec = SiteSpec(client=client, general={"timeout": TIMEOUT})
     with running_site(lab, spec) as site, site.peer(style=Style.UPSTREAM, timeout=TIMEOUT) as peer:
         try:
@@ -116,7 +116,7 @@ def test_beside_a_peer_that_does_as_upstream_does(lab: Lab, client: bool, dead: 
             time.sleep(3)
             since = time.monotonic()
             lab.line(1).set(dead, up=False)
-            # Its KEEPALIVEs come in one or two seconds, and echo none but the last stamp: three have to come.
+            # Its KEEPALIVEs come in one or two seconds. Each echoes only the last stamp, and three have to come.
             assert wait_down(site.daemon, since) < TIMEOUT + ROUND_TRIP + 2 + SLACK
             asked = AUTH if client else AUTH_OK
             before = sum(one.type == asked for one in list(peer.received))
@@ -131,7 +131,7 @@ def test_beside_a_peer_that_does_as_upstream_does(lab: Lab, client: bool, dead: 
 
 
 def test_a_port_whose_answers_go_elsewhere_is_left_for_another(lab: Lab) -> None:
-    """A router that has another address now keeps the old entry: what the client sends arrives, and no answer comes."""
+    """A router with a new address keeps the old entry: the client's packets arrive, and no answer comes."""
     port = 5099
     spec = TunnelSpec(general={"timeout": 2}, client_links={"link1": {"bindport": port}})
     table = f"table inet stale {{ chain in {{ type filter hook input priority 0; udp dport {port} drop; }}; }}"
@@ -139,7 +139,7 @@ def test_a_port_whose_answers_go_elsewhere_is_left_for_another(lab: Lab) -> None
         assert tunnel.client.links()["link1"]["status"] == "connected"
         lab.client.run("nft", table)
         try:
-            tunnel.client.wait_for_log("a free port is tried in turns with it", timeout=30)
+            tunnel.client.wait_for_log("a free port is tried every other time", timeout=30)
             tunnel.wait_up()
             tunnel.client.wait_links("connected", timeout=5)
         finally:

@@ -1,4 +1,4 @@
-"""A line behind the client's router that takes less than 1500 bytes, as most PPPoE lines do."""
+"""A line behind the client's router with an MTU below 1500 bytes, as most PPPoE lines have."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.support.tunnels import CLIENT_INNER_IPV4, SERVER_INNER_IPV4, Keys, Tu
 pytestmark = pytest.mark.netns
 
 RATE = 40
-"""Mbit/s of the line, which is paced."""
+"""Mbit/s of the line. The line is paced."""
 LINE_MTU = 1492
 NETWORKS = {4: ("198.18.201.{}", "198.18.202.{}", 24), 6: ("2001:db8:201::{}", "2001:db8:202::{}", 64)}
-"""The client's and the server's network, by IP version: the router is host 1, the other host 2."""
+"""The networks of the client and of the server, by IP version. The router is host 1, the other host 2."""
 SIZE = 6_000_000
 ICMP_TOO_BIG = ("icmp type destination-unreachable icmp code frag-needed", "icmpv6 type packet-too-big")
 
 
 @contextlib.contextmanager
 def narrow_line(*, version: int = 4, filtered: bool, general: Keys | None = None) -> Iterator[Tunnel]:
-    """A tunnel whose link passes a router that knows the line's MTU; `filtered`: what it says of that is lost.
+    """A tunnel whose link passes a router that knows the line's MTU. `filtered`: the router's messages are lost.
 
-    A veth with that MTU would be no model of it: the hosts would know.
+    A veth with this MTU would be no model of such a line, because the hosts would know the MTU.
     """
     with Lab([Line(rate=RATE)]) as lab, contextlib.ExitStack() as cleanup:
         router = Host(f"{lab.name}-router")
@@ -58,13 +58,13 @@ def narrow_line(*, version: int = 4, filtered: bool, general: Keys | None = None
 
 
 def mtu_of(tunnel: Tunnel) -> int:
-    """The interface's, as the client has it."""
+    """The client's MTU of the interface."""
     text = tunnel.client.host.run("cat", "/sys/class/net/mlvpn0/mtu")
     return int(text)
 
 
 def full_pings(tunnel: Tunnel, count: int = 6) -> tuple[int, int]:
-    """How many pings as long as the interface takes are answered, from each end."""
+    """The number of answered pings from each end. The pings fill the interface's MTU."""
     size = mtu_of(tunnel) - 28
     up = ping(tunnel.client.host, SERVER_INNER_IPV4, count=count, size=size)
     down = ping(tunnel.server.host, CLIENT_INNER_IPV4, count=count, size=size)
@@ -72,7 +72,7 @@ def full_pings(tunnel: Tunnel, count: int = 6) -> tuple[int, int]:
 
 
 def goodputs(tunnel: Tunnel) -> list[float]:
-    """Mbit/s of TCP, to the server and to the client."""
+    """Mbit/s of TCP to the server, and to the client."""
     server, client = tunnel.server.host, tunnel.client.host
     found = []
     for transfer in (
@@ -96,7 +96,7 @@ def test_over_ipv4_full_packets_are_split_and_none_is_lost(filtered: bool) -> No
 
 
 def test_over_ipv6_full_packets_are_split_where_the_line_tells() -> None:
-    """Only the sender may split: it has to be told once, each way."""
+    """Only the sender may split a packet. So each sender has to be told once."""
     with narrow_line(version=6, filtered=False) as tunnel:
         tunnel.start()
         assert mtu_of(tunnel) == 1408

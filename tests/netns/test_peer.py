@@ -23,7 +23,7 @@ def lab() -> Iterator[Lab]:
 
 
 def ends(lab: Lab, *, ipv6: bool) -> tuple[Address, Address]:
-    """Addresses of client and server, on ports that nothing else uses."""
+    """Addresses of client and server, on free ports."""
     client, server = lab.line(1).client, lab.line(1).server
     return (client.ipv6 if ipv6 else client.ipv4, 5080), (server.ipv6 if ipv6 else server.ipv4, 5080)
 
@@ -41,7 +41,7 @@ def test_peers_on_two_hosts(lab: Lab, ipv6: bool) -> None:
         assert server.remote is not None
         assert server.remote[0] == here[0]
         assert client.run_until(lambda: bool(client.rtt_samples), 5)
-        assert client.rtt_samples[0] >= 0.009  # the line's delay, both ways, less the stamps' rounding
+        assert client.rtt_samples[0] >= 0.009  # the line's delay, both ways, minus the rounding of the stamps
 
 
 @pytest.mark.parametrize("ipv6", [False, True])

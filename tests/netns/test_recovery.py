@@ -1,4 +1,4 @@
-"""What goes away comes back: an end that is killed, a line, an address, an interface, a name."""
+"""What goes away comes back: a killed end, a line, an address, an interface, a name."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ pytestmark = pytest.mark.netns
 
 LINES = [Line(rate=20, delay=5), Line(rate=20, delay=10)]
 RESTART = 2.5
-"""Seconds from the start of a killed end to traffic; a busy machine adds to the second that a peer may need."""
+"""Seconds from the start of a killed end to traffic. A peer may need a second, and a busy machine adds to it."""
 
 
 def log_end(tunnel: Tunnel) -> dict[str, int]:
     return {daemon.name: len(daemon.log()) for daemon in (tunnel.client, tunnel.server)}
 
 
-# An end that goes.
+# An end goes away.
 
 
 def test_an_end_that_is_killed_and_started_again() -> None:
-    # The shorter is longer than a busy machine takes to start a daemon.
+    # The shorter timeout is longer than a busy machine takes to start a daemon.
     timeouts: dict[str, Keys] = {"link1": {"timeout": 10}, "link2": {"timeout": 60}}
     with Lab(LINES) as lab, running_tunnel(lab, TunnelSpec(links=timeouts)) as tunnel:
         streams = [
@@ -54,13 +54,13 @@ def test_an_end_that_is_killed_and_started_again() -> None:
         for stream in streams:
             result = stream.wait()
             assert (result.duplicates, result.wrong) == (0, 0)
-            assert result.received > 20  # of the first 0.3 s; a busy machine needs the rest to start the ends
+            assert result.received > 20  # sent in the first 0.3 s; a busy machine needs the rest to start the ends
         for sender, receiver, address in (
             (lab.server, lab.client, CLIENT_INNER_IPV4),
             (lab.client, lab.server, SERVER_INNER_IPV4),
         ):
             assert UdpStream(sender, receiver, address, seconds=0.5, rate=100).wait().received > 40
-        # Nobody waited for a timeout, and who was not killed kept his links.
+        # Nobody waited for a timeout, and the end that was not killed kept its links.
         for daemon in (tunnel.client, tunnel.server):
             assert " timeout\n" not in daemon.log()
             assert all(link["disconnects"] <= 1 for link in daemon.links().values())
@@ -79,7 +79,7 @@ def test_an_end_that_is_stopped_is_missed_at_once() -> None:
             tunnel.wait_up()
 
 
-# A line that goes.
+# A line goes away.
 
 
 def test_a_line_that_is_cut_under_traffic_and_restored() -> None:
@@ -101,7 +101,7 @@ def test_a_line_that_is_cut_under_traffic_and_restored() -> None:
         assert tcp.own_gap < 3
         assert (udp.duplicates, udp.wrong) == (0, 0)
         assert udp.own_gap < 3
-        # The other link did not flap, and the one that was cut carries its share again.
+        # The other link did not flap, and the cut link carries its share again.
         assert tunnel.client.links()["link2"]["disconnects"] == tunnel.server.links()["link2"]["disconnects"] == 0
         before = tunnel.server.links()["link1"]["sentbytes"]
         ping(lab.server, CLIENT_INNER_IPV4, count=20, size=1000, interval=0.01)
@@ -121,11 +121,11 @@ def test_all_lines_cut_for_a_while() -> None:
         tunnel.wait_up()
 
 
-# What changes on an uplink.
+# Changes on an uplink.
 
 
 def is_up(tunnel: Tunnel, number: int) -> bool:
-    """Whether at least one end takes the link for usable."""
+    """Whether at least one end considers the link usable."""
     ends = (tunnel.client, tunnel.server)
     return any(daemon.links()[link_name(number)]["status"] == "connected" for daemon in ends)
 
@@ -141,7 +141,7 @@ def test_what_goes_away_from_an_uplink_and_comes_back() -> None:
     bound: dict[str, Keys] = {
         "link1": {},
         "link2": {"binddevice": "adsl2"},
-        # Without a line's own address another one is as good, so this link only misses the other two.
+        # Without the line's own address another address is as good, so this link only misses carrier and interface.
         "link3": {"binddevice": "adsl3", "bindhost": None},
     }
     with Lab([*LINES, *LINES]) as lab, running_tunnel(lab, TunnelSpec(client_links=bound)) as tunnel:
@@ -152,7 +152,7 @@ def test_what_goes_away_from_an_uplink_and_comes_back() -> None:
                 take(lab.line(number).client)
             for number in numbers:
                 tunnel.server.wait_for_log(f"link{number} timeout", since=position["server"], timeout=4)
-                # At the end where it is missing, that is seen.
+                # The end whose uplink went notices it.
                 tunnel.client.wait_for_log(f"link{number} {what} ", since=position["client"], timeout=4)
                 assert f"link{number} timeout" not in tunnel.client.log()[position["client"] :]
             assert ping(lab.client, SERVER_INNER_IPV4, count=5).received == 5, what
@@ -172,7 +172,7 @@ def test_what_is_missing_at_the_start_is_waited_for() -> None:
         lab.line(1).client.remove_addresses()
         lab.line(2).client.unplug()
         tunnel.client.start()
-        # What each link waits for is said once, and nothing else.
+        # The log says once what each link waits for, and nothing else.
         tunnel.client.wait_for_log("link1 bind error: bind to 198.18.1.2:0: Cannot assign requested address")
         tunnel.client.wait_for_log("link2 bind error: binddevice adsl2: No such device")
         tunnel.client.wait_links("down", "link1", "link2")
@@ -190,7 +190,7 @@ def test_what_is_missing_at_the_start_is_waited_for() -> None:
 
 
 def test_a_peer_whose_address_changes_is_followed() -> None:
-    # Not bound to an address: the socket stays as it is when the line gets another one, as behind a NAT.
+    # Not bound to an address: the socket stays as it is when the line gets another address, as behind a NAT.
     spec = TunnelSpec(client_links={"link1": {"bindhost": None, "binddevice": "adsl1"}})
     with Lab(LINES) as lab, running_tunnel(lab, spec) as tunnel:
         stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=2.5, rate=100)
@@ -212,7 +212,7 @@ def test_a_peer_whose_address_changes_is_followed() -> None:
 
 
 def set_names(lab: Lab, names: Mapping[str, Sequence[str]]) -> None:
-    """What the client can look up, and nothing else: its name server refuses at once."""
+    """The names that the client can look up. Its name server refuses all others at once."""
     lab.client.write_hosts(names)
     resolver = HOSTS_DIR / lab.client.name / "resolv.conf"
     resolver.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
@@ -237,7 +237,7 @@ def test_names_are_looked_up_and_their_addresses_tried_until_somebody_answers() 
         tunnel.client.wait_for_log("link3 getaddrinfo(later.test,5082) failed")
         set_names(lab, {**two_addresses, "later.test": [SERVER_IPV4]})
         tunnel.client.wait_links("connected", "link3", timeout=10)
-        # The server moves, and its name with it.
+        # The server moves, and its name changes with it.
         set_names(lab, {**two_addresses, "later.test": ["198.19.0.2"]})
         tunnel.server.write_config(tunnel.config("server", links={"link3": {"bindhost": "198.19.0.2"}}))
         tunnel.server.reload()

@@ -1,4 +1,4 @@
-"""SIGHUP: what did not change in the file is not touched, what did takes effect, and a wrong file changes nothing."""
+"""SIGHUP: unchanged parts of the file are not touched, changes take effect, and a wrong file changes nothing."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LINES = [Line(rate=50, delay=5), Line(rate=30, delay=10)]
 
 
 def reload(tunnel: Tunnel, *ends: str, general: Keys | None = None, links: Mapping[str, Keys] | None = None) -> None:
-    """Gives the ends named, or both, files with other keys, and waits until they have read them."""
+    """Gives the named ends, or both, files with other keys, and waits until they have read them."""
     for end in ends or ("server", "client"):
         reload_with(getattr(tunnel, end), tunnel.config(end, general=general, links=links))
 
 
 def reload_with(daemon: Daemon, config: str | None = None) -> str:
-    """Has the daemon read the file, or a new one; returns what it logged."""
+    """Makes the daemon read its file, or a new one; returns what it logged."""
     position = len(daemon.log())
     if config is not None:
         daemon.write_config(config)
@@ -46,7 +46,7 @@ def disconnects(tunnel: Tunnel) -> dict[str, int]:
 
 def test_links_that_did_not_change_lose_no_packet() -> None:
     with Lab([*LINES, Line(rate=30, delay=5)]) as lab:
-        # The third line is not used at first.
+        # At first the third line is not used.
         tunnel = Tunnel(lab, TunnelSpec())
         three = {end: getattr(tunnel, end).config_path.read_text() for end in ("server", "client")}
         two = {end: text[: text.index("[link3]")] for end, text in three.items()}
@@ -61,11 +61,11 @@ def test_links_that_did_not_change_lose_no_packet() -> None:
         # Nothing changed.
         for end in ("server", "client"):
             reload_with(getattr(tunnel, end))
-        # A link more.
+        # One more link.
         for end in ("server", "client"):
             assert "link3 tunnel added" in reload_with(getattr(tunnel, end), three[end])
         tunnel.wait_up("link3")
-        # What can change under an up link.
+        # Changes to a link that is up.
         links = {
             name: {"bandwidth_upload": 1_000_000, "timeout": 9, "loss_tolerence": 40} for name in ("link1", "link3")
         }
@@ -79,7 +79,7 @@ def test_links_that_did_not_change_lose_no_packet() -> None:
             result = stream.wait()
             assert (result.lost, result.duplicates, result.wrong) == (0, 0, 0)
             assert result.own_gap < 1.5
-        # A link less: the peer is told, and loses what it sent into the closed socket before.
+        # One link less: the peer is told. It loses what it sent into the closed socket before.
         stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=1.5, rate=200)
         reload_with(tunnel.client, two["client"])
         tunnel.server.wait_for_log("link3 disconnect received", timeout=1)
@@ -94,7 +94,7 @@ def test_links_that_did_not_change_lose_no_packet() -> None:
 
 def test_a_changed_link_restarts_alone() -> None:
     with Lab(LINES) as lab, running_tunnel(lab) as tunnel:
-        # The server first: the client finds the new port only when its own file says it.
+        # The server goes first. The client finds the new port only when its own file names it.
         position = len(tunnel.client.log())
         reload(tunnel, "server", links={"link2": {"bindport": 5099}})
         tunnel.client.wait_for_log("link2 disconnect received", since=position, timeout=1)
@@ -106,7 +106,7 @@ def test_a_changed_link_restarts_alone() -> None:
         assert tunnel.server.links()["link2"]["bindport"] == "5099"
         assert tunnel.client.links()["link1"]["disconnects"] == tunnel.server.links()["link1"]["disconnects"] == 0
         assert ping(lab.client, SERVER_INNER_IPV4, count=10).received == 10
-        # The port that was given up can be taken by another link.
+        # Another link can take the freed port.
         swapped: dict[str, Keys] = {"link1": {"bindport": 5099}, "link2": {"bindport": 5080}}
         reload(tunnel, "server", links=swapped)
         reload(tunnel, "client", links={"link1": {"remoteport": 5099}, "link2": {"remoteport": 5080}})
@@ -137,7 +137,7 @@ def test_the_password_the_buffer_the_filters_and_the_interface_change() -> None:
             }
             other = {"link1": "link2", "link2": "link1"}[name]
             assert sent[name] > 20_000 > 2000 > sent[other]
-        # What the helper sets on the interface.
+        # Settings of the interface that the helper makes.
         keys |= {"mtu": 1300, "ip4": "10.42.0.3/24", "ip4_routes": "192.0.2.0/24"}
         reload(tunnel, "client", general=keys)
 
@@ -172,7 +172,7 @@ def test_a_wrong_file_changes_nothing() -> None:
         )
         assert f"{path}:{len(wrong.splitlines()) - 1}: remotehost: 'a b' has white space" in said
         assert "reload failed" in said
-        # It cannot be read.
+        # The file cannot be read.
         client.config_path.chmod(0o644)
         assert "file is group/other accessible" in (said := reload_with(client))
         assert "reload failed" in said
@@ -184,7 +184,7 @@ def test_a_wrong_file_changes_nothing() -> None:
         client.wait_links("down", "link1", timeout=4)
         lab.line(1).set(up=True)
         tunnel.wait_up()
-        # Nothing of it was applied, and the next good file is.
+        # Nothing of the wrong file was applied. The next good file is applied.
         after = client.status()
         assert after["last_reload"] == before["last_reload"]
         assert [link["name"] for link in after["tunnels"]] == [link["name"] for link in before["tunnels"]]
@@ -240,7 +240,7 @@ def test_signals() -> None:
             time.sleep(0.5)
             return client.log()[position:].count("reload (SIGHUP)")
 
-        # As `kill -HUP $(pidof mlvpn)` and `pkill -HUP mlvpn` do it.
+        # As `kill -HUP $(pidof mlvpn)` and `pkill -HUP mlvpn` do.
         assert reloads_after(client.pid) == 1
         assert reloads_after(client.child_pid) == 1
         assert reloads_after(client.pid, client.child_pid) == 1

@@ -1,6 +1,6 @@
-"""`[filters]` and `[rules]` between real daemons: which line what they are about goes by, and what arrives of it.
+"""`[filters]` and `[rules]` between real daemons: which line their packets take, and which packets arrive.
 
-What goes by a line is what its emulator counts, not what the daemons say of themselves.
+The emulator of each line counts what goes by the line. The daemons' own words do not count.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from tests.support.tunnels import (
 
 pytestmark = pytest.mark.netns
 
-# Of the first two neither is nearer, so what is sent in bulk takes both, and what is sent by itself the first one. The
-# third would be the last choice; the fourth carries nothing while another does.
+# Of the first two lines neither is nearer. So bulk takes both, and packets sent one by one take the first. The third
+# would be the last choice. The fourth carries nothing while another one does.
 LINES = [Line(rate=10, delay=5), Line(rate=9, delay=5), Line(rate=10, delay=40), Line(rate=10, delay=5)]
 PLAIN, PREFERRED, PINNED, PINNED_AMONG, DUPLICATED, DROPPED, FILTERED, ON_FALLBACK, FILTER_FIRST = range(6000, 6009)
-"""UDP ports of the server, each with a filter or a rule, but for the first."""
+"""UDP ports of the server. Each has a filter or a rule, except the first."""
 SIZE = 1000
 """Bytes of payload."""
 LONG = 4000
-"""Bytes of payload of a SIP message with much in it: the interface gets it in three fragments."""
+"""Bytes of payload of a SIP message with much content. The interface gets it in three fragments."""
 ADDRESSES = {4: (SERVER_INNER_IPV4, CLIENT_INNER_IPV4), 6: (SERVER_INNER_IPV6, CLIENT_INNER_IPV6)}
-"""Of server and client, by the version of IP."""
+"""Addresses of server and client, by the version of IP."""
 NOISE = 5000
-"""More bytes than the KEEPALIVEs of a second take on a line."""
+"""Bytes: more than the KEEPALIVEs of a second take on a line."""
 
 
 def about(port: int) -> str:
@@ -71,15 +71,15 @@ class World:
         self.tunnel = tunnel
 
     def carried(self) -> dict[int, int]:
-        """Bytes of frames that each line has been given on the way to the server, by its number."""
+        """Bytes of frames that each line got on the way to the server, by the line's number."""
         return {line.number: line.stats()[Direction.TO_SERVER].rx_bytes for line in self.lab.lines}
 
     def heal(self) -> None:
-        """Every line is as it was, up, and measured: the schedule goes by round trips."""
+        """Every line is as it was, up, and measured, because the schedule goes by round trips."""
         for line in self.lab.lines:
             line.set(loss=0.0)
             line.client.set_carrier(up=True)
-        # In this order: the server does not know at once that a line was cut, but has heard of one that is up again.
+        # In this order: the server learns late that a line was cut, but it has heard of a line that is up again.
         for daemon in (self.tunnel.client, self.tunnel.server):
             daemon.wait_links("connected")
         assert wait_until(self._is_known, 5)
@@ -89,7 +89,7 @@ class World:
         return all(link["srtt_ms"] is not None for link in links)
 
     def cut(self, number: int) -> None:
-        """A line dies, and the client knows: its cable is pulled."""
+        """A line dies because its cable is pulled, and the client knows."""
         self.lab.line(number).client.set_carrier(up=False)
         self.tunnel.client.wait_links("down", f"link{number}")
 
@@ -120,7 +120,7 @@ def bound(host: Host, address: str, port: int = 0) -> socket.socket:
 
 
 class Flow:
-    """Numbered datagrams from a port of the client's to one of the server's."""
+    """Numbered datagrams from a port of the client to a port of the server."""
 
     def __init__(
         self, world: World, to: tuple[str, int], sender: socket.socket, receiver: socket.socket, size: int
@@ -132,10 +132,10 @@ class Flow:
         self._size = size
 
     def send(self, count: int, *, gap: float = 0.002, arrive: bool = True) -> tuple[list[int], set[int]]:
-        """Sends so many, `gap` seconds apart.
+        """Sends `count` datagrams, `gap` seconds apart.
 
-        Returns the numbers that arrived, and the lines that carried more than their KEEPALIVEs. Waits for all to
-        arrive; those that shall not, for a time in which they would.
+        Returns the numbers that arrived, and the lines that carried more than their KEEPALIVEs. Waits until all have
+        arrived; without `arrive`, waits for as long as they would need.
         """
         before, begun = self._world.carried(), time.monotonic()
         for number in range(count):
@@ -150,7 +150,7 @@ class Flow:
             return arrive and len(set(arrived)) == count
 
         wait_until(enough, 2 if arrive else 0.5)
-        time.sleep(0.1)  # for one that comes twice
+        time.sleep(0.1)  # for a datagram that comes twice
         enough()
         after = self._world.carried()
         noise = NOISE * max(time.monotonic() - begun, 1.0)  # a busy machine takes longer for all of it
@@ -159,7 +159,7 @@ class Flow:
 
 @contextlib.contextmanager
 def flow(world: World, port: int, *, size: int = SIZE, version: int = 4) -> Iterator[Flow]:
-    """By datagrams of so many bytes of payload."""
+    """A flow of datagrams with `size` bytes of payload."""
     there, here = ADDRESSES[version]
     server = bound(world.lab.server, there, port)
     with server, bound(world.lab.client, here) as client:
@@ -167,7 +167,7 @@ def flow(world: World, port: int, *, size: int = SIZE, version: int = 4) -> Iter
 
 
 def lines_of(world: World, port: int, count: int = 50, gap: float = 0.002) -> set[int]:
-    """The lines that a new flow goes by; each packet of it arrives, once."""
+    """The lines of a new flow; each packet arrives exactly once."""
     with flow(world, port) as one:
         arrived, lines = one.send(count, gap=gap)
     assert arrived == list(range(count))
@@ -175,23 +175,23 @@ def lines_of(world: World, port: int, count: int = 50, gap: float = 0.002) -> se
 
 
 def test_what_nothing_is_about_goes_by_the_schedule(world: World) -> None:
-    """What the tests below stand on: by itself the schedule would do none of what they ask for."""
+    """The tests below rest on this: by itself, the schedule would do nothing of what they ask for."""
     assert 3 not in lines_of(world, PLAIN)
     assert lines_of(world, PLAIN, gap=0) == {1, 2}
 
 
 def test_prefer_and_filters_name_lines_in_order(world: World) -> None:
     ports = (PREFERRED, FILTERED)
-    # The first link that `prefer` names does not carry traffic, as a fallback; filters use it all the same.
+    # The first link that `prefer` names is a fallback and does not carry traffic. Filters use it all the same.
     assert [lines_of(world, port) for port in ports] == [{3}, {3}]
     assert lines_of(world, ON_FALLBACK) == {4}
     world.cut(3)
     assert [lines_of(world, port) for port in ports] == [{2}, {2}]
     world.cut(2)
-    # What carries traffic is not named: rather the fallback that is.
+    # The link that carries traffic is not named: `prefer` takes the named fallback instead.
     assert [lines_of(world, port) for port in ports] == [{4}, {1}]
     world.cut(4)
-    # None of those named is left: any other.
+    # No named link is left: any other one is used.
     assert [lines_of(world, port) for port in ports] == [{1}, {1}]
     world.heal()
     assert [lines_of(world, port) for port in ports] == [{3}, {3}]
@@ -199,14 +199,14 @@ def test_prefer_and_filters_name_lines_in_order(world: World) -> None:
 
 def test_a_pinned_flow_stays_on_one_line(world: World) -> None:
     with flow(world, PINNED) as one, flow(world, PINNED_AMONG) as among:
-        # Bursts, for which the schedule takes both of the first lines.
+        # Bursts, for which the schedule uses both of the first lines.
         for pinned, allowed in ((one, {1, 2, 3}), (among, {2, 3})):
             arrived, first = pinned.send(40, gap=0)
             assert arrived == list(range(40))
             assert len(first) == 1
             assert first <= allowed
             assert [pinned.send(40, gap=0)[1] for _ in range(3)] == [first] * 3
-        # A line that dies gives its flows to another, and does not get them back.
+        # A line that dies gives its flows to another one, and does not get them back.
         (number,) = among.send(5)[1] or among.send(40)[1]
         world.cut(number)
         assert among.send(40, gap=0) == (list(range(40)), {5 - number})

@@ -1,4 +1,4 @@
-"""The status command of real daemons: what is run when, and that nothing waits for it."""
+"""The status command of real daemons: what runs when, and that nothing waits for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINES = [Line(rate=20, delay=5), Line(rate=20, delay=5)]
 
 
 def write_script(lab: Lab, text: str, *, mode: int = 0o700) -> Path:
-    """A status command of the client's, in place of the one before."""
+    """Writes a status command for the client, in place of the one before."""
     path = lab.directory / "command"
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(mode)
@@ -27,13 +27,13 @@ def write_script(lab: Lab, text: str, *, mode: int = 0o700) -> Path:
 
 
 def events(lab: Lab) -> list[str]:
-    """What such a script has written to `seen`."""
+    """The lines that the script has written to `seen`."""
     path = lab.directory / "seen"
     return [line.strip() for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def restart_link(tunnel: Tunnel, port: int) -> None:
-    """Has the client's link go down and up again."""
+    """Makes the client's link go down and up again."""
     position = len(tunnel.client.log())
     tunnel.client.write_config(tunnel.config("client", links={"link1": {"bindport": port}}))
     tunnel.client.reload()
@@ -53,7 +53,7 @@ def wait_for_calls(tunnel: Tunnel, expected: Sequence[str]) -> None:
 def test_events_come_in_upstreams_order() -> None:
     with Lab(LINES) as lab:
         tunnel = Tunnel(lab, TunnelSpec(scripted=True))
-        # One after the other, for a certain order.
+        # One line after the other, for a certain order.
         lab.line(2).set(up=False)
         tunnel.server.start()
         tunnel.client.start()
@@ -63,12 +63,12 @@ def test_events_come_in_upstreams_order() -> None:
         expected += ["rtun_up link2"]
         wait_for_calls(tunnel, expected)
         tunnel.wait_up()
-        # A changed link restarts: the interface keeps a link meanwhile.
+        # A changed link restarts. The interface keeps a link meanwhile.
         tunnel.client.write_config(tunnel.config("client", links={"link2": {"bindport": 7777}}))
         tunnel.client.reload()
         expected += ["rtun_down link2", "rtun_up link2"]
         wait_for_calls(tunnel, expected)
-        # Both at once: down first the links, then the interface.
+        # Both lines at once: first the links go down, then the interface.
         for line in lab.lines:
             line.set(up=False)
         wait_until(lambda: len(calls(tunnel)) == len(expected) + 3, 5)
@@ -84,7 +84,7 @@ def test_events_come_in_upstreams_order() -> None:
             "tuntap_up",
             ["rtun_up link1", "rtun_up link2"],
         )
-        # A clean stop undoes it all, on the end that stops and on the other.
+        # A clean stop undoes everything, on the end that stops and on the other.
         tunnel.client.stop()
         for end in ("client", "server"):
             wait_until(lambda: calls(tunnel, end)[-1] == "tuntap_down", 5)  # noqa: B023
@@ -95,20 +95,20 @@ def test_events_come_in_upstreams_order() -> None:
         assert calls(tunnel, "server")[-1] == "tuntap_down"
         for end in ("client", "server"):
             assert all(variables["DEVICE"] == "mlvpn0" for _, variables in tunnel.events(end))
-        # The daemon's own errors go nowhere but to the log.
+        # The daemon's own errors go only to the log.
         assert "network script" not in tunnel.client.log()
 
 
 def test_nothing_waits_for_a_slow_script() -> None:
     with Lab(LINES) as lab:
         script = write_script(lab, f'echo "$2 $3" >>{lab.directory}/seen; sleep 3')
-        # On the server, whose AUTH_OK waits for the script with MLVPN.
+        # The script is on the server: in MLVPN, the AUTH_OK waits for the script.
         tunnel = Tunnel(lab, TunnelSpec(server={"statuscommand": script}))
         start = Stopwatch()
         tunnel.start()
         assert start.own < 2.5
         stream = UdpStream(lab.server, lab.client, CLIENT_INNER_IPV4, seconds=4.5, rate=100)
-        # While it runs, links come and go and a reload is served.
+        # While the script runs, links come and go, and the server does a reload.
         name, line = ("link2", lab.line(2)) if events(lab)[0].endswith("link1") else ("link1", lab.line(1))
         line.set(up=False)
         tunnel.server.wait_for_log(f"{name} timeout", timeout=4)
@@ -120,7 +120,7 @@ def test_nothing_waits_for_a_slow_script() -> None:
         result = stream.wait()
         assert result.own_gap < 1
         assert (result.duplicates, result.wrong) == (0, 0)
-        # A link that went and came back before its turn was run for once.
+        # A link went and came back before its turn: one run stands for both.
         other = "link1" if name == "link2" else "link2"
         assert events(lab) == [f"rtun_up {other}", "tuntap_up", f"rtun_up {name}"][: len(events(lab))]
         tunnel.server.kill()
@@ -147,7 +147,7 @@ def test_what_goes_wrong_with_a_script() -> None:
             client.wait_for_log(f"network script {script} killed by signal 9")
             for text in ("said", "an error"):
                 client.wait_for_log(f"{script}: {text}")
-            # Nobody but root may be able to write it: that is said once, for four events.
+            # Only root may be able to write the script. The log says so once, for four events.
             script.chmod(0o722)
             position = len(client.log())
             for port in (7001, 7002):
@@ -158,11 +158,11 @@ def test_what_goes_wrong_with_a_script() -> None:
             script.unlink()
             restart_link(tunnel, 7003)
             client.wait_for_log(f"Unable to open file {script}: No such file or directory", since=position)
-            # It is right again.
+            # The script is right again.
             write_script(lab, f'echo "$2" >>{lab.directory}/seen')
             restart_link(tunnel, 7004)
-            # Where the link is quick, what the interface's two events would do is not done; where the machine is
-            # slow, the last events of the time before come first.
+            # If the link is quick, nothing runs for the interface's two events. If the machine is slow, the last events
+            # from before come first.
             quick, slow = ["rtun_down", "rtun_up"], ["rtun_down", "tuntap_down", "rtun_up", "tuntap_up"]
             assert wait_until(lambda: events(lab)[-2:] == quick or events(lab)[-4:] == slow, 5), events(lab)
 

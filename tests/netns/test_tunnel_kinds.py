@@ -46,11 +46,11 @@ def test_it_carries_traffic(spec: TunnelSpec) -> None:
         for transfer in (download, upload):
             result = transfer.wait()
             assert result.verified, result.error
-        # Both links did their share: the near one more of a short transfer.
+        # Both links did their share. The near one carried more of a short transfer.
         for link in tunnel.server.links().values():
             assert link["sentbytes"] > 20_000
             assert link["disconnects"] == 0
-        # The largest packet that the interface takes fits a line without fragments.
+        # The largest packet of the interface fits a line without fragments.
         mtu = path_mtu(lab.client)
         assert mtu == (1408 if spec.ipv6_outside else 1428) - (14 if spec.general.get("tuntap") == "tap" else 0)
         assert ping(lab.client, SERVER_INNER_IPV4, count=2, size=mtu - 28).received == 2

@@ -1,4 +1,4 @@
-"""Uplinks that go and come back are noticed at once, as the kernel tells of it; no link's timeout is near here."""
+"""Uplinks that go and come back: the daemon notices at once, by the kernel's news, long before any timeout."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.netns
 LINES = [Line(rate=20, delay=5), Line(rate=20, delay=10), Line(rate=20, delay=10)]
 SPEC = TunnelSpec(
     general={"timeout": 60},
-    # The first is bound to an address, the second to an interface, too; the third to nothing but is left alone.
+    # The first link is bound to an address, the second to an interface too. The third is bound to nothing.
     client_links={"link2": {"binddevice": "adsl2"}, "link3": {"bindhost": None}},
 )
 LOST = 0.5
 BACK = 1.5
-"""Seconds: AUTH goes out each second."""
+"""Seconds from an uplink's return until its link is up: AUTH goes out each second."""
 
 
 def set_down(end: LineEnd) -> None:
@@ -35,21 +35,21 @@ def set_down(end: LineEnd) -> None:
 
 def set_up(end: LineEnd) -> None:
     end.host.ip(f"link set {end.device} up")
-    end.add_addresses()  # of IPv6, and routes, which went with it
+    end.add_addresses()  # IPv6 addresses, and routes, which went with it
 
 
-# What happens, how it is undone, to which links, and what the client says of them.
+# The event, its undoing, the numbers of its links, and the client's words for it.
 GONE: dict[str, tuple[Callable[[LineEnd], None], Callable[[LineEnd], None], tuple[int, ...], set[str]]] = {
     "address": (LineEnd.remove_addresses, LineEnd.add_addresses, (1, 2), {"address gone"}),
-    # The kernel tells of an interface whose peer has the same number, as line 1's ends have here, up to a second later.
+    # The kernel reports up to a second late if an interface's peer has the same number, as with line 1's ends here.
     "carrier": (lambda end: end.set_carrier(up=False), lambda end: end.set_carrier(up=True), (2,), {"carrier lost"}),
-    # It is set down before it goes, and that takes a moment.
+    # The interface is set down before it goes, and setting it down takes a moment.
     "interface": (LineEnd.unplug, LineEnd.plug, (1, 2), {"interface down", "interface gone"}),
     "setting": (set_down, set_up, (1, 2), {"interface down"}),
 }
 
 
-# The addresses of IPv6 go when their interface is set down.
+# IPv6 addresses go when their interface is set down.
 @pytest.mark.parametrize(
     ("what", "ipv6"), [*((what, False) for what in GONE), ("address", True), ("setting", True)], ids=str
 )
@@ -63,17 +63,17 @@ def test_a_link_follows_its_uplink_at_once(what: str, ipv6: bool) -> None:
             take(end)
             client.wait_links("down", name)
             assert watch.own < LOST
-            # Everything goes elsewhere. The server, which nobody told, goes on to send to where nobody is.
+            # All traffic takes other links. The server was not told, and goes on sending to an address that nobody has.
             result = UdpStream(lab.client, lab.server, SERVER_INNER_IPV4, seconds=1.5, rate=100).wait()
             assert (result.lost, result.duplicates) == (0, 0)
-            time.sleep(1)  # for pauses between attempts to grow
+            time.sleep(1)  # so that the pauses between attempts grow
             reason = client.links()[name]["reason"]
             assert reason in reasons or reason.startswith("bind error")
             watch = Stopwatch()
             give(end)
             client.wait_links("connected", name)
             assert watch.own < BACK
-            # A word for what was lost and one for what came back, beside those of trying.
+            # One line for the loss and one for the return, besides the lines for the attempts.
             said = [line.partition(f" {name} ")[2] for line in client.log()[position:].splitlines()]
             lost, back = [text for text in said if text and not text.startswith("bind")]
             assert lost in reasons
@@ -84,7 +84,7 @@ def test_a_link_follows_its_uplink_at_once(what: str, ipv6: bool) -> None:
 
 
 def test_an_interface_that_was_made_anew_is_bound_to_at_once() -> None:
-    """As a modem's: it has the name of the old one and another number."""
+    """As with a modem's interface: the new one has the old one's name and another number."""
     spec = TunnelSpec(general={"timeout": 60}, client_links={"link2": {"binddevice": "adsl2", "bindhost": None}})
     with Lab(LINES) as lab, running_tunnel(lab, spec) as tunnel:
         client, position = tunnel.client, len(tunnel.client.log())
@@ -103,7 +103,7 @@ def test_an_interface_that_was_made_anew_is_bound_to_at_once() -> None:
 
 @pytest.mark.parametrize("what", ["carrier", "interface", "setting"])
 def test_an_interface_by_another_of_its_names(what: str) -> None:
-    """udev gives most devices such a name, and an operator takes whichever is shown."""
+    """udev gives most devices another name. An operator takes whichever name he sees."""
     take, give, _, reasons = GONE[what]
     spec = TunnelSpec(general={"timeout": 60}, client_links={"link2": {"binddevice": "wan-two", "bindhost": None}})
     with Lab(LINES) as lab:
@@ -150,7 +150,7 @@ def test_what_does_not_concern_a_link_does_not_disturb_it() -> None:
         for host in (lab.server, lab.client):
             host.ip("link set spare down", "link del spare")
         lab.client.ip("addr del 198.18.1.77/24 dev adsl1", "link del port", "link del wanbridge")
-        # Replaced within a moment, as by a DHCP client that was started again.
+        # Replaced within a moment, as by a restarted DHCP client.
         lab.client.ip("addr del 198.18.1.2/24 dev adsl1", "addr add 198.18.1.2/24 dev adsl1")
         lab.line(1).client.add_addresses()
         # The address of the server's links is on an interface that never has a carrier to lose.
@@ -176,7 +176,7 @@ def test_a_server_whose_address_goes_and_comes_back() -> None:
         watch = Stopwatch()
         lab.server.ip("addr add 198.19.0.2/32 dev lo")
         tunnel.server.wait_links("connected", "link1")
-        # The client's next KEEPALIVE is answered with DISCONNECT, and it asks again.
+        # A DISCONNECT answers the client's next KEEPALIVE, and the client asks again.
         assert watch.own < BACK + 1
         tunnel.wait_up()
         assert "link1 address gone\n" in tunnel.server.log()
@@ -196,12 +196,12 @@ def test_an_uplink_that_flaps() -> None:
             time.sleep(0.04)
         passed = watch.elapsed
         client.wait_links("connected", "link1", timeout=5)
-        # Four tries a second, of which each writes a line at most, and the link was up after some of them.
+        # Four tries a second, and each writes at most one line. The link came up after some of them.
         said = [line for line in client.log()[position:].splitlines() if " link1 " in line]
         assert 2 < len(said) < 4 * passed * 3
         result = stream.wait()
         assert result.duplicates == 0
-        # What was sent to it while it was up is lost; more than half of the packets had the other links.
+        # What was sent to the link while it was up is lost. More than half of the packets had the other links.
         assert result.received > 200
         assert client.links()["link2"]["disconnects"] == client.links()["link3"]["disconnects"] == 0
 
@@ -214,7 +214,7 @@ GAP = 0.5
 
 
 def add_thousands(lab: Lab) -> None:
-    """Far more news than wait for a process that does not read."""
+    """Far more news than the kernel keeps for a process that does not read."""
     addresses = [f"10.77.{number // 250}.{number % 250}/32" for number in range(BURST)]
     lab.client.ip(
         "link add many type veth peer name others", *(f"addr add {address} dev many" for address in addresses)
@@ -238,7 +238,7 @@ def test_a_burst_of_thousands_does_not_stop_the_tunnel() -> None:
 
 
 def lost_news(lab: Lab) -> int:
-    """What the kernel dropped of them, for all who listen on the client."""
+    """The number of news that the kernel dropped, for all listeners on the client."""
     rows = [line.split() for line in lab.client.run("cat", "/proc/net/netlink").splitlines()]
     return sum(int(row[rows[0].index("Drops")]) for row in rows[1:])
 
@@ -267,7 +267,7 @@ def test_what_was_missed_is_found() -> None:
         stopped(tunnel.client, lose)
         watch = Stopwatch()
         tunnel.client.wait_links("down", "link1")
-        assert watch.own < LOST + 0.5  # all is asked for after a quarter of a second
+        assert watch.own < LOST + 0.5  # the daemon asks for everything after a quarter of a second
         assert "link1 address gone\n" in tunnel.client.log()
         time.sleep(1)
         stopped(tunnel.client, give_back)

@@ -16,7 +16,7 @@ from tests.support.rootfs import PYTHONS, root_of
 from tests.support.services import ServiceTunnel
 
 LIMIT = 1200
-"""Seconds; the first test may have to make four root directories and two packages, which takes four minutes."""
+"""Seconds for a test. The first may have to make four root directories and two packages, which takes four minutes."""
 LINES = (Line(rate=20, delay=10), Line(rate=10, delay=15))
 
 
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A Debian release with packages for it."""
+    """A Debian release with its packages."""
 
     root: Path
     """A minimal system."""
@@ -43,7 +43,7 @@ class Release:
 def releases(
     request: pytest.FixtureRequest, containers: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Release]]]:
-    """The releases that the tests to run ask for; all are made at once."""
+    """The releases that the selected tests need. All are made at once."""
     calls = [item.callspec for item in request.session.items if hasattr(item, "callspec")]
     suites = {call.params["release"] for call in calls if "release" in call.params}
     source = tmp_path_factory.mktemp("source")
@@ -54,7 +54,7 @@ def releases(
 
 
 def _make_release(suite: str, source: Path, made: Future[None], work: Path) -> Release:
-    """`made` is when there is a source package."""
+    """Makes a release; `made` ends when the source package exists."""
     building = root_of(suite, debs.build_system())
     made.result()
     package = debs.build(building, source, work / "out", work / "scratch")
@@ -64,13 +64,13 @@ def _make_release(suite: str, source: Path, made: Future[None], work: Path) -> R
 
 @pytest.fixture(scope="session", params=sorted(PYTHONS))
 def release(request: pytest.FixtureRequest, releases: dict[str, Future[Release]]) -> Release:
-    """The package, for one release after the other."""
+    """The package of each release in turn."""
     return releases[request.param].result()
 
 
 @pytest.fixture
 def tunnel(release: Release) -> Iterator[ServiceTunnel]:
-    """A client and a server that have nothing installed."""
+    """A client and a server without anything installed."""
     with Lab(LINES) as lab, Nodes(lab, release.root, release.root) as nodes:
         yield ServiceTunnel(lab, nodes)
 

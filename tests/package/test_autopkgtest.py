@@ -1,4 +1,4 @@
-"""The package's own test, as Debian's machines run it."""
+"""The package's own test, run as on Debian's machines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.services import ServiceTunnel
 from .conftest import Release
 
 IGNORED = "isolation-machine,breaks-testbed"
-"""A node is as good as a machine here, and is thrown away."""
+"""Restrictions that autopkgtest ignores. A node is as good as a machine here, and is thrown away."""
 
 
 def test_it_passes(tunnel: ServiceTunnel, release: Release) -> None:

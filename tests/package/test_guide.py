@@ -1,6 +1,6 @@
-"""The two scenarios of the examples, with the files as they are shipped, on hosts of each kind.
+"""The two scenarios of the examples, with the shipped files, on hosts of each kind.
 
-The server stands for the routers of the client's lines too.
+The server also stands for the routers of the client's lines.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SERVER = "10.42.0.1"
 LAN = "192.168.0.1"
 SIP_PORT = 5060
 CALLS = 200
-"""Datagrams of a call; some others, of the tunnel itself, are on a line meanwhile."""
+"""Datagrams of a call. Meanwhile a line carries some others, of the tunnel itself."""
 NETWORK_LIMIT = 20.0
 OTHERS = CALLS // 4
 
@@ -54,7 +54,7 @@ KINDS = {"ifupdown": _ifupdown, "systemd-networkd": _networkd, "NetworkManager":
 
 @pytest.fixture(scope="module")
 def staged(containers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make install` puts into a system."""
+    """The files that `make install` puts into a system."""
     directory = tmp_path_factory.mktemp("installed")
     stage(directory)
     return directory
@@ -62,7 +62,7 @@ def staged(containers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=sorted(KINDS))
 def hosts(request: pytest.FixtureRequest, staged: Path) -> Iterator[ServiceTunnel]:
-    """A client with the network of the examples, which one kind of software has set up, and a server."""
+    """A client and a server. One kind of software has set up the network of the examples on the client."""
     packages = (*SYSTEM.packages, "ifupdown", "network-manager")
     root = root_of(SUITE, replace(SYSTEM, packages=packages, masked=("NetworkManager.service",)))
     with Lab(LINES) as lab:
@@ -94,7 +94,7 @@ def _rename(lab: Lab) -> None:
 
 
 def _has_network(node: Node) -> bool:
-    """Whether all of it is there: addresses, and for each line a rule and a table."""
+    """Whether the whole network is there: addresses, and a rule and a table for each line."""
     addresses = node.run("ip", "-4", "-o", "addr")
     rules = node.run("ip", "rule")
     return LAN in addresses and all(

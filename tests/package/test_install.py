@@ -1,4 +1,4 @@
-"""The life of the package on a minimal system: installed, in use, upgraded under traffic, removed, purged, back."""
+"""The life of the package on a minimal system: install, use, upgrade under traffic, remove, purge, install again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.support.services import CONFIG, INSTANCE, UNIT, Service, ServiceTunne
 from .conftest import Release, install_on_both
 
 UPGRADE_GAP = 2.0
-"""Seconds without a byte while the package is upgraded, at most: a restart of the daemon."""
+"""Seconds without a byte during an upgrade of the package, at most: a restart of the daemon."""
 STOP_LIMIT = 10.0
-"""Seconds until all has ended after the package is gone: systemd waits for the one unit that it was told to stop."""
+"""Seconds until all units have ended after the package is gone. systemd waits only for the unit that it has to stop."""
 DEFAULTS = "/etc/default/mlvpn"
 COMPLETION = "usr/share/bash-completion/completions/mlvpnctl"
 
@@ -27,7 +27,7 @@ def _version(node: Node) -> str:
 
 
 def _units(node: Node) -> list[str]:
-    """What runs or has failed of ours."""
+    """Units of ours that run or have failed."""
     words = ("list-units", "--no-legend", "--plain", "--state=active,failed,activating", "mlvpn*")
     return [line.split()[0] for line in node.run("systemctl", *words).splitlines()]
 
@@ -54,7 +54,7 @@ def test_from_nothing_to_traffic_and_back_to_nothing(tunnel: ServiceTunnel, rele
 
 
 def _start(tunnel: ServiceTunnel) -> None:
-    """What a reader of the manual does: a file, `systemctl start`."""
+    """The steps of a reader of the manual: a file, `systemctl start`."""
     for end, service in (("server", tunnel.server), ("client", tunnel.client)):
         service.node.write(CONFIG, tunnel.config(end), mode=0o600)
         service.ctl("start")
@@ -81,7 +81,7 @@ def _upgrade_under_traffic(tunnel: ServiceTunnel, release: Release) -> None:
     transfer = tunnel.download(25)
     for _ in transfer.watch(2):
         pass
-    with ThreadPoolExecutor() as pool:  # both at once
+    with ThreadPoolExecutor() as pool:  # both nodes at once
         by_apt = pool.submit(install, tunnel.server.node, release.newer)
         by_dpkg = pool.submit(install_by_dpkg, tunnel.client.node, release.newer)
     by_apt.result()

@@ -1,4 +1,4 @@
-"""The package takes the place of C MLVPN's, which has other files under the same names."""
+"""The package replaces C MLVPN's, which has other files under the same names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OTHER = "mlvpn@other.service"
 
 
 def _run_upstreams(service: Service, config: str, release: Release) -> str:
-    """Has the old package run one of two tunnels; returns the administrator's /etc/default/mlvpn."""
+    """Makes the old package run one of two tunnels; returns the administrator's /etc/default/mlvpn."""
     node = service.node
     node.write(CONFIG, config, mode=0o600)
     node.write("/etc/mlvpn/other.conf", config, mode=0o600)
@@ -28,7 +28,7 @@ def _run_upstreams(service: Service, config: str, release: Release) -> str:
 
 
 def _install_by_dpkg(node: Node, release: Release) -> None:
-    """dpkg by itself puts the package in the other's place, and leaves what it depends on to apt."""
+    """dpkg alone puts the package in the other's place. It leaves the dependencies to apt."""
     done = install_by_dpkg(node, release.package)
     assert done.returncode, done.stdout
     assert "dependency problems" in done.stderr
@@ -49,14 +49,14 @@ def _check_taken_over(service: Service, defaults: str) -> None:
 
 
 def _purge_upstreams(service: Service) -> None:
-    """Nothing of the new package goes along with what is left of the old one."""
+    """A purge of what is left of the old package takes nothing of the new one."""
     node, pid = service.node, service.pid
     apt(node, "purge", "mlvpn")
     assert 'AUTOSTART="mlvpn0"' in node.read(DEFAULTS)
     assert node.read("/etc/init.d/mlvpn") == ""
     node.run("systemctl", "daemon-reload")
     node.run("systemctl", "restart", "mlvpn.service")
-    # systemctl waits for the one unit that it is asked for.
+    # systemctl waits only for the unit that it is asked for.
     assert wait_until(lambda: service.state == "active" and service.pid not in (0, pid), UP_LIMIT)
     assert node.show(OTHER, "ActiveState") == "inactive"
 

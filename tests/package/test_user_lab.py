@@ -1,4 +1,4 @@
-"""`make lab` and `make lab-down`, and all that a user is told to type between them."""
+"""`make lab` and `make lab-down`, and all commands that a user is told to type between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .conftest import Release
 
 UP_LIMIT = 300
 COMMAND_LIMIT = 30
-# Else these would not end.
+# Without these words the commands would not end.
 ENDING = {"mlvpnctl top": "--samples 1", "ping": "-c 2", "/speed": "--time 2"}
 
 

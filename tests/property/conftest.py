@@ -1,4 +1,4 @@
-"""How long hypothesis searches: a few seconds for each file, or HYPOTHESIS_PROFILE=deep for a night."""
+"""How long hypothesis searches: a few seconds for each file, or a night with HYPOTHESIS_PROFILE=deep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any text compiles or is a FilterError, and a compiled filter takes any packet."""
+"""Any text compiles or raises a FilterError, and a compiled filter takes any packet."""
 
 from __future__ import annotations
 

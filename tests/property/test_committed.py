@@ -1,4 +1,4 @@
-"""What lines are given ahead is bounded by their rates, whatever the peer says of their delays. On both twins."""
+"""Rates bound what is committed to lines, whatever the peer says of their delays. On both twins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MS = 1_000_000
 SIZE = 30_000
 HALF_A_SECOND = SECOND // 2
 IN_ALL = 32_000_000
-"""Bytes."""
+"""Bytes that may be committed to all lines together."""
 twins = pytest.mark.parametrize("twin", [paced, native], ids=["reference", "native"])
 lines = st.lists(
     st.builds(
@@ -41,7 +41,7 @@ def test_what_is_committed_is_bounded(twin: Any, given_lines: list[LineParameter
     scheduler.set_lines(dict(enumerate(given_lines)), 0)
     rate = sum(line.rate for line in given_lines)
     queued = max(LEAST_LIMIT, rate // 10)
-    # What a line takes in half a second, and until its next turn; and a packet.
+    # For each line: its bytes of half a second and until its next turn, and one packet.
     ahead = min(sum(line.rate * (HALF_A_SECOND + 5 * MS) // SECOND + SIZE for line in given_lines), IN_ALL)
     now = 0
     for _ in range(60):

@@ -57,7 +57,7 @@ _pieces = st.one_of(st.sampled_from(_WORDS), st.binary(max_size=8))
 _texts = st.one_of(
     st.binary(max_size=400),
     st.lists(_pieces, max_size=60).map(b"".join),
-    # A good file with a bad part.
+    # A good file with a bad part in it.
     st.tuples(st.lists(_pieces, max_size=12).map(b"".join), st.integers(0, len(DOCUMENTED_CLIENT))).map(
         lambda cut: DOCUMENTED_CLIENT[: cut[1]].encode() + cut[0] + DOCUMENTED_CLIENT[cut[1] :].encode()
     ),
@@ -111,7 +111,7 @@ def test_strict_accepts_no_more_and_reads_the_same(text: bytes) -> None:
 
 
 def upstreams_value(raw: str) -> str:
-    """What upstream's parser leaves of the text after `=`: its reference, 7.1, a character at a time."""
+    """The value that upstream's parser reads from the text after `=`: its reference, 7.1, one character at a time."""
     value = ""
     quoted = False
     for character in raw:
@@ -157,7 +157,7 @@ _secret_lines = st.lists(
     _secret_lines, st.sampled_from(["password = ", "[rules]\n", "[filters]\n", "[adsl1]\n", "password "]), st.booleans()
 )
 def test_no_message_shows_text_without_a_sign_of_equality(lines: list[str], before: str, strict: bool) -> None:
-    """Neither as a key nor as a value: a wrapped password makes such lines. No message of ours has these letters."""
+    """A wrapped password makes such lines; neither keys nor values are shown. No message of ours has these letters."""
     text = CLIENT.replace("password = ", f"{before}" + "\n".join(lines) + "\n[general]\npassword = ").encode()
     try:
         said = parse(text, "f", strict=strict).warnings
@@ -249,7 +249,7 @@ def _configs(draw: st.DrawFn) -> Config:
         ip4_routes=draw(st.lists(networks, max_size=3).map(" ".join) if configured else _phrases),
         ip6_routes=draw(st.lists(v6, max_size=3).map(" ".join) if configured else _phrases),
         configure_interface=configured,
-        # One that names no directory is in /run/mlvpn: test_general.
+        # test_general covers a path that names no directory: it is in /run/mlvpn.
         control_unix_path=draw(st.one_of(st.just(""), _words.map(lambda path: "/run/" + path))),
         control_bind_host=draw(_hosts.filter(bool)) if control else "",
         control_bind_port=draw(_ports) if control else "",
@@ -263,7 +263,7 @@ def _configs(draw: st.DrawFn) -> Config:
 
 
 def rendered(config: Config) -> bytes:
-    """The file that says `config`, every key in quotes."""
+    """The file that stands for `config`, with every key in quotes."""
 
     def section(keys: tuple[Key, ...], values: Config | LinkConfig) -> list[str]:
         lines = []

@@ -1,4 +1,4 @@
-"""Any bytes in any pieces never stop the control server, and never cost it more than its bounds."""
+"""No bytes, in whatever pieces, stop the control server or cost it more than its bounds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def served() -> AsyncIterator[list[tuple[int, str | tuple[str, int]]]]:
 
 
 async def talk(family: int, address: str | tuple[str, int], pieces: list[bytes]) -> bytes:
-    """Sends the pieces, then the end, and reads what comes; a server may close whenever it likes."""
+    """Sends the pieces, then the end, and reads the answer. A server may close at any time."""
     loop = asyncio.get_running_loop()
     answer = b""
     with socket.socket(family) as sock:
@@ -143,7 +143,7 @@ def test_a_flood_costs_little_memory(unit: bytes, which: int) -> None:
             assert await talk(*where[0], [b"quit\n"]) == b"bye."
 
     async def pour(family: int, address: str | tuple[str, int], flood: list[bytes]) -> None:
-        # Never reads: what it sends cannot all be taken.
+        # This client never reads, so the server cannot take all of its bytes.
         loop = asyncio.get_running_loop()
         with socket.socket(family) as sock, contextlib.suppress(ConnectionError, TimeoutError):
             sock.setblocking(False)

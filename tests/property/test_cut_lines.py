@@ -1,4 +1,4 @@
-"""Whatever waits for a line that goes, a small packet that comes then is not behind it. On both twins."""
+"""A line goes away. A small packet that comes then does not wait behind the packets of this line. On both twins."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tests.support import native_parts as native
 MS = 1_000_000
 SIZE, PING = 1514, 126
 SOON = 25 * MS
-"""Nanoseconds after which a small packet has left, or after twice what the slowest line takes for a packet."""
+"""Nanoseconds in which a small packet leaves. On a slow line, the limit is twice its time for a packet."""
 twins = pytest.mark.parametrize("twin", [paced, native], ids=["reference", "native"])
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Lines, what is sent over them, and what happens."""
+    """Lines, their load, and the events."""
 
     lines: dict[int, LineParameters]
     left: dict[int, LineParameters]
-    """What `lines` become."""
+    """The lines after the cut."""
     flows: int
     load: int
-    """Milliseconds for which lines are loaded before that, with more than they carry."""
+    """Milliseconds for which lines are loaded before the cut, with more than they carry."""
     smalls: int
-    """Small packets a millisecond meanwhile: fewer than would fill a line that stays."""
+    """Small packets a millisecond during the load: fewer than would fill a line that stays."""
     directed: list[int]
-    """To which of the lines that go rules send bulk, small packets and copies."""
+    """Lines that go away, to which rules send bulk, small packets and copies."""
     pauses: list[int]
-    """Milliseconds before each small packet that comes after it."""
+    """Milliseconds before each small packet that comes after the cut."""
 
 
 @st.composite
@@ -55,7 +55,7 @@ def cuts(draw: st.DrawFn) -> Cut:
         for number in range(count)
     }
     left = {number: lines[number] for number in draw(st.sets(st.sampled_from(range(count)), min_size=1))}
-    if draw(st.booleans()):  # a reload: the others stay, and are slower
+    if draw(st.booleans()):  # a reload: the other lines stay, and are slower
         left |= {number: replace(line, rate=slowest) for number, line in lines.items() if number not in left}
     gone = [number for number in lines if left.get(number) != lines[number]]
     directed = draw(st.lists(st.sampled_from(gone), max_size=2)) if gone else []
@@ -104,7 +104,7 @@ class World:
         return taken
 
     def run(self, milliseconds: int) -> None:
-        """One flow goes on to send as much as can be sent."""
+        """One flow goes on sending as much as possible."""
         until = self.now + milliseconds * MS
         while self.now < until:
             self.now = min(max(self.scheduler.due() or until, self.now + 1), until)
@@ -112,7 +112,7 @@ class World:
             self.take()
 
     def leaves(self, packet: bytes) -> int:
-        """Nanoseconds until it does."""
+        """Nanoseconds until the packet leaves."""
         begun = self.now
         while packet not in self.take():
             due = self.scheduler.due()
@@ -146,7 +146,7 @@ def test_what_waits_after_a_cut_is_bounded_by_the_lines_that_are_left_and_the_re
     farthest = max(line.delay for line in cut.lines.values())
     bound = max(LEAST_LIMIT, rate * QUEUE_TIME // SECOND)
     for line in cut.left.values():
-        # What it was given ahead; what goes first on it, with the packet that is one too many.
+        # The bytes committed to the line, and the bytes that go first on it, with one packet above the limit.
         bound += line.rate * (farthest + 4 * MS + 20 * MS) // SECOND + 2 * SIZE
     assert scheduler.waiting_bytes <= bound
     world.left += len(scheduler.drain(world.now))

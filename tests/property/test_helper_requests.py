@@ -1,4 +1,4 @@
-"""Any bytes are a request of the table or refused; nothing else comes out of the helper's parser."""
+"""Any bytes are a request of the table or are refused; nothing else comes out of the helper's parser."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_any_bytes(data: bytes, descriptors: int) -> None:
 
 @given(almost, st.integers(0, 2))
 def test_any_object(members: dict[str, Any], descriptors: int) -> None:
-    """What is taken has exactly the fields of its class, of their types, and the right number of descriptors."""
+    """An accepted object has exactly the fields of its class, of their types, and the right number of descriptors."""
     request = _parse(json.dumps(members).encode(), descriptors)
     if request is not None:
         assert json.loads(requests.encode(request)) == members

@@ -1,6 +1,6 @@
-"""A peer that knows the password and means no good: whatever it sends, both twins take it alike and within bounds.
+"""A hostile peer that knows the password: both twins take whatever it sends alike and within bounds.
 
-Afterwards an honest one in its place is served as ever.
+Afterwards an honest peer in its place is served as always.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ LENGTHS = st.sampled_from([0, 1, 19, 20, 39, 40, 59, 60, 1372, 1500, 9000, 32768
 LARGEST = MAX_DATAGRAM_SIZE - HEADER_SIZE - MAC_SIZE
 HALF_DAY = 43200.0
 HONEST_FIRST = 900_000
-"""Numbers of packets that nobody has sent before."""
+"""First number of the honest peer. Nobody has sent packets with numbers from here on."""
 
 
 class Hostile(RuleBasedStateMachine):
-    """Whatever is done is done to both pairs; one end of each is the victim, and the other's key is the enemy's."""
+    """Every step is done to both pairs. One end of each pair is the victim; the enemy has the key of the other end."""
 
     pairs: list[SessionPair]
 
@@ -69,7 +69,7 @@ class Hostile(RuleBasedStateMachine):
             pair.connect()
 
     def datagram(self, kind: PacketType, words: bytes, flow: int, seq: int, data_seq: int, **fields: int) -> bytes:
-        """Sealed; DATA in clear where the victim takes such."""
+        """A sealed datagram; DATA is clear if the victim accepts clear DATA."""
         clear = self.clear and kind is PacketType.DATA
         payload = words if clear else self.box.seal(words, flow, seq)
         stamps = fields.get("timestamp", 0), fields.get("timestamp_reply", NO_TIMESTAMP)
@@ -83,7 +83,7 @@ class Hostile(RuleBasedStateMachine):
         return self.seqs[flow]
 
     def arrive(self, line: int, datagrams: list[bytes], *, elsewhere: bool = False) -> None:
-        """They come to the victim, and it must not say or tell more than that is worth."""
+        """The datagrams come to the victim. Its events and its answers must stay within bounds."""
         for pair in self.pairs:
             here = pair.server_address if self.to_server else pair.client_address
             there = pair.client_address if self.to_server else pair.server_address
@@ -94,7 +94,7 @@ class Hostile(RuleBasedStateMachine):
                 pair.inject(Flight(line, self.to_server, datagram, source, here(line)))
             pair.run(0)
             assert len(victim.events) - events <= 4 * len(datagrams) + 4
-            # And what the other end says to that.
+            # The other end's answers to them count too.
             assert len(pair.recording) - said <= 4 * len(datagrams) + 16
 
     @rule(
@@ -106,7 +106,7 @@ class Hostile(RuleBasedStateMachine):
         self, line: int, kind: PacketType, words: bytes, flow: int, seq: int | None, data_seq: int,
         timestamp: int, timestamp_reply: int, reorder: int, elsewhere: bool, copies: int,
     ) -> None:  # fmt: skip
-        """Any type with any words, any numbers and any stamps."""
+        """Any type with any payload, any numbers and any stamps."""
         if seq is None:
             seq = self.next_seq(flow)
         else:
@@ -117,7 +117,7 @@ class Hostile(RuleBasedStateMachine):
 
     @rule(line=LINES, flow=FLOWS, count=st.integers(1, 40), new_flows=st.booleans(), disconnects=st.booleans())
     def floods_with_introductions(self, line: int, flow: int, count: int, new_flows: bool, disconnects: bool) -> None:
-        """AUTH after AUTH, of one flow or always another, with DISCONNECTs between."""
+        """AUTH after AUTH, of one flow or of always another, with DISCONNECTs between them."""
         datagrams = []
         kind, words = (PacketType.AUTH, b"AU") if self.to_server else (PacketType.AUTH_OK, b"OK")
         for number in range(count):
@@ -143,7 +143,7 @@ class Hostile(RuleBasedStateMachine):
 
     @rule(jump=st.sampled_from([HALF_DAY, -HALF_DAY]))
     def its_clock_jumps(self, jump: float) -> None:
-        """Its numbers begin elsewhere: `seq` counts from the clock."""
+        """The enemy's numbers begin elsewhere: `seq` counts from the clock."""
         for flow in self.seqs:
             self.seqs[flow] = (self.seqs[flow] + int(jump * 1e6)) % (1 << 64)
 
@@ -168,7 +168,7 @@ class Hostile(RuleBasedStateMachine):
             assert due is None or due < self.pairs[0].now + 60
 
     def teardown(self) -> None:
-        """The enemy is gone, an honest peer is there: the tunnel is what it was."""
+        """The enemy is gone and an honest peer is there: the tunnel is as it was."""
         for pair in getattr(self, "pairs", ()):
             pair.run(20)
             honest = pair.restart(pair.client if self.to_server else pair.server)

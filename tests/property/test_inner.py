@@ -1,4 +1,4 @@
-"""What the scheduler is told of a packet, against the fields that it was made of, and for any bytes."""
+"""What the scheduler learns of a packet: against the fields that the packet was made of, and for any bytes."""
 
 from __future__ import annotations
 

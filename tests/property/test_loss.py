@@ -1,4 +1,4 @@
-"""The loss meter against a plain list of what came, and when."""
+"""The loss meter against a plain list of arrivals with their times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_loss_is_what_is_missing_of_what_was_sent_of_late(steps: list[tuple[int,
     newest, seq, now = first, first, 0.0
     came: set[int] = set()
     known_at: dict[int, float] = {}
-    """When a number was first known to have been sent."""
+    """When each number was first known to have been sent."""
     for step, pause in steps:
         seq, now = max(0, seq + step), now + pause
         if seq in came or seq <= first:
@@ -29,7 +29,7 @@ def test_loss_is_what_is_missing_of_what_was_sent_of_late(steps: list[tuple[int,
         window = range(newest - loss.sent + 1, newest + 1)
         assert loss.lost == sum(number not in came for number in window)
         assert 0 <= loss.percent <= 99
-        # All of the window counts, and little more than it needs.
+        # The whole window counts, and little more than the window.
         recent = sum(at > now - WINDOW + BUCKET for at in known_at.values())
         assert loss.sent >= min(newest - first, max(recent, LEAST))
 

@@ -1,4 +1,4 @@
-"""Any bytes from a netlink socket are news or nothing, and any news leave a mirror that agrees with itself."""
+"""Any bytes from a netlink socket are news or nothing, and any news leave the mirror consistent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlvpnd.net.netlink import AddressNews, DumpEnd, LinkNews, parse
 PORT = 7
 BODIES = st.one_of(
     st.binary(max_size=80),
-    # A header of either kind, with attributes that are nearly right.
+    # A header of either kind, with almost right attributes.
     st.builds(
         lambda family, rest, attributes: struct.pack("=B", family) + rest + b"".join(attributes),
         st.sampled_from([0, 2, 7, 10]),
@@ -64,7 +64,7 @@ def test_any_news(all_news: list[LinkNews | AddressNews]) -> None:
     mirror = Mirror()
     for news in all_news:
         mirror.take(news)
-        assert not mirror.take(news)  # it is known now
+        assert not mirror.take(news)  # the mirror knows it now
         uplink = mirror.uplink(news.number)
         if isinstance(news, LinkNews):
             assert (uplink is None) == news.gone

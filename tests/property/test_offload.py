@@ -1,6 +1,6 @@
-"""Super-packets: what is joined comes out of it as it was, both twins do the same, and any bytes are survived.
+"""Super-packets: joined packets come out as they were, both twins do the same, and any bytes are survived.
 
-Scapy looks at the checksums of what is split: it shares nothing with what made them.
+Scapy checks the checksums of the packets that come from a split. It shares no code with the program.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def flip(packet: bytes, at: int, value: int) -> bytes:
 
 @st.composite
 def traffic(draw: st.DrawFn) -> list[bytes]:
-    """Packets of some flows, interleaved; most follow the one before in their flow, some are something else."""
+    """Packets of some flows, interleaved. Most follow the one before in their flow; some are something else."""
     flows = draw(st.lists(first_fields, min_size=1, max_size=3))
     packets = []
     for _ in range(draw(st.integers(0, 40))):
@@ -103,14 +103,14 @@ def framed(packet: bytes, *tags: int) -> bytes:
 
 
 def flow_of(packet: bytes) -> bytes:
-    """What names the flow of a plain packet; others are each a flow of their own kind."""
+    """The bytes that name the flow of a plain packet. Other packets are each a flow of their own kind."""
     if packet[0] == 0x45:
         return packet[9:10] + packet[12:24]
     return packet[6:7] + packet[8:44] if packet[0] >> 4 == 6 else packet[:1]
 
 
 def without_atomic_ident(packet: bytes) -> bytes:
-    """The same packet, but for an identification that says nothing (RFC 6864): one that stood still may grow."""
+    """The same packet without an identification that says nothing (RFC 6864). A constant one may grow."""
     if packet[:1] != b"\x45" or len(packet) < 20 or packet[6:8] != b"\x40\x00":
         return packet
     rest = int.from_bytes(packet[4:6], "big") + int.from_bytes(packet[10:12], "big")
@@ -139,7 +139,7 @@ def test_what_is_joined_comes_out_as_it_was(packets: list[bytes], uso: bool) -> 
     assert came.keys() == gone.keys()
     for flow, expected in came.items():
         assert same_or_atomic(gone[flow], expected)
-    # Each frame stands where its first packet stood.
+    # Each frame takes the place of its first packet.
     firsts = [segment(each, layer2=False)[0] for each in frames]
     rest = iter(packets)
     assert all(any(same_or_atomic([first], [packet]) for packet in rest) for first in firsts)
@@ -181,7 +181,7 @@ vnets = st.builds(
 
 @st.composite
 def reads(draw: st.DrawFn) -> bytes:
-    """A vnet header and packet of which most fit together, or nearly."""
+    """A vnet header and a packet. Most of them fit together, or almost."""
     fields = replace(draw(first_fields), payload=b"odd" * draw(st.integers(0, 100)), flags=draw(st.integers(0, 255)))
     packet = replace(fields, ip_options=draw(st.sampled_from((b"", b"\x01" * 8)))).packet()
     fitting = VNET.pack(NEEDS_CSUM, kind_of(fields), draw(st.integers(0, 65535)), draw(st.integers(1, 70)), 20, 16)
@@ -282,7 +282,7 @@ def test_both_twins_sum_alike(data: bytes, start: int, protocol: int) -> None:
 
 
 def rebuilt(packet: Packet) -> bytes:
-    """The packet with lengths and checksums that scapy made."""
+    """The packet with scapy's lengths and checksums."""
     for layer in (IP, TCP, UDP):
         if layer in packet:
             del packet[layer].chksum

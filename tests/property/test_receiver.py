@@ -1,4 +1,4 @@
-"""A peer that restarts: whatever it counts from and however its links come back, all that it sends is delivered."""
+"""A peer that restarts: whatever its new count and however its links come back, all its packets are delivered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EPSILON = 1e-9
 
 @dataclass
 class Side:
-    """A receiver over up links, whose timer fires on time."""
+    """A receiver over links that are up. Its timer fires on time."""
 
     size: int
     now: float = 1000.0
@@ -38,7 +38,7 @@ class Side:
             self.new_flow(path.number)
 
     def new_flow(self, number: int) -> None:
-        """AUTH of a peer that this link has not had."""
+        """An AUTH with a flow that is new on this link."""
         self.seq += 1
         path = self.paths[number]
         path.begin_flow(PeerFlow(self.seq, "link", self.seq), self.seq)
@@ -46,7 +46,7 @@ class Side:
         self.took(self.receiver.take_freed())
 
     def arrive(self, number: int, data_seq: int, name: str, pause: float = 0.0) -> None:
-        """A packet comes over a link, `pause` seconds after what came before."""
+        """A packet comes over a link, `pause` seconds after the arrival before."""
         until = self.now + pause
         while (due := self.receiver.due()) is not None and due <= until:
             self.now = max(due, self.now)
@@ -68,14 +68,14 @@ class Side:
             self.out.append(name)
 
     def end(self) -> None:
-        """All that is held leaves in time."""
+        """All held packets leave in time."""
         while (due := self.receiver.due()) is not None:
             self.now = max(due, self.now)
             self.took(self.receiver.expire(self.now))
 
 
 PACKETS = st.lists(st.tuples(st.integers(0, LINKS - 1), st.booleans()), min_size=1, max_size=80)
-"""Over which link each goes, and whether it is lost."""
+"""The link of each packet, and whether the packet is lost."""
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("flow"), st.integers(0, LINKS - 1)),
@@ -113,7 +113,7 @@ def test_all_of_a_restarted_peer_is_delivered_and_once(
         if what == "flow" and link not in renewed:
             renewed.add(link)
             side.new_flow(link)
-        elif what == "old" and link not in renewed:  # what was on its way
+        elif what == "old" and link not in renewed:  # still under way
             side.arrive(link, old, f"old {old}", pause)
             old += 1
         elif what == "new" and link in renewed:
@@ -131,6 +131,6 @@ def test_all_of_a_restarted_peer_is_delivered_and_once(
         new += 1
     side.end()
     assert sorted(side.out) == sorted(side.came)
-    # What all links bring of the new count is in order.
+    # Packets of the new count are in order, from where all links have brought one.
     places = [int(name[4:]) for name in side.out if name.startswith("new ") and int(name[4:]) >= settled + LINKS]
     assert places == sorted(places)

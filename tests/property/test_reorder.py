@@ -1,4 +1,4 @@
-"""The reorder buffer under any arrival: nothing lost, nothing twice, nothing held too long, order where it can be."""
+"""The reorder buffer under any arrival: nothing lost, nothing twice, nothing held too long, and order if possible."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mlvpnd.protocol.receiving.reorder import STRAYS, ReorderBuffer
 
 MODULUS = 1 << 64
 TICK = 2.0**-10
-"""About a millisecond. Times are multiples of it, whose sums are exact: a deadline is met or missed in any count."""
+"""Seconds, about a millisecond. Times are its multiples, and their sums are exact: no deadline depends on rounding."""
 WAIT = 50 * TICK
 FIRSTS = st.sampled_from([0, 1, 500, 1 << 32, MODULUS - 3, MODULUS - 200])
 DELAYS = st.lists(
     st.sampled_from([0.0, TICK, 10 * TICK, 30 * TICK, 60 * TICK, 200 * TICK, None]), min_size=1, max_size=120
 )
-"""How long each packet is on its way; None: for ever."""
+"""Time of each packet on its way; None: for ever."""
 LINKS = st.dictionaries(st.integers(0, 3), st.sampled_from([0.0, TICK, 20 * TICK, 400 * TICK]))
-"""Those that are waited for, each with its disorder. Packets come over 0 to 2."""
+"""The links that are waited for, each with its disorder. Packets come over 0 to 2."""
 SIZES = st.one_of(st.integers(1, 20), st.sampled_from([63, 64, 65, 512, 1000]))
 
 
@@ -40,7 +40,7 @@ class Run:
         self.now = 0.0
 
     def feed(self, first: int, delays: list[float | None], start: float, interval: float) -> None:
-        """Packets from `first` on, sent every `interval` over three links in turn."""
+        """Feeds packets from `first` on, sent every `interval` over three links in turn."""
         sent = [(start + index * interval + delay, index) for index, delay in enumerate(delays) if delay is not None]
         for at, index in sorted(sent):
             self.until(at)
@@ -53,7 +53,7 @@ class Run:
             assert len(self.buffer) <= self.size
 
     def until(self, at: float) -> None:
-        """Time goes on to `at`."""
+        """The time goes on to `at`."""
         while (due := self.buffer.deadline()) is not None and due <= at:
             self.now = due
             self.took(self.buffer.expire(due))
@@ -69,7 +69,7 @@ class Run:
 
 
 def in_order(run: Run, first: int) -> bool:
-    """Whether numbers grow, but for those that came after their hole had been given up."""
+    """Whether the numbers grow, without those that came after their hole had been given up."""
     places = [(number - first) % MODULUS for number in run.out if number not in run.late]
     return places == sorted(places)
 
@@ -89,7 +89,7 @@ def test_nothing_lost_nothing_twice_in_order_in_time(
     else:
         run.took(run.buffer.flush())
     assert sorted(run.out) == sorted(run.arrived_at)
-    # The first to arrive sets the count: those before it are late.
+    # The first arrival sets the count: smaller numbers are late.
     assert in_order(run, next(iter(run.arrived_at), 0))
     assert run.buffer.duplicates == 0
 
@@ -102,7 +102,7 @@ def test_nothing_lost_nothing_twice_in_order_in_time(
 def test_where_lines_keep_order_so_does_the_whole(
     packets: list[tuple[int, bool]], delays: list[float], first: int
 ) -> None:
-    """Whatever is lost: no hole is given up that is filled yet, and none is waited for longer than it must be."""
+    """Whatever is lost: no hole that will be filled is given up, and none is waited for longer than necessary."""
     run = Run(1000, dict.fromkeys(range(3), 0.0))
     arrivals = sorted(
         (index * TICK + delays[link], index, link) for index, (link, lost) in enumerate(packets) if not lost
@@ -149,7 +149,7 @@ def test_a_count_that_goes_on_far_ahead(
 def test_whatever_the_peer_counts_from_next_little_of_it_is_refused(
     count: int, lost: set[int], new: int, size: int, links: dict[int, float]
 ) -> None:
-    """Even if no new flow tells that it counts anew."""
+    """No new flow says that the peer counts anew."""
     run = Run(size, links)
     for number in range(count):
         if number not in lost:
@@ -181,7 +181,7 @@ def test_within_size_and_wait_order_is_perfect(arrival: list[int], size: int) ->
     LINKS,
 )
 def test_any_numbers_at_all(pushes: list[tuple[int, float, int]], size: int, links: dict[int, float]) -> None:
-    """Nothing forged in a header makes it hold more, or longer, or lose count."""
+    """No forged number makes the buffer hold more, or longer, or lose count."""
     buffer, now, out, pushed = ReorderBuffer(size, WAIT), 0.0, 0, 0
     buffer.set_links(links)
     for number, pause, link in pushes:

@@ -1,4 +1,4 @@
-"""RFC 6298 section 2, written out naively, without jumps that one sample alone says; and stamps against clocks."""
+"""RFC 6298 section 2, written out naively, without jumps that only one sample shows; and stamps against clocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shares follow weights, whatever the packets, and nobody carries who should not."""
+"""Shares follow weights, whatever the packets, and no link carries traffic if it should not."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_bytes_follow_weights(weights: list[int], sizes: list[int]) -> None:
         biggest = max(sizes)
         for link, weight in enumerate(weights):
             share = total * weight / sum(weights)
-            # A link is behind by one packet at most, and ahead by one for each other that may be behind.
+            # A link is behind by at most one packet. It is ahead by at most one for each other link that may be behind.
             assert share - carried[link] <= biggest * (1 + len(weights) * weight / sum(weights)) + total * 1e-3
             assert carried[link] - share <= biggest * len(weights) + total * 1e-3
 
 
 @given(WEIGHTS, st.lists(st.lists(PACKET, min_size=1, max_size=48), min_size=1, max_size=10))
 def test_bytes_follow_weights_over_bursts(weights: list[int], bursts: list[list[int]]) -> None:
-    """Within what comes at once, and a packet."""
+    """The bytes may differ from the weights by one burst and one packet."""
     scheduler = WeightedScheduler()
     scheduler.set_links(dict(enumerate(weights)))
     carried: Counter[int | None] = Counter()
@@ -71,7 +71,7 @@ def test_only_links_of_the_round_are_picked(rounds: list[tuple[dict[int, int], l
 
 @given(WEIGHTS, st.lists(st.frozensets(st.integers(0, 7), min_size=1), max_size=10), st.integers(0, 300))
 def test_coming_and_going_starves_nobody(weights: list[int], sets: list[frozenset[int]], warm: int) -> None:
-    """After any history each link has its share of the next rounds, within a packet or two."""
+    """After any history each link has its share of the next rounds, except for a packet or two."""
     scheduler, size = WeightedScheduler(), 1000
     by_link = dict(enumerate(weights))
     for chosen in sets:

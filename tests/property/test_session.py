@@ -1,8 +1,8 @@
 """A session pair under a hostile network, as a state machine.
 
-The network loses, delays, reorders, doubles, damages and reflects; an attacker plays recordings from anywhere, old
-sessions too; addresses change and processes die. Whatever comes out was sent by the other side and comes out once,
-nothing raises, memory is bounded; and when it is over, all links come back and the peers are where they are.
+The network loses, delays, reorders, doubles, damages and reflects. An attacker plays recordings from anywhere, also of
+old sessions. Addresses change and processes die. Every packet that comes out was sent by the other side, and comes out
+once. Nothing raises, and memory is bounded. At the end all links come back, and the peers have the right addresses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PROBABILITIES = st.sampled_from([0.0, 0.1, 0.5])
 
 
 class HostileNetwork(RuleBasedStateMachine):
-    """Boxed, two links. What belongs to clear DATA alone is below."""
+    """Boxed, two links. Rules for clear DATA alone are below."""
 
     cleartext_data = False
     pair: SessionPair
@@ -83,7 +83,7 @@ class HostileNetwork(RuleBasedStateMachine):
 
     @rule(data=st.data(), own_address=st.booleans(), other_line=st.booleans(), slow=st.booleans())
     def replay(self, data: st.DataObject, own_address: bool, other_line: bool, slow: bool) -> None:
-        """A stretch of what was ever on the lines, to where its receiver is now."""
+        """Plays a stretch of anything recorded on the lines, to the present address of its receiver."""
         recording = self.pair.recording
         if not recording:
             return
@@ -116,12 +116,12 @@ class HostileNetwork(RuleBasedStateMachine):
             assert len(end.session.gate.flows) <= MAX_FLOWS
 
     def teardown(self) -> None:
-        """The sky clears."""
+        """The network becomes quiet."""
         if not hasattr(self, "pair"):
             return
         pair = self.pair
         pair.lines[:] = [Line(), Line(delay=0.05)]
-        pair.run(30)  # the longest replay, a timeout and some
+        pair.run(30)  # the longest replay, a timeout, and some more
         assert pair.client.up == pair.server.up == [0, 1]
         for line in range(2):
             assert pair.server.session.path(line).peer == pair.client_address(line)
@@ -132,12 +132,12 @@ class HostileNetwork(RuleBasedStateMachine):
             before = len(other.delivered)
             end.send(packets)
             pair.run(2)
-            # In order but for the first, which set the count anew: nobody knows what came before them.
+            # In order, except for the first packets, which set the count anew: nobody knows what came before them.
             assert sorted(other.delivered[before:]) == packets
 
 
 class HostileNetworkInClear(HostileNetwork):
-    """Clear DATA: damage shows in the packet, as upstream; all else holds."""
+    """Clear DATA: damage shows in the packet, as upstream. Everything else holds."""
 
     cleartext_data = True
 

@@ -1,4 +1,4 @@
-"""The receiving side's twins: whatever is asked of both, they answer the same and look the same."""
+"""The twins of the receiving side: to every question both answer the same, and their states look the same."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STAMPS = st.integers(0, 0xFFFF) | st.sampled_from([NO_TIMESTAMP, NO_TIMESTAMP - 
 
 
 def outcome(call: Callable[..., object], *args: object) -> tuple[type, object]:
-    """What a call returns, with its type, or what it raises."""
+    """The result of a call with its type, or what it raises."""
     try:
         result = call(*args)
     except Exception as error:
@@ -47,7 +47,7 @@ class Twins:
         self.compare()
 
     def ask(self, method: str, *args: object) -> object:
-        """Calls the method of both; returns what it is."""
+        """Calls the method of both; returns the result."""
         reference, native = (outcome(getattr(one, method), *args) for one in self.both)
         assert native == reference, (method, args)
         self.compare()
@@ -124,7 +124,7 @@ LINE = st.lists(
 
 
 def run_line(twins: Twins, line: list[tuple[str, float, int]], now: float, *, plain: bool) -> None:
-    """Packets on their way for so many milliseconds, or with any stamps at all."""
+    """Packets that are under way for some milliseconds each, or have any stamps at all."""
     for method, pause, number in line:
         now += pause
         stamped = number if plain else (int(now * 1000) - number) & 0xFFFF
@@ -210,7 +210,7 @@ def test_copy_filters(first: int, steps: list[int]) -> None:
 LINKS = st.dictionaries(
     st.sampled_from([0, 0, 1, 1, 2, 9]), st.sampled_from([0.0, 0.0, 0.003, 0.02, 0.4]), min_size=1, max_size=3
 )
-"""Those that are waited for, each with its disorder; 9 never brings anything."""
+"""The links that are waited for, each with its disorder. Link 9 never brings anything."""
 OFFSETS = st.one_of(
     st.integers(0, 3),
     st.integers(-4, 12),
@@ -219,7 +219,7 @@ OFFSETS = st.one_of(
         lambda far: st.integers(far - 2, far + 2)
     ),
 )
-"""Of a number from the highest that was pushed in its neighbourhood."""
+"""Distance of a number from the highest one that was pushed in its neighbourhood."""
 BUFFER_STEPS = st.one_of(
     st.tuples(st.just("push"), OFFSETS, st.integers(0, 2)),
     st.tuples(st.just("push"), st.integers(-1, 3), st.integers(0, 2)),
@@ -251,7 +251,7 @@ class Buffers(Twins):
             number = self.near + value
             self.push(number, more)
             self.near = max(self.near, number)
-        elif what == "row":  # each second packet of a row: what is missing may come later
+        elif what == "row":  # every second number of a row: the missing ones may come later
             for _ in range(value):
                 self.near += 2
                 self.push(self.near, more)
@@ -328,7 +328,7 @@ def test_a_buffer_of_a_size_that_no_buffer_has() -> None:
 
 @given(st.permutations(range(40)), st.integers(0, 50))
 def test_more_links_than_are_waited_for(order: list[int], first: int) -> None:
-    """What is known of links that have brought something is bounded by what is held."""
+    """The buffer knows the links that have brought something. The packets that it holds bound their number."""
     buffers = Buffers(16, 0.1, first, 0.0)
     buffers.ask("set_links", dict.fromkeys(range(40), 0.001))
     for turn in range(5):

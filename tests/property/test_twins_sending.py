@@ -1,4 +1,4 @@
-"""The native twin of the sending side against the reference: the same operations, the same answers and errors."""
+"""The native twin of the sending side against the reference: the same steps give the same answers and errors."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MODULUS = 1 << 64
 
 
 def outcome(call: Callable[..., object], *arguments: object, **named: object) -> object:
-    """What a call gives, or what it raises."""
+    """The result of a call, or what it raises."""
     try:
         return call(*arguments, **named)
-    except Exception as error:  # whatever it is: the other twin must raise the same
+    except Exception as error:  # any error: the other twin must raise the same
         return type(error)
 
 
-# What the scheduler must know of a packet.
+# What the scheduler must know about a packet.
 
 _ethernet = st.sampled_from([b"\x08\x00", b"\x86\xdd", b"\x81\x00", b"\x88\xa8", b"\x08\x06"])
 _firsts = st.one_of(st.sampled_from([0x45, 0x46, 0x4F, 0x60, 0x6F, 0x44, 0x50]), st.integers(0, 255))
@@ -39,7 +39,7 @@ _protocols = st.one_of(st.sampled_from([0, 1, 6, 6, 6, 17, 43, 44, 47, 58, 60]),
 
 @st.composite
 def _packets(draw: st.DrawFn) -> bytes:
-    """Bytes like those of a packet, of which any may be missing or wrong."""
+    """Bytes like a packet's. Any of them may be missing or wrong."""
     length = draw(st.one_of(st.integers(0, 64), st.integers(100, 140), st.integers(230, 300)))
     packet = bytearray(draw(st.binary(min_size=length, max_size=length)))
     said = (length + draw(st.sampled_from([0, 0, 0, -1, 4, -40]))) % 65536
@@ -182,7 +182,7 @@ _steps = st.one_of(
 
 
 class Twins:
-    """Both schedulers, which are given the same."""
+    """Both schedulers. They get the same calls."""
 
     def __init__(self, next_data_seq: int) -> None:
         self.reference = paced.PacedScheduler(next_data_seq)
@@ -211,7 +211,7 @@ class Twins:
             one.set_lines(lines, self.now)
 
     def _some_lines(self, numbers: frozenset[int]) -> None:
-        """Those that were there at any time."""
+        """The given lines, of all that were there at any time."""
         self._lines({number: line for number, line in self.lines.items() if number in numbers})
 
     def _put(self, kind: Kind, flow: int, size: int, times: int) -> None:
@@ -240,7 +240,7 @@ class Twins:
             due = self.reference.due()
             taken = self._take(max((self.now if due is None else due) - self.now, 0))
             self._compare()
-            # What is committed in one turn may be held until another.
+            # Packets committed in one turn may be held until another.
             in_vain = 0 if taken or due is None else in_vain + 1
             assert in_vain < 3, "it asks for its turn again and again, and nothing leaves"
 
@@ -295,7 +295,7 @@ _pauses = st.tuples(st.just("forget"), st.sampled_from([0, 1, 500 * MS, SECOND, 
 def test_flows_are_stretched_alike(
     steps: list[tuple[str, int, int, int, int, int] | tuple[str, int]], others: int, rate: int
 ) -> None:
-    """`others` send a packet of 1000 bytes with each of a flow; the near lines carry thousandths of their rate."""
+    """`others` send 1000 bytes with each packet of a flow. The near lines carry thousandths of their rate."""
     reference, twin = stretch.Stretch(), native.Stretch()
     now = carried = 0
     for step in steps:
@@ -333,7 +333,7 @@ def test_links_take_turns_alike(
     reference, twin = scheduler.WeightedScheduler(), native.WeightedScheduler()
     known: dict[int, int] = {}
     for links, bursts in rounds:
-        if isinstance(links, frozenset):  # with the weights that they had
+        if isinstance(links, frozenset):  # with their old weights
             links = {number: weight for number, weight in known.items() if number in links}
         known |= links
         for one in (reference, twin):
@@ -374,7 +374,7 @@ def test_losses_are_judged_alike(
             assert twin.judge(step[1], now) == reference.judge(step[1], now)
         else:
             _, link, back, times, length = step
-            name = max(name - back * 150, 0)  # from here on they are sent again, if not too long ago
+            name = max(name - back * 150, 0)  # from here on segments are sent again, if they are not too old
             for _ in range(times):
                 name += 1
                 segment = name.to_bytes(size, "big") if size > 1 else bytes([name & 0xFF] * size)
@@ -392,7 +392,7 @@ def test_names_that_segments_do_not_have_are_refused() -> None:
         native.Retransmissions().judge({0: 0}, 1.0)
 
 
-# Long runs like real ones, which come to what few steps do not reach.
+# Long and realistic runs, which reach states that few steps do not.
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -419,7 +419,7 @@ def test_busy_lines_are_paced_alike(seed: int) -> None:
 
 
 FAR = ((15, 250), (250, 20, 15), (15, 250, 400), (20, 15, 350, 10))
-"""One-way delays of lines; the fourth has a higher priority."""
+"""Milliseconds one way of each line. The fourth line has a higher priority."""
 
 
 @pytest.mark.parametrize("knows_least", [False, True])
@@ -444,7 +444,7 @@ def test_far_lines_are_filled_alike(delays: tuple[int, ...], *, knows_least: boo
                 if number or turn % 1100 != 1090
             }
             twins.step("lines", (now,))
-        if turn >= 1000 and turn % 90 == 0:  # some have been stretched: one pauses, or wants less, or another more
+        if turn >= 1000 and turn % 90 == 0:  # some are stretched: one pauses, or wants less, or another more
             shares[chance.randrange(1, 5)] = chance.choice([0.0, 0.1, 0.5, 5.0])
         for flow, share in shares.items():
             waiting[flow] += share * near_rate / 100

@@ -1,4 +1,4 @@
-"""Both twins of a session, each with its like over the same lines: what they send, deliver and know is the same."""
+"""Both twins of a session, each with a peer of its kind over the same lines: they send, deliver and know the same."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PROBABILITIES = st.sampled_from([0.0, 0.1, 0.5])
 PACED, WEIGHTS, SLOW = (250_000, 60_000), (3, 1), (60_000, 60_000)
 SIZES = st.sampled_from([0, 4, 64])
 MATCHERS = st.integers(0, 7)
-"""Of `programs`."""
+"""Index into `programs`."""
 LINKS = st.sampled_from([(), (0,), (1,), (0, 1), (1, 0)])
 KEYS = (KEY, derive_key(b"another"))
 
 
 class InOrder(Session):
-    """Which of several links sends first what they send at once is no decision: here it is that of the least number."""
+    """Sends at once in the order of links. If several links send at once, their order is no decision of a session."""
 
     def transmits(self) -> list[Transmit]:
         return sorted(super().transmits(), key=lambda transmit: transmit.path)
@@ -46,22 +46,22 @@ TWINS = (InOrder, NativeInOrder)
 
 
 class FirstByte:
-    """A matcher that is no BPF program: of packets whose last byte is even."""
+    """A matcher that is no BPF program: it matches packets whose last byte is even."""
 
     def matches(self, packet: bytes, _plain: bytes | None = None, /) -> bool:
         return packet[-1] % 2 == 0
 
 
 def segment_of(number: int) -> bytes:
-    """Of one TCP flow."""
+    """A segment of one TCP flow."""
     segment = tcp(payload=bytes(1000))
     return ipv4(6, segment[:4] + number.to_bytes(4, "big") + segment[8:])
 
 
 def programs(layer2: bool) -> list[Matcher]:
-    """Compiled as the daemon does, and one that Python must be asked about."""
+    """Matchers compiled as in the daemon, and one that is a Python object."""
     kind = LinkType.ETHERNET if layer2 else LinkType.RAW
-    # The number in a packet or frame of `session_pair`, or a port: some match, and some do not.
+    # The number in a packet or frame of `session_pair`, or a port: some packets match, and some do not.
     number = "ether[21] & 1 = 1" if layer2 else "ip proto 253 and ip[27] & 3 = 1"
     expressions = [number, "tcp dst port 80 and tcp src port 1001", "greater 1000", "ip6"]
     expressions += ["udp port 5060", "udp and not udp port 5060", "ip6 proto 44 or ip6 proto 60"]
@@ -69,7 +69,7 @@ def programs(layer2: bool) -> list[Matcher]:
 
 
 def known(end: End) -> list[Any]:
-    """All that an operator or the driver may see of a session."""
+    """Everything that an operator or the driver may see of a session."""
     session, reorder = end.session, end.session.reorder
     return [
         session.get_timer(),
@@ -92,7 +92,7 @@ def known(end: End) -> list[Any]:
 
 
 class Lockstep(RuleBasedStateMachine):
-    """Whatever is done is done to both pairs."""
+    """Every step is done to both pairs."""
 
     layer2 = False
     pairs: list[SessionPair]
@@ -180,7 +180,7 @@ class Lockstep(RuleBasedStateMachine):
 
     @rule(is_server=st.booleans(), seconds=st.sampled_from([1, 9]), again=st.booleans())
     def stream(self, is_server: bool, seconds: int, again: bool) -> None:
-        """A TCP flow that all but fills a slow line; `again`: it sends each segment twice."""
+        """A TCP flow that almost fills a slow line; `again`: it sends each segment twice."""
         for turn in range(seconds * 50):
             segment = segment_of(self.count + (turn // 2 if again else turn))
             packet = frame(0x0800, segment) if self.layer2 else segment
@@ -207,7 +207,7 @@ class Lockstep(RuleBasedStateMachine):
             pair.lines[line].damage = damage
             pair.lines[line].reflect = reflect
 
-    # What a reload may change, and an operator ask for.
+    # Changes by a reload, and requests of an operator.
 
     def _ends(self, is_server: bool) -> list[tuple[SessionPair, End]]:
         return [(pair, pair.server if is_server else pair.client) for pair in self.pairs]
@@ -372,7 +372,7 @@ class Lockstep(RuleBasedStateMachine):
 
 
 class LockstepWithFrames(Lockstep):
-    """Of a tap."""
+    """Frames of a tap."""
 
     layer2 = True
 

@@ -1,4 +1,4 @@
-"""Any header survives the wire, and any bytes are a header or a reason."""
+"""Any header survives the wire, and any bytes give a header or a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon's codec and the scapy layer were written apart: what one builds the other opens, field by field."""
+"""The daemon's codec against the scapy layer, written apart. One opens what the other builds, field by field."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ counters = st.integers(0, 2**64 - 1)
 flow_ids = st.integers(0, 2**32 - 1)
 headers = st.builds(
     Header,
-    length=st.just(0),  # set by the test
+    length=st.just(0),  # the test sets it
     type=st.sampled_from(PacketType).map(int),
     reorder=st.booleans(),
     timestamp=stamps,
@@ -34,7 +34,7 @@ headers = st.builds(
 
 
 def header_of(packet: Packet) -> Header:
-    """The same fields, as scapy has them."""
+    """The same fields as in scapy's packet."""
     return Header(
         length=packet.len,
         type=packet.type,
@@ -48,7 +48,7 @@ def header_of(packet: Packet) -> Header:
 
 
 def layer_of(header: Header) -> Packet:
-    """The same fields, for scapy to build; its `len` is left to it."""
+    """The same fields, for scapy to build. Scapy computes `len`."""
     packet = MLVPN()
     for name, value in header._asdict().items():
         if name != "length":

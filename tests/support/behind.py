@@ -23,7 +23,7 @@ class Behind:
 
 
 def put_behind(lab: Lab) -> Behind:
-    """Adds both hosts, whose packets the ends of the tunnel forward."""
+    """Adds both hosts. The ends of the tunnel forward their packets."""
     home = _add(lab, lab.client, "home", 1)
     site = _add(lab, lab.server, "site", 2)
     lab.client.ip(f"route add 10.77.2.0/24 via {SERVER_INNER_IPV4}")
@@ -34,9 +34,9 @@ def put_behind(lab: Lab) -> Behind:
 
 
 def tell_nobody(router: Host, number: int) -> None:
-    """A router answers nothing to the host behind it, as where ICMP is filtered: what is too long vanishes.
+    """A router answers nothing to the host behind it, as with filtered ICMP: too long packets vanish.
 
-    What it forwards passes. The host knows the router's link address, for which it could not ask.
+    The router's forwarding goes on. The host knows the router's link address, because it could not ask for it.
     """
     host = Host(f"{router.name.rpartition('-')[0]}-{'home' if number == 1 else 'site'}")
     address = router.run("cat", "/sys/class/net/lan0/address").strip()

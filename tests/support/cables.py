@@ -2,7 +2,7 @@
 
     client 198.18.1.2/24 adsl1  ======  wan1 198.18.1.1/24 server
 
-Needs root. What was made is gone when the `with` block is left, and also when this process is killed.
+Needs root. At the end of the `with` block everything is removed, and also when this process is killed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ MTU = 1500
 QUEUE = 1000
 """Packets that may wait at each interface, `txqueuelen`."""
 OFFLOADS = ("gso", "gro", "tso", "tx-udp-segmentation")
-"""What makes one packet of many, by ethtool's words."""
+"""Features that make one packet of many, in ethtool's words."""
 
 _numbers = itertools.count(1)
 
 
 class Cables:
-    """A context manager: inside, the hosts are there and the cables are plugged in."""
+    """A context manager: inside, the hosts exist and the cables are plugged in."""
 
     def __init__(self, count: int, *, offloads: bool = True) -> None:
-        """`offloads` False: every packet passes by itself, as where no card or driver can do more."""
+        """`offloads` False: every packet passes by itself, as with a card or driver that can do no more."""
         self.count = count
         self._offloads = offloads
         name = f"mlvpnd-{os.getpid()}-cables{next(_numbers)}"
@@ -40,16 +40,16 @@ class Cables:
 
     @staticmethod
     def client_address(number: int) -> str:
-        """At the client's end of a cable; they are numbered from 1."""
+        """The address at the client's end of a cable. Cables are numbered from 1."""
         return f"198.18.{number}.2"
 
     @staticmethod
     def server_address(number: int) -> str:
-        """At the server's end."""
+        """The address at the server's end of a cable."""
         return f"198.18.{number}.1"
 
     def __enter__(self) -> Self:
-        # In /run, since the helper trusts no file below /tmp.
+        # In /run, because the helper trusts no file below /tmp.
         self.directory = Path(tempfile.mkdtemp(prefix="mlvpnd-cables-", dir="/run"))
         try:
             self.directory.chmod(0o711)
@@ -57,7 +57,7 @@ class Cables:
             for host in (self.client, self.server):
                 host.create()
                 self._cleanup.callback(host.end_processes)
-                # As in a lab: a transfer does not depend on the one before.
+                # As in a lab: a transfer must not depend on the one before.
                 host.sysctl(ipv6__conf__all__accept_dad=0, ipv4__tcp_no_metrics_save=1)
             for number in range(1, self.count + 1):
                 self._plug(number)

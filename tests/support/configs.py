@@ -1,4 +1,4 @@
-"""Configuration files for tests: short ones to vary, and the shape that upstream's documentation shows."""
+"""Configuration files for tests: short ones to vary, and one in the shape of upstream's documentation."""
 
 from __future__ import annotations
 
@@ -72,17 +72,17 @@ fallback_only = 1
 
 
 def good(text: str, *, strict: bool = False) -> ParseResult:
-    """What `parse` makes of the text."""
+    """The result of `parse` for the text."""
     return parse(text.encode("latin-1"), "f", strict=strict)
 
 
 def warnings_of(text: str) -> list[str]:
-    """The warnings about a usable text."""
+    """The warnings of a usable text."""
     return [str(problem) for problem in good(text).warnings]
 
 
 def errors_of(text: str, *, strict: bool = False) -> list[str]:
-    """What is wrong with an unusable text; none: it is usable."""
+    """The errors of an unusable text; none: the text is usable."""
     try:
         good(text, strict=strict)
     except ConfigError as error:

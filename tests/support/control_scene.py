@@ -1,4 +1,4 @@
-"""A control server that runs, and clients of it."""
+"""A running control server, and clients of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlvpnd.operator.status_socket import ControlServer
 
 
 def snapshot(links: int = 1) -> TunnelStatus:
-    """A tunnel with so many links."""
+    """A tunnel with `links` links."""
     return TunnelStatus(
         name="test",
         interface="mlvpn0",
@@ -31,7 +31,7 @@ def snapshot(links: int = 1) -> TunnelStatus:
 
 
 def listening(path: Path) -> socket.socket:
-    """A unix socket as the helper hands it in."""
+    """A unix socket as the helper passes it to the daemon."""
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(str(path))
     sock.listen(64)
@@ -40,13 +40,13 @@ def listening(path: Path) -> socket.socket:
 
 @dataclass
 class Served:
-    """A running server and where it is."""
+    """A running server and its addresses."""
 
     server: ControlServer
     path: str
     port: int
     snapshots: list[int] = field(default_factory=list)
-    """One entry for each snapshot that was taken."""
+    """One entry for each snapshot taken."""
 
     async def unix(self) -> Connection:
         return Connection(*await asyncio.open_unix_connection(self.path))

@@ -1,4 +1,4 @@
-"""What processes cost: CPU time of a control group, of cgroup v1 or v2, or of processes where there is neither."""
+"""The cost of processes: CPU time of a control group of v1 or v2, or of the processes if there are no groups."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from .lab import wait_until
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _PATIENCE = 5.0
-"""Seconds in which a group that was left is empty."""
+"""Seconds in which a group becomes empty after its processes have gone."""
 
 
 _WORK = 100_000
 _USUAL = 0.0032
-"""Seconds that `_WORK` steps take on the machine where limits of CPU time were set, while it does nothing else."""
+"""Seconds for `_WORK` steps on the machine where the limits of CPU time were set, without other work."""
 
 
 class Pace:
-    """How fast processors are now: two may share one core and its caches, so that a second of CPU time does less."""
+    """The present speed of processors. Two may share a core and its caches, so that a second of CPU time does less."""
 
     def __init__(self) -> None:
         self._looks: list[float] = []
 
     def look(self) -> None:
-        """Takes a sample, of some milliseconds."""
+        """Takes a sample, which lasts some milliseconds."""
         began, total = time.thread_time(), 0
         for number in range(_WORK):
             total += number
@@ -35,24 +35,24 @@ class Pace:
 
     @property
     def slowness(self) -> float:
-        """Times as long as usual that work took, by the median sample; 1 where it was quicker."""
+        """Factor by which the work took longer than usual, by the median sample; at least 1."""
         return max(sorted(self._looks)[len(self._looks) // 2] / _USUAL, 1.0)
 
 
 class Account(Protocol):
-    """Processes whose CPU time is counted together, with what they start after they were added."""
+    """Processes whose CPU time is counted together, with all processes that they start later."""
 
     kind: str
-    """By what it is counted, in words."""
+    """What the account counts by, in words."""
 
     def add(self, pid: int) -> None:
-        """From now on this process counts."""
+        """From now on counts this process."""
 
     def seconds(self) -> float:
-        """What they have used so far, in user and kernel mode."""
+        """Seconds that the processes have used so far, in user and kernel mode."""
 
     def close(self) -> None:
-        """Ends the counting; the processes are gone."""
+        """Ends the account; the processes are gone."""
 
 
 class _Group:
@@ -95,7 +95,7 @@ class _Version2(_Group):
 
 
 class Processes:
-    """Without groups: the times of the processes and their children, all threads of each, in ticks of the clock."""
+    """An account without groups: the times of the processes and their children, all threads of each, in clock ticks."""
 
     kind = "/proc/PID/stat"
 
@@ -113,17 +113,17 @@ class Processes:
 
 
 def account(name: str) -> Account:
-    """A new account; `name` is told apart by this process's number."""
+    """A new account. This process's number makes `name` unique."""
     for root, kind in _hierarchies(Path("/proc/mounts").read_text()):
         try:
             return kind(root, name)
         except OSError:
-            continue  # not ours to make a group in, as in most containers
+            continue  # we may not make a group in it, as in most containers
     return Processes()
 
 
 def _hierarchies(mounts: str) -> list[tuple[Path, type[_Version1] | type[_Version2]]]:
-    """Where groups that count CPU time can be, of proc(5)'s mounts; the better first: v1 counts nanoseconds."""
+    """Directories for groups that count CPU time, from proc(5)'s mounts. v1 comes first: it counts nanoseconds."""
     found: list[tuple[Path, type[_Version1] | type[_Version2]]] = []
     for line in mounts.splitlines():
         _, path, kind, options = line.split()[:4]
@@ -135,7 +135,7 @@ def _hierarchies(mounts: str) -> list[tuple[Path, type[_Version1] | type[_Versio
 
 
 def _family(pid: int) -> set[int]:
-    """The process and all below it; none where it is gone."""
+    """The process and all processes below it; empty if it is gone."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except FileNotFoundError:
@@ -144,6 +144,6 @@ def _family(pid: int) -> set[int]:
 
 
 def _process_seconds(pid: int) -> float:
-    # After the program's name, which may hold spaces and brackets; utime and stime are fields 14 and 15.
+    # Split after the program's name, which may hold spaces and brackets. utime and stime are fields 14 and 15.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND

@@ -1,4 +1,4 @@
-"""Real `mlvpn` daemons, started by hand on the hosts of a lab, and what the system shows of them."""
+"""Real `mlvpn` daemons, started by hand on the hosts of a lab, and the system's view of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FAULT = re.compile(
 
 
 class DaemonError(AssertionError):
-    """A daemon did not do what the test asked of it; the text ends with its log."""
+    """A daemon did not do what the test asked; the text ends with its log."""
 
 
 def config_text(
@@ -39,7 +39,7 @@ def config_text(
     filters: Iterable[tuple[str, str]] = (),
     rules: Iterable[tuple[str, str]] = (),
 ) -> str:
-    """A configuration file; `filters` are pairs of link and expression, `rules` of action with links and expression.
+    """A configuration file. `filters` are pairs of link and expression; `rules` of action with links and expression.
 
     None leaves a key out.
     """
@@ -55,12 +55,12 @@ def config_text(
 
 
 def faults(log: str) -> list[str]:
-    """Lines of a log that no daemon should write, whatever is done to it: they tell of a mistake in the program."""
+    """Lines of a log that no daemon should write, whatever is done to it. They show a mistake in the program."""
     return [found[0] for found in _FAULT.finditer(log)]
 
 
 class Daemon:
-    """One `mlvpn -c FILE`: the privileged parent and its child. Stopped and started as often as wanted."""
+    """One `mlvpn -c FILE`: the privileged parent and its child. It can be stopped and started again."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Daemon:
         user: str = UNPRIVILEGED_USER,
         options: Sequence[str] = (),
     ) -> None:
-        """Files go into `directory`; `control` is the `control_unix_path` in `config`, if there is one."""
+        """Files go into `directory`. `control` is the `control_unix_path` in `config`, if there is one."""
         self.host = host
         self.name = name
         self.config_path = directory / f"{name}.conf"
@@ -82,21 +82,21 @@ class Daemon:
         self._options = ("--name", name, "--user", user, "--debug", *options)
         self._process: subprocess.Popen[bytes] | None = None
         self.program: Sequence[str] = (str(MLVPN),)
-        """What is started; may be replaced before that."""
+        """The program to start; may be replaced before the start."""
         self.write_config(config)
         self.log_path.touch()
 
     # Life
 
     def write_config(self, config: str) -> None:
-        """Puts a new file in place of the old one, mode 0600; `reload` makes the daemon read it."""
+        """Replaces the file, with mode 0600. `reload` makes the daemon read it."""
         fresh = self.config_path.with_suffix(".new")
         fresh.touch(mode=0o600)
         fresh.write_text(config)
         fresh.replace(self.config_path)
 
     def start(self) -> None:
-        """Starts it and returns at once; standard error is added to the log."""
+        """Starts the daemon and returns at once. Standard error is added to the log."""
         assert not self.running
         with self.log_path.open("ab") as log:
             self._process = self.host.start(
@@ -105,7 +105,7 @@ class Daemon:
 
     @property
     def running(self) -> bool:
-        """Whether the parent is there."""
+        """Whether the parent exists."""
         return self._process is not None and self._process.poll() is None
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -129,7 +129,7 @@ class Daemon:
         self._end(signal.SIGKILL)
 
     def wait_exit(self, timeout: float = STOP_TIMEOUT) -> int:
-        """The exit status of a daemon that ends by itself."""
+        """Waits until the daemon ends by itself; returns its exit status."""
         assert self._process is not None
         try:
             return self._process.wait(timeout)
@@ -142,17 +142,17 @@ class Daemon:
         return self.wait_exit()
 
     def reload(self) -> None:
-        """SIGHUP to the parent; the log says what came of it."""
+        """Sends SIGHUP to the parent; the log has the result."""
         os.kill(self.pid, signal.SIGHUP)
 
-    # What it says
+    # Its own words
 
     def log(self) -> str:
-        """All it has written so far, over restarts."""
+        """The whole log so far, over restarts."""
         return self.log_path.read_text(errors="replace")
 
     def wait_for_log(self, text: str, *, since: int = 0, timeout: float = START_TIMEOUT) -> int:
-        """Waits for `text` after position `since` of the log; returns the position behind it, for the next call."""
+        """Waits for `text` after position `since` of the log; returns the position behind `text`, for the next call."""
         self._wait(lambda: text in self.log()[since:], timeout, f"{text!r} in the log")
         return self.log().index(text, since) + len(text)
 
@@ -163,7 +163,7 @@ class Daemon:
         return answer
 
     def control(self, command: str) -> str:
-        """The control socket's answer to a command, without its farewell."""
+        """The control socket's answer to a command, without the farewell."""
         assert self._control is not None
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(5)
@@ -174,11 +174,11 @@ class Daemon:
         return answer.decode()
 
     def links(self) -> dict[str, dict[str, Any]]:
-        """The links as `status` shows them, by name."""
+        """The links in `status`, by name."""
         return {link["name"]: link for link in self.status()["tunnels"]}
 
     def wait_links(self, status: str, *names: str, timeout: float = START_TIMEOUT) -> None:
-        """Waits until the links named, or all, have that status; `down` is any in which they carry nothing."""
+        """Waits until the named links, or all, have this status; `down` is any in which they carry nothing."""
 
         def reached() -> bool:
             try:
@@ -192,17 +192,20 @@ class Daemon:
 
         self._wait(reached, timeout, f"{', '.join(names) or 'all links'} being {status}")
 
-    # What the system shows
+    # The system's view
 
     @property
     def pid(self) -> int:
-        """The parent's."""
+        """The parent's process id."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def child_pid(self) -> int:
-        """The unprivileged process's: the parent's eldest child, others are status commands. DaemonError if none."""
+        """The process id of the unprivileged process. DaemonError if none.
+
+        It is the parent's eldest child; other children are status commands.
+        """
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         if not children:
             raise self._error("the parent has no child")
@@ -212,7 +215,7 @@ class Daemon:
         reached = ended = False
 
         def decided() -> bool:
-            # In this order: what the daemon did last counts also when it has ended since.
+            # In this order: the daemon's last action also counts if the daemon has ended since.
             nonlocal reached, ended
             ended = not self.running
             reached = done()
@@ -233,15 +236,15 @@ def process_status(pid: int) -> dict[str, str]:
 
 
 def process_title(pid: int) -> str:
-    """What `ps` shows: the command line."""
+    """The command line, as `ps` shows it."""
     return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode().rstrip()
 
 
 def process_name(pid: int) -> str:
-    """What `pidof` and `pkill` go by."""
+    """The name that `pidof` and `pkill` look for."""
     return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory in use."""
+    """Resident memory in bytes."""
     return int(process_status(pid)["VmRSS"].split()[0]) * 1024

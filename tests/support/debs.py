@@ -1,6 +1,6 @@
-"""mlvpnd's Debian packages for a release, built in a root that has what debian/control says, and no network.
+"""mlvpnd's Debian packages for a release, built in a root with what debian/control names, and without a network.
 
-Beside the package of this tree there is a newer one, for upgrades, and one with the files of C MLVPN's.
+There are also a newer package, for upgrades, and one with the files of C MLVPN's.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from .rootfs import Recipe
 
 CONTROL = PROJECT / "debian" / "control"
 BUILD_LIMIT = 900
-"""Seconds; half a minute is usual, one and a half with its tests."""
+"""Seconds of a build. Half a minute is usual, one and a half minutes with its tests."""
 APT_LIMIT = 300
-"""Seconds; some ten are usual."""
+"""Seconds of an apt-get run. About ten are usual."""
 
-# The parts of a minimal system that a node needs, and what the tests type.
+# The parts of a minimal system that a node needs, and the commands of the tests.
 _MINIMAL = ("systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps")
 _BUILD = ("build-essential", "fakeroot", "lintian")
-# It fetches dpkg-dev itself where its testbed has none, as Debian's have.
+# autopkgtest itself fetches dpkg-dev if its testbed has none, as Debian's have.
 _AUTOPKGTEST = ("autopkgtest", "dpkg-dev")
 _ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8")
 
-# With the root $1, sources $2, results $3 and scratch $4: everything is in this mount namespace, so nothing is left.
+# $1 is the root, $2 sources, $3 results, $4 scratch. All mounts are in this mount namespace, so none is left over.
 _CHROOT = """
 mount -t tmpfs build "$4"
 mkdir "$4/upper" "$4/work" "$4/root"
@@ -44,33 +44,33 @@ exec chroot "$root" "$@"
 
 
 def _relations(control: str, field: str) -> tuple[str, ...]:
-    """The packages of a field of the binary package, the first of alternatives; not those that are filled in later."""
+    """The packages of a field of the binary package: the first of alternatives, without variables."""
     (text,) = re.findall(rf"^{field}:((?:\n? .*)+)$", control, re.MULTILINE)
     words = [one.split("|")[0].strip() for one in text.split(",")]
     return tuple(word for word in words if word and not word.startswith("$"))
 
 
 def minimal_system() -> Recipe:
-    """A system without mlvpnd's dependencies, but with all of them at hand for apt-get, and what autopkgtest needs."""
+    """A system without mlvpnd's dependencies. But apt-get has them all at hand, and the packages for autopkgtest."""
     control = CONTROL.read_text()
     offered = ("python3", *_relations(control, "Depends"), *_relations(control, "Recommends"))
     return Recipe(_MINIMAL, downloaded=offered, downloaded_bare=_AUTOPKGTEST)
 
 
 def build_system() -> Recipe:
-    """A system that the package can be built in."""
+    """A system with the build dependencies of the package."""
     return Recipe(_BUILD, build_depends=CONTROL.read_text())
 
 
 def make_source(directory: Path) -> None:
-    """`make deb-source` of this tree, into a directory."""
+    """Runs `make deb-source` of this tree, into a directory."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     words = ["make", "--silent", "deb-source", f"DEB_DIR={directory}"]
     subprocess.run(words, cwd=PROJECT, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
 def build(root: Path, source: Path, out: Path, scratch: Path) -> Path:
-    """Builds and lints the source package in a directory, with the release's own pytest, and returns the package."""
+    """Builds and lints the source package in a directory, with the release's own pytest; returns the package."""
     for directory in (out, scratch):
         directory.mkdir()
     (source / "build-package").write_bytes((PROJECT / "debian" / "build-package").read_bytes())
@@ -90,17 +90,17 @@ def build(root: Path, source: Path, out: Path, scratch: Path) -> Path:
 
 
 def install(node: Node, package: Path) -> str:
-    """`apt install ./PACKAGE` in a node that is a minimal system, as one who answers no question: one would fail."""
+    """Runs `apt install ./PACKAGE` in a node that is a minimal system. Nobody answers: a question would fail."""
     return apt(node, "install", _put(node, package))
 
 
 def install_by_dpkg(node: Node, package: Path) -> subprocess.CompletedProcess[str]:
-    """`dpkg -i PACKAGE`, likewise; it fails where something is missing that the package depends on."""
+    """Runs `dpkg -i PACKAGE` in the same way. It fails if a package that this one depends on is missing."""
     return node.attempt("dpkg", "--install", _put(node, package), timeout=APT_LIMIT)
 
 
 def apt(node: Node, *words: str) -> str:
-    """`apt-get` in such a node."""
+    """Runs `apt-get` in a node that is a minimal system."""
     return node.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--quiet", *words, timeout=APT_LIMIT)
 
 

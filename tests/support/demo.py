@@ -1,7 +1,7 @@
-"""`make demo`: two hosts, two unlike lines, one tunnel over both; real TCP, and a line cut under it.
+"""`make demo`: two hosts, two unlike lines, one tunnel over both; real TCP, and a line that is cut under it.
 
-Runs the configurations in `examples/` as they are, but for the directory of the control sockets and the file mode.
-Exit status 0 only if every byte arrived and was right, the bond paid off, and the cut was survived in time.
+Runs the configurations in `examples/` as they are, except for the directory of the control sockets and the file mode.
+The exit status is 0 only if every byte arrived and was right, the bond paid off, and the cut was survived in time.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from .transfer import TcpResult
 
 LINES = (Line(rate=20, delay=15), Line(rate=10, delay=40))
 LINKS = ("adsl1", "adsl2")
-"""As the example files call them."""
+"""Names of the links in the example files."""
 SERVER_INNER, CLIENT_INNER = "10.42.0.1", "10.42.0.2"
 CONTROL_DIRECTORY = "/run/mlvpn"
-"""In the example files; the demo has its control sockets elsewhere, so as not to meddle with a real tunnel's."""
+"""Directory of the control sockets in the example files. The demo uses another, to leave a real tunnel's alone."""
 
 MEASURE_SECONDS = 12.0
 SETTLE_SECONDS = 4.0
-"""Of each measurement, in which TCP looks for its speed; the goodput with and without them is shown."""
+"""Seconds of each measurement in which TCP finds its speed. The demo shows the goodput with and without them."""
 CUT_AFTER = 5.0
 CUT_SECONDS = 5.0
 SECONDS_AFTER_CUT = 6.0
 
 WANTED_RATIO = 1.35
-"""Bonded goodput over that of the faster link alone."""
+"""Bonded goodput divided by the goodput of the faster link alone."""
 WANTED_GAP = 3.0
 """Seconds without progress at a cut, with `timeout = 2`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table."""
+    """One row of the table."""
 
     title: str
     result: TcpResult
 
 
 class Screen:
-    """What the user sees: steps, and under each a line of progress, renewed in place on a terminal."""
+    """The user's view: steps, each with a line of progress below it, which a terminal renews in place."""
 
     def __init__(self) -> None:
         self._started_at = time.monotonic()
@@ -61,17 +61,17 @@ class Screen:
             self._pending = ""
 
     def step(self, text: str) -> None:
-        """A step begins."""
+        """Begins a step."""
         self._clear()
         print(f"[{time.monotonic() - self._started_at:5.1f} s] {text}", flush=True)
 
     def detail(self, text: str) -> None:
-        """Something that stays, below the step."""
+        """Prints a line that stays, below the step."""
         self._clear()
         print(f"          {text}", flush=True)
 
     def progress(self, text: str) -> None:
-        """Something that the next progress replaces; not on a terminal: one of it every two seconds."""
+        """Prints a line that the next progress replaces. If it is no terminal, prints one every two seconds."""
         if self._terminal:
             print(f"\r\033[K          {text}", end="", flush=True)
             self._pending = text
@@ -81,7 +81,7 @@ class Screen:
 
 
 class Demo:
-    """The tunnel of the examples on a lab that is up, and what is done with it."""
+    """The tunnel of the examples on a lab that is up, and the actions on it."""
 
     def __init__(self, lab: Lab, screen: Screen) -> None:
         self._lab = lab
@@ -96,7 +96,7 @@ class Demo:
         return Daemon(host, self._lab.directory, end, text, control=self._lab.directory / f"{end}.control")
 
     def start(self) -> None:
-        """Both ends, up to the first answer through the tunnel."""
+        """Starts both ends, and waits for the first answer through the tunnel."""
         self.server.start()
         self.client.start()
         self.wait("connected", *LINKS)
@@ -104,29 +104,29 @@ class Demo:
             raise LabError(f"the links are up, but {SERVER_INNER} does not answer through the tunnel")
 
     def stop(self) -> None:
-        """Both ends; they must end well."""
+        """Stops both ends; they must end well."""
         self.client.stop()
         self.server.stop()
 
     def wait(self, status: str, *links: str) -> None:
-        """Until both ends say so of these links."""
+        """Waits until both ends report this status of these links."""
         for daemon in (self.client, self.server):
             daemon.wait_links(status, *links)
 
     def show_links(self) -> None:
-        """The links' states as the client sees them."""
+        """Shows the links' states as the client sees them."""
         for name, link in self.client.links().items():
             self._screen.detail(f"{name}: {link['status']}, srtt {link['srtt']} ms, loss {link['loss']} %")
 
     def cut(self, link: str, *, cut: bool = True) -> None:
-        """The line goes dead, or comes back; the interfaces notice nothing."""
+        """The line goes dead, or comes back. The interfaces notice nothing."""
         self._lab.line(LINKS.index(link) + 1).set(up=not cut)
 
     def _transfer(self, seconds: float) -> TcpTransfer:
         return TcpTransfer(self._lab.server, self._lab.client, CLIENT_INNER, seconds=seconds, settle=SETTLE_SECONDS)
 
     def measure(self) -> TcpResult:
-        """A download of its own."""
+        """Measures a separate download."""
         transfer = self._transfer(MEASURE_SECONDS)
         self._watch(transfer, MEASURE_SECONDS + 10)
         return transfer.wait()
@@ -161,7 +161,7 @@ class Demo:
         return Row("both links", result)
 
     def cut_under_transfer(self, link: str) -> Row:
-        """A download over all links, one of which dies and comes back meanwhile."""
+        """A download over all links. One of them dies and comes back meanwhile."""
         self._screen.step(f"download over both links; {link} is cut under it, and restored")
         transfer = self._transfer(CUT_AFTER + CUT_SECONDS + SECONDS_AFTER_CUT)
         self._watch(transfer, CUT_AFTER)
@@ -179,7 +179,7 @@ class Demo:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """What was measured."""
+    """The measurements as a table."""
     width = max(len(row.title) for row in rows)
     settled = f"Mbit/s after {SETTLE_SECONDS:.0f} s"
     lines = [f"{'download':{width}}  {settled}  {'from the start':>14}  {'longest gap':>11}  {'bytes verified':>14}"]
@@ -194,7 +194,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def verdicts(alone: Sequence[Row], bonded: Row, cut: Row) -> list[tuple[bool, str]]:
-    """What the demo promises, each with whether it was so; goodput is that after the first seconds."""
+    """The promises of the demo, each with whether it was kept. Goodput is that after the first seconds."""
     fastest = max(row.result.settled_mbit for row in alone)
     total = sum(row.result.settled_mbit for row in alone)
     ratio = bonded.result.settled_mbit / fastest if fastest else 0.0
@@ -211,7 +211,7 @@ def verdicts(alone: Sequence[Row], bonded: Row, cut: Row) -> list[tuple[bool, st
 
 
 def run(screen: Screen) -> bool:
-    """The whole demo; whether all went as promised."""
+    """Runs the whole demo; returns whether all promises were kept."""
     screen.step("two hosts in network namespaces, joined by two lines:")
     with Lab(LINES) as lab:
         for line, name in zip(lab.lines, LINKS, strict=True):
@@ -234,7 +234,7 @@ def run(screen: Screen) -> bool:
 
 
 def main(run_demo: Callable[[Screen], bool] = run) -> int:
-    """Exit status of the demo."""
+    """Returns the exit status of the demo."""
     if os.geteuid():
         print("The demo makes network namespaces and needs root: sudo make demo", file=sys.stderr)
         return 1

@@ -46,4 +46,4 @@ HOSTILE = [
     "käse",
     '"} 1\ninjected 1\n',
 ]
-"""Names that a rendering may not let through as they are."""
+"""Names that a rendering must not pass through unchanged."""

@@ -1,8 +1,9 @@
-/* A library that goes in front of libc (LD_PRELOAD) and has system calls and allocations fail when it is told to.
+/* A library that goes in front of libc (LD_PRELOAD) and makes system calls and allocations fail on demand.
 
-   `failing_arm(kind, descriptor, error, every)`: each `every`th call of that kind, on that descriptor where it has one,
-   fails with that error from now on. `failing_disarm()` ends it and says how many have failed. Allocations fail only for
-   the module whose address is given by `failing_module(address)`: Python's own are not what is looked at. */
+   `failing_arm(kind, descriptor, error, every)`: from now on each `every`th call of the kind fails with the error. If
+   the kind has a descriptor, only calls on this descriptor count. `failing_disarm()` ends the failures and returns how
+   many calls have failed. Allocations fail only for the module of the address in `failing_module(address)`, and never
+   for Python itself. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -57,7 +58,7 @@ static int note_module(struct dl_phdr_info *info, size_t size, void *address) {
     return 0;
 }
 
-/* Whether code is at that address. */
+/* Whether there is code at the address. */
 int failing_module(const void *address) {
     return dl_iterate_phdr(note_module, (void *)(uintptr_t)address);
 }
@@ -76,7 +77,7 @@ static void *next(void **found, const char *name) {
     return *found;
 }
 
-/* A call by its name, what it returns, its parameters, the kind of it, its descriptor or -1, and its arguments. */
+/* A call: its name, its result type, its parameters, its kind, its descriptor or -1, and its arguments. */
 #define CALL(result, name, parameters, kind, descriptor, arguments)                                                    \
     result name parameters {                                                                                           \
         static void *found;                                                                                            \

@@ -1,6 +1,6 @@
-"""Failures on demand, of system calls and of memory: the library that `failing.c` makes, which goes in front of libc.
+"""Failures of system calls and of memory on demand, by the library from `failing.c`, which goes in front of libc.
 
-A program that is started with `LD_PRELOAD` as `in_front` says asks for them by a `Failing`.
+A program starts with the `LD_PRELOAD` of `in_front`, and asks for failures by a `Failing`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .linkemu import BUILD_DIR
 
 SOURCE = Path(__file__).with_name("failing.c")
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
-"""Where AddressSanitizer is in front, all allocations are its own, and none can be made to fail."""
+"""Whether AddressSanitizer is in front. Then all allocations are its own, and none can be made to fail."""
 COMPILE = ("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 
 class Kind(enum.IntEnum):
-    """What fails; in the order of the source."""
+    """What fails, in the order of the source."""
 
     SEND = 0
     RECEIVE = 1
@@ -32,12 +32,12 @@ class Kind(enum.IntEnum):
 
 
 def in_front() -> str:
-    """The value of LD_PRELOAD for a program: behind what is there already, for sanitizers must come first."""
+    """The value of LD_PRELOAD for a program. The library stands behind the present value: sanitizers come first."""
     return " ".join(filter(None, (os.environ.get("LD_PRELOAD"), str(build()))))
 
 
 def build() -> Path:
-    """The library, compiled unless that was done for this source before."""
+    """The library; compiles it unless this source is compiled already."""
     key = hashlib.sha256(SOURCE.read_bytes() + " ".join(COMPILE).encode()).hexdigest()[:16]
     library = BUILD_DIR / f"failing-{key}.so"
     if not library.exists():
@@ -51,10 +51,10 @@ def build() -> Path:
 
 
 class Failing:
-    """In a program that has the library in front."""
+    """Controls the failures, in a program that has the library in front."""
 
     def __init__(self, module: Path) -> None:
-        """`module` is the extension whose allocations can fail; it is loaded already."""
+        """`module` is the extension whose allocations can fail. It must be loaded already."""
         self._library = ctypes.CDLL(None)
         initialise = f"PyInit_{module.name.partition('.')[0]}"
         address = ctypes.cast(getattr(ctypes.CDLL(str(module)), initialise), ctypes.c_void_p)
@@ -62,9 +62,9 @@ class Failing:
             raise RuntimeError(f"{module} is not loaded")
 
     def arm(self, kind: Kind, error: int, *, every: int = 1, descriptor: int = -1) -> None:
-        """From now on each `every`th call of the kind fails with that errno, of those on the descriptor."""
+        """From now on each `every`th call of the kind, only on `descriptor` if given, fails with this errno."""
         self._library.failing_arm(int(kind), descriptor, error, every)
 
     def disarm(self) -> int:
-        """Ends it; how many calls have failed."""
+        """Ends the failures; returns how many calls have failed."""
         return int(self._library.failing_disarm())

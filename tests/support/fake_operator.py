@@ -1,4 +1,4 @@
-"""An operator without a tunnel: a status that tests change, and a record of what was asked."""
+"""An operator without a tunnel: a status that tests change, and a record of the requests."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class FakeOperator:
         self.asked: list[tuple[Any, ...]] = []
         self.reload_error: MlvpndError | None = None
         self.reload_gate: asyncio.Event | None = None
-        """A reload waits for it, where there is one."""
+        """If there is one, a reload waits for it."""
         self.snapshots = 0
         self.snapshot_error: Exception | None = None
         self._listeners: list[Callable[[Notice], None]] = []
@@ -87,20 +87,20 @@ class FakeOperator:
 
     @property
     def listeners(self) -> int:
-        """How many are subscribed."""
+        """The number of subscribers."""
         return len(self._listeners)
 
     def notify(self, notice: Notice) -> None:
-        """Tells all who are subscribed."""
+        """Tells all subscribers."""
         for listener in list(self._listeners):
             listener(notice)
 
     def change(self, **values: Any) -> None:
-        """Other values for fields of the tunnel."""
+        """Sets other values for fields of the tunnel."""
         self.status = dataclasses.replace(self.status, **values)
 
     def change_link(self, name: str, **values: Any) -> None:
-        """Other values for fields of a link; raises NoSuchLink."""
+        """Sets other values for fields of a link; raises NoSuchLink."""
         if name not in [link.name for link in self.status.links]:
             raise NoSuchLink(f"no link {name}")
         links = (dataclasses.replace(link, **values) if link.name == name else link for link in self.status.links)

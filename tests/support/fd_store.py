@@ -1,4 +1,4 @@
-"""systemd's store of descriptors, for daemons of a test that follow each other."""
+"""systemd's store of descriptors, for consecutive daemons of a test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Store:
             os.close(self.kept.pop(name))
 
     def service(self, **more: Any) -> Service:
-        """What the next process is given."""
+        """The service data for the next process."""
         return Service("test", Notifier(self.send), {name: [os.dup(fd)] for name, fd in self.kept.items()}, **more)
 
     def __enter__(self) -> Self:

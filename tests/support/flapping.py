@@ -12,16 +12,16 @@ from .hand_peer import HandPeer
 from .peer import Address
 
 PACE = 0.0025
-"""Seconds between two datagrams: two hundred times up and down a second."""
+"""Seconds between two datagrams: two hundred times up and down in a second."""
 
 
 def hostile(password: str) -> HandPeer:
-    """With numbers above those of all who were there before it."""
+    """A peer with higher numbers than all peers before it."""
     return HandPeer(0xBAD0BAD, time.time_ns() >> 6, key=derive_key(password.encode()))
 
 
 def flap(sock: socket.socket, to: Address, says: Sequence[Callable[[], bytes]], seconds: float) -> int:
-    """Sends what each of `says` gives, one after the other, again and again; how many rounds."""
+    """Sends the datagrams of `says` one after the other, again and again; returns how many rounds."""
     rounds, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
         for datagram in says:

@@ -17,18 +17,18 @@ from .lab import Host
 from .peer import Address
 
 _SLICE = 0.001
-"""Seconds slept when nothing is due: 20 datagrams at 20 000 a second."""
+"""Seconds of sleep when nothing is due: 20 datagrams at 20 000 a second."""
 _LARGEST_DEBT = 0.02
-"""Seconds of sending that are made up for after the machine was busy; more would be a burst and no rate."""
+"""Seconds of sending that are made up for after the machine was busy. More would be a burst and no rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flooded:
-    """What a flood came to."""
+    """The result of a flood."""
 
     sent: int
     refused: int
-    """By this system: no buffer, no route."""
+    """Datagrams that this system refused: no buffer, no route."""
     seconds: float
 
     @property
@@ -42,13 +42,13 @@ def flood(
 ) -> Flooded:
     """Sends `datagrams` to `target` at `rate` a second, at most `count` and for at most `seconds`.
 
-    A sequence is gone through again and again, an iterator to its end. Blocks; `rate` is kept on average, from
-    below when the machine cannot keep up.
+    A sequence is repeated, an iterator is read to its end. Blocks. `rate` is an average; it is lower if the machine
+    cannot keep up.
     """
     source = _forever(datagrams) if isinstance(datagrams, Sequence) else iter(datagrams)
     sent = refused = 0
     start = time.monotonic()
-    lost = 0.0  # seconds of sending that were given up
+    lost = 0.0  # seconds of sending that are given up
     ended = False
     while not ended and sent + refused < count and (elapsed := time.monotonic() - start) < seconds:
         due = int((elapsed - lost) * rate) + 1 - sent - refused
@@ -76,11 +76,11 @@ def _forever(datagrams: Sequence[bytes]) -> Iterator[bytes]:
         yield from datagrams
 
 
-# Ammunition. Each makes a list, since a flood at full rate has no time to seal.
+# Ammunition. Each function makes a list, because a flood at full rate has no time to seal.
 
 
 def garbage(count: int, *, seed: int = 0) -> list[bytes]:
-    """Random bytes of 0 to 1500, one in two behind a header that looks right."""
+    """Random bytes of length 0 to 1500. One in two has a header in front that looks right."""
     source = random.Random(seed)
     made = []
     for number in range(count):
@@ -101,7 +101,7 @@ def garbage(count: int, *, seed: int = 0) -> list[bytes]:
 
 
 def wrong_key(count: int, *, seed: int = 0) -> list[bytes]:
-    """Flawless datagrams of every type under a password that nobody has."""
+    """Flawless datagrams of every type, under a password that nobody has."""
     source = random.Random(seed)
     key = derive_key(b"nobody has this password")
     made = []
@@ -113,7 +113,7 @@ def wrong_key(count: int, *, seed: int = 0) -> list[bytes]:
 
 
 def truncated(datagrams: Sequence[bytes], *, seed: int = 0) -> list[bytes]:
-    """Each cut somewhere, from nothing to all but its last byte."""
+    """Each datagram cut somewhere, from nothing to all but its last byte."""
     source = random.Random(seed)
     return [datagram[: source.randrange(len(datagram))] for datagram in datagrams if datagram]
 
@@ -121,13 +121,13 @@ def truncated(datagrams: Sequence[bytes], *, seed: int = 0) -> list[bytes]:
 def spoofed(datagrams: Iterable[bytes], source: Address, target: Address) -> list[bytes]:
     """Whole IP packets that claim to come from `source`, for a `raw_socket` and a flood to (host of `target`, 0).
 
-    The system does not fragment them: what is over the MTU counts as refused.
+    The system does not fragment them: packets over the MTU count as refused.
     """
     ip = IPv6(src=source[0], dst=target[0]) if ":" in target[0] else IP(src=source[0], dst=target[0])
     return [bytes(ip / UDP(sport=source[1], dport=target[1]) / datagram) for datagram in datagrams]
 
 
 def raw_socket(*, ipv6: bool = False, host: Host | None = None) -> socket.socket:
-    """A socket that takes whole IP packets, header included, on a lab's host (None: here). Needs root."""
+    """A socket that takes whole IP packets with their headers, on a lab's host (None: here). Needs root."""
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
     return (socket.socket if host is None else host.socket)(family, socket.SOCK_RAW, socket.IPPROTO_RAW)

@@ -1,6 +1,6 @@
-"""A peer by hand: seals what a test tells it to, opens what a session sends. It has no state but its numbers.
+"""A peer by hand: it seals what a test tells it to, and opens what a session sends. Its only state is its numbers.
 
-And sessions for it to talk to.
+There are also sessions for it to talk to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ELSEWHERE: Address = ("203.0.113.66", 6666)
 
 
 class Heard(NamedTuple):
-    """A datagram of the session, opened."""
+    """An opened datagram of the session."""
 
     type: PacketType
     plaintext: bytes
@@ -56,7 +56,7 @@ class HandPeer:
         timestamp: int = 0,
         timestamp_reply: int = NO_TIMESTAMP,
     ) -> bytes:
-        """One datagram, of the next number unless told."""
+        """One datagram, with the next number unless another is given."""
         if seq is None:
             seq, self.seq = self.seq, self.seq + 1
         payload = plaintext if clear else self._box.seal(plaintext, self.flow_id, seq)
@@ -67,7 +67,7 @@ class HandPeer:
         return self.datagram(PacketType.AUTH, b"AU")
 
     def joins(self) -> list[bytes]:
-        """AUTH, and the KEEPALIVE that shows that it has been answered."""
+        """AUTH, and the KEEPALIVE that shows that the peer has the answer."""
         return [self.auth(), self.keepalive()]
 
     def auth_ok(self) -> bytes:
@@ -86,7 +86,7 @@ class HandPeer:
 
 
 def with_type(datagram: bytes, packet_type: PacketType) -> bytes:
-    """The same datagram with another type in its header, which nothing protects."""
+    """The same datagram with another type in its header. Nothing protects the type."""
     header = wire.parse(datagram)
     assert isinstance(header, Header)
     return wire.pack(header._replace(type=packet_type)) + datagram[HEADER_SIZE:]
@@ -113,7 +113,7 @@ def types(session: Session) -> list[PacketType]:
 
 
 def dropped(session: Session, number: int = 0) -> dict[DropReason, int]:
-    """What a link has dropped so far."""
+    """The drops of a link so far, by reason."""
     return dict(session.path(number).drops)
 
 
@@ -137,7 +137,7 @@ def make_session(
     layer2: bool = False,
     now: float = 0.0,
 ) -> Session:
-    """All links have their sockets; without any named there is one, `adsl`, with a timeout of 5 s."""
+    """A session whose links all have their sockets. By default it has one link, `adsl`, with a timeout of 5 s."""
     parameters = SessionParameters(
         KEY, is_server=is_server, reorder_size=reorder_size, cleartext_data=cleartext_data, layer2=layer2
     )
@@ -149,7 +149,7 @@ def make_session(
 
 
 def server_up(*links: PathParameters, **options: Any) -> tuple[Session, HandPeer]:
-    """A server that a client has joined at 0.0 on link 0; its answers are taken."""
+    """A server that a client has joined at 0.0 on link 0. Its answers are taken already."""
     session = make_session(*links, is_server=True, **options)
     peer = HandPeer()
     hear(session, peer.joins(), 0.0)
@@ -183,7 +183,7 @@ def several(*links: PathParameters, reorder_size: int = 0) -> tuple[Session, lis
 
 
 def run_timers(session: Session, start: float, end: float, step: float = 0.05) -> list[tuple[float, PacketType]]:
-    """Fires the timer whenever it is due; what is sent, and when."""
+    """Fires the timer whenever it is due; returns the times and types of the datagrams sent."""
     sent = []
     for tick in range(round((end - start) / step) + 1):
         now = round(start + tick * step, 3)
@@ -194,5 +194,5 @@ def run_timers(session: Session, start: float, end: float, step: float = 0.05) -
 
 
 def link_events(session: Session) -> list[Event]:
-    """Takes what happened to links."""
+    """Takes the events of links."""
     return [event for event in session.events() if not isinstance(event, TierChanged)]

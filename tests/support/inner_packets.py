@@ -1,4 +1,4 @@
-"""Packets as hosts send them into a tunnel, made field by field; checksums are 0, which nobody here looks at."""
+"""Packets as hosts send them into a tunnel, made field by field. Checksums are 0, because nobody here checks them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOST6, SERVER6 = "fd00:42::2", "2001:db8::1"
 def ipv4(
     protocol: int, payload: bytes, *, options: bytes = b"", fragment: int = 0x4000, source: str = HOST, to: str = SERVER
 ) -> bytes:
-    """An IPv4 packet; `fragment` holds the flags and the offset, by default Don't Fragment."""
+    """An IPv4 packet. `fragment` holds the flags and the offset; the default is Don't Fragment."""
     length = 20 + len(options) + len(payload)
     start = bytes([0x45 + len(options) // 4, 0]) + length.to_bytes(2, "big") + b"\x12\x34" + fragment.to_bytes(2, "big")
     addresses = ipaddress.IPv4Address(source).packed + ipaddress.IPv4Address(to).packed
@@ -41,6 +41,6 @@ def udp(payload: bytes, *, ports: tuple[int, int] = (40000, 53)) -> bytes:
 
 
 def frame(ether_type: int, payload: bytes, *tags: int) -> bytes:
-    """An Ethernet frame; `tags` are the types of VLAN tags in front."""
+    """An Ethernet frame. `tags` are the types of the VLAN tags in front."""
     vlan = b"".join(tag.to_bytes(2, "big") + b"\x00\x07" for tag in tags)
     return b"\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01" + vlan + ether_type.to_bytes(2, "big") + payload

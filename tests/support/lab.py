@@ -5,12 +5,12 @@
     adsl2 198.18.2.2/24  ===  c2 linkemu s2  ===  wan2 198.18.2.1/24
                                                   lo   198.19.0.1/32
 
-Line i has 198.18.i.0/24 and 2001:db8:i::/64, hosts 1 (server) and 2 (client). As on a host with several access
-lines, the client has a default route for each line: by metric in the main table, and alone in table 100+i for
-packets from that line's addresses. The server has one more address, on lo, that is reached over any line.
+Line i has 198.18.i.0/24 and 2001:db8:i::/64, hosts 1 (server) and 2 (client). The client has a default route for
+each line, as a host with several access lines has. The route is in the main table by metric, and alone in table
+100+i, for packets from this line's addresses. The server has one more address, on lo, which every line reaches.
 
-Needs root. Several labs may run at once. What a lab made is gone when its `with` block is left, whatever the
-reason, also when this process is killed: a janitor waits for the end of the process and cleans up then.
+Needs root. Several labs may run at once. At the end of its `with` block, everything that a lab made is removed. This
+holds even if this process is killed: a janitor waits for the end of the process and cleans up then.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ SERVER_IPV4 = "198.19.0.1"
 SERVER_IPV6 = "2001:db8:ffff::1"
 
 SEEDS_APART = 1000
-"""Between the seeds of a line in two labs; each line of a lab has its own."""
+"""Distance between the seeds of a line in two labs. Each line of a lab has its own seed."""
 
 HOSTS_DIR = Path("/etc/netns")
 """`ip netns exec NAME` shows HOSTS_DIR/NAME/hosts as /etc/hosts."""
 
-# Ends every process in the namespaces named and removes them, when standard input ends.
+# When standard input ends: ends every process in the named namespaces, and removes the namespaces.
 _JANITOR = """
 trap '' INT TERM HUP
 cat >/dev/null
@@ -74,7 +74,7 @@ class LabError(Exception):
 
 
 class Direction(enum.Enum):
-    """Which way on a line; the value is linkemu's word."""
+    """A direction of a line; the value is linkemu's word."""
 
     TO_SERVER = "ab"
     TO_CLIENT = "ba"
@@ -82,13 +82,13 @@ class Direction(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Line(Conditions):
-    """What a line is like: both ways alike, but for the rate if the second one is given."""
+    """The conditions of a line. Both directions are alike, except for the rate if `rate_to_server` is given."""
 
     rate_to_server: float | None = None
     """Mbit/s; None: `rate`."""
 
     def towards(self, direction: Direction) -> Conditions:
-        """One way of it."""
+        """The conditions of one direction."""
         conditions = Conditions(**{field.name: getattr(self, field.name) for field in fields(Conditions)})
         if direction is Direction.TO_SERVER and self.rate_to_server is not None:
             return replace(conditions, rate=self.rate_to_server)
@@ -99,30 +99,30 @@ class Host:
     """A network namespace as a host."""
 
     def __init__(self, name: str) -> None:
-        """`name` is the namespace's; it exists, or `create` makes it."""
+        """`name` is the name of the namespace. It exists already, or `create` makes it."""
         self.name = name
         self.enter = ("ip", "netns", "exec", name)
         """The words that run a program here."""
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def create(self) -> None:
-        """Makes the namespace; nothing but `lo` is up."""
+        """Makes the namespace; only `lo` is up in it."""
         _run("ip", "netns", "add", self.name)
         self.ip("link set lo up")
 
     def run(self, *argv: str, check: bool = True, timeout: float = 30) -> str:
-        """Runs a program to its end and returns its standard output; LabError with its errors if it fails."""
+        """Runs a program to its end and returns its standard output; if it fails, LabError with its errors."""
         return _run(*self.enter, *argv, check=check, timeout=timeout)
 
     def ip(self, *commands: str, ipv6: bool = False) -> None:
-        """Runs `ip` commands, written without the leading `ip`; the family is that of the addresses or is given."""
+        """Runs `ip` commands, written without the leading `ip`. The family comes from the addresses, or is given."""
         family = ["-6"] if ipv6 else []
         _run("ip", *family, "-n", self.name, "-batch", "-", stdin="\n".join(commands) + "\n")
 
     def start(
         self, *argv: str, stdin: Stream = subprocess.DEVNULL, stdout: Stream = None, stderr: Stream = None
     ) -> subprocess.Popen[bytes]:
-        """Starts a program, in the project's directory and a session of its own; killed when the lab ends."""
+        """Starts a program in the project's directory, in its own session. The end of the lab kills it."""
         process = subprocess.Popen(
             [*self.enter, *argv], stdin=stdin, stdout=stdout, stderr=stderr, cwd=PROJECT, start_new_session=True
         )
@@ -143,17 +143,17 @@ class Host:
         self.run("sysctl", "-q", "-w", *(f"net.{key.replace('__', '.')}={value}" for key, value in settings.items()))
 
     def write_hosts(self, names: Mapping[str, str | Sequence[str]]) -> None:
-        """What /etc/hosts says here, name to address or addresses; seen by programs started after the first call."""
+        """Sets /etc/hosts: names to address or addresses. Programs started after the first call see it."""
         directory = HOSTS_DIR / self.name
         directory.mkdir(parents=True, exist_ok=True)
         text = "127.0.0.1 localhost\n"
         for name, found in names.items():
             text += "".join(f"{address} {name}\n" for address in ([found] if isinstance(found, str) else found))
-        # In place: the running programs have this very file mounted.
+        # Written in place, because the running programs have this very file mounted.
         (directory / "hosts").write_text(text)
 
     def end_processes(self) -> None:
-        """Kills what `start` started and is still there."""
+        """Kills the programs of `start` that still run."""
         while self._processes:
             process = self._processes.pop()
             process.kill()
@@ -177,26 +177,26 @@ class LineEnd:
 
     @property
     def ipv4(self) -> str:
-        """The address, or what it is when there is one."""
+        """The address, also while the interface does not have it."""
         return f"198.18.{self._line}.{self._number}"
 
     @property
     def ipv6(self) -> str:
-        """The address, or what it is when there is one."""
+        """The address, also while the interface does not have it."""
         return f"2001:db8:{self._line}::{self._number}"
 
     @property
     def cable(self) -> tuple[str, ...]:
-        """The words of a program that pulls the cable with `down` behind them, and plugs it with `up`."""
+        """The words of a program. With `down` behind them it pulls the cable, with `up` it plugs it."""
         return ("ip", "-n", self._wire.name, "link", "set", self._wire_device)
 
     def attach(self) -> None:
-        """Makes the interface, with its other end in the wire, up and with addresses."""
+        """Makes the interface, with its other end in the wire. It is up and has addresses."""
         self._wire.ip(
             f"link add {self._wire_device} type veth peer name {self.device} netns {self.host.name}",
             f"link set {self._wire_device} up",
         )
-        # Frames as on a wire: of MTU size, with checksums that are made and looked at.
+        # Frames as on a wire: of MTU size, with real checksums that are checked.
         offloads = [word for name in ("tx", "rx", "sg", "tso", "gso", "gro") for word in (name, "off")]
         self.host.run("ethtool", "-K", self.device, *offloads)
         self._configure()
@@ -228,7 +228,7 @@ class LineEnd:
         self._wire.ip(f"link set {self._wire_device} {'up' if up else 'down'}")
 
     def unplug(self) -> None:
-        """Takes the interface away from the host, as a USB modem that is pulled."""
+        """Takes the interface away from the host, like a USB modem that is pulled."""
         self.host.ip(f"link set {self.device} netns {self._wire.name}")
 
     def plug(self) -> None:
@@ -252,16 +252,16 @@ class LabLine:
         return self._emulator.pid
 
     def conditions(self, direction: Direction) -> Conditions:
-        """What holds now."""
+        """The present conditions."""
         return self._emulator.conditions(direction.value)
 
     def set(self, direction: Direction | None = None, **changes: Any) -> None:
-        """Changes conditions by name, `set(up=False)`, `set(loss=0.02)`; both ways if no direction is given."""
+        """Changes conditions by name: `set(up=False)`, `set(loss=0.02)`. Without a direction, changes both."""
         for way in Direction if direction is None else (direction,):
             self._emulator.apply(way.value, replace(self.conditions(way), **changes))
 
     def stats(self) -> dict[Direction, Counters]:
-        """What each direction has seen."""
+        """The counters of each direction."""
         return {Direction(word): counters for word, counters in self._emulator.stats().items()}
 
     def reset_stats(self) -> None:
@@ -270,10 +270,10 @@ class LabLine:
 
 
 class Lab:
-    """A context manager: inside, the hosts are there and the lines carry frames."""
+    """A context manager: inside, the hosts exist and the lines carry frames."""
 
     def __init__(self, lines: Sequence[Line], *, seed: int = 0) -> None:
-        """Line i, counted from 1, is `lines[i - 1]`; `seed` is that of all lines' random numbers."""
+        """Line i, counted from 1, is `lines[i - 1]`. `seed` is the seed of all lines' random numbers."""
         self._specs = tuple(lines)
         self._seed = seed
         self.name = f"mlvpnd-{os.getpid()}-{next(_numbers)}"
@@ -293,7 +293,7 @@ class Lab:
         return self._lines[number - 1]
 
     def add_host(self, label: str) -> Host:
-        """One more host, without any cable."""
+        """Adds a host without any cable."""
         host = Host(f"{self.name}-{label}")
         directory = self.directory / label
         directory.mkdir()
@@ -306,7 +306,7 @@ class Lab:
         if os.geteuid():
             raise LabError("a lab needs root: it makes network namespaces")
         self.directory = Path(tempfile.mkdtemp(prefix="mlvpnd-lab-", dir="/run"))
-        """For files of the lab's programs; in /run, since the helper trusts no file below /tmp."""
+        """Directory for files of the lab's programs. It is in /run, because the helper trusts no file below /tmp."""
         try:
             self.directory.chmod(0o711)
             self._cleanup.callback(start_janitor(self.directory, self.client, self.server, self._wire))
@@ -329,8 +329,8 @@ class Lab:
             self._cleanup.callback(host.end_processes)
         self._wire.sysctl(ipv6__conf__all__disable_ipv6=1, ipv6__conf__default__disable_ipv6=1)
         for host in (self.client, self.server):
-            # Without duplicate address detection addresses work at once; without saved metrics
-            # a transfer does not depend on the one before.
+            # Without duplicate address detection, addresses work at once. Without saved metrics, a transfer
+            # does not depend on the one before.
             host.sysctl(
                 ipv6__conf__all__accept_dad=0,
                 ipv6__conf__default__accept_dad=0,
@@ -361,9 +361,9 @@ class Lab:
 
 
 def start_janitor(directory: Path, *hosts: Host) -> Callable[[], None]:
-    """Has hosts, what runs there and a directory cleaned up at the end of this process, however it ends.
+    """At the end of this process, however it ends, cleans up hosts, their programs, and a directory.
 
-    What is returned does it at once.
+    Returns a function that cleans up at once.
     """
     janitor = subprocess.Popen(
         ["/bin/sh", "-c", _JANITOR, "janitor", str(directory), str(HOSTS_DIR), *(host.name for host in hosts)],
@@ -380,7 +380,7 @@ def start_janitor(directory: Path, *hosts: Host) -> Callable[[], None]:
 
 
 def wait_until(done: Callable[[], bool], timeout: float) -> bool:
-    """Asks `done` every 20 ms until it says yes; False after `timeout` seconds of our own without it."""
+    """Calls `done` every 20 ms until it is true; False after `timeout` seconds of our own time."""
     patience = Patience(timeout)
     while not done():
         if patience.left <= 0:
@@ -390,7 +390,7 @@ def wait_until(done: Callable[[], bool], timeout: float) -> bool:
 
 
 def _enter_namespace(descriptor: int) -> None:
-    """Moves this thread; os.setns came with Python 3.12."""
+    """Moves this thread. Python has os.setns only since 3.12."""
     libc = ctypes.CDLL(None, use_errno=True)
     clone_newnet = 0x40000000
     if libc.setns(descriptor, clone_newnet):

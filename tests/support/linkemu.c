@@ -8,10 +8,10 @@
  *
  *     linkemu [--ab SPEC] [--ba SPEC] [--seed N] [--fifo N] IFACE_A IFACE_B
  *
- * --seed is that of the random numbers (default 1); --fifo asks for SCHED_FIFO
- * with that priority. Each direction has numbers of its own, and its losses again
- * others than the rest of it: with the same seed and loss, the n-th frame that a
- * direction puts on the line is lost or not whatever else happens.
+ * --seed is the seed of the random numbers (default 1). --fifo asks for
+ * SCHED_FIFO with this priority. Each direction has its own random numbers, and
+ * its losses have numbers of their own. So with the same seed and loss, whether
+ * the n-th frame on a direction's line is lost depends on nothing else.
  *
  * A SPEC is a list of KEY=VALUE with commas between; plain numbers:
  *       rate=8000000     serialisation rate in bit/s; 0 is unlimited
@@ -19,7 +19,7 @@
  *                        after the = ends that. No comma or space in the name
  *       queue=100000     longest wait before the rate, in us; a frame that
  *                        would wait longer is dropped (two always fit). Under a
- *                        trace: what passes in that time at its mean rate
+ *                        trace: the bits of this time at the mean rate
  *       delay=20000      propagation delay in us
  *       jitter=5000      the delay varies by +- this many us
  *       order=1          1: frames keep their order under jitter; 0: each has
@@ -40,14 +40,14 @@
  *       reset                   set the counters to zero: "ok"
  * and "error: ..." if it does not understand.
  *
- * A frame is lost on the line, after the rate, so it has taken line time; one
- * that overflows the queue, or meets up=0, has not. Frames already on the line
- * keep the times that they were given when the keys are changed.
+ * A frame is lost on the line, after the rate, so it has taken line time. A frame
+ * that overflows the queue, or meets up=0, has taken none. When the keys change,
+ * frames already on the line keep their times.
  *
  * The far ends of both interfaces need their segmentation and checksum offloads
- * off: a frame longer than the MTU is dropped and counted as "oversize", and a
- * veth with rx offload does not look at checksums, so it would let corrupted
- * frames through.
+ * off. With segmentation offload, frames are longer than the MTU; they are
+ * dropped and counted as "oversize". A veth with rx offload does not check
+ * checksums, so it would let corrupted frames through.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -76,8 +76,8 @@
 
 #define BATCH 64
 #define NS 1000000000LL
-#define LATE_STEP 20000LL	/* ns; lateness is counted in steps of that ... */
-#define LATE_STEPS 2500		/* ... up to 50 ms; the last one holds all above */
+#define LATE_STEP 20000LL	/* ns; lateness is counted in these steps ... */
+#define LATE_STEPS 2500		/* ... up to 50 ms; the last step holds all above */
 #define MAX_FRAME (1500 + ETH_HLEN)
 #define FRAME_ROOM (MAX_FRAME + 4)	/* and a VLAN tag */
 #define PACKET_BUFFER (32 << 20)	/* bytes; a second at 200 Mbit/s and some */
@@ -264,7 +264,7 @@ static int64_t serialise(struct direction *d, uint32_t len, int64_t now)
 		return now;
 	if (d->free_at < now)
 		d->free_at = now;
-	/* What waits, and how long: under a trace the queue is as long as at its mean rate. */
+	/* The waiting bits, and how long they wait. Under a trace the queue is as long as at the mean rate. */
 	double bits = len * 8.0, rate = t ? trace_mean_rate(t) : d->s.rate;
 	int64_t from = d->free_at - d->trace_from;
 	double wait = d->free_at - now;
@@ -415,7 +415,7 @@ static void deliver(struct direction *d)
 
 /* ---- options and commands ---- */
 
-/* Sets what text names, or nothing and returns false if a part makes no sense. */
+/* Sets the keys in text. If a part makes no sense, sets nothing and returns false. */
 static bool parse(struct spec *spec, const char *text)
 {
 	struct spec s = *spec;

@@ -1,4 +1,4 @@
-"""The line emulator `linkemu.c`: built once, started on two interfaces, told what to do with the frames."""
+"""The line emulator `linkemu.c`: builds it once, starts it on two interfaces, and tells it the conditions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUILD_DIR = PROJECT / "build"
 COMPILE = ("gcc", "-O2", "-Wall", "-Wextra", "-Werror")
 
 REALTIME_MBIT = 200
-"""Below this rate an emulator runs under SCHED_FIFO: sure to leave the machine to others, and on time."""
+"""Mbit/s; below this rate an emulator runs under SCHED_FIFO. It is on time then, and surely leaves time to others."""
 
 
 class EmulatorError(Exception):
@@ -29,36 +29,36 @@ class EmulatorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """One direction of a line."""
+    """The conditions of one direction of a line."""
 
     rate: float = 0
-    """Mbit/s of Ethernet frames; 0: unlimited. Beside a trace it is only what others take the line for."""
+    """Mbit/s of Ethernet frames; 0: unlimited. If there is a trace, this is only the rate that others assume."""
     delay: float = 0
     """Milliseconds, one way."""
     jitter: float = 0
-    """The delay varies by up to so many milliseconds either way."""
+    """Milliseconds by which the delay varies at most, either way."""
     order: bool = True
-    """Frames keep their order under jitter; False: each has a delay of its own and may overtake others."""
+    """Frames keep their order under jitter. False: each has a delay of its own and may overtake others."""
     loss: float = 0
-    """Share of frames lost, 0 to 1, each for itself; so too the shares below."""
+    """Share of frames lost, 0 to 1. Each frame is decided by itself, also for the shares below."""
     queue: float = 100
-    """Milliseconds of traffic that may wait for the rate; what comes on top is dropped."""
+    """Milliseconds of traffic that may wait for the rate. The emulator drops what comes on top."""
     reorder: float = 0
     """Share of frames that skip the delay."""
     duplicate: float = 0
     corrupt: float = 0
-    """Share of frames with a bit flipped, past the Ethernet header."""
+    """Share of frames with a flipped bit, behind the Ethernet header."""
     burst_in: float = 0
-    """Bursty loss: chance of a frame to begin a time in which all is lost …"""
+    """Chance of a frame to begin a burst of loss, in which all frames are lost."""
     burst_out: float = 1
-    """… and to end it."""
+    """Chance of a frame to end a burst of loss."""
     up: bool = True
-    """False: nothing passes, and what is on the way is lost; the carrier stays."""
+    """False: nothing passes, and frames under way are lost; the carrier stays."""
     trace: Path | None = None
-    """A file that the rate follows, as `write_trace` makes it."""
+    """File with a trace that the rate follows, from `write_trace`."""
 
     def spec(self) -> str:
-        """As linkemu reads it."""
+        """The conditions in linkemu's words."""
         values = {field.name: float(getattr(self, field.name)) for field in fields(self) if field.name != "trace"}
         values["rate"] *= 1e6
         for name in ("delay", "jitter", "queue"):
@@ -67,14 +67,14 @@ class Conditions:
 
 
 def write_trace(path: Path, steps: Iterable[tuple[float, float]]) -> Path:
-    """A trace of milliseconds and the Mbit/s in them; after the last step comes the first again."""
+    """Writes a trace: milliseconds, and the Mbit/s during them. After the last step the first one comes again."""
     path.write_text("".join(f"{milliseconds:g} {rate * 1e6:.9g}\n" for milliseconds, rate in steps))
     return path
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What one direction of a line has seen, in frames unless it says bytes or us."""
+    """The counters of one direction of a line: in frames, unless the name says bytes or us."""
 
     rx: int
     rx_bytes: int
@@ -82,27 +82,27 @@ class Counters:
     tx_bytes: int
     lost: int
     overflow: int
-    """Dropped before the rate: the queue was full."""
+    """Frames dropped before the rate, because the queue was full."""
     down: int
-    """Met a dead line."""
+    """Frames that met a dead line."""
     reordered: int
     duplicated: int
     corrupted: int
     oversize: int
-    """Longer than the MTU: an offload is on at the far end."""
+    """Frames longer than the MTU: an offload is on at the far end."""
     kernel_drops: int
-    """The emulator itself was too slow."""
+    """Frames that the kernel dropped, because the emulator itself was too slow."""
     send_errors: int
     on_line: int
     queue_us: int
     late_max_us: int
     late_mean_us: int
     late_p99_us: int
-    """One frame of a hundred was sent later than that after it was due."""
+    """Microseconds after the due time. One frame in a hundred was sent later."""
 
 
 def build() -> Path:
-    """The emulator's binary, compiled unless that was done for this source before."""
+    """The emulator's binary; compiles it unless this source is compiled already."""
     key = hashlib.sha256(SOURCE.read_bytes() + HEADER.read_bytes() + " ".join(COMPILE).encode()).hexdigest()[:16]
     binary = BUILD_DIR / f"linkemu-{key}"
     if binary.exists():
@@ -123,7 +123,7 @@ class Emulator:
     """A running linkemu between interfaces `a` and `b` of a network namespace."""
 
     def __init__(self, enter: Sequence[str], a: str, b: str, *, ab: Conditions, ba: Conditions, seed: int) -> None:
-        """`enter` are the words that run a program in the namespace. Returns when frames pass."""
+        """`enter` are the words that run a program in the namespace. Returns as soon as frames pass."""
         self._conditions = {"ab": ab, "ba": ba}
         self._lock = threading.Lock()
         slow = all(0 < conditions.rate < REALTIME_MBIT for conditions in (ab, ba))
@@ -155,15 +155,15 @@ class Emulator:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The emulator's process id."""
         return self._process.pid
 
     def conditions(self, direction: str) -> Conditions:
-        """What holds now, from a to b (`ab`) or back (`ba`)."""
+        """The present conditions from a to b (`ab`) or back (`ba`)."""
         return self._conditions[direction]
 
     def apply(self, direction: str, conditions: Conditions) -> None:
-        """From now on these hold for `ab` or `ba`; frames on the line keep their times."""
+        """Sets the conditions of `ab` or `ba` from now on. Frames on the line keep their times."""
         self._ask(f"set {direction} {conditions.spec()}")
         self._conditions[direction] = conditions
 
@@ -176,7 +176,7 @@ class Emulator:
         self._ask("reset")
 
     def stop(self) -> None:
-        """Ends the emulator; it also ends by itself when this process is gone."""
+        """Ends the emulator. It also ends by itself when this process is gone."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):

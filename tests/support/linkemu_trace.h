@@ -1,12 +1,12 @@
 /*
  * The rate of a line that follows a trace file, for linkemu.c.
  *
- * A line of the file is "MILLISECONDS RATE": for so long that many bit/s, 0 for
- * nothing at all; then the next line, and after the last one the first again.
- * Empty lines and those that begin with # are passed over. Time 0 is when the
- * first frame meets the trace.
+ * A line of the file is "MILLISECONDS RATE": a time, and its rate in bit/s; at
+ * rate 0 nothing passes. Then the next line holds, and after the last line the
+ * first again. Empty lines and lines that begin with # are ignored. Time 0 is
+ * when the first frame meets the trace.
  *
- * A file is read once, when it is first named, and both directions may share it.
+ * A file is read once, when it is first named. Both directions may share it.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -53,7 +53,7 @@ static bool trace_read(struct trace *t, FILE *file)
 	return t->bits > 0;
 }
 
-/* That of the file, or NULL if it cannot be read, makes no sense or never lets anything pass. */
+/* The trace of the file, or NULL if it cannot be read, makes no sense or never lets anything pass. */
 static const struct trace *trace_named(const char *name)
 {
 	for (struct trace *t = traces; t; t = t->next)
@@ -110,7 +110,7 @@ static double trace_bits(const struct trace *t, int64_t from, int64_t to)
 	return bits;
 }
 
-/* When so many bits have passed that began to at a time; both in ns from the trace's begin. */
+/* When bits that begin to pass at a time have all passed; both times in ns from the trace's begin. */
 static int64_t trace_after(const struct trace *t, int64_t from, double bits)
 {
 	double whole = floor(bits / t->bits);

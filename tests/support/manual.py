@@ -1,4 +1,4 @@
-"""The manual pages as their sources are written, for the tests that hold them to the code."""
+"""The sources of the manual pages, for tests that compare them with the code."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ MAN = PROJECT / "man"
 
 
 def source(page: str) -> str:
-    """The text of a page, as `mlvpn.conf.5`."""
+    """The text of a page, for example `mlvpn.conf.5`."""
     return (MAN / f"{page}.scd").read_text()
 
 
 def render(page: str) -> str:
-    """The page as *roff; fails if scdoc has anything to say."""
+    """The page as *roff; fails if scdoc reports anything."""
     done = subprocess.run(["scdoc"], input=source(page), capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return done.stdout
 
 
 def part(text: str, heading: str) -> str:
-    """What stands below a heading, up to the next one of its rank or above."""
+    """The text below a heading, up to the next heading of its rank or above."""
     lines = text.splitlines()
     begin = lines.index(heading) + 1
     rank = heading.index(" ")
@@ -34,7 +34,7 @@ def part(text: str, heading: str) -> str:
 
 
 def _outside_literals(lines: list[str], begin: int, ends: Iterator[int]) -> list[str]:
-    """The lines up to the first end that is not within a literal block: comments look like headings there."""
+    """The lines up to the first end outside literal blocks. In literal blocks, comments look like headings."""
     for end in ends:
         if lines[begin:end].count("```") % 2 == 0:
             return lines[begin:end]

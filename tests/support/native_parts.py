@@ -1,7 +1,7 @@
-"""The native twin's parts, each by itself and with the interface of its reference, for tests.
+"""The native twin's parts for tests: each part by itself, with the interface of its reference.
 
-The daemon has them only as parts of an engine, a link or a flow. What it has a binding for is that binding here, with a
-struct of its own, and with the methods that only C calls.
+The daemon has the parts only inside an engine, a link or a flow. If a part has a binding, it is this binding here, with
+a struct of its own. The methods that only C calls are added.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _VNET_HEADER = 10
 
 
 def _new_path() -> _native.PathState:
-    """A link of which only the meters are used."""
+    """A link for its meters only."""
     return ffi.gc(ffi.new("struct path_state *"), lib.path_clear)
 
 
 def _new_flow(seq: int = 0) -> _native.PeerFlow:
-    """A flow of which only the windows are used."""
+    """A flow for its windows only."""
     flow = ffi.gc(ffi.new("struct peer_flow *"), lib.peer_flow_end)
     lib.peer_flow_begin(flow, 0, 0, seq)
     return flow
@@ -273,7 +273,7 @@ class ReorderBuffer(receiver.NativeReorderBuffer):
 
 
 class Receiver(receiver.NativeReceiver):
-    """Knows at each call the links that its mapping has then."""
+    """At each call it knows the links that its mapping has at this time."""
 
     def __init__(self, paths: Mapping[int, Path], reorder_size: int, *, takes_first: bool) -> None:
         self._mapping = paths
@@ -298,7 +298,7 @@ for _name in ("resize", "measure", "receive", "begin_flow", "lose", "refresh", "
 
 
 def reorder_wait(paths: Iterable[Path]) -> float:
-    """What a receiver waits for over these links; they are up then."""
+    """The time for which a receiver over these links waits. Puts all links up."""
     links = dict(enumerate(paths))
     for one in links.values():
         one.status = PathStatus.AUTHOK
@@ -361,7 +361,7 @@ class FlowQueue:
         lib.packet_list_push(packets, lib.flow_queue_pop(self.struct))
         return take_packet(packets)
 
-    bytes: int = field("bytes")  # the last: it hides the type
+    bytes: int = field("bytes")  # last, because it hides the type
 
 
 class Stretch:

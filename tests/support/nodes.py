@@ -1,9 +1,9 @@
 """The hosts of a lab as booted Debian systems: containers with systemd as PID 1, a system bus and a journal.
 
-A node's network is the host's namespace in the lab, so that everything of the lab works on it: lines, transfers,
-`Host.run` with this machine's programs. A node's changes are in memory; the root below them is shared.
+A node's network is the host's namespace in the lab. So everything of the lab works on it: lines, transfers, `Host.run`
+with this machine's programs. A node's changes are in memory; the root below them is shared.
 
-A node is no jail: do not run in it what you would not run on this machine.
+A node is no jail: run nothing in it that you would not run on this machine.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .lab import Host, Lab, wait_until
 from .linkemu import PROJECT
 
 BOOT_LIMIT = 60.0
-"""Seconds; half a second is usual."""
+"""Seconds for a boot; half a second is usual."""
 
-# Beside what systemd-nspawn grants: the network is the node's own, and with CAP_BPF and the system call
-# DeviceAllow=, IPAddressDeny= and their like take effect.
+# Rights besides those from systemd-nspawn. The network is the node's own. DeviceAllow=, IPAddressDeny= and the like
+# take effect only with CAP_BPF and the system call.
 _RIGHTS = (
     "--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON,CAP_SYS_RESOURCE,CAP_IPC_LOCK",
     "--system-call-filter=bpf perf_event_open @keyring",
@@ -35,10 +35,10 @@ _NSPAWN_VARIABLES = {
 }
 _ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb")
 
-# Runs in a mount namespace of its own, so that nothing of it is left when it ends: with $1 as scratch directory and
-# the control groups up to `--`, the container by the words behind. /dev/net/tun is a node of the container's own,
-# since its systemd sets the mode; and each container has groups of its own, or two would share what systemd-nspawn
-# makes there.
+# Runs in its own mount namespace, so that nothing is left when it ends. $1 is a scratch directory. The words up to `--`
+# are control groups, the words behind it run the container. The container has its own node for /dev/net/tun, because
+# its systemd sets the mode. Each container has its own groups: in one group, two containers would share what
+# systemd-nspawn makes there.
 _BOOT = """
 scratch=$1; shift
 mount -t tmpfs -o mode=755 node "$scratch" || exit
@@ -61,21 +61,21 @@ class Node:
     """A booted system."""
 
     def __init__(self, name: str, host: Host, leader: int, process: subprocess.Popen[bytes], group: Path) -> None:
-        """`leader` is the PID of its systemd, as seen from outside; `process` is what runs it, in `group`."""
+        """`leader` is the PID of the node's systemd as seen from outside. `process` runs the node, in `group`."""
         self.name = name
         self.host = host
-        """Its network, for programs of this machine."""
+        """The node's network, for programs of this machine."""
         self.leader = leader
         self._process = process
         self._group = group
         self.root = Path(f"/proc/{leader}/root")
-        """Its files."""
+        """The node's files."""
         kinds = ("-m", "-u", "-i", "-p", "-n", "-C", "-r", "-w")
         self.enter = ("nsenter", "-t", str(leader), *kinds, "--", *_ENVIRONMENT)
-        """The words that run a program in it, as root."""
+        """The words that run a program in the node, as root."""
 
     def run(self, *argv: str, check: bool = True, stdin: str = "", timeout: float = 30) -> str:
-        """Runs a program of the node; returns its standard output. NodeError with its errors if it fails."""
+        """Runs a program of the node; returns its standard output. If it fails, NodeError with its errors."""
         done = self.attempt(*argv, stdin=stdin, timeout=timeout)
         if check and done.returncode:
             raise NodeError(f"{self.name}: {' '.join(argv)}: exit status {done.returncode}: {done.stderr}{done.stdout}")
@@ -87,7 +87,7 @@ class Node:
         return subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=timeout)
 
     def write(self, path: str, text: str, *, mode: int = 0o644) -> None:
-        """Puts a file, with its directories, in place of what is there."""
+        """Writes a file and makes its directories; replaces an old file."""
         target = self.root / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f".{target.name}.new")
@@ -101,11 +101,11 @@ class Node:
         return target.read_text() if target.exists() else ""
 
     def show(self, unit: str, name: str) -> str:
-        """A property of a unit as `systemctl show` has it."""
+        """A property of a unit, as in `systemctl show`."""
         return self.run("systemctl", "show", "--property", name, "--value", unit).rstrip("\n")
 
     def install(self, stage: Path) -> None:
-        """Puts what `make install` left below `stage` into the node and does what a package does then."""
+        """Copies the result of `make install` below `stage` into the node, and does the work of a package."""
         subprocess.run(["cp", "-a", *map(str, stage.iterdir()), str(self.root)], check=True)
         self.run("python3", "-m", "compileall", "-q", "/usr/lib/python3/dist-packages/mlvpnd")
         self.run("systemd-sysusers", "mlvpnd.conf")
@@ -115,14 +115,14 @@ class Node:
         self.run("systemctl", "reload", "dbus.service")
 
     def freeze(self, *, frozen: bool) -> None:
-        """Stops all of it, its systemd too, or lets it go on: a suspended machine, but for its clocks."""
+        """Stops the whole node with its systemd, or lets it go on. Like a suspended machine, except for its clocks."""
         (self._group / "cgroup.freeze").write_text("1" if frozen else "0")
         wanted = f"frozen {int(frozen)}"
         if not wait_until(lambda: wanted in (self._group / "cgroup.events").read_text().splitlines(), 5):
             raise NodeError(f"{self.name}: not {wanted}")
 
     def stop(self) -> None:
-        """Ends it without ceremony: with its PID 1 all of it goes."""
+        """Kills the node's PID 1; the whole node goes with it."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.leader, 9)
         self._process.wait(timeout=20)
@@ -157,7 +157,7 @@ class Nodes:
         yield "server", self._lab.server
 
     def _boot(self, name: str, host: Host) -> tuple[str, Host, socket.socket, subprocess.Popen[bytes]]:
-        """Starts one; systemd tells the socket when it is up."""
+        """Starts a node. Its systemd tells the socket when the node is up."""
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         path = str(self._lab.directory / f"{name}.notify")
         notify.bind(path)
@@ -183,11 +183,11 @@ class Nodes:
         return name, host, notify, process
 
     def _booted(self, name: str, host: Host, notify: socket.socket, process: subprocess.Popen[bytes]) -> Node:
-        """Waits until it is up."""
+        """Waits until the node is up."""
         node: Node | None = None
         notify.settimeout(0.5)
         end_at = time.monotonic() + BOOT_LIMIT
-        with notify:  # closed then: its systemd would wait for somebody to read what it says later
+        with notify:  # closed afterwards: its systemd would wait until somebody reads its later messages
             while process.poll() is None and time.monotonic() < end_at:
                 try:
                     message = notify.recv(4096).decode()
@@ -206,14 +206,14 @@ class Nodes:
 
 
 def stage(directory: Path) -> None:
-    """`make install` of this tree, below a directory."""
+    """Runs `make install` of this tree, below a directory."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     words = ["make", "--silent", "install", f"DESTDIR={directory}"]
     subprocess.run(words, cwd=PROJECT, check=True, env=environment)
 
 
 def _group_mounts() -> dict[str, Path]:
-    """Where systemd-nspawn tracks a container: cgroup2, and name=systemd where that is mounted."""
+    """Where systemd-nspawn tracks a container: cgroup2, and name=systemd if it is mounted."""
     found: dict[str, Path] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")

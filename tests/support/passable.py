@@ -1,9 +1,9 @@
-"""Lets every user enter the checkout, though a directory above it is closed: a home directory is, by Debian's default.
+"""Lets every user enter the checkout though a directory above it is closed. By Debian's default, home directories are.
 
     python -m tests.support.passable [UID PROGRAM [ARGUMENT]...]
 
-To be run by root, in a mount namespace of its own. It mounts an empty directory over the closed one, and the checkout
-at its place in that. Then it runs the program as the user in the checkout, if one is named.
+Root runs it, in a mount namespace of its own. It mounts an empty directory over the closed one, and the checkout at its
+place in the empty one. If a program is named, it then runs the program in the checkout, as the user.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def open_up() -> None:
 
 
 def as_user(uid: int, *words: str) -> list[str]:
-    """The command that runs a program of the checkout as another user; it must be run in the checkout."""
+    """The command that runs a program of the checkout as another user. It must run in the checkout."""
     return ["unshare", "--mount", sys.executable, "-m", "tests.support.passable", str(uid), *words]
 
 

@@ -1,9 +1,9 @@
 """`ScapyPeer`: an MLVPN peer that shares no code with the daemon, over a real UDP socket.
 
-Built on the scapy layer. It behaves like C MLVPN on the wire: no replay check, no doubt about what opens, the
-peer's address follows the last datagram that opened, timestamps are echoed once within a second. What it
-receives it keeps, dissected. Drive it by hand (`send_*`, `receive`), let `run_until` do what a peer does by
-itself, or let a thread do so (`with peer:`).
+It is built on the scapy layer, and behaves like C MLVPN on the wire. It has no replay check, and accepts every datagram
+that opens. The peer's address follows the last datagram that opened. Timestamps are echoed once, within a second. It
+keeps every datagram that it receives, dissected. Drive it by hand (`send_*`, `receive`), or by `run_until`, which does
+a peer's own work. Or let a thread do this work (`with peer:`).
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ Address = tuple[str, int]
 TICK = 1.0
 """Seconds between AUTHs and between KEEPALIVEs."""
 ECHO_LIMIT = 1.0
-"""Seconds that a received timestamp is worth an echo."""
+"""Seconds after which a received timestamp is no longer echoed."""
 RTT_LIMIT = 5.0
-"""Seconds from which on a round trip is no sample."""
+"""Seconds; a round trip of this length or more is no sample."""
 
 
 class Style(enum.Enum):
-    """Whose numbers a peer sends."""
+    """The program whose numbers a peer imitates."""
 
     CLOCK = "seq starts from the clock, data_seq anywhere"
     UPSTREAM = "seq and data_seq start at 0, answers to KEEPALIVE wait for the next tick or DATA"
@@ -63,20 +63,20 @@ class Received:
     """A datagram that arrived."""
 
     at: float
-    """Monotonic time."""
+    """Monotonic time of the arrival."""
     source: Address
     datagram: bytes
     header: Packet
-    """MLVPN as dissected, sealed; Raw when it is shorter than a header."""
+    """MLVPN as dissected, sealed; Raw if the datagram is shorter than a header."""
     opened: Packet | None
-    """MLVPN over what was in the box; None when it did not open."""
+    """MLVPN over the contents of the box; None if the box did not open."""
     plaintext: bytes | None
     refused: str
-    """Why it did not open; empty when it did."""
+    """Why the box did not open; empty if it did."""
 
     @property
     def type(self) -> int | None:
-        """Of a datagram that opened."""
+        """The type of a datagram that opened."""
         return None if self.opened is None else int(self.opened.type)
 
 
@@ -118,7 +118,7 @@ def udp_socket(address: Address, *, host: Host | None = None) -> socket.socket:
 
 
 def altered(datagram: bytes, **fields: int) -> bytes:
-    """A datagram with other header fields and the payload as it was, box and all."""
+    """A datagram with other header fields. The payload stays as it was, sealed or not."""
     packet = MLVPN(datagram)
     for name, value in fields.items():
         packet.setfieldval(name, value)
@@ -127,7 +127,7 @@ def altered(datagram: bytes, **fields: int) -> bytes:
 
 @dataclass
 class ScapyPeer:
-    """One link's end. A client needs `remote`; a server learns it. Close it, or use it in `with`, which runs a thread.
+    """One link's end. A client needs `remote`; a server learns it. Close it, or use `with`, which runs a thread.
 
     `data_seqs`, shared between the peers of several links, makes them one tunnel.
     """
@@ -141,12 +141,12 @@ class ScapyPeer:
     style: Style = Style.CLOCK
     flow_id: int = field(default_factory=lambda: random.getrandbits(32))
     seq: int = -1
-    """The next datagram's; -1 stands for where the style starts."""
+    """`seq` of the next datagram; -1: the start of the style."""
     data_seqs: Iterator[int] | None = None
     timeout: float = 10.0
-    """Seconds without a KEEPALIVE after which it is down."""
+    """Seconds without a KEEPALIVE after which the link is down."""
     answers: bool = True
-    """False: answers nothing and ticks nothing; only `send_*` sends."""
+    """False: it neither answers nor ticks; only `send_*` sends."""
 
     def __post_init__(self) -> None:
         self.key = derive_key(self.password)
@@ -161,7 +161,7 @@ class ScapyPeer:
         self.sent: list[bytes] = []
         self.send_errors: list[OSError] = []
         self.rtt_samples: list[float] = []
-        """Seconds."""
+        """Round trips in seconds."""
         self._clocks = _Clocks()
         self._echo = _Echo()
         self._owes_keepalive = False
@@ -173,12 +173,12 @@ class ScapyPeer:
 
     @property
     def address(self) -> Address:
-        """Where its socket is bound."""
+        """The bound address of its socket."""
         host, port = self.sock.getsockname()[:2]
         return host, port
 
     def build(self, packet_type: int, payload: bytes | None = None, /, **fields: int) -> bytes:
-        """The next datagram of a type, numbered, stamped and sealed; `payload` None is the type's own."""
+        """The next datagram of a type: numbered, stamped and sealed. If `payload` is None, it has the type's own."""
         with self._changed:
             now = time.monotonic()
             header = {
@@ -202,7 +202,7 @@ class ScapyPeer:
             return bytes(seal(packet / plain, self.key, cleartext=self.cleartext))
 
     def send_raw(self, datagram: bytes, *, to: Address | None = None) -> None:
-        """Any bytes, to the far end or elsewhere; what the system refuses is kept in `send_errors`."""
+        """Sends any bytes, to the far end or elsewhere. Errors of the system are kept in `send_errors`."""
         target = to or self.remote
         if target is None:
             raise ValueError("nobody to send to: a server without a client")
@@ -235,7 +235,7 @@ class ScapyPeer:
         return datagram
 
     def send_data(self, packet: bytes | Packet, **fields: int) -> bytes:
-        """A packet or frame through the tunnel."""
+        """Sends a packet or frame through the tunnel."""
         datagram = self._send(self.build(DATA, bytes(packet), **fields))
         self._settle_debt()
         return datagram
@@ -243,16 +243,16 @@ class ScapyPeer:
     # Receiving.
 
     def receive(self, timeout: float) -> Received | None:
-        """Waits for one datagram, keeps it, answers it as a peer does; None after `timeout` seconds.
+        """Waits for one datagram, keeps it, and answers it as a peer does; None after `timeout` seconds.
 
-        Not while a thread runs.
+        Not for use while a thread runs.
         """
         self.sock.settimeout(max(timeout, 0.001))
         try:
             datagram, source = self.sock.recvfrom(65536)
         except TimeoutError:
             return None
-        except ConnectionError as error:  # an ICMP error of something sent before
+        except ConnectionError as error:  # an ICMP error about an earlier datagram
             self.send_errors.append(error)
             return None
         return self._accept(datagram, (source[0], source[1]))
@@ -324,10 +324,10 @@ class ScapyPeer:
             self._owes_keepalive = False
             self._changed.notify_all()
 
-    # By itself.
+    # The peer's own work.
 
     def tick(self) -> None:
-        """What a peer does once a second: AUTH, KEEPALIVE, or notice that the other has gone."""
+        """A peer's work of each second: AUTH, KEEPALIVE, or noticing that the other has gone."""
         with self._changed:
             now = time.monotonic()
             self._clocks.next_tick = now + TICK
@@ -351,7 +351,7 @@ class ScapyPeer:
         self.receive(longest)
 
     def run_until(self, done: Callable[[], bool], timeout: float) -> bool:
-        """Whether `done` came true within `timeout` seconds of our own; with a thread waits, else does its work."""
+        """Whether `done` came true within `timeout` seconds of our own. Without a thread it does its work."""
         patience = Patience(timeout)
         if self._thread is not None:
             with self._changed:
@@ -367,7 +367,7 @@ class ScapyPeer:
         return True
 
     def run(self, seconds: float) -> None:
-        """Lets it live for a while."""
+        """Does a peer's work for `seconds`."""
         deadline = time.monotonic() + seconds
         if self._thread is not None:
             time.sleep(seconds)
@@ -379,7 +379,7 @@ class ScapyPeer:
         return self.run_until(lambda: self.up, timeout)
 
     def expect(self, packet_type: int, timeout: float = 5.0, *, after: int = 0) -> Received | None:
-        """The first datagram of a type that opened, from the `after`th received on; None if none comes in time."""
+        """The first datagram of a type that opened, counted from the `after`th received; None if none comes in time."""
 
         def find() -> Received | None:
             return next((r for r in self.received[after:] if r.type == packet_type), None)
@@ -389,7 +389,7 @@ class ScapyPeer:
 
     @property
     def packets(self) -> list[bytes]:
-        """What DATA has carried here, in order of arrival."""
+        """The packets that DATA has carried here, in order of arrival."""
         return [r.plaintext for r in list(self.received) if r.type == DATA and r.plaintext is not None]
 
     # Life.

@@ -11,7 +11,7 @@ ETHER_TYPES = {4: 0x0800, 6: 0x86DD}
 
 
 def extended(next_header: int, payload: bytes, *headers: int) -> tuple[int, bytes]:
-    """What stands behind extension headers of these kinds, 8 and 16 bytes long by turns; and the first one's kind."""
+    """A payload behind extension headers of these kinds, 8 and 16 bytes long by turns. Also returns the first kind."""
     kind, body = next_header, payload
     for index, header in enumerate(reversed(headers)):
         words = index % 2
@@ -31,7 +31,7 @@ def pieces(
     source: str = "",
     protocol: int = 17,
 ) -> list[bytes]:
-    """The fragments of a datagram of `size` bytes, with `each` a multiple of 8; IPv6 behind more `headers`."""
+    """The fragments of a datagram of `size` bytes, `each` bytes long, a multiple of 8. IPv6 may have more `headers`."""
     payload = udp(bytes(size), ports=ports)
     found = []
     for begin in range(0, len(payload), each):
@@ -48,5 +48,5 @@ def pieces(
 
 
 def framed(packets: list[bytes], *tags: int) -> list[bytes]:
-    """Each in an Ethernet frame."""
+    """Each packet in an Ethernet frame."""
     return [frame(ETHER_TYPES[packet[0] >> 4], packet, *tags) for packet in packets]

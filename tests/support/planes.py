@@ -1,4 +1,4 @@
-"""Tests of what runs on a data plane, on either twin."""
+"""Runs tests of the code on a data plane, on either twin."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def plane() -> Plane:
 
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
-    """As asyncio.run, on the daemon's kind of loop."""
+    """Like asyncio.run, on the daemon's kind of loop."""
     with asyncio.Runner(loop_factory=TurnLoop) as runner:
         return runner.run(main)

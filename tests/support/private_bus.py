@@ -1,4 +1,4 @@
-"""A message bus of the tests' own: dbus-daemon with an inline configuration, on a socket that every user reaches."""
+"""A message bus for tests alone: dbus-daemon with an inline configuration, on a socket that every user reaches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PrivateBus:
         self.address = f"unix:path={self._socket}"
 
     def start(self) -> None:
-        """Returns when it can be connected to."""
+        """Starts the bus; returns as soon as it accepts connections."""
         self._socket.unlink(missing_ok=True)
         self._process = subprocess.Popen(
             ["dbus-daemon", f"--config-file={self._config}", "--nofork", "--nopidfile", "--print-address=1"],
@@ -49,23 +49,23 @@ class PrivateBus:
 
     @property
     def pid(self) -> int:
-        """Of the running daemon."""
+        """The running daemon's process id."""
         assert self._process is not None
         return self._process.pid
 
     def signal(self, number: int) -> None:
-        """To the daemon, for instance SIGSTOP."""
+        """Sends a signal to the daemon, for example SIGSTOP."""
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """At once, as a crash."""
+        """Kills the daemon at once, like a crash."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
             self._process = None
 
     def close(self) -> None:
-        """Ends it and leaves nothing."""
+        """Ends the bus and leaves nothing."""
         if self._process is not None:
             self.signal(signal.SIGCONT)
         self.kill()

@@ -1,4 +1,4 @@
-"""What an eavesdropper on a line has: the datagrams that passed, with their addresses."""
+"""An eavesdropper on a line: the datagrams that passed, with their addresses."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .lab import Host
 from .peer import Address
 
 _ETH_P_ALL = 0x0003
-"""With any other protocol a packet socket does not see what its own host sends."""
+"""Protocol number of all packets. With another one, a packet socket does not see what its own host sends."""
 _POLL = 0.1
-"""Seconds between looks at whether the recording shall end."""
+"""Seconds between two checks whether the recording is to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Recorded:
 
 
 class Recorder:
-    """The datagrams from and to some ports, `limit` of them at most."""
+    """The datagrams from and to some ports, at most `limit` of them."""
 
     def __init__(self, ports: Iterable[int], limit: int) -> None:
         self._ports = frozenset(ports)
@@ -45,7 +45,7 @@ class Recorder:
         return [one.datagram for one in list(self.recorded) if one.source[1] in ports]
 
     def record(self, sock: socket.socket) -> None:
-        """Reads a packet socket until told to stop, or until there is enough."""
+        """Reads a packet socket until it is stopped, or until it has enough datagrams."""
         sock.settimeout(_POLL)
         while not self._stopping.is_set() and len(self.recorded) < self._limit:
             try:
@@ -62,7 +62,7 @@ class Recorder:
 
 @contextlib.contextmanager
 def recording(host: Host, devices: Sequence[str], ports: Iterable[int], *, limit: int = 2000) -> Iterator[Recorder]:
-    """Records on the interfaces of a host, until the block is left; of several, `limit` each."""
+    """Records on the interfaces of a host until the end of the block; at most `limit` datagrams on each."""
     recorder = Recorder(ports, limit * len(devices))
     with contextlib.ExitStack() as stack:
         threads = []
@@ -81,7 +81,7 @@ def recording(host: Host, devices: Sequence[str], ports: Iterable[int], *, limit
 
 
 def _datagram(packet: bytes) -> Recorded | None:
-    """What is in an IPv4 packet, if it is a whole UDP datagram. By hand: scapy is too slow to keep up with a line."""
+    """The UDP datagram in an IPv4 packet, if it is whole. Parsed by hand, because scapy cannot keep up with a line."""
     if len(packet) < 28 or packet[0] >> 4 != 4:
         return None
     fragment, protocol = struct.unpack_from("!HxB", packet, 6)

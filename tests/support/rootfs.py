@@ -1,8 +1,8 @@
 """Root directories of Debian for nodes: made by mmdebstrap from this machine's own apt sources, and kept.
 
-A root has what its recipe says; that of most tests what mlvpnd depends on, but not mlvpnd, which is put into the
+A root has what its recipe names. For most tests it has mlvpnd's dependencies without mlvpnd, which goes into the
 running node. Roots are outside the tree, in MLVPND_TEST_CACHE (`/var/cache/mlvpnd-tests`), one for each release and
-recipe; they may be deleted whenever no node runs.
+recipe. They may be deleted when no node runs.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from pathlib import Path
 
 CACHE = Path(os.environ.get("MLVPND_TEST_CACHE", "/var/cache/mlvpnd-tests"))
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
-"""The Debian releases that nodes may have, and their Python."""
+"""The Debian releases of nodes, with their Python."""
 PYTUN = "python-pytun==2.4.2"
 PYTUN_DIR = "usr/lib/mlvpnd"
-"""Where `make install` puts python-pytun, which Debian does not have."""
+"""Directory for python-pytun, by `make install`. Debian does not have the package."""
 
-# The system, what mlvpnd depends on, and what the tests type.
+# The system, mlvpnd's dependencies, and the commands of the tests.
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "polkitd"),
     *("python3", "python3-dbus-next", "python3-systemd", "python3-nacl", "python3-pyroute2", "python3-setproctitle"),
     *("libpcap0.8", "iproute2", "iputils-ping", "procps", "libfaketime"),
 )
-# What only costs time in a container.
+# Units that only cost time in a container.
 MASKED = (
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer"),
     *("e2scrub_reap.service", "fstrim.timer", "console-getty.service", "getty@.service", "systemd-timesyncd.service"),
 )
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# No test may lose a line to the rate limit of journald as a whole; that of a unit stays.
+# No test may lose a line to journald's global rate limit. The limit of each unit stays.
 _JOURNALD = "[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\nForwardToConsole=no\n"
 _FILES = {
     "etc/machine-id": "",
@@ -51,29 +51,29 @@ _FILES = {
 }
 
 
-_REMOVED = ("etc/hostname",)  # mmdebstrap's is this machine's
+_REMOVED = ("etc/hostname",)  # the file that mmdebstrap writes is this machine's
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is in a root."""
+    """The contents of a root."""
 
     packages: tuple[str, ...]
-    """Installed, with what they depend on."""
+    """Installed packages, besides their dependencies."""
     pytun: bool = False
-    """Whether python-pytun is there too, where `make install` puts it."""
+    """Whether python-pytun is installed, where `make install` puts it."""
     downloaded: tuple[str, ...] = ()
-    """Not installed, but there for apt-get in a node, with what they depend on and recommend."""
+    """Packages that are not installed. apt-get in a node has them at hand, with what they depend on and recommend."""
     downloaded_bare: tuple[str, ...] = ()
-    """The same for those that are installed with --no-install-recommends."""
+    """Packages that are at hand in the same way, but for installation with --no-install-recommends."""
     masked: tuple[str, ...] = ()
-    """Units that do not start, beside those that only cost time."""
+    """Units that do not start, besides the units that only cost time."""
     build_depends: str = ""
-    """The control file of a source package: what it is built with is installed."""
+    """The control file of a source package. Its build dependencies are installed."""
 
 
 SYSTEM = Recipe(PACKAGES, pytun=True)
-"""For nodes into which `make install` puts mlvpnd."""
+"""Recipe of nodes into which `make install` puts mlvpnd."""
 
 
 class RootError(Exception):
@@ -81,15 +81,15 @@ class RootError(Exception):
 
 
 def root_of(suite: str, recipe: Recipe = SYSTEM) -> Path:
-    """The root directory of a release, made if it is not there: about a minute."""
+    """The root directory of a release. Makes it if it does not exist, in about a minute."""
     words = json.dumps([suite, repr(recipe), MASKED, _FILES, _REMOVED, PYTUN])
     root = CACHE / f"{suite}-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
     if root.exists():
         return root
-    with _locked(f"{root.name}.lock"):  # several may be made at once
+    with _locked(f"{root.name}.lock"):  # several may be made at the same time
         if not root.exists():
             making = f"making-{root.name}-"
-            for left in CACHE.glob(f"{making}*"):  # of a run that was cut off: the lock is ours
+            for left in CACHE.glob(f"{making}*"):  # left by an interrupted run, because the lock is ours
                 shutil.rmtree(left)
             scratch = Path(tempfile.mkdtemp(prefix=making, dir=CACHE))
             try:
@@ -105,7 +105,7 @@ def _make(suite: str, recipe: Recipe, scratch: Path) -> Path:
     sources = scratch / "sources.list"
     sources.write_text("".join(f"{line}\n" for line in _sources(suite)))
     settings = (f"--aptopt={line}" for line in _apt_settings())
-    # What mmdebstrap mounts below the root is to end with it, however it ends.
+    # What mmdebstrap mounts below the root must go when mmdebstrap ends, however it ends.
     words = (
         "unshare",
         "--mount",
@@ -137,13 +137,13 @@ def _make(suite: str, recipe: Recipe, scratch: Path) -> Path:
 
 
 def _apt_hooks(recipe: Recipe, scratch: Path) -> Iterator[str]:
-    """What mmdebstrap does at last, with its own settings of apt."""
+    """The last steps of mmdebstrap, with its own settings of apt."""
     apt = 'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --quiet'
     if recipe.build_depends:
         directory = scratch / "tmp" / "source" / "debian"
         directory.mkdir(parents=True)
         (directory / "control").write_text(recipe.build_depends)
-        # In the root: from outside, apt takes a source package's directory for one below the root.
+        # Runs in the root: from outside, apt looks for a source package's directory below the root.
         inside = "DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet --no-install-recommends build-dep /tmp/source"
         yield f'--customize-hook=cp -R {directory.parent} "$1/tmp" && chroot "$1" env {inside} && rm -R "$1/tmp/source"'
     kept = (("true", recipe.downloaded), ("false", recipe.downloaded_bare))
@@ -156,12 +156,12 @@ def _apt_hooks(recipe: Recipe, scratch: Path) -> Iterator[str]:
 
 
 def _sources(suite: str) -> list[str]:
-    """This machine's sources of Debian as lines of a sources.list, for that release."""
+    """This machine's sources of Debian as lines of a sources.list, for the release `suite`."""
     release = host_release()
     ask = ("apt-get", "indextargets", "--format", "$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)")
     text = _run(*ask, "Created-By: Packages")
     if f"|{release}|" not in text:
-        with _locked("lock"):  # apt-get refuses to be run twice
+        with _locked("lock"):  # two apt-get cannot run at once
             _run("apt-get", "-q", "update")
         text = _run(*ask, "Created-By: Packages")
     option = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
@@ -185,7 +185,7 @@ def host_release() -> str:
 
 
 def _apt_settings() -> list[str]:
-    """Those of this machine's settings that fetching needs: proxies, limits, dates."""
+    """This machine's settings that downloads need: proxies, limits, dates."""
     text = _run("apt-config", "dump", "--format", '%f "%v";%n', "Acquire")
     wanted = r'Acquire::(https?::(Proxy|Timeout)\S*|Check-\S+|Retries|Force\S+) ".+";'
     return [line for line in text.splitlines() if re.fullmatch(wanted, line)]

@@ -1,4 +1,4 @@
-"""A host on which daemons run as services, without systemd and without privilege."""
+"""A host where daemons run as services, without systemd and without privilege."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.fd_store import Store
 from tests.support.peer import ScapyPeer, udp_socket
 
 LIMIT = 5.0
-"""Seconds for anything to happen."""
+"""Seconds within which anything must happen."""
 CONFIG = """[general]
 mode = "client"
 interface_name = "{interface}"
@@ -41,7 +41,7 @@ bandwidth_upload = 1000
 
 
 class Helper(ServiceHelper):
-    """The helper, but for the interface, which is a socket, and the file, which is the test's."""
+    """The helper with two differences: the interface is a socket, and the file is the test's."""
 
     def __init__(self, port: int, tun: socket.socket) -> None:
         super().__init__("test")
@@ -77,7 +77,7 @@ class Helper(ServiceHelper):
 
 
 class Host:
-    """A host on which daemons run one after the other, with systemd's store, an interface and a peer."""
+    """A host for daemons one after the other, with systemd's store, an interface and a peer."""
 
     def __init__(self, directory: Path) -> None:
         self.runtime = directory / "test"
@@ -94,7 +94,7 @@ class Host:
 
     @contextlib.asynccontextmanager
     async def running(self, *, password: bytes | None = b"x", **descriptors: int) -> AsyncIterator[Daemon]:
-        """A daemon that has started; it is stopped by SIGTERM."""
+        """A daemon that has started. SIGTERM stops it."""
         service = self.store.service(password=password)
         service.descriptors |= {name: [number] for name, number in descriptors.items()}
         self.helper.service = service
@@ -113,7 +113,7 @@ class Host:
         return self.restarting
 
     def words(self) -> list[str]:
-        """What was said beside what concerns the store; it is forgotten."""
+        """The messages to systemd, without those about the store; then forgets them."""
         found = [text for text in self.store.said if not text.startswith("FDSTORE")]
         self.store.said.clear()
         return found
@@ -141,7 +141,7 @@ def is_up(daemon: Daemon) -> bool:
 
 @contextlib.contextmanager
 def service_host(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    """A host whose daemons meet nothing of the machine's own; that lasts as long as the monkeypatch."""
+    """A host whose daemons meet nothing of the machine. It lasts as long as the monkeypatch."""
     monkeypatch.setattr(daemon_module, "RELOAD_DELAY", 0.01)
     monkeypatch.setattr(restart, "SAVE_INTERVAL", 0.02)
     monkeypatch.setattr(daemon_module, "RUNTIME_DIRECTORY", str(directory))

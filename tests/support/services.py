@@ -16,11 +16,11 @@ INSTANCE = "mlvpn0"
 UNIT = f"mlvpn@{INSTANCE}.service"
 CONFIG = f"/etc/mlvpn/{INSTANCE}.conf"
 ROUTED = "10.99.0.0/24"
-"""A route into the tunnel on both ends, from the file."""
+"""A route into the tunnel on both ends, from the configuration file."""
 PASSWORD = "pleasechangeme!"
 UP_LIMIT = 10.0
 _INFO = 6
-"""syslog's number."""
+"""syslog's number of the level information."""
 
 Keys = Mapping[str, object]
 
@@ -32,28 +32,28 @@ class Service:
         self.node = node
 
     def configure(self, text: str) -> None:
-        """Puts the file in place and has the generator look at it."""
+        """Puts the file in place and runs the generator."""
         self.node.write(CONFIG, text, mode=0o600)
         self.node.run("systemctl", "daemon-reload")
 
     def ctl(self, verb: str, *, timeout: float = 30) -> None:
-        """`systemctl VERB` on the unit."""
+        """Runs `systemctl VERB` on the unit."""
         self.node.run("systemctl", verb, UNIT, timeout=timeout)
 
     def fails(self, verb: str) -> str:
-        """The same for what has to fail: what it says."""
+        """Runs `systemctl VERB`, which has to fail; returns its message."""
         done = self.node.attempt("systemctl", verb, UNIT)
         assert done.returncode, f"systemctl {verb} did not fail"
         return done.stderr
 
     @property
     def pid(self) -> int:
-        """The daemon's, inside the node; 0 if it does not run."""
+        """The daemon's process id, inside the node; 0 if it does not run."""
         return int(self.node.show(UNIT, "MainPID"))
 
     @property
     def restarts(self) -> int:
-        """How often systemd has started it again by itself since it was last started."""
+        """How often systemd has restarted it by itself since the last start."""
         return int(self.node.show(UNIT, "NRestarts"))
 
     @property
@@ -62,22 +62,22 @@ class Service:
         return self.node.show(UNIT, "ActiveState")
 
     def signal(self, name: str) -> None:
-        """Sends a signal to the daemon, not through systemd."""
+        """Sends a signal directly to the daemon, not through systemd."""
         self.node.run("kill", f"-{name}", str(self.pid))
 
     def status_text(self) -> str:
-        """What the daemon says of itself in `systemctl status`."""
+        """The daemon's text in `systemctl status`."""
         return self.node.show(UNIT, "StatusText")
 
     def wait_links(self, *names: str, mark: str = "@", timeout: float = UP_LIMIT) -> None:
-        """Waits until the links named have this mark in the status text."""
+        """Waits until the named links have this mark in the status text."""
         wanted = {f"{mark}{name}" for name in names}
-        # The text of a daemon that was killed stays until the next one is ready.
+        # The text of a killed daemon stays until the next one is ready.
         if not wait_until(lambda: self.state == "active" and wanted <= set(self.status_text().split()), timeout):
             raise NodeError(f"{self.node.name}: {wanted} is not in {self.status_text()!r}\n{self.log()[-4000:]}")
 
     def interface(self) -> dict[str, Any]:
-        """What is to outlive a restart: the interface's number, addresses and routes."""
+        """The parts that must outlive a restart: the interface's number, addresses and routes."""
         (link,) = json.loads(self.node.run("ip", "-j", "addr", "show", "dev", INSTANCE))
         addresses = sorted(f"{entry['local']}/{entry['prefixlen']}" for entry in link["addr_info"])
         routes = sorted(
@@ -86,24 +86,24 @@ class Service:
         return {"ifindex": link["ifindex"], "mtu": link["mtu"], "addresses": addresses, "routes": routes}
 
     def log(self, *, since: float = 0.0) -> str:
-        """The lines of the unit's journal, from that Unix time on."""
+        """The lines of the unit's journal from `since` on, a Unix time."""
         return "\n".join(entry["MESSAGE"] for entry in self.entries(f"_SYSTEMD_UNIT={UNIT}", since=since))
 
     def entries(self, *matches: str, since: float = 0.0) -> list[dict[str, str]]:
-        """Entries of the journal that match, as `MLVPN_EVENT=link-down`, from that Unix time on."""
+        """Entries of the journal from `since` on, a Unix time, that match, for example `MLVPN_EVENT=link-down`."""
         self.node.run("journalctl", "--sync")
         words = ("--output", "json", "--all", "--no-pager", f"--since=@{since:.6f}")
         return [json.loads(line) for line in self.node.run("journalctl", *words, *matches).splitlines()]
 
     def told(self, *, since: float) -> list[tuple[str, str]]:
-        """What was said above information from that Unix time on, in order: the event, or the line if it is none,
-        and the link. It is what the daemon said and its helpers; systemd has words of its own for how a unit ends."""
+        """The messages above information since a Unix time, in order: each event, or the line if it is none, with the
+        link. Only the daemon and its helpers count, because systemd itself also reports how a unit ends."""
         own = [f"SYSLOG_IDENTIFIER={name}" for name in ("mlvpnd", "mlvpn-helper", "mlvpn-script")]
         loud = [entry for entry in self.entries(*own, since=since) if int(entry["PRIORITY"]) < _INFO]
         return [(entry.get("MLVPN_EVENT", entry["MESSAGE"]), entry.get("MLVPN_LINK", "")) for entry in loud]
 
     def wait_entry(self, *matches: str, since: float = 0.0, timeout: float = 5.0) -> dict[str, str]:
-        """Waits for such an entry; the first."""
+        """Waits for an entry that matches; returns the first."""
         found: list[dict[str, str]] = []
 
         def done() -> bool:
@@ -126,11 +126,11 @@ class ServiceTunnel:
 
     @property
     def links(self) -> tuple[str, ...]:
-        """The names."""
+        """The names of the links."""
         return tuple(link_name(line.number) for line in self.lab.lines)
 
     def config(self, end: str, general: Keys | None = None) -> str:
-        """The file of `client` or `server`; `general` has more keys, None leaves one out."""
+        """The file of `client` or `server`. `general` has more keys; None leaves one out."""
         address = SERVER_INNER_IPV4 if end == "server" else CLIENT_INNER_IPV4
         keys = {
             "mode": end,
@@ -155,7 +155,7 @@ class ServiceTunnel:
         return config_text({**keys, **(general or {})}, sections)
 
     def ensure_up(self, general: Keys | None = None) -> None:
-        """Has both ends run on these files, with all links up, whatever was before."""
+        """Makes both ends run on these files, with all links up, whatever their state before."""
         for end, service in (("server", self.server), ("client", self.client)):
             text = self.config(end, general)
             if service.state != "active" or service.node.read(CONFIG) != text:
@@ -170,7 +170,7 @@ class ServiceTunnel:
             service.wait_links(*self.links, timeout=timeout)
 
     def ping(self, count: int = 3) -> int:
-        """Echo requests from the client that the server answered, of so many."""
+        """How many of `count` echo requests from the client the server answered."""
         return ping(self.nodes.client.host, SERVER_INNER_IPV4, count=count).received
 
     def download(self, seconds: float) -> TcpTransfer:

@@ -1,4 +1,4 @@
-"""Two sessions and the lines between them, driven by a fake clock: everything follows from a seed.
+"""Two sessions and the lines between them, driven by a fake clock. The seed decides everything.
 
     pair = SessionPair(lines=[Line(delay=0.02), Line(delay=0.04)])
     pair.connect()
@@ -6,8 +6,8 @@
     pair.run(1)
     assert pair.server.delivered == [packet_of(1)]
 
-A line loses, delays, duplicates and damages datagrams, and an attacker may read, keep and inject them. The
-client is behind a NAT whose mapping may change (`rebind`); either side may be started anew (`restart`).
+A line loses, delays, duplicates and damages datagrams. An attacker may read, keep and inject them. The client is behind
+a NAT whose mapping may change (`rebind`). Either side may start anew (`restart`).
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ FIRST_SEQ_PER_SECOND = 1_000_000
 
 
 def packet_of(number: int, size: int = 60) -> bytes:
-    """An IPv4 packet that no other number gives."""
+    """An IPv4 packet that is different for each number."""
     header = b"\x45\x00" + size.to_bytes(2, "big") + bytes(4) + b"\x40\xfd\x00\x00" + bytes(8)
     return header + number.to_bytes(8, "big") + bytes(size - 28)
 
 
 def frame_of(number: int) -> bytes:
-    """An Ethernet frame that no other number gives."""
+    """An Ethernet frame that is different for each number."""
     return b"\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x08\x00" + number.to_bytes(8, "big")
 
 
 @dataclass
 class Line:
-    """What a line does to datagrams, in both directions. Times in seconds, the rest probabilities."""
+    """What a line does to datagrams, in both directions. Times are seconds; the rest are probabilities."""
 
     delay: float = 0.01
     jitter: float = 0.0
-    """More than the distance of two datagrams: they overtake each other."""
+    """If it is more than the distance of two datagrams, they overtake each other."""
     loss: float = 0.0
     loss_to_client: float | None = None
-    """None: as `loss`, which is that to the server then."""
+    """None: as `loss`. Otherwise `loss` is only the loss to the server."""
     duplicate: float = 0.0
     damage: float = 0.0
     reflect: float = 0.0
@@ -67,7 +67,7 @@ class Flight(NamedTuple):
 
 @dataclass
 class End:
-    """One side: its session, and what came out of it since it was made."""
+    """One side: its session, and what has come out of the session since it was made."""
 
     pair: SessionPair
     is_server: bool
@@ -76,7 +76,7 @@ class End:
     events: list[Event] = field(default_factory=list)
 
     def send(self, packets: Sequence[bytes]) -> None:
-        """Packets from the interface."""
+        """Sends packets of the interface."""
         self.session.send(packets, self.pair.now)
         self.pair.drain(self)
 
@@ -87,7 +87,7 @@ class End:
 
 
 class SessionPair:
-    """See the module. Links are numbered from 0, as the lines."""
+    """See the module's docstring. Links are numbered from 0, as the lines."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class SessionPair:
         self.now = 1000.0
         self.lines = list(lines) if lines is not None else [Line(), Line()]
         self.recording: list[Flight] = []
-        """Everything that was ever sent; damaged, lost or not."""
+        """Every datagram ever sent, also damaged and lost ones."""
         self._timeout = timeout
         self._cleartext_data = cleartext_data
         self._layer2 = layer2
@@ -124,15 +124,15 @@ class SessionPair:
     # Addresses.
 
     def server_address(self, line: int) -> Address:
-        """Where the server listens."""
+        """The address of the server's socket."""
         return (f"198.51.100.{line + 1}", 5080 + line)
 
     def client_address(self, line: int) -> Address:
-        """Where the client's packets come from now."""
+        """The present source address of the client's packets."""
         return (f"192.0.2.{line + 1}", self._ports[line])
 
     def rebind(self, line: int) -> None:
-        """The NAT forgets its mapping: what is sent to the old address is lost."""
+        """The NAT forgets its mapping: datagrams to the old address are lost."""
         self._ports[line] += 1000
 
     # Ends.
@@ -161,7 +161,7 @@ class SessionPair:
             end.session.path_unready(path.number, self.now)
 
     def restart(self, end: End, *, first_seq: int | None = None) -> End:
-        """The process dies without a word and a new one takes its place, whose clock may be another."""
+        """The process dies without a word. A new one takes its place, and its clock may differ."""
         new = self._make_end(is_server=end.is_server, first_seq=first_seq)
         if end.is_server:
             self.server = new
@@ -172,7 +172,7 @@ class SessionPair:
     # The network.
 
     def drain(self, end: End) -> None:
-        """Puts what a session wants to send on its lines."""
+        """Puts the datagrams that a session wants to send on its lines."""
         events = end.session.events()
         end.events += events
         for event in events:
@@ -181,7 +181,7 @@ class SessionPair:
                 and event.reason in (DownReason.TIMEOUT, DownReason.UNHEARD)
                 and not end.is_server
             ):
-                # As the driver: a new socket, and the server's address from the configuration again.
+                # As in the driver: a new socket, and the server's address from the configuration again.
                 end.session.path_unready(event.path, self.now)
                 end.session.path_ready(event.path, self.server_address(event.path), self.now)
         for transmit in end.session.transmits():
@@ -214,7 +214,7 @@ class SessionPair:
         heapq.heappush(self._flights, (self.now + delay, next(self._order), flight))
 
     def _arrive(self, flight: Flight) -> None:
-        """Hands over a datagram that is addressed to where its receiver is."""
+        """Hands a datagram over if it is addressed to the present address of its receiver."""
         here = self.server_address if flight.to_server else self.client_address
         if flight.destination != here(flight.line):
             return

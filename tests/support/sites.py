@@ -33,7 +33,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class SiteSpec:
-    """What differs from the plain case: a server of one link, boxed, tun, IPv4 outside, timeout 2."""
+    """The differences from the plain case: a server of one link, boxed, tun, IPv4 outside, timeout 2."""
 
     client: bool = False
     """The daemon is the client, on the lab's client."""
@@ -45,20 +45,20 @@ class SiteSpec:
 
     @property
     def clear(self) -> bool:
-        """Whether DATA goes in clear."""
+        """Whether DATA is clear."""
         return bool(self.general.get("cleartext_data"))
 
     @property
     def tap(self) -> bool:
-        """Whether Ethernet frames are carried."""
+        """Whether the tunnel carries Ethernet frames."""
         return self.general.get("tuntap") == "tap"
 
 
 class Site:
-    """A daemon, started, and what a test does around it."""
+    """A started daemon, and a test's actions around it."""
 
     def __init__(self, lab: Lab, spec: SiteSpec) -> None:
-        """Files go into the lab's directory, under a name of their own."""
+        """Files go into the lab's directory, under names of this site."""
         self.lab = lab
         self.spec = spec
         self.host: Host = lab.client if spec.client else lab.server
@@ -90,11 +90,11 @@ class Site:
         return end.ipv6 if self.spec.ipv6_outside else end.ipv4
 
     def server_address(self, number: int = 1) -> Address:
-        """Where the server's end of a link is."""
+        """The address of the server's end of a link."""
         return SERVER_IPV6 if self.spec.ipv6_outside else SERVER_IPV4, FIRST_PORT + number - 1
 
     def start(self) -> None:
-        """Starts the daemon; returns when its sockets are bound."""
+        """Starts the daemon; returns as soon as its sockets are bound."""
         position = len(self.daemon.log())
         self.daemon.start()
         for number in range(1, self.spec.links + 1):
@@ -112,7 +112,7 @@ class Site:
         return ScapyPeer(sock, self.key, remote=self.server_address(number), **options)
 
     def frame(self, packet: Packet) -> Packet:
-        """A packet as DATA carries it: behind an Ethernet header where the tunnel wants one."""
+        """A packet as DATA carries it: behind an Ethernet header if the tunnel is a tap."""
         return Ether(src=PEER_MAC, dst=self._own_mac()) / packet if self.spec.tap else packet
 
     def _own_mac(self) -> str:
@@ -141,7 +141,7 @@ class Site:
 
     @contextlib.contextmanager
     def inbox(self, port: int = 7000) -> Iterator[socket.socket]:
-        """A socket of the host that hears what the peer sends to `numbered` packets' port."""
+        """A socket of the host that hears `numbered` packets from the peer."""
         with self.host.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind((DAEMON_INNER, port))
             yield sock
@@ -167,7 +167,7 @@ def hear(sock: socket.socket, count: int, timeout: float = 2.0) -> list[bytes]:
 
 @contextlib.contextmanager
 def running_site(lab: Lab, spec: SiteSpec | None = None) -> Iterator[Site]:
-    """A site whose daemon runs; stopped at the end (it must end well), killed if the block failed."""
+    """A site whose daemon runs. At the end it is stopped and must end well. If the block failed, it is killed."""
     site = Site(lab, spec or SiteSpec())
     site.start()
     try:

@@ -7,11 +7,11 @@ import struct
 from dataclasses import dataclass, field, replace
 
 TIMESTAMPS = b"\x01\x01\x08\x0a" + b"\x00\x00\x10\x00" * 2
-"""TCP options as nearly every segment has them."""
+"""TCP options that almost every segment has."""
 
 
 def checksum(data: bytes) -> int:
-    """As the RFC describes it, one word after the other."""
+    """The checksum as the RFC describes it, one word after the other."""
     total: int = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -20,7 +20,7 @@ def checksum(data: bytes) -> int:
 
 @dataclass(frozen=True)
 class Fields:
-    """All of a packet's fields but lengths and checksums."""
+    """All of a packet's fields except lengths and checksums."""
 
     version: int = 4
     is_udp: bool = False
@@ -58,7 +58,7 @@ class Fields:
         return head + value.to_bytes(2, "big") + tail
 
     def packet(self) -> bytes:
-        """Its bytes."""
+        """The bytes of the packet."""
         protocol = 17 if self.is_udp else 6
         if self.version == 6:
             addresses = b"".join(ipaddress.IPv6Address(f"fd00::{end}").packed for end in (self.host, 1))
@@ -74,7 +74,7 @@ class Fields:
         return start + checksum(start + b"\0\0" + tail).to_bytes(2, "big") + tail + body
 
     def next(self, payload: bytes, **changes: object) -> Fields:
-        """The packet that follows in its flow, with other changes."""
+        """The next packet of its flow, with `changes`."""
         following = replace(
             self,
             payload=payload,
@@ -85,7 +85,7 @@ class Fields:
 
 
 def run_of(first: Fields, *sizes: int) -> list[Fields]:
-    """A flow's packets, one behind the other, with payloads of these sizes; the first one's payload is replaced."""
+    """Consecutive packets of a flow with payloads of these sizes. The first one's payload is replaced."""
     fields = [replace(first, payload=_payload(0, sizes[0]))]
     for number, size in enumerate(sizes[1:], 1):
         fields.append(fields[-1].next(_payload(number, size)))

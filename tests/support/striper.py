@@ -1,10 +1,10 @@
-"""A server that stripes blindly, run in a namespace: packets go to its links in turn, whatever becomes of them.
+"""A server that stripes blindly; runs in a namespace. Packets go to its links in turn, whatever becomes of them.
 
     python -m tests.support.striper --password SECRET --address 10.42.0.1/24 --mtu 1428 --link 198.19.0.1:5080 …
 
-As C MLVPN with equal rates does: `seq` and `data_seq` begin at 0, nothing is paced, each DATA asks to be put in order,
-and what arrives is delivered as it comes. Independent of the daemon's code, and quick: some hundred Mbit/s. It writes
-`ready` and a newline when its interface is up, and ends when it is killed.
+It acts like C MLVPN with equal rates. `seq` and `data_seq` begin at 0, nothing is paced, and each DATA asks to be put
+in order. It delivers arrivals as they come. It shares no code with the daemon, and is quick: some hundred Mbit/s. It
+writes `ready` and a newline when its interface is up, and runs until it is killed.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ Address = tuple[str, int]
 TICK = 1.0
 """Seconds between KEEPALIVEs, and between answers to them."""
 ECHO_LIMIT = 1.0
-"""Seconds that a time stamp is worth an echo."""
+"""Seconds after which a received time stamp is no longer echoed."""
 BURST = 64
-"""Packets taken from the interface before the sockets are looked at."""
+"""Packets taken from the interface before the sockets get their turn."""
 SOCKET_BUFFER = 1 << 22
 
 _HEADER = struct.Struct("!H2sHHIQQ")
-"""len, word, timestamp, timestamp_reply, flow_id, seq, data_seq."""
+"""Fields of the header: len, word, timestamp, timestamp_reply, flow_id, seq, data_seq."""
 _WORDS = {kind: struct.pack("<H", 1 | kind << 4 | 1 << 10) for kind in (AUTH, AUTH_OK, KEEPALIVE, DATA, DISCONNECT)}
-"""Version 1, the type, the reorder bit."""
+"""The word of each type: version 1, the type, the reorder bit."""
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN_NO_PI = 0x1001
@@ -63,17 +63,17 @@ class StriperLink:
 
     flow_id: int
     remote: Address | None = None
-    """Where its client is; None: it has none."""
+    """The client's address; None: the link has no client."""
     seq: int = 0
     stamp: int = NO_TIMESTAMP
-    """Of the client, to be echoed."""
+    """The client's time stamp, to be echoed."""
     stamp_at: float = 0.0
     answered_at: float = 0.0
-    """When a KEEPALIVE was answered last."""
+    """Monotonic seconds of the last answer to a KEEPALIVE."""
 
 
 class Striper:
-    """Bytes, addresses and the time in, datagrams out; times are monotonic seconds."""
+    """The striper without sockets: bytes, addresses and the time in, datagrams out. Times are monotonic seconds."""
 
     def __init__(self, key: bytes, flow_ids: Sequence[int]) -> None:
         """One link for each flow_id."""
@@ -108,7 +108,7 @@ class Striper:
         return None
 
     def receive(self, number: int, datagram: bytes, source: Address, now: float) -> tuple[bytes | None, bytes | None]:
-        """What came on a link: the packet in it, and the answer to it; None where there is none."""
+        """Takes a datagram of a link; returns the packet in it and the answer to it, each None if there is none."""
         link = self.links[number]
         if len(datagram) < HEADER_SIZE:
             return None, None
@@ -135,7 +135,7 @@ class Striper:
         return None, None
 
     def tick(self, now: float) -> list[tuple[int, bytes]]:
-        """What is sent each second, by link."""
+        """The datagrams of each second, by link."""
         return [
             (number, self._control(link, KEEPALIVE, now))
             for number, link in enumerate(self.links)
@@ -144,7 +144,7 @@ class Striper:
 
 
 def open_tun(name: str, address: str, mtu: int) -> int:
-    """A TUN interface, up; its non-blocking descriptor, with which it goes."""
+    """Makes a TUN interface that is up. Returns its non-blocking descriptor; the interface goes with it."""
     descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN_NO_PI))
     commands = f"addr add {address} dev {name}\nlink set {name} mtu {mtu} up\n"
@@ -153,7 +153,7 @@ def open_tun(name: str, address: str, mtu: int) -> int:
 
 
 def run(striper: Striper, sockets: Sequence[socket.socket], tun: int) -> None:
-    """Carries packets, for ever."""
+    """Carries packets for ever."""
     poll = select.epoll()
     poll.register(tun, select.EPOLLIN)
     numbers = {sock.fileno(): number for number, sock in enumerate(sockets)}
@@ -163,7 +163,7 @@ def run(striper: Striper, sockets: Sequence[socket.socket], tun: int) -> None:
     def send(number: int, datagram: bytes) -> None:
         remote = striper.links[number].remote
         if remote is not None:
-            # No room or no way: lost, as on any line.
+            # No room or no route: the packet is lost, as on any line.
             with contextlib.suppress(OSError):
                 sockets[number].sendto(datagram, remote)
 
@@ -201,7 +201,7 @@ def run(striper: Striper, sockets: Sequence[socket.socket], tun: int) -> None:
 
 
 def listen(address: Address) -> socket.socket:
-    """A non-blocking UDP socket, bound, that holds some bursts."""
+    """A non-blocking, bound UDP socket that holds some bursts."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(address)
     sock.setblocking(False)
@@ -216,7 +216,7 @@ def _address(text: str) -> Address:
 
 
 def main() -> int:
-    """Runs it."""
+    """Runs the striper."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.striper")
     parser.add_argument("--password", required=True)
     parser.add_argument("--interface", default="mlvpn0")

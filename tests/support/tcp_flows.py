@@ -1,6 +1,6 @@
-"""TCP inside a tunnel over lines that lose, in simulated time: flows like CUBIC's and BBR's, and the way between.
+"""TCP inside a tunnel over lossy lines, in simulated time: flows like CUBIC's and BBR's, and the way between the ends.
 
-Nothing runs but `Sender`; lines, the peer and the flows' ends are events in a queue. The same seed loses the same.
+Only `Sender` is real code. Lines, the peer and the flows' ends are events in a queue. The same seed loses the same.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from mlvpnd.protocol.wire.constants import HEADER_SIZE, MAC_SIZE
 
 MSS = 1448
 SIZE = OUTER_IPV4 + HEADER_SIZE + 52 + MSS + MAC_SIZE
-"""Bytes on the line of a full segment."""
+"""Bytes of a full segment on the line."""
 OVERTAKEN = 3
-"""Later segments that arrive before one is taken for lost (RFC 5681 §3.2, RFC 6675)."""
+"""Later segments that must arrive before a segment counts as lost (RFC 5681 §3.2, RFC 6675)."""
 ROUND = 0.001
-"""Seconds that a flow's clock is exact to."""
+"""Seconds; resolution of a flow's clock."""
 
 
 @dataclass(frozen=True)
 class Uplink:
-    """Mbit/s, milliseconds one way, and the share of packets that is lost."""
+    """Mbit/s, milliseconds one way, and the share of lost packets."""
 
     rate: float
     delay: float
@@ -39,12 +39,12 @@ class _Sent:
     segment: int
     at: float
     delivered: int
-    """Segments delivered when it left, and when the last of them was."""
+    """Segments that were delivered when this one left. The next field is the time of the last delivery until then."""
     delivered_at: float
 
 
 class Flow:
-    """Full segments without end, each delivered at last; subclasses are its congestion control."""
+    """Full segments without end. Each is delivered in the end. The subclasses are congestion controls."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -52,12 +52,12 @@ class Flow:
         self.cwnd = 10.0
         """Segments that may be under way."""
         self.flight: dict[int, _Sent] = {}
-        """What is, by the order of departure."""
+        """Segments under way, in order of departure."""
         self._departures = 0
         self._next = 0
         self._again: deque[int] = deque()
         self._recovered = 0
-        """Departures before this are of a loss that was answered."""
+        """Earlier departures belong to a loss that was already answered."""
         self._heard_at = 0.0
         self._rtt = 0.1
         self._delivered_at = 0.0
@@ -79,11 +79,11 @@ class Flow:
 
     @property
     def departure(self) -> int:
-        """The order of the packet that left last."""
+        """The number of the last departure."""
         return self._departures - 1
 
     def acknowledge(self, departure: int, now: float) -> None:
-        """A packet is known to have arrived."""
+        """The acknowledgement of a packet has come."""
         self._heard_at = now
         sent = self.flight.pop(departure, None)
         if sent is None:
@@ -101,7 +101,7 @@ class Flow:
         self._lose(lost, now)
 
     def look_at_time(self, now: float) -> None:
-        """Nothing was heard for long: all is lost."""
+        """If nothing has been heard for long, everything counts as lost."""
         if self.flight and now - self._heard_at > max(0.2, 2 * self._rtt):
             self._heard_at = now
             self._lose(list(self.flight), now)
@@ -122,7 +122,7 @@ class Flow:
 
 
 class Cubic(Flow):
-    """RFC 9438, and the end of slow start by delay of RFC 9406."""
+    """RFC 9438, with the end of slow start by delay of RFC 9406."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -154,7 +154,7 @@ class Cubic(Flow):
 
 
 class Bbr(Flow):
-    """BBR as in Linux: its start, eight phases of a gain each, and a look for the round trip each ten seconds."""
+    """BBR as in Linux: a start, phases of eight gains, and every ten seconds a look for the round trip."""
 
     GAINS = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     START = 2.89
@@ -163,7 +163,7 @@ class Bbr(Flow):
         super().__init__(number)
         self._gain = self.START
         self._rates: deque[tuple[int, float]] = deque()
-        """The highest of ten rounds, with their rounds, falling."""
+        """The highest rates of ten rounds, with their rounds, falling."""
         self._round = self._round_ends = 0
         self._rtt_least, self._rtt_at = 1.0, 0.0
         self._state = "start"
@@ -173,7 +173,7 @@ class Bbr(Flow):
         self._look_until = 0.0
         self._cwnd_before = 0.0
         self._idle_until = 0
-        """Rates of what left before so many were delivered are those of a flow that had little to send."""
+        """A count of deliveries. Rates of segments that left before this count show a flow that had little to send."""
 
     @property
     def _rate(self) -> float:
@@ -243,7 +243,7 @@ class Bbr(Flow):
 
 
 class Blind(Retransmissions):
-    """Sees nothing."""
+    """A judge of retransmissions that sees nothing."""
 
     __slots__ = ()
 
@@ -251,7 +251,7 @@ class Blind(Retransmissions):
 
 
 class Tunnel:
-    """A sender over uplinks, and a peer that puts in order: it waits as long as the delays differ, and 4 ms."""
+    """A sender over uplinks, and a peer that puts in order. The peer waits the difference of the delays and 4 ms."""
 
     def __init__(self, uplinks: Sequence[Uplink], seed: int, *, blind: bool = False) -> None:
         self._uplinks = uplinks
@@ -271,14 +271,14 @@ class Tunnel:
         self._wait, self._back = max(delays) - min(delays) + 0.004, min(delays)
         self._now = 0.0
         self._events: list[tuple[float, int, str, int, int, int]] = []
-        """When, a number of its own, what, `data_seq`, flow, departure."""
+        """Time, number of the event, kind, `data_seq`, flow, departure."""
         self._count = 0
         self._under_way: dict[bytes, tuple[int, int]] = {}
         self._expected = 0
         self._held: dict[int, tuple[float, int, int]] = {}
 
     def run(self, flows: Sequence[Flow], seconds: float) -> None:
-        """So much longer."""
+        """Runs for `seconds` more."""
         by_number = {flow.number: flow for flow in flows}
         end, tick = self._now + seconds, self._now
         while self._now < end:
@@ -305,7 +305,7 @@ class Tunnel:
             self.sender.send(packets, now)
 
     def goodput(self, flows: Sequence[Flow], seconds: float) -> float:
-        """Mbit/s on the lines that these flows make of so much more time."""
+        """Runs for `seconds` more; returns the goodput of these flows in Mbit/s on the lines."""
         before = sum(flow.delivered for flow in flows)
         self.run(flows, seconds)
         return (sum(flow.delivered for flow in flows) - before) * SIZE * 8 / 1e6 / seconds

@@ -1,4 +1,4 @@
-"""A program on a terminal of its own, and what the terminal shows."""
+"""A program on its own terminal, and the contents of the terminal."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from typing import Self
 import pyte
 
 LIMIT = 15.0
-"""Seconds for anything to appear, and for the program to end."""
+"""Seconds within which anything must appear, and the program must end."""
 
 
 class Terminal:
-    """A context manager: 80x24 at first; the program is killed at the end if it is still there."""
+    """A context manager: 80x24 at first. At the end the program is killed if it still runs."""
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str], directory: Path) -> None:
         self._argv = argv
@@ -31,7 +31,7 @@ class Terminal:
         self._screen = pyte.Screen(80, 24)
         self._stream = pyte.ByteStream(self._screen)
         self.output = bytearray()
-        """All that the program wrote."""
+        """All output of the program."""
 
     def __enter__(self) -> Self:
         self._master, slave = os.openpty()
@@ -58,30 +58,30 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """What is to be seen."""
+        """The visible lines."""
         self._read()
         return [line.rstrip() for line in self._screen.display]
 
     async def until(self, text: str) -> None:
-        """Returns when the screen has `text` on it; AssertionError if it has not in time."""
+        """Returns as soon as the screen shows `text`; AssertionError if it does not in time."""
         end_at = time.monotonic() + LIMIT
         while text not in "\n".join(self.lines):
             assert time.monotonic() < end_at, f"no {text!r} on the screen:\n" + "\n".join(self.lines)
             await asyncio.sleep(0.02)
 
     def type(self, keys: str) -> None:
-        """As if on the keyboard."""
+        """Types like a keyboard."""
         os.write(self._master, keys.encode())
 
     def resize(self, columns: int, rows: int) -> None:
-        """As if the window's."""
+        """Resizes like a window."""
         self._read()
         self._screen.resize(rows, columns)
         self._set_size(columns, rows)
         os.kill(self._process.pid, signal.SIGWINCH)
 
     async def wait(self) -> int:
-        """The program's exit code."""
+        """Waits for the end; returns the program's exit code."""
         end_at = time.monotonic() + LIMIT
         while self._process.poll() is None:
             assert time.monotonic() < end_at, "the program does not end"

@@ -1,4 +1,4 @@
-"""Starts `transfer.py` on two hosts of a lab and reads what it reports; and ping."""
+"""Starts `transfer.py` on two hosts of a lab and reads its reports; also runs ping."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .transfer import TcpResult, UdpResult
 
 _TRANSFER = (sys.executable, "-m", "tests.support.transfer")
 _SPARE = 10.0
-"""Seconds that programs may take to start and end beside their work."""
+"""Seconds that programs may take to start and end, besides their work."""
 
 
 class _Reports:
@@ -33,7 +33,7 @@ class _Reports:
         self.ended = False
 
     def lines(self, until: float) -> Iterator[dict[str, Any]]:
-        """Those that come before that monotonic time or the end of the program's output."""
+        """The lines that come before the monotonic time `until`, or before the end of the output."""
         while not self.ended and (wait := until - time.monotonic()) > 0:
             if not select.select([self._descriptor], [], [], wait)[0]:
                 return
@@ -44,17 +44,17 @@ class _Reports:
                 yield json.loads(line)
 
     def first(self, until: float) -> dict[str, Any]:
-        """The next one; LabError if none comes."""
+        """The next line; LabError if none comes."""
         for line in self.lines(until):
             return line
         raise LabError(f"no report from process {self._process.pid}: {self._process.args!r}")
 
 
 class _Traffic:
-    """A receiver and a sender at work."""
+    """A working receiver and sender."""
 
     def __init__(self, sender: Host, receiver: Host, receive: list[str], send: list[str], port_at: int) -> None:
-        """`port_at` says where among the words of `send` the receiver's port goes."""
+        """`port_at` is the place for the receiver's port in the words of `send`."""
         self._receiver = receiver.start(*_TRANSFER, *receive, stdout=subprocess.PIPE)
         self._reports = _Reports(self._receiver)
         port = self._reports.first(time.monotonic() + _SPARE)["port"]
@@ -71,7 +71,7 @@ class _Traffic:
 
 
 class TcpTransfer(_Traffic):
-    """A TCP transfer under way; verified byte by byte by the receiver."""
+    """A running TCP transfer. The receiver verifies every byte."""
 
     def __init__(
         self,
@@ -86,11 +86,11 @@ class TcpTransfer(_Traffic):
         patience: float = 15.0,
         settle: float = 0.0,
     ) -> None:
-        """From `sender` to `address` of `receiver`: `size` bytes, or for `seconds`.
+        """Sends from `sender` to `address` of `receiver`: `size` bytes, or for `seconds`.
 
-        `congestion` is a TCP congestion control: that of a fresh Debian, so that the result does not depend on
-        this machine's setting. The transfer fails after `patience` seconds without a byte; the first `settle` seconds
-        are left out of its settled goodput.
+        `congestion` is a TCP congestion control. The default is that of a fresh Debian, so that this machine's setting
+        has no effect. The transfer fails after `patience` seconds without a byte. Its settled goodput leaves out the
+        first `settle` seconds.
         """
         common = ["--seed", str(seed), "--patience", str(patience)]
         amount = ["--seconds", str(seconds)] if size is None else ["--bytes", str(size)]
@@ -105,7 +105,7 @@ class TcpTransfer(_Traffic):
         self._result: TcpResult | None = None
 
     def watch(self, seconds: float) -> Iterator[tuple[float, int]]:
-        """For so many seconds at most: (seconds since the first byte, bytes so far) as the receiver reports them."""
+        """Yields the receiver's reports for at most `seconds`: seconds since the first byte, and bytes so far."""
         for line in self._reports.lines(time.monotonic() + seconds):
             if "at" in line:
                 yield line["at"], line["bytes"]
@@ -113,7 +113,7 @@ class TcpTransfer(_Traffic):
                 self._result = TcpResult(**line)
 
     def wait(self, timeout: float = 60.0) -> TcpResult:
-        """The end of it; LabError if it does not come in time."""
+        """Waits for the end; LabError if it does not come in time."""
         for _ in self.watch(timeout):
             pass
         self._finish()
@@ -123,12 +123,12 @@ class TcpTransfer(_Traffic):
 
 
 class UdpStream(_Traffic):
-    """A stream of numbered datagrams under way."""
+    """A running stream of numbered datagrams."""
 
     def __init__(
         self, sender: Host, receiver: Host, address: str, *, seconds: float, rate: float = 50.0, size: int = 200
     ) -> None:
-        """From `sender` to `address` of `receiver`: `rate` datagrams a second of `size` bytes."""
+        """Sends from `sender` to `address` of `receiver`: `rate` datagrams a second of `size` bytes."""
         count = round(seconds * rate)
         self._wait = seconds + _SPARE
         receive = ["udp-receive", address, "--count", str(count), "--seconds", str(seconds + 3.0)]
@@ -136,7 +136,7 @@ class UdpStream(_Traffic):
         super().__init__(sender, receiver, receive, send, port_at=2)
 
     def wait(self) -> UdpResult:
-        """The end of it: all came, or three seconds after the time they needed."""
+        """Waits for the end: all datagrams came, or three seconds have passed after the time that they needed."""
         result = self._reports.first(time.monotonic() + self._wait)
         self._finish()
         return UdpResult(**result)
@@ -144,7 +144,7 @@ class UdpStream(_Traffic):
 
 @dataclass(frozen=True, slots=True)
 class PingResult:
-    """Echo requests answered, and their round-trip times in ms (0 if none was)."""
+    """The number of answered echo requests, and their round-trip times in ms (0 if there was no answer)."""
 
     sent: int
     received: int
@@ -156,13 +156,13 @@ class PingResult:
 def ping(
     host: Host, address: str, *, source: str = "", count: int = 5, interval: float = 0.05, size: int = 56
 ) -> PingResult:
-    """Sends `count` echo requests from `source`, an address, and waits 2 s for the answer to each.
+    """Sends `count` echo requests from the address `source`, and waits 2 s for the answer to each.
 
-    Not with iputils' ping: that waits for the last ones no longer than twice the longest round trip before them.
+    It is not iputils' ping, which waits too short for the last answers: twice the longest round trip before them.
     """
     words = ["fping", "-q", "-c", str(count), "-p", str(round(interval * 1000)), "-t", "2000", "-b", str(size)]
     words += [*(["-S", source] if source else []), address]
-    # It reports on standard error.
+    # The program reports on standard error.
     text = host.run("sh", "-c", 'exec "$@" 2>&1', "sh", *words, check=False, timeout=count * interval + _SPARE)
     counts = re.search(r"= (\d+)/(\d+)/", text)
     if counts is None:
@@ -175,7 +175,7 @@ def ping(
 def wait_for_answer(host: Host, address: str, timeout: float, *, source: str = "") -> float:
     """Sends echo requests until one is answered, from `source` if given; LabError after `timeout` seconds of our own.
 
-    Returns the seconds that took, without those that the machine's other work took.
+    Returns the seconds until then, without those that the machine's other work took.
     """
     words = ["ping", "-n", "-c", "1", "-W", "0.2", *(["-I", source] if source else []), address]
     watch = Stopwatch()

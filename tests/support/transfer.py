@@ -1,13 +1,13 @@
-"""Traffic whose every byte is known: run in a namespace, the result is one JSON object on standard output.
+"""Traffic whose every byte is known; runs in a namespace. The result is one JSON object on standard output.
 
     python -m tests.support.transfer tcp-receive ADDRESS --seed 7
     python -m tests.support.transfer tcp-send ADDRESS PORT --seed 7 --seconds 5
     python -m tests.support.transfer udp-receive ADDRESS --count 500 --seconds 10
     python -m tests.support.transfer udp-send ADDRESS PORT --count 500 --rate 50
 
-A receiver writes `{"port": N}` as its first line when it listens; TCP ones then write `{"at": seconds, "bytes": n}`
-twice a second. Times count from the first byte. A receiver judges: its exit status is 0 only if all that came was
-right and, for TCP, if the sender's end was seen. `traffic.py` starts these from outside.
+A receiver writes `{"port": N}` as its first line when it listens. A TCP receiver then writes `{"at": seconds, "bytes":
+n}` twice a second. Times count from the first byte. A receiver judges: its exit status is 0 only if all data was right,
+and with TCP only if it also saw the sender's end. `traffic.py` starts these programs from outside.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from dataclasses import asdict, dataclass
 from .noise import taken
 
 BLOCK_SIZE = 64 * 1024
-"""Bytes of the pseudo-random stream made at a time; both ends must agree."""
+"""Bytes of the pseudo-random stream that are made at a time. Both ends must agree."""
 PROGRESS_INTERVAL = 0.5
 NOISE_INTERVAL = 0.05
-"""Seconds between two looks at what the machine's other guests took; a gap that is shorter is not looked at."""
+"""Seconds between two readings of the time that other guests took. Shorter gaps are not examined."""
 LINGER = 1.0
-"""Seconds that a UDP receiver waits for late ones and duplicates after the last number."""
+"""Seconds for which a UDP receiver waits for late datagrams and duplicates, after the last number."""
 _COUNTERS = struct.Struct("!Qd")
-"""A UDP datagram: its number from 0, and when it was sent (both ends have the same monotonic clock)."""
+"""A UDP datagram: its number from 0, and the time of its sending. Both ends have the same monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class TcpResult:
-    """What the receiver of a TCP transfer saw."""
+    """The result of a TCP transfer at its receiver."""
 
     bytes_received: int
     seconds: float
-    """From the first byte to the last."""
+    """Seconds from the first byte to the last."""
     verified: bool
-    """Every byte was right and the sender's end was seen."""
+    """Every byte was right, and the receiver saw the sender's end."""
     longest_gap: float
-    """Seconds without a new byte, at worst."""
+    """Seconds; the longest time without a new byte."""
     longest_gap_at: float
-    """When that began, in seconds from the first byte."""
+    """Begin of the longest gap, in seconds from the first byte."""
     settled_bytes: int = 0
-    """Without those of the first seconds, in which TCP looks for its speed: as many as the receiver was told."""
+    """Bytes without those of the first seconds, in which TCP finds its speed. An option gives the seconds."""
     settled_seconds: float = 0.0
     error: str = ""
     lost_in_gap: float = 0.0
@@ -59,7 +59,7 @@ class TcpResult:
 
     @property
     def own_gap(self) -> float:
-        """The longest gap without what the machine's other work took of it: what the program has to answer for."""
+        """The longest gap without the time that the machine's other work took: the program is responsible for it."""
         return self.longest_gap - self.lost_in_gap
 
     @property
@@ -75,17 +75,17 @@ class TcpResult:
 
 @dataclass(frozen=True, slots=True)
 class UdpResult:
-    """What the receiver of a numbered stream saw."""
+    """The result of a numbered stream at its receiver."""
 
     count: int
     """Datagrams expected."""
     received: int
-    """Different ones."""
+    """Different datagrams received."""
     duplicates: int
     late: int
-    """Came after one with a higher number."""
+    """Datagrams that came after one with a higher number."""
     wrong: int
-    """Not of the stream, or damaged."""
+    """Datagrams that were damaged or not of the stream."""
     longest_gap: float
     """Seconds between two arrivals, or from the last one to the end of the wait if the last number never came."""
     longest_delay: float
@@ -100,29 +100,29 @@ class UdpResult:
 
     @property
     def lost(self) -> int:
-        """Never came."""
+        """Datagrams that never came."""
         return self.count - self.received
 
 
 def stream(seed: int) -> Iterator[bytes]:
-    """The blocks of the endless stream of that seed."""
+    """The blocks of the endless stream of a seed."""
     source = random.Random(seed)
     while True:
         yield source.randbytes(BLOCK_SIZE)
 
 
 class Verifier:
-    """Compares a stream, as it comes in pieces, with what it should be."""
+    """Compares a stream, which comes in pieces, with the expected bytes."""
 
     def __init__(self, seed: int) -> None:
         self._blocks = stream(seed)
         self._expected = b""
         self._offset = 0
         self.count = 0
-        """Bytes that were right."""
+        """Right bytes so far."""
 
     def feed(self, data: bytes) -> bool:
-        """False when a byte is wrong; `count` is then where."""
+        """False when a byte is wrong. `count` is then its position."""
         view = memoryview(data)
         while view:
             if self._offset == len(self._expected):
@@ -140,16 +140,16 @@ class Verifier:
 
 
 class GapMeter:
-    """The longest time between two of the events it is told of; times are seconds of any clock."""
+    """The longest time between two ticks. Times are seconds of any clock."""
 
     def __init__(self) -> None:
         self.first_at: float | None = None
         self.last_at = 0.0
         self.longest = 0.0
         self.longest_at = 0.0
-        """Since the first event, when the longest gap began."""
+        """Begin of the longest gap, in seconds since the first event."""
         self.lost = 0.0
-        """What of the longest gap the machine's other work took, as `noise.taken` counts."""
+        """Seconds of the longest gap that the machine's other work took, as `noise.taken` counts."""
         self._taken = 0.0
         self._taken_at = -math.inf
 
@@ -182,9 +182,9 @@ def _listen(kind: socket.SocketKind, address: str) -> socket.socket:
 
 
 def tcp_receive(address: str, *, seed: int, patience: float, settle: float) -> TcpResult:
-    """Takes one connection and reads it to its end; `patience` seconds without a byte are an error.
+    """Accepts one connection and reads it to its end. After `patience` seconds without a byte it fails.
 
-    `settle` is how many seconds the settled goodput leaves out.
+    The settled goodput leaves out the first `settle` seconds.
     """
     verifier, gaps, error = Verifier(seed), GapMeter(), ""
     settled_at, settled_count = 0.0, 0
@@ -205,7 +205,7 @@ def tcp_receive(address: str, *, seed: int, patience: float, settle: float) -> T
                 gaps.tick(time.monotonic())
                 break
             if not data:
-                # The sender waits for this: all that it sent has arrived.
+                # The sender waits for these bytes: they say that all of its data has arrived.
                 connection.sendall(struct.pack("!Q", verifier.count))
                 break
             now = time.monotonic()
@@ -234,7 +234,7 @@ def tcp_receive(address: str, *, seed: int, patience: float, settle: float) -> T
 def tcp_send(
     address: str, port: int, *, seed: int, size: int | None, seconds: float, congestion: str, patience: float
 ) -> tuple[int, bool]:
-    """Sends `size` bytes, or for `seconds`; returns the bytes sent and whether the receiver had them all."""
+    """Sends `size` bytes, or for `seconds`; returns the bytes sent, and whether the receiver had them all."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as sock:
         if congestion:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
@@ -255,13 +255,13 @@ def tcp_send(
 
 
 def udp_receive(address: str, *, count: int, seconds: float) -> UdpResult:
-    """Takes `count` datagrams of a numbered stream, for `seconds` at most from the start."""
+    """Takes `count` datagrams of a numbered stream, for at most `seconds` from the start."""
     seen: set[int] = set()
     duplicates = late = wrong = 0
     highest, longest_delay, gaps = -1, 0.0, GapMeter()
     end_at = time.monotonic() + seconds
     with _listen(socket.SOCK_DGRAM, address) as sock:
-        # A datagram that came and did not find room would count as lost on its way.
+        # A datagram that arrives and finds no room would count as lost on its way.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         while (wait := end_at - time.monotonic()) > 0 and select.select([sock], [], [], wait)[0]:
             data = sock.recv(65536)
@@ -286,13 +286,13 @@ def udp_receive(address: str, *, count: int, seconds: float) -> UdpResult:
 
 
 def datagram(number: int, sent_at: float, size: int) -> bytes:
-    """A datagram of the numbered stream, `size` bytes long; what follows the counters depends on the number."""
+    """A datagram of the numbered stream, `size` bytes long. The bytes after the counters depend on the number."""
     counters = _COUNTERS.pack(number, sent_at)
     return counters + random.Random(number).randbytes(max(size - len(counters), 0))
 
 
 def udp_send(address: str, port: int, *, count: int, rate: float, size: int) -> int:
-    """Sends `count` datagrams, `rate` a second on a strict cadence; returns how many the system took."""
+    """Sends `count` datagrams, exactly `rate` a second; returns how many the system took."""
     taken = 0
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         start = time.monotonic()
@@ -302,7 +302,7 @@ def udp_send(address: str, port: int, *, count: int, rate: float, size: int) -> 
                 sock.sendto(datagram(number, time.monotonic(), size), (address, port))
                 taken += 1
             except OSError:
-                continue  # no route, or refused: lost, as on any network
+                continue  # no route, or refused: the datagram is lost, as on any network
     return taken
 
 
@@ -333,7 +333,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Runs one end; 0 if all went well."""
+    """Runs one end; returns 0 if all went well."""
     arguments = vars(_parser().parse_args())
     command = arguments.pop("command")
     if command == "tcp-receive":

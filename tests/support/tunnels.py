@@ -22,25 +22,25 @@ PASSWORD = "pleasechangeme!"
 BYTES_PER_MBIT = 125_000
 STATUS_SCRIPT = PROJECT / "examples" / "mlvpn_updown.sh"
 DATA_PLANE = "MLVPND_TEST_DATA_PLANE"
-"""Environment variable: the twin that daemons run where a test does not say; else the one that they take themselves."""
+"""Environment variable: the twin of daemons for which a test names none. Without it the daemons choose themselves."""
 
 Keys = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelSpec:
-    """What differs from the plain case: boxed, tun, IPv4 outside, `configure_interface`, timeout 2."""
+    """The differences from the plain case: boxed, tun, IPv4 outside, `configure_interface`, timeout 2."""
 
     general: Keys = field(default_factory=dict)
     """Keys of both files' [general]; None leaves one out."""
     server: Keys = field(default_factory=dict)
-    """More of the server's."""
+    """More keys of the server's [general]."""
     client: Keys = field(default_factory=dict)
-    """More of the client's."""
+    """More keys of the client's [general]."""
     links: Mapping[str, Keys] = field(default_factory=dict)
     """Keys of a link, `link1` and so on, on both ends."""
     client_links: Mapping[str, Keys] = field(default_factory=dict)
-    """More of the client's."""
+    """More keys of the client's links."""
     client_filters: Sequence[tuple[str, str]] = ()
     """Pairs of a link and an expression."""
     client_rules: Sequence[tuple[str, str]] = ()
@@ -49,11 +49,11 @@ class TunnelSpec:
     """Numbers of the lines that have a link; None: all."""
     ipv6_outside: bool = False
     scripted: bool = False
-    """The interface is brought up by the example's status command, whose calls are recorded."""
+    """The example's status command brings the interface up, and its calls are recorded."""
 
 
 def link_name(number: int) -> str:
-    """The link over a line of the lab."""
+    """The name of the link over a line of the lab."""
     return f"link{number}"
 
 
@@ -61,11 +61,11 @@ class Tunnel:
     """A server and a client that belong together, not yet started."""
 
     def __init__(self, lab: Lab, spec: TunnelSpec) -> None:
-        """Files go into the lab's directory; the links' weights are the lines' rates."""
+        """Files go into the lab's directory. The links' weights are the lines' rates."""
         self._lab = lab
         self._spec = spec
         self.events_path = {end: lab.directory / f"{end}.events" for end in ("server", "client")}
-        """What each end's status command was called with, if the tunnel is scripted: see `events`."""
+        """Records of each end's calls of the status command, if the tunnel is scripted: see `events`."""
         self.server = self._daemon("server")
         self.client = self._daemon("client")
 
@@ -75,7 +75,7 @@ class Tunnel:
         return Daemon(host, self._lab.directory, end, self.config(end), control=control)
 
     def config(self, end: str, *, general: Keys | None = None, links: Mapping[str, Keys] | None = None) -> str:
-        """The file of `server` or `client`, with other keys where given: for a reload."""
+        """The file of `server` or `client`. `general` and `links` have other keys, for a reload."""
         spec = self._spec
         ipv4, ipv6 = {
             "server": (SERVER_INNER_IPV4, SERVER_INNER_IPV6),
@@ -124,7 +124,7 @@ class Tunnel:
         return {"bindhost": bindhost, "remotehost": server, "remoteport": port} | weight
 
     def _write_script(self, end: str) -> Path:
-        """The example's script, after a line that records the call; where only root can change it, as must be."""
+        """Writes the example's script after a line that records the call. Only root can change it, as must be."""
         example = self._lab.directory / STATUS_SCRIPT.name
         wrapper = self._lab.directory / f"{end}.status"
         variables = ("IP4", "IP6", "IP4_GATEWAY", "IP6_GATEWAY", "IP4_ROUTES", "IP6_ROUTES", "DEVICE", "MTU")
@@ -153,36 +153,36 @@ class Tunnel:
         self.client.start()
         self.wait_up()
         for daemon, address in ((self.server, SERVER_INNER_IPV4), (self.client, CLIENT_INNER_IPV4)):
-            # The status command, where one does it, runs beside the links.
+            # If the status command sets the address, it runs beside the links.
             if not wait_until(partial(has_address, daemon.host, address), START_TIMEOUT):
                 raise DaemonError(f"{daemon.name}: its interface has no address {address}\n{daemon.log()}")
 
     def wait_up(self, *names: str) -> None:
-        """Waits until the links named, or all, are up on both ends."""
+        """Waits until the named links, or all, are up on both ends."""
         for daemon in (self.server, self.client):
             daemon.wait_links("connected", *names)
 
     def stop(self) -> None:
-        """Stops what is running, the client first; both must end with status 0."""
+        """Stops the running ends, the client first. Both must end with status 0."""
         for daemon in (self.client, self.server):
             if daemon.running:
                 daemon.stop()
 
     def kill(self) -> None:
-        """Kills what is running: a lab of several tests is free for the next."""
+        """Kills the running ends, so that the lab of several tests is free for the next one."""
         for daemon in (self.client, self.server):
             if daemon.running:
                 daemon.kill()
 
 
 def has_address(host: Host, address: str) -> bool:
-    """Whether one of its interfaces has it."""
+    """Whether an interface of the host has the address."""
     return f" {address}/" in host.run("ip", "addr")
 
 
 @contextlib.contextmanager
 def running_tunnel(lab: Lab, spec: TunnelSpec | None = None) -> Iterator[Tunnel]:
-    """A tunnel that is up; stopped at the end (both ends must end well), killed if the block failed."""
+    """A tunnel that is up. At the end both ends are stopped and must end well; if the block failed, they are killed."""
     tunnel = Tunnel(lab, spec or TunnelSpec())
     try:
         tunnel.start()

@@ -1,4 +1,4 @@
-"""Both twins of the data plane for tests: the native types in the place of those of `mlvpnd.protocol`."""
+"""Both twins of the data plane for tests: the native types replace those of `mlvpnd.protocol`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TWINS = ("reference", "native")
 
 
 def native_types() -> dict[str, Any]:
-    """What the native twin has of its own, by the names of the reference."""
+    """The native twin's own types and functions, by the names of the reference."""
     own = {
         name: value
         for name, value in vars(native_parts).items()
@@ -29,9 +29,9 @@ def native_types() -> dict[str, Any]:
 
 
 def on_both(metafunc: pytest.Metafunc, reached: Mapping[str, Sequence[str]], *, but: Container[str] = ()) -> None:
-    """Has a test run on both twins, if its module has imported something that has one, or is one of `reached`.
+    """Makes a test run on both twins. Its module has imported something with two twins, or is named in `reached`.
 
-    The types are exchanged in that module, and in those that are named with it. Modules are named without packages.
+    The types are exchanged in this module, and in the modules named with it. Modules are named without packages.
     """
     name = metafunc.module.__name__.rpartition(".")[2]
     if name in reached or (name not in but and native_types().keys() & vars(metafunc.module).keys()):
@@ -39,10 +39,10 @@ def on_both(metafunc: pytest.Metafunc, reached: Mapping[str, Sequence[str]], *, 
         metafunc.parametrize("twin", cases, indirect=True, scope="module", ids=TWINS)
 
 
-# Of itself: pytest calls no fixture that a test does not ask for, whatever has been parametrized for it.
+# Used automatically: pytest calls only fixtures that a test asks for, whatever has been parametrized for it.
 @pytest.fixture(scope="module", autouse=True)
 def twin(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Which twin a test runs on; see `on_both`."""
+    """The twin of a test; see `on_both`."""
     which, reached = getattr(request, "param", (TWINS[0], ()))
     if which == "native":
         yield from (which for _ in use_native(request.module, *map(import_module, reached)))
@@ -51,7 +51,7 @@ def twin(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def use_native(*modules: ModuleType) -> Iterator[None]:
-    """Puts the native types in the place of those that modules have imported, while the generator is held."""
+    """Replaces the types that modules have imported by the native ones, while the generator is held."""
     with pytest.MonkeyPatch.context() as patch:
         for module in modules:
             for name, native in native_types().items():
@@ -62,5 +62,5 @@ def use_native(*modules: ModuleType) -> Iterator[None]:
 
 @contextmanager
 def native_session() -> Iterator[None]:
-    """Session pairs are native meanwhile."""
+    """Meanwhile session pairs are native."""
     yield from use_native(session_pair)

@@ -1,6 +1,6 @@
 """`make lab`: a server and a client with the package installed, joined by two shaped lines, until `make lab-down`.
 
-Both are containers; a process in the background keeps them. What a user needs is in MLVPND_LAB (`/run/mlvpnd-lab`).
+Both are containers, kept by a process in the background. The user's files are in MLVPND_LAB (`/run/mlvpnd-lab`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .tunnels import SERVER_INNER_IPV4
 PLACE = Path(os.environ.get("MLVPND_LAB", "/run/mlvpnd-lab"))
 LINES = (Line(rate=20, delay=10), Line(rate=10, delay=15))
 UP_LIMIT = 400.0
-"""Seconds; the first time a root directory is made, which takes one minute."""
+"""Seconds until the lab is up. The first time makes a root directory, which takes one minute."""
 DOWN_LIMIT = 60.0
 _MODULE = "tests.support.user_lab"
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def up(package: Path) -> int:
-    """Starts the keeper and waits until it has a tunnel; prints what to type."""
+    """Starts the keeper and waits until its tunnel is up; prints the commands for the user."""
     if _keeper():
         print(f"the lab is up already, in {PLACE}; `make lab-down` ends it", file=sys.stderr)
         return 1
@@ -85,13 +85,13 @@ def up(package: Path) -> int:
         print(log.read_text()[-4000:] if log.exists() else "the lab was ended", file=sys.stderr)
         shutil.rmtree(PLACE, ignore_errors=True)
         return 1
-    keeper.returncode = 0  # it goes on without us: else Python warns
+    keeper.returncode = 0  # it goes on without us; otherwise Python warns
     print(_TEXT, end="")
     return 0
 
 
 def keep(package: Path) -> int:
-    """Has the lab up until SIGTERM."""
+    """Keeps the lab up until SIGTERM."""
     signal.signal(signal.SIGTERM, _end)
     try:
         root = root_of(host_release(), minimal_system())
@@ -103,7 +103,7 @@ def keep(package: Path) -> int:
                 words = [word for word in node.enter if not word.startswith("TERM=")]
                 _write_program(node.name, f'[ $# -gt 0 ] || set -- bash -l\nexec {shlex.join(words)} "TERM=$TERM" "$@"')
             lab.server.start("iperf3", "--server")
-            # From the server to the client, as most traffic goes.
+            # From the server to the client, like most traffic.
             words = [*lab.client.enter, "iperf3", "--client", SERVER_INNER_IPV4, "--reverse"]
             _write_program("speed", f'exec {shlex.join(words)} "$@"')
             line = lab.line(1).client
@@ -117,13 +117,13 @@ def keep(package: Path) -> int:
 
 
 def _end(_number: int, _frame: object) -> None:
-    """Leaves the lab in an orderly way, once."""
+    """Ends the lab in an orderly way, once."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit()
 
 
 def down() -> int:
-    """Ends the keeper, and with it all of the lab."""
+    """Ends the keeper, and the whole lab with it."""
     keeper = _keeper()
     if not keeper:
         print("no lab is up", file=sys.stderr)
@@ -137,7 +137,7 @@ def down() -> int:
 
 
 def _keeper() -> int:
-    """The process that keeps a lab, 0 if there is none."""
+    """The process id of the lab's keeper, 0 if there is none."""
     with contextlib.suppress(OSError, ValueError):
         pid = int((PLACE / "pid").read_text())
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")

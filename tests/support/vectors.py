@@ -56,6 +56,6 @@ def _vector(entry: dict[str, str | int]) -> Vector:
 
 
 PASSWORD: bytes = _DOCUMENT["password"].encode()
-"""Of every vector."""
+"""The password of every vector."""
 KEYS: dict[bytes, bytes] = {e["password"].encode(): bytes.fromhex(e["key"]) for e in _DOCUMENT["keys"]}
 VECTORS: list[Vector] = [_vector(entry) for entry in _DOCUMENT["vectors"]]

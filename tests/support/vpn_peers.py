@@ -1,4 +1,4 @@
-"""Other VPNs between the hosts of `cables`, for benches: each over one cable, with an interface of MTU 1400."""
+"""Other VPNs between the hosts of `cables`, for benches. Each uses one cable and an interface of MTU 1400."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .traffic import wait_for_answer
 
 MTU = 1400
 CLIENT, SERVER = "10.43.0.2", "10.43.0.1"
-"""Inside."""
+"""Addresses inside the tunnel."""
 PORT = 5000
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 5.0
@@ -29,17 +29,17 @@ _LOG_SHOWN = 1500
 
 
 class PeerError(Exception):
-    """A peer is not there, or did not come up; the text says why."""
+    """A peer is not installed, or did not come up; the text says why."""
 
 
 class Peer(abc.ABC):
-    """One VPN, started on both hosts; stopped by its processes' ids."""
+    """One VPN, started on both hosts. Its processes are stopped by their ids."""
 
     name: str
     programs: Sequence[str]
-    """What must be installed."""
+    """Programs that must be installed."""
     settle = 0.5
-    """Seconds from its first packet until it is at its best."""
+    """Seconds from its first packet until it works at its best."""
 
     def __init__(self, cables: Cables) -> None:
         """PeerError if a program is missing."""
@@ -55,7 +55,7 @@ class Peer(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def version(cls) -> str:
-        """Of the installed program; what it says itself."""
+        """Version of the installed program, in its own words."""
 
     @abc.abstractmethod
     def prepare(self) -> None:
@@ -63,23 +63,23 @@ class Peer(abc.ABC):
 
     @abc.abstractmethod
     def command(self, end: str) -> Sequence[str]:
-        """What runs one end, in the foreground, logging to standard output or error."""
+        """The command of one end. It runs in the foreground, and logs to standard output or error."""
 
     def device(self, end: str) -> str:
         """The interface's name."""
         return f"{self.name[:8]}-{end[0]}"
 
     def connect(self, end: str) -> None:  # noqa: B027 - most need nothing
-        """What is told to a process that runs."""
+        """Gives a running process its instructions."""
 
     def start(self, end: str) -> int:
-        """Starts one end; its process."""
+        """Starts one end; returns its process id."""
         with (self.directory / f"{end}.log").open("ab") as log:
             self.processes[end] = self.hosts[end].start(*self.command(end), stdout=log, stderr=log)
         return self.processes[end].pid
 
     def wait_up(self) -> None:
-        """Waits until a packet passes; PeerError with the log's end if none does."""
+        """Waits until a packet passes; if none does, PeerError with the log's end."""
         try:
             for end, host in self.hosts.items():
                 if not wait_until(lambda end=end, host=host: self._has_device(host, end), START_TIMEOUT):  # type: ignore[misc]
@@ -128,7 +128,7 @@ class OpenVpn(Peer):
         self._prints = {end: self._certificate(end) for end in self.hosts}
 
     def _certificate(self, end: str) -> str:
-        """Makes a key and its certificate; the certificate's fingerprint."""
+        """Makes a key and its certificate; returns the certificate's fingerprint."""
         key, certificate = (str(self.directory / f"{end}.{kind}") for kind in ("key", "crt"))
         curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
         _run("openssl", "req", "-x509", *curve, "-subj", f"/CN={end}", "-keyout", key, "-out", certificate)
@@ -148,7 +148,7 @@ class OpenVpn(Peer):
 
 
 class WireGuardGo(Peer):
-    """ChaCha20-Poly1305, one thread for each processor; told by the socket that `wg` uses."""
+    """ChaCha20-Poly1305, with one thread for each processor. It is configured by the socket that `wg` uses."""
 
     name = "wireguard-go"
     programs = ("wireguard-go",)
@@ -162,7 +162,7 @@ class WireGuardGo(Peer):
         self._keys = {end: PrivateKey.generate() for end in self.hosts}
 
     def device(self, end: str) -> str:
-        # Its socket is in a directory that all namespaces share.
+        # All namespaces share the directory of its socket.
         return f"wg{os.getpid()}{end[0]}"
 
     def command(self, end: str) -> Sequence[str]:
@@ -198,12 +198,12 @@ class WireGuardGo(Peer):
 
 
 class Tinc(Peer):
-    """Version 1.0 with what it takes by itself: AES-256-CBC and SHA-256."""
+    """Version 1.0 with its defaults: AES-256-CBC and SHA-256."""
 
     name = "tinc"
     programs = ("tincd",)
     settle = 3.0
-    """It sends by TCP until it has found the largest packet that passes."""
+    """Seconds; until it knows the largest packet that passes, it sends by TCP."""
 
     @classmethod
     def version(cls) -> str:
@@ -241,8 +241,8 @@ def _run(*argv: str) -> str:
 
 
 def _first_line(*argv: str) -> str:
-    """What a program says of itself, without the flags that it was built with."""
-    # OpenVPN's exit status is 1 then.
+    """The first line of a program's output, without the flags of its build."""
+    # OpenVPN's exit status is 1 here.
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
     lines = (done.stdout or done.stderr).splitlines() or [""]
     return re.split(r" \[|\s\(built| x86_64", lines[0])[0].strip()

@@ -15,12 +15,12 @@ from tests.support.rootfs import PYTHONS, root_of
 from tests.support.services import Service, ServiceTunnel
 
 ROOT_LIMIT = 400
-"""Seconds; half a minute is usual."""
+"""Seconds to make a root directory; half a minute is usual."""
 LINES = (Line(rate=20, delay=10), Line(rate=10, delay=15))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks all tests of this directory; the first one may have to make a root directory."""
+    """Marks all tests of this directory. The first one may have to make a root directory."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.system)
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def installed(containers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make install` puts into a system."""
+    """The files that `make install` puts into a system."""
     directory = tmp_path_factory.mktemp("installed")
     stage(directory)
     return directory
@@ -37,7 +37,7 @@ def installed(containers: None, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="package", params=sorted(PYTHONS))
 def both(request: pytest.FixtureRequest, installed: Path) -> Iterator[ServiceTunnel]:
-    """A client and a server of one Debian release with mlvpnd installed; nothing is configured yet."""
+    """A client and a server of one Debian release with mlvpnd installed, without a configuration."""
     root = root_of(request.param)
     with Lab(LINES) as lab, Nodes(lab, root, root) as nodes:
         for node in nodes:
@@ -47,7 +47,7 @@ def both(request: pytest.FixtureRequest, installed: Path) -> Iterator[ServiceTun
 
 @pytest.fixture
 def tunnel(both: ServiceTunnel) -> Iterator[ServiceTunnel]:
-    """Both ends are running and all links are up; a test may leave them as it likes, but for faults in the log."""
+    """Both ends run and all links are up. A test may leave them in any state, but without faults in the log."""
     both.ensure_up()
     since = time.time()
     yield both
@@ -57,6 +57,6 @@ def tunnel(both: ServiceTunnel) -> Iterator[ServiceTunnel]:
 
 @pytest.fixture(params=["client", "server"])
 def end(request: pytest.FixtureRequest, tunnel: ServiceTunnel) -> Service:
-    """One end after the other."""
+    """Each end in turn."""
     service: Service = getattr(tunnel, request.param)
     return service

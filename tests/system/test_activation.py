@@ -1,4 +1,4 @@
-"""A server whose ports systemd opens: started by its first datagram, restarted on the same sockets."""
+"""A server whose ports systemd opens. Its first datagram starts it, and a restart keeps its sockets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOCKET = f"mlvpn@{INSTANCE}.socket"
 
 @pytest.fixture
 def activated(tunnel: ServiceTunnel) -> Iterator[ServiceTunnel]:
-    """The server's sockets are systemd's, and the client's first datagram has started the server."""
+    """The server's sockets belong to systemd. The client's first datagram has started the server."""
     server = tunnel.server
     server.ctl("stop")
     server.node.run("systemctl", "start", SOCKET)
@@ -27,7 +27,7 @@ def activated(tunnel: ServiceTunnel) -> Iterator[ServiceTunnel]:
 
 
 def _ports(tunnel: ServiceTunnel) -> str:
-    """The server's UDP sockets; each is there once, whoever holds it."""
+    """The server's UDP sockets. Each one appears once, whatever processes hold it."""
     return tunnel.server.node.run("ss", "--udp", "--listening", "--numeric", "--no-header", "--extended")
 
 
@@ -74,7 +74,7 @@ def test_a_link_that_could_not_send_comes_back_on_the_same_socket(activated: Ser
     try:
         server.wait_links(activated.links[0], mark="!", timeout=5)
         assert "write error: " in server.log()
-        assert activated.ping() == 3  # by the other
+        assert activated.ping() == 3  # by the other link
     finally:
         activated.lab.server.ip(f"route del {route}")
     activated.wait_up(5)
@@ -83,9 +83,9 @@ def test_a_link_that_could_not_send_comes_back_on_the_same_socket(activated: Ser
 
 @pytest.mark.parametrize("data_plane", [None, "reference"], ids=["default", "reference"])
 def test_a_socket_unit_with_timestamps_keeps_its_bulk(tunnel: ServiceTunnel, data_plane: str | None) -> None:
-    """They come before what tells of a run, and runs come: the first line's way to the server is a veth pair.
+    """Time stamps come before the mark of a run. Runs come because the first line's way to the server is a veth pair.
 
-    The default is the native twin on the release whose Python it is built for, and the reference on the other.
+    The default is the native twin on the release for whose Python it is built, and the reference on the other one.
     """
     server, hosts = tunnel.server, (tunnel.lab.server, tunnel.lab.client)
     drop_in = f"/etc/systemd/system/{SOCKET}.d/timestamps.conf"

@@ -1,4 +1,4 @@
-"""The tunnel on a real system bus, with its policy; and the bus going away."""
+"""The tunnel on a real system bus with its policy, and what happens when the bus goes away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A password that is no longer in the file, but an encrypted credential of the unit."""
+"""The password is no longer in the file: it is an encrypted credential of the unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STORE = f"/etc/credstore.encrypted/{CREDENTIAL}"
 
 @pytest.fixture
 def encrypted(tunnel: ServiceTunnel) -> Iterator[ServiceTunnel]:
-    """Both files are without a password, and each host has encrypted it with a key of its own."""
+    """Both files have no password. Each host has encrypted it with its own key."""
     for service in (tunnel.client, tunnel.server):
         service.ctl("stop")
         service.node.run("mkdir", "-p", "/etc/credstore.encrypted")

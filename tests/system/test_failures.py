@@ -1,8 +1,8 @@
 """Windows of failure: what happens to the parts of a running tunnel, and to the system around it.
 
-Of each cause an operator reads one event: one line at warning or above, with the id of what it is; of a link one on
-each end that has lost it. The notices that follow say that the cause is over. `Service.told` has both, and nothing
-else may be there. And packets pass again within RECOVERY seconds of the cause's end, if they ever stopped.
+An operator reads one event for each cause: one line at warning or above, with the id of its kind. If a link is the
+cause, each end that has lost it writes one. Later notices say that the cause is over. `Service.told` has both, and
+nothing else may be there. If packets ever stopped, they pass again within RECOVERY seconds of the cause's end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .conftest import LINES
 
 RECOVERY = 5.0
 UNNOTICED = 1.0
-"""Seconds without a packet, at most, where the tunnel is not concerned."""
+"""Seconds without a packet, at most, while the tunnel is not concerned."""
 HELPER = f"mlvpn-helper@{INSTANCE}.service"
 RUNNER = f"mlvpn-script@{INSTANCE}.service"
 SCRIPT = "/etc/mlvpn/status"
@@ -42,8 +42,8 @@ SCRIPT_LIMIT = 3.0
 
 
 def passes_again(tunnel: ServiceTunnel, since: float, noise: Noise) -> None:
-    """Packets pass, and that not later than RECOVERY seconds after `since`, of the monotonic clock."""
-    # By its address in the tunnel: without the interface the server would answer over the lines.
+    """Packets pass again, at most RECOVERY seconds after `since`, a time of the monotonic clock."""
+    # From its address in the tunnel: without the interface the server would answer over the lines.
     wait_for_answer(tunnel.nodes.client.host, SERVER_INNER_IPV4, 3 * RECOVERY, source=CLIENT_INNER_IPV4)
     assert time.monotonic() - since < RECOVERY + noise.seconds
 
@@ -58,7 +58,7 @@ def unharmed(stream: UdpStream, noise: Noise) -> None:
 
 
 def test_a_helper_that_is_killed_in_the_middle_of_a_request(tunnel: ServiceTunnel, end: Service) -> None:
-    """It is killed while it sets many routes; the next one goes on."""
+    """A helper is killed while it sets many routes. The next one goes on."""
     routes = [f"10.{98 - i // 250}.{i % 250}.0/25" for i in range(2000)]
     which = "client" if end is tunnel.client else "server"
     end.ctl("reload")
@@ -82,9 +82,9 @@ def test_a_helper_that_is_killed_in_the_middle_of_a_request(tunnel: ServiceTunne
 
 @pytest.fixture
 def scripted(tunnel: ServiceTunnel) -> Iterator[ServiceTunnel]:
-    """The client has a status command, which waits for ever while the file HANG is there.
+    """The client has a status command that waits for ever while the file HANG exists.
 
-    A run has SCRIPT_LIMIT instead of its minute, and it ignores SIGTERM, which takes further 5 s.
+    A run has SCRIPT_LIMIT instead of its minute. The command ignores SIGTERM, which takes 5 s more.
     """
     client = tunnel.client
     code = client.node.read(RUNNER_CODE)
@@ -116,7 +116,7 @@ def test_a_status_command_that_hangs(scripted: ServiceTunnel) -> None:
     client.wait_entry("MLVPN_EVENT=script-failed", since=since, timeout=SCRIPT_LIMIT + 7)
     client.node.run("rm", HANG)
     ended = time.monotonic()
-    # What waited for it is run.
+    # The run that had to wait now happens.
     assert wait_until(lambda: _calls(client)[3:] == ["rtun_down link1", "rtun_up link1"], 5), _calls(client)
     passes_again(scripted, ended, noise)
     unharmed(stream, noise)
@@ -131,25 +131,25 @@ def test_a_runner_that_is_killed_with_the_status_command(scripted: ServiceTunnel
     client.node.run("rm", HANG)
     client.node.run("systemctl", "kill", "--signal=KILL", RUNNER)
     killed = time.monotonic()
-    # The run that was cut off is not repeated, the next one is made.
+    # The interrupted run is not repeated; the next one happens.
     assert wait_until(lambda: _calls(client)[3:] == ["rtun_down link1", "rtun_up link1"], 5), _calls(client)
     passes_again(scripted, killed, noise)
     unharmed(stream, noise)
     assert sorted(client.told(since=since)) == [("link-up", "link1"), ("script-failed", "link1")]
 
 
-# What others ask for.
+# Requests of others.
 
 
 FLOOD_SECONDS = 5
-"""Where the machine lets the flood have its rate."""
+"""Seconds of the flood, if the machine lets it have its rate."""
 FLOOD_RATE = 1000
 """Calls a second."""
 
 
 def test_a_flood_of_odd_calls_from_an_ordinary_user(tunnel: ServiceTunnel) -> None:
     client = tunnel.client
-    # It says once a minute at most what is asked for below: a second run of this test is no reason for silence.
+    # The daemon reports the event below once a minute at most. A restart makes sure that a second run reports it too.
     client.ctl("restart")
     tunnel.wait_up()
     subprocess.run(["cp", "-a", "--parents", "tests", str(client.node.root / "opt")], check=True, cwd=PROJECT)
@@ -170,14 +170,14 @@ def test_a_flood_of_odd_calls_from_an_ordinary_user(tunnel: ServiceTunnel) -> No
 
 RELOADS = 200
 FIRST_RELOADS = 400
-"""After so many, what is made once has been made: in 1600 the daemon's and the helper's memory went to 45 424, 46 240,
-46 488, 46 612, 46 720, 46 740, 46 744 and 46 752 KiB, by 200 each."""
+"""Reloads after which everything that is made once has been made. Memory of daemon and
+helper, KiB after each 200: 45 424, 46 240, 46 488, 46 612, 46 720, 46 740, 46 744, 46 752."""
 MEMORY = 1024
-"""KiB."""
+"""KiB by which the memory may grow."""
 
 
 def _reload(path: Path) -> None:
-    """Asks over the private socket, as `mlvpnctl` does without a bus, and waits for the answer."""
+    """Asks over the private socket, like `mlvpnctl` without a bus, and waits for the answer."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(30)
         sock.connect(str(path))
@@ -188,7 +188,7 @@ def _reload(path: Path) -> None:
 
 
 def _resources(service: Service) -> tuple[int, int]:
-    """Descriptors, and KiB of memory, of the daemon and its helper."""
+    """Number of descriptors, and KiB of memory, of the daemon and its helper together."""
     pids = service.pid, int(service.node.show(HELPER, "MainPID"))
     statuses = [service.node.read(f"/proc/{pid}/status") for pid in pids]
     memory = sum(int(line.split()[1]) for status in statuses for line in status.splitlines() if "RssAnon" in line)
@@ -212,16 +212,16 @@ def test_two_hundred_reloads_in_a_row(tunnel: ServiceTunnel) -> None:
     assert after[0] == before[0]
     assert after[1] - before[1] < MEMORY
     told = [event for event, _ in client.told(since=since) if "were left out" not in event]
-    assert set(told) == {"reloaded"}  # so many as the log takes; each answered above
+    assert set(told) == {"reloaded"}  # as many as the log takes; each was answered above
     assert len(told) <= RELOADS
     assert client.pid == pid
 
 
-# What the network is made of.
+# The parts of the network.
 
 
 def _settings(service: Service) -> dict[str, Any]:
-    """What is on the interface, but for its number and the address that the kernel makes up for it."""
+    """The interface's settings, without its number and without the address that the kernel makes up."""
     if service.node.attempt("ip", "link", "show", INSTANCE).returncode:
         return {}
     found = service.interface()
@@ -243,16 +243,16 @@ def test_an_address_that_is_taken_from_an_uplink_and_given_back(tunnel: ServiceT
     line.remove_addresses()
     for service in (tunnel.client, tunnel.server):
         service.wait_links("link1", mark="!", timeout=5)
-    time.sleep(6)  # long enough for pauses between attempts to have grown
+    time.sleep(6)  # so that the pauses between attempts have grown
     line.add_addresses()
     given = time.monotonic()
     tunnel.wait_up(3 * RECOVERY)
     assert time.monotonic() - given < RECOVERY + noise.seconds
-    # The other link carried everything, but for what was under way.
+    # The other link carried everything, except the packets under way.
     stream.wait()
     for service in (tunnel.client, tunnel.server):
         assert service.told(since=since) == [("link-down", "link1"), ("link-up", "link1")]
-    # The kernel told the client, in its sandbox; the server heard nothing any more.
+    # The kernel told the client, in its sandbox. The server heard nothing any more.
     reasons = [service.wait_entry("MLVPN_EVENT=link-down", since=since) for service in (tunnel.client, tunnel.server)]
     assert [entry["MLVPN_REASON"] for entry in reasons] == ["uplink", "timeout"]
 
@@ -262,22 +262,22 @@ def test_an_address_that_is_taken_from_an_uplink_and_given_back(tunnel: ServiceT
 
 A_DAY = 86400
 FAKE_CLOCK = "/etc/fake-clock"
-"""Not in /run, of which the daemon sees little."""
+"""Path of the fake clock's file. It is not in /run, because the daemon sees little of /run."""
 DROP_IN = "/run/systemd/system/mlvpn@.service.d/tests.conf"
 
 
 def _drop_in(service: Service, *lines: str) -> None:
-    """Adds lines to the service, from its next start on; without any, takes them away."""
+    """Adds lines to the service, from its next start on. Without lines, removes the added ones."""
     service.node.write(DROP_IN, "\n".join(["[Service]", *lines, ""]))
     service.node.run("systemctl", "daemon-reload")
 
 
 @pytest.fixture
 def clock(tunnel: ServiceTunnel) -> Iterator[ServiceTunnel]:
-    """The client's daemon is shown a clock that the test can set, by libfaketime: FAKE_CLOCK says how far it is off.
+    """libfaketime shows the client's daemon a clock that the test can set: FAKE_CLOCK holds the difference.
 
-    The containers' clock is that of this machine, which no test may set. What the daemon sees is the same, all calls
-    for the time of day; what the kernel does to timers on that clock is not seen, but mlvpnd has none.
+    The containers' clock is that of this machine, which no test may set. The daemon sees the same in all its calls for
+    the time of day. The kernel's effect on timers of this clock is missing, but mlvpnd has no such timers.
     """
     client = tunnel.client
     client.node.write(FAKE_CLOCK, "+0\n")
@@ -304,7 +304,7 @@ def test_a_clock_that_is_set_by_a_day(clock: ServiceTunnel, seconds: int) -> Non
     unharmed(stream, noise)
     assert client.told(since=since) == [("clock-stepped", "")]
     assert client.pid == pid
-    # Numbers that begin with the clock begin below those of before, and the peer takes them all the same.
+    # Numbers that begin with the clock now begin below the earlier ones. The peer takes them all the same.
     client.node.run("mlvpnctl", "link", INSTANCE, "link1", "reconnect")
     client.ctl("restart")
     clock.wait_up()
@@ -316,7 +316,7 @@ SUSPENDED = 60.0
 
 @pytest.fixture(scope="module")
 def mixed(installed: Path) -> Iterator[ServiceTunnel]:
-    """A client of one Debian release and a server of the other, so that a minute is enough for both."""
+    """A client of one Debian release and a server of the other, so that one minute is enough for both releases."""
     client_root, server_root = (root_of(suite) for suite in sorted(PYTHONS))
     with Lab(LINES) as lab, Nodes(lab, client_root, server_root) as nodes:
         for node in nodes:
@@ -327,7 +327,7 @@ def mixed(installed: Path) -> Iterator[ServiceTunnel]:
 def test_two_machines_that_are_suspended(mixed: ServiceTunnel) -> None:
     """Everything on them stands still, systemd too, and goes on after a minute.
 
-    A suspended machine's watchdog sleeps as well, the frozen containers' does not: the services have none here.
+    A suspended machine's watchdog sleeps too. That of the frozen containers does not, so the services have none here.
     """
     ends = (mixed.client, mixed.server)
     for service in ends:

@@ -1,4 +1,4 @@
-"""A peer that knows the password and comes and goes as fast as it can: what that costs a service, by count."""
+"""A peer knows the password, and comes and goes as fast as it can. The test counts the cost to a service."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.support.tunnels import FIRST_PORT
 SCRIPT = "/etc/mlvpn/status"
 CALLS = "/run/status-calls"
 FLOOD = 8.0
-"""Seconds of it."""
+"""Seconds for which the peer flaps."""
 LISTEN = max(RUN_INTERVAL, INTERVAL) + 4
-"""Seconds that signals are listened to beside it, for the last ones to come."""
+"""Seconds for which the test listens to signals beyond the time of the flood, so that the last signals come."""
 
 
 def test_a_peer_that_flaps(tunnel: ServiceTunnel) -> None:
@@ -32,7 +32,7 @@ def test_a_peer_that_flaps(tunnel: ServiceTunnel) -> None:
     server.wait_links("link1", "link2", mark="!")
     time.sleep(RUN_INTERVAL)
     before, since = len(node.read(CALLS).splitlines()), time.time()
-    # It ends by itself: nsenter passes no signal on.
+    # The command ends by itself, because nsenter passes no signal on.
     words = ("timeout", f"{FLOOD + LISTEN:g}", "busctl", "monitor", f"org.mlvpn1.Tunnel.{INSTANCE}")
     with subprocess.Popen([*node.enter, *words, "--match=type=signal"], stdout=subprocess.PIPE, text=True) as listening:
         time.sleep(1)
@@ -55,7 +55,7 @@ def test_a_peer_that_flaps(tunnel: ServiceTunnel) -> None:
     assert 0 < signals["LinkUp"] + signals["LinkDown"] <= most
     assert 0 < signals["PropertiesChanged"] <= 6 * most
     assert lines < 300
-    # How it stands in the end was run and told.
+    # The last state was run and told.
     assert [call.strip() for call in calls if "link1" in call][-1] == "rtun_down link1"
     assert server.status_text().split().count("!link1") == 1
     node.run("mlvpnctl", "reload", INSTANCE)

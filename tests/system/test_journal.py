@@ -1,4 +1,4 @@
-"""What an operator finds in the journal; and a journal that is stuck."""
+"""The operator's view in the journal; and a stuck journal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STUCK_FOR = 5.0
 
 @pytest.fixture
 def cut(tunnel: ServiceTunnel) -> Iterator[float]:
-    """Line 1 is dead for a while; when that began."""
+    """Line 1 is dead for a while. Yields the time when that began."""
     since = time.time()
     tunnel.lab.line(1).set(up=False)
     try:
@@ -59,7 +59,7 @@ def test_a_stuck_journal_does_not_stop_the_tunnel(tunnel: ServiceTunnel) -> None
     try:
         end_at = time.monotonic() + STUCK_FOR
         while time.monotonic() < end_at:
-            # Many more lines than journald's socket takes.
+            # Many more lines than fit into journald's socket.
             client.node.run("sh", "-c", f"for i in 1 2 3 4 5; do mlvpnctl reload {INSTANCE}; done")
     finally:
         client.node.run("kill", "-CONT", journald)

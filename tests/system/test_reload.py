@@ -1,4 +1,4 @@
-"""`systemctl reload`: waits for the answer, and says what is wrong with the file; also without a bus."""
+"""`systemctl reload` waits for the answer, and says what is wrong with the file; also without a bus."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ KILL_GAP = 2.5
 WATCHDOG_GAP = 12.5
 """Seconds without a byte, at most."""
 BEGUN = 2.0
-"""Seconds of a transfer before something happens to it."""
+"""Seconds of a transfer before its disturbance."""
 SCRIPT = "/etc/mlvpn/status"
 CALLS = "/run/status-calls"
 
@@ -30,9 +30,9 @@ def _kill(service: Service) -> None:
 
 
 def _transfer_over(tunnel: ServiceTunnel, end: Service, act: Callable[[Service], None], seconds: float) -> float:
-    """Runs a transfer during which that happens to one end; returns its longest gap, as `own_gap` counts.
+    """Runs a transfer, and does `act` to one end during it. Returns the longest gap, as `own_gap` counts it.
 
-    The process must be another afterwards, and all that an administrator sees of the interface the same.
+    Afterwards the process must be another one. The administrator's view of the interface must be the same.
     """
     before, pid, count = end.interface(), end.pid, len(end.entries("MLVPN_EVENT=state-restored"))
     transfer = tunnel.download(seconds)
@@ -60,7 +60,7 @@ def test_a_transfer_survives_a_kill(tunnel: ServiceTunnel, end: Service) -> None
 
 def test_the_watchdog_ends_a_daemon_that_has_stopped_turning(tunnel: ServiceTunnel, end: Service) -> None:
     before, pid, restarts = end.interface(), end.pid, end.restarts
-    # Datagrams show when the tunnel works again; when TCP tries again is TCP's own affair after so long a time.
+    # Datagrams show when the tunnel works again. After so long a time, TCP itself decides when it tries again.
     stream = tunnel.stream(BEGUN + WATCHDOG_GAP + 3)
     time.sleep(BEGUN)
     end.signal("STOP")
@@ -78,7 +78,7 @@ def test_the_peer_is_told_nothing_of_a_restart(tunnel: ServiceTunnel, end: Servi
     since = time.time()
     end.ctl("restart")
     tunnel.wait_up()
-    time.sleep(1)  # a link that went down would do so by now
+    time.sleep(1)  # a link that goes down would be down by now
     assert other.entries("MLVPN_EVENT=link-down", since=since) == []
 
 
@@ -88,7 +88,7 @@ def scripted(tunnel: ServiceTunnel) -> ServiceTunnel:
     for node in tunnel.nodes:
         Path(node.root, CALLS.removeprefix("/")).unlink(missing_ok=True)
         node.write(SCRIPT, f'#!/bin/sh\necho "$2 $3" >>{CALLS}\n', mode=0o700)
-    # With 2 s, the pause after a kill might take a link down.
+    # With a timeout of 2 s, the pause after a kill might take a link down.
     tunnel.ensure_up({"statuscommand": SCRIPT, "timeout": 5})
     return tunnel
 

@@ -1,4 +1,4 @@
-"""Who may what on a host with several tunnels, which have one user: what one that was taken over could do to others."""
+"""Rights on a host with several tunnels of one user: what a captured daemon could do to the other tunnels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.lab import wait_until
 from tests.support.services import INSTANCE, UNIT, ServiceTunnel
 
 AS_DAEMON = ("setpriv", "--reuid=mlvpn", "--regid=mlvpn", "--clear-groups", "--")
-"""A process of the daemons' user that is in no tunnel's unit."""
+"""The words that run a process of the daemons' user in no tunnel's unit."""
 NAME, PATH = f"org.mlvpn1.Tunnel.{INSTANCE}", f"/org/mlvpn1/tunnel/{INSTANCE}"
 ASK = f"""
 import socket, sys
@@ -24,7 +24,7 @@ try:
 except ConnectionError:  # closed before the question was asked
     print('{{"error": "refused"}}')
 """
-# A control group whose path ends as the daemon's does, as one would be that a user's own manager makes.
+# A control group whose path ends like the daemon's. A user's own manager could make one.
 ELSEWHERE = f"""
 group=/sys/fs/cgroup/user.slice/user-998.slice/user@998.service/app.slice/{UNIT}
 mkdir -p $group && echo $$ >$group/cgroup.procs && exec "$@"
@@ -39,7 +39,7 @@ def test_only_the_tunnels_own_unit_is_trusted_of_its_user(tunnel: ServiceTunnel)
     assert node.attempt(*AS_DAEMON, *disable).returncode
     enabled = ("busctl", "get-property", NAME, f"{PATH}/link/link1", "org.mlvpn1.Link", "Enabled")
     assert node.run(*enabled).strip() == "b true"
-    tunnel.client.ctl("reload")  # by a process in the unit, of that user
+    tunnel.client.ctl("reload")  # by a process in the unit, of the daemon's user
     assert tunnel.ping() == 3
 
 
@@ -55,7 +55,7 @@ def test_the_helpers_know_the_daemon_by_the_whole_path_of_its_group(tunnel: Serv
 
 
 def test_no_other_process_of_the_user_looks_into_the_daemons_memory(tunnel: ServiceTunnel) -> None:
-    """What a process keeps for itself is root's in /proc."""
+    """If a process hides its memory, its files in /proc belong to root."""
     client = tunnel.client
     assert client.node.run("stat", "-c", "%u", f"/proc/{client.pid}/environ").strip() == "0"
     assert client.node.attempt(*AS_DAEMON, "cat", f"/proc/{client.pid}/environ").returncode
@@ -85,14 +85,14 @@ def test_nothing_can_be_run_but_what_is_needed(tunnel: ServiceTunnel) -> None:
 
 
 def test_systemd_knows_every_line_of_the_units(tunnel: ServiceTunnel) -> None:
-    """And takes the daemon for its child: it would stop another one by SIGKILL."""
+    """systemd also takes the daemon for its child: it would stop another process by SIGKILL."""
     said = tunnel.client.node.run("journalctl", "--no-pager", "-o", "cat", "_PID=1")
     wrong = ("Unknown key", "not our child", "mlvpn.*ignoring")
     assert not [line for line in said.splitlines() if re.search("|".join(wrong), line)]
 
 
 def test_what_a_status_command_is_given(tunnel: ServiceTunnel) -> None:
-    """Full root, its own file and directory, and nothing of the runner's."""
+    """Full root, its own file and directory, and nothing of the runner."""
     client = tunnel.client
     script = "#!/bin/sh\nreadlink /proc/$$/fd/* >/run/status-fds\ngrep CapEff: /proc/self/status >/run/status-caps\n"
     client.node.write("/etc/mlvpn/status", script, mode=0o700)
@@ -107,7 +107,7 @@ def test_what_a_status_command_is_given(tunnel: ServiceTunnel) -> None:
     (given,) = _capabilities(client.node.read("/run/status-caps"))
     (of_the_host,) = _capabilities(client.node.run("grep", "CapEff:", "/proc/1/status"))
     for number in (0, 1, 12, 13, 16, 19, 21):  # files, network, modules, other processes, administration
-        # A container may be without one.
+        # A container may lack one of them.
         assert given >> number & 1 == of_the_host >> number & 1, number
     assert given >> 12 & 1
     assert not given >> 17 & 1  # raw input and output

@@ -1,4 +1,4 @@
-"""A tunnel as a unit: what a start, a stop and its sandbox are like."""
+"""A tunnel as a unit: its start, its stop and its sandbox."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.tunnels import CLIENT_INNER_IPV4
 
 DAEMON_EXPOSURE = 10
 HELPER_EXPOSURE = 16
-"""Tenths, as `systemd-analyze security --threshold=` takes them."""
+"""Tenths of the exposure level, as `systemd-analyze security --threshold=` takes them."""
 HELPER = f"mlvpn-helper@{INSTANCE}.service"
 
 
@@ -20,7 +20,7 @@ def _failed_units(service: Service) -> str:
 
 
 def _listening_since(service: Service) -> list[str]:
-    """When the sockets of the helpers have become active, which is another time after a restart of them."""
+    """When the helpers' sockets became active. A restart of the sockets changes the time."""
     sockets = (f"mlvpn-{kind}@{INSTANCE}.socket" for kind in ("helper", "script"))
     return [service.node.show(unit, "ActiveEnterTimestampMonotonic") for unit in sockets]
 
@@ -37,7 +37,7 @@ def test_a_tunnel_carries_traffic_and_says_so(tunnel: ServiceTunnel) -> None:
     assert ROUTED in interface["routes"]
     result = tunnel.download(2).wait()
     assert result.verified
-    assert result.mbit > 10  # more than the slower line has, less than both
+    assert result.mbit > 10  # more than the slower line has, and less than both
 
 
 def test_the_daemon_has_a_user_of_its_own_and_no_capability(end: Service) -> None:
@@ -63,7 +63,7 @@ def test_a_stop_leaves_nothing_and_the_peer_knows_at_once(end: Service, tunnel: 
     assert end.node.show(UNIT, "Result") == "success"
     assert _failed_units(end) == ""
     assert end.node.attempt("ip", "link", "show", INSTANCE).returncode
-    # The helpers end after the daemon, for which nobody waits.
+    # The helpers end after the daemon, and nobody waits for them.
     assert wait_until(lambda: _left_units(end) == "", 5), _left_units(end)
     assert end.node.run("find", "/run/mlvpn", "/run/mlvpn-helper").split() == ["/run/mlvpn", "/run/mlvpn-helper"]
 

@@ -1,4 +1,4 @@
-"""docs/bounds.md names what there is: each constant of a bound, and each test that holds it."""
+"""docs/bounds.md names what exists: each constant of a bound, and each test that holds a bound."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEAST = 40
 CONSTANT = re.compile(r"(?:([\w/.]+\.(?:py|c|h))[:. ]+)?([A-Z_][A-Z0-9_]+)")
 OPTION = re.compile(r"`(\w+=)` of the units")
 COST = "a cost"
-"""In place of a constant: the bound is of what something costs, and its test has the figure."""
+"""Stands in place of a constant: the bound is a cost, and its test has the figure."""
 TEST = re.compile(r"(tests/[\w/]+\.py)(?:::(\w+))?")
 
 
@@ -32,7 +32,10 @@ BOUNDS = rows()[1:]
 
 @cache
 def names_in(path: Path) -> set[str]:
-    """What a file assigns to: in Python at the top or in a class, in C a macro, a member of an enum or a static."""
+    """The names that a file assigns to.
+
+    In Python: at the top or in a class. In C: a macro, a member of an enum or a static.
+    """
     text = path.read_text()
     if path.suffix != ".py":
         return set(re.findall(r"^#define (\w+)", text, re.M)) | set(
@@ -100,7 +103,7 @@ def test_its_tests_exist(cells: list[str]) -> None:
 
 
 def test_a_name_that_is_not_there_is_found_out() -> None:
-    """The reading itself: what only looks like a constant or a test is none."""
+    """The reading itself is tested: what only looks like a constant or a test is none."""
     assert "MAX_FLOWS" in names_in(ROOT / "mlvpnd/protocol/wire/constants.py")
     assert "MAX_FLOW" not in names_in(ROOT / "mlvpnd/protocol/wire/constants.py")
     assert "UDP_ARENA" in names_in(ROOT / "mlvpnd/native/io/udp.h")

@@ -15,18 +15,18 @@ DISTRIBUTIONS = {
     "pytun": "python-pytun",
     "systemd": "systemd-python",
 }
-"""Distributions on PyPI that are not called as the module is."""
+"""Distributions on PyPI whose name is not the module's."""
 DEBIAN = {"dbus-next": "dbus-next", "pynacl": "nacl", "systemd-python": "systemd"}
 """What follows `python3-` in Debian where it is not the distribution's name."""
 IN_THE_PACKAGE = {"python-pytun"}
-"""Debian has none: the package brings it along."""
+"""Debian has no package of it: ours brings it along."""
 INSTEAD = {"dbus_fast"}
-"""Taken where another one that is listed is not there."""
+"""Modules that are taken where another one that is listed is missing."""
 
 
 def third_party() -> set[str]:
-    """All that the modules import, also within functions, and that is neither Python's nor ours."""
-    found = {"cffi"}  # whose runtime the native twin's extension imports
+    """All packages that the modules import, also within functions, but for Python's and ours."""
+    found = {"cffi"}  # the native twin's extension imports its runtime
     for path in (ROOT / "mlvpnd").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):

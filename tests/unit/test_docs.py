@@ -1,4 +1,4 @@
-"""What documents name is there: tests that hold a decision or a bound, files, other documents."""
+"""What documents name exists: tests that hold a decision or a bound, files, other documents."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(test_\w+))?`")
 _PATH = re.compile(r"`([a-z_]+(?:/[\w.-]+)*/[\w.@-]+\.(?:py|c|h|xml|scd|toml))`")
 """A file of the tree."""
 _OTHERS = ("net/ipv4/", "net/ipv6/", "net/core/", "include/net/")
-"""Where the kernel has its own."""
+"""Where the kernel has files of its own."""
 _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
 def named_tests() -> Iterator[tuple[str, str, str]]:
-    """Document, test file and test, which is empty where the whole file is named."""
+    """Document, test file and test; the test is empty where the whole file is named."""
     for document in DOCUMENTS:
         for file, test in _TEST.findall(document.read_text()):
             yield document.name, file, test

@@ -78,7 +78,7 @@ ROOMS = {
     "mlvpnd.cli": room("command lines", "base bus config ctl daemon errors helper logs systemd"),
     "mlvpnd.__main__": room("python -m mlvpnd", "cli"),
 }
-# What is only honestly tested by real daemons on real sockets, or on a real bus.
+# Modules that only real daemons test honestly, on real sockets or on a real bus.
 TESTED_ELSEWHERE = {
     "dataplane/native_plane.py": "unit/tunnel/test_tunnel.py",
     "dataplane/plane.py": "unit/tunnel/test_tunnel.py",
@@ -141,7 +141,7 @@ def imports_of(path: Path) -> set[str]:
 
 
 def room_of(module: str) -> str:
-    """The room's name; KeyError: the module stands in none."""
+    """The name of the module's room; KeyError if it stands in none."""
     fitting = [name for name in ROOMS if within(module, name)]
     if not fitting:
         raise KeyError(module)
@@ -175,7 +175,7 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 def test_arrows_never_turn_back() -> None:
-    """No room imports, by any way round, one that imports it; what a row names below a room is its exception."""
+    """No room imports a room that imports it, by whatever way round. What a row names below a room is its exception."""
     rooms = {name: {other for other in row.imports if other in ROOMS} for name, row in ROOMS.items()}
 
     def reached(name: str) -> set[str]:
@@ -231,7 +231,7 @@ def test_each_module_has_its_tests(path: Path) -> None:
 
 
 def test_the_mirror_shows_nothing_that_is_not_there() -> None:
-    """A test's name begins with its module's; those of tree, build, units, examples, vectors, bounds stand apart."""
+    """A test's name begins with its module's. Tests of tree, build, units, examples, vectors, bounds stand apart."""
     apart = {"test_layout.py", "test_units.py", "test_examples.py", "test_setup.py", "test_vectors_scapy.py"}
     apart |= {"test_bounds.py", "test_dependencies.py", "test_docs.py"}
     unit = ROOT / "tests" / "unit"

@@ -51,7 +51,7 @@ header_fields = st.fixed_dictionaries(
 )
 
 
-# It stands alone.
+# The layer stands alone.
 
 
 def test_imports_nothing_of_mlvpnd() -> None:

@@ -1,4 +1,4 @@
-"""The decoder of captures that the scapy layer has."""
+"""The scapy layer's decoder of captures."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ pytest.importorskip("setuptools")
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """What a build reads, without what earlier ones have made."""
+    """The files that a build reads, without what earlier builds have made."""
     tree = tmp_path / "tree"
     shutil.copytree(ROOT / "mlvpnd", tree / "mlvpnd", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     for name in ("setup.py", "pyproject.toml", "README.md"):
@@ -45,7 +45,7 @@ def test_without_a_compiler_it_is_built_if_that_is_wanted(tree: Path) -> None:
     done = build(tree, CC="/bin/false", MLVPND_PURE="1")
     assert done.returncode == 0, done.stderr
     assert not list((tree / "built").rglob("*.so"))
-    # Without what an editable install adds to the path.
+    # The path lacks what an editable install adds to it.
     isolated = [sys.executable, "-c", f"import sys; sys.path.insert(0, '.'); {STATUS}"]
     found = subprocess.run(isolated, cwd=tree / "built", capture_output=True, text=True, check=True)
     which, why_not = found.stdout.splitlines()

@@ -27,7 +27,7 @@ SERVICES = [path for path in UNITS if path.suffix == ".service"]
 NAME = "srv-1"
 SCRIPT = "mlvpn-script@.service"
 EXEC = re.compile(r"^(Exec\w+=[-+!@:]*)(/usr/(?:s?bin|libexec)/\S+)", re.MULTILINE)
-# systemd 252 is the oldest that must know every key; what came later is not to be used.
+# systemd 252 is the oldest that must know every key. Later keys are not to be used.
 OLDEST = 252
 
 
@@ -61,7 +61,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unit_directory(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The installed units and what the generator adds, with the paths of our programs below the root they are in."""
+    """The installed units and what the generator adds; our programs' paths begin with the root of the installation."""
     directory = tmp_path_factory.mktemp("units")
     configs = tmp_path_factory.mktemp("etc")
     config = configs / f"{NAME}.conf"
@@ -101,7 +101,7 @@ def test_verification_sees_mistakes(unit_directory: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("name", "limit"), [("mlvpn@.service", 10), ("mlvpn-helper@.service", 16)])
 def test_exposure(name: str, limit: int) -> None:
-    """In tenths, as --threshold takes it."""
+    """The limit is in tenths, as --threshold takes it."""
     judged = _run("systemd-analyze", "security", "--offline=yes", f"--threshold={limit}", SYSTEMD / name)
     assert judged.returncode == 0, judged.stdout
     assert "Overall exposure level" in judged.stdout
@@ -199,10 +199,10 @@ def test_the_whole_package_is_installed(installed: Path) -> None:
 
 
 def test_the_installed_helper_starts(installed: Path, tmp_path: Path) -> None:
-    """From what was installed alone, as far as a process that nothing was handed to can."""
+    """The helper starts from the installed files alone, as far as it can if nothing was handed to it."""
     packages, private = installed / "usr/lib/python3/dist-packages", installed / "usr/lib/mlvpnd"
     if not list(PROJECT.glob(".venv/lib/python3*/site-packages/pytun*.so")):
-        # There was none for `make install` in this tree: the one that the tests have.
+        # `make install` had no pytun in this tree, so the one of the tests is taken.
         shutil.copy(pytun.__file__, tmp_path)
         private = tmp_path
     code = f"import sys; sys.path[:0] = ['{packages}', '{private}']; sys.argv[0] = 'mlvpn-helper'; "

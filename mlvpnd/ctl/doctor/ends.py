@@ -40,7 +40,7 @@ class Resolver:
             except OSError as error:
                 self._known[host] = error
             except UnicodeError:
-                self._known[host] = OSError(f"{host!r} is no name")
+                self._known[host] = OSError("it is not a host name")
             else:
                 self._known[host] = [ip_address(str(address[0]).partition("%")[0]) for *_, address in found]
         known = self._known[host]

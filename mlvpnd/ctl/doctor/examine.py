@@ -131,7 +131,7 @@ def _port(ends: Ends, tools: Tools, tunnel: TunnelView | None) -> list[Finding]:
     holders = tools.port_holders(port)
     own = tunnel is not None and (not holders or any(one.startswith(_OWN_PROGRAMS) for one in holders))
     if own:
-        return [ok("port", f"{name}: the tunnel has its port {port}", link=name)]
+        return [ok("port", f"{name}: the tunnel itself holds UDP port {port}", link=name)]
     who = ", ".join(map(printable, holders)) or "another program"
     return [problem("port", f"{name}: UDP port {port} is taken by {who}", f"ss -ulpn 'sport = :{port}'", link=name)]
 

@@ -52,7 +52,7 @@ def check_config_file(path: Path, *, credential: bool = False) -> FileResult:
     remarks += expression_problems(config, str(path))
     findings += [warning("config", str(one)) for one in remarks[:_SHOWN_PROBLEMS]]
     if len(remarks) > _SHOWN_PROBLEMS:
-        text_more = f"{path}: and {len(remarks) - _SHOWN_PROBLEMS} more remarks"
+        text_more = f"{path}: there are {len(remarks) - _SHOWN_PROBLEMS} more remarks"
         findings.append(warning("config", text_more, f"mlvpnctl check-config {path}"))
     if not findings:
         findings.append(ok("config", f"{printable(str(path))} is good"))
@@ -83,19 +83,20 @@ def _unreadable(path: Path, reason: str) -> Finding:
         found = path.stat()
     except OSError as error:
         if error.errno == errno.EACCES:
-            return warning("config", f"{shown} cannot be looked at as this user", f"sudo mlvpnctl doctor {path}")
+            return warning("config", f"{shown} cannot be examined as this user", f"sudo mlvpnctl doctor {path}")
         if error.errno == errno.ENOENT:
             return problem("config", f"{shown} does not exist", f"install -m 600 FILE {path}")
         return problem("config", f"{shown}: {reason}")
     if stat.S_ISREG(found.st_mode):
         if found.st_mode & 0o077:
-            text = f"{shown} holds the password and others have access to it (mode {stat.S_IMODE(found.st_mode):04o})"
-            return problem("config", f"{text}: it is refused", f"chmod 600 {path}")
+            mode = f"mode {stat.S_IMODE(found.st_mode):04o}"
+            text = f"{shown} is refused: it holds the password, and others have access to it ({mode})"
+            return problem("config", text, f"chmod 600 {path}")
         if found.st_uid and found.st_uid != os.geteuid():
             # Root can read any file; for any other user, the owner may be the only reason of the refusal.
             if os.geteuid():
                 return warning("config", f"{shown} cannot be read as this user", f"sudo mlvpnctl doctor {path}")
-            text = f"{shown} belongs to user {found.st_uid}; a file that is not root's is refused"
+            text = f"{shown} is refused: it belongs to user {found.st_uid} and not to root"
             return problem("config", text, f"chown root:root {path}")
         if os.geteuid() and found.st_uid == 0:
             return warning("config", f"{shown} cannot be read as this user", f"sudo mlvpnctl doctor {path}")
@@ -116,7 +117,7 @@ def check_status_command(config: Config) -> Iterator[Finding]:
         commands = [f"chown root:root {path}", f"chmod 700 {path}"] if Path(path).exists() else []
         yield problem("status-command", f"the status command would not be run: {error}", *commands)
     except PermissionError:
-        yield warning("status-command", f"{path} cannot be looked at as this user")
+        yield warning("status-command", f"{path} cannot be examined as this user")
     else:
         yield ok("status-command", f"the status command {printable(path)} may be run by root")
 
@@ -128,28 +129,28 @@ def check_links_of_file(config: Config) -> Iterator[Finding]:
         yield problem("links", "there is no link in the file: add a section for each internet line")
         return
     if len(links) == 1:
-        text = f"there is one link only, {links[0].name}: the tunnel stands and falls with it"
+        text = f"there is only one link, {links[0].name}: when it is down, the tunnel is down"
         yield warning("links", text)
         return
     if not any(link.bandwidth_upload for link in links):
         # If only some have none, the parser has reported it.
         yield warning(
             "weights",
-            "no link has a bandwidth_upload: all get the same share, and the slowest one holds the others back;"
-            " write into each section what the line can send, in bytes per second (20 Mbit/s is 2500000)",
+            "no link has a bandwidth_upload: all links get the same share, and the slowest one holds the others back."
+            " Set it in each section to what the line can send, in bytes per second (20 Mbit/s is 2500000)",
         )
     if not config.reorder_buffer_size:
         yield warning(
             "reorder",
-            "reorder_buffer_size is 0: packets that took different lines arrive out of order, which slows TCP down;"
-            " put 'reorder_buffer_size = 512' into [general]",
+            "reorder_buffer_size is 0: packets that took different lines arrive out of order, which slows TCP down."
+            " Put 'reorder_buffer_size = 512' into [general]",
         )
     if all(link.fallback_only for link in links):
-        yield warning("fallback", "all links are fallback_only: they are used as if none were")
+        yield warning("fallback", "all links are fallback_only: the key has no effect then")
     unbound = ", ".join(link.name for link in links if not link.bindhost and not link.binddevice)
     if config.mode is Mode.CLIENT and unbound:
         yield warning(
             "source",
-            f"{unbound}: without bindhost or binddevice a link leaves by the default route, wherever that goes,"
-            " and not by a line of its own",
+            f"{unbound}: without bindhost or binddevice, packets leave by the default route and not by a line of their"
+            " own. Give each link one of these keys",
         )

@@ -18,7 +18,7 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence about one thing."""
+    """What is found about one thing, and what to do about it."""
 
     severity: Severity
     check: str

@@ -56,10 +56,14 @@ def check_firewall(config: Config, ends: Sequence[Ends], ruleset: Objects) -> It
                 what, match = "the peer's answers", "ct state established,related"
             else:
                 what, match = f"UDP port {one.local_port}", f"udp dport {one.local_port}"
-            text = f"{one.link.name}: the firewall's chain {place} drops by default and nothing in it lets in {what}"
+            text = f"{one.link.name}: the firewall's chain {place} drops by default, and no rule in it accepts {what}"
             yield warning("firewall", text, f"nft insert rule {place} {match} accept", link=one.link.name)
     if clear:
-        text = "the firewall seems to let the links in" if closed else "no firewall of nftables drops by default"
+        text = (
+            "the firewall seems to let the links in"
+            if closed
+            else "no chain of nftables drops incoming packets by default"
+        )
         yield ok("firewall", text)
 
 

@@ -38,11 +38,11 @@ def check_user(name: str = USER) -> Iterator[Finding]:
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
-        text = f"there is no user {name}, which tunnels run as by default"
+        text = f"there is no user {name}: tunnels run as this user by default"
         yield problem("user", text, f"adduser --system --group --no-create-home {name}")
         return
     if entry.pw_uid == 0:
-        yield problem("user", f"the user {name} is root: the daemon would give up nothing", f"deluser {name}")
+        yield problem("user", f"the user {name} is root: the daemon would give up no privilege", f"deluser {name}")
     else:
         yield ok("user", f"the user {name} exists")
 
@@ -52,14 +52,14 @@ def check_clock(now: float, *, synchronised: bool) -> Iterator[Finding]:
     year = time.gmtime(now).tm_year
     if year < OLDEST_YEAR:
         text = (
-            f"the clock says {year}: packet numbers start from the clock and must be above all that were used before,"
-            " or the peer takes new packets for old ones"
+            f"the clock says {year}: packet numbers start from the clock, and the peer refuses packets whose numbers"
+            " are lower than before"
         )
         yield problem("clock", text, "timedatectl set-ntp true", "date -s 'YYYY-MM-DD HH:MM:SS'")
     elif not synchronised:
         text = (
-            "the clock is not synchronised: if it is set back while a tunnel is stopped, the peer may refuse the"
-            " tunnel's packets for as long"
+            "the clock is not synchronised: if it is set back while a tunnel is stopped, the peer may refuse packets"
+            " for the same time"
         )
         yield warning("clock", text, "timedatectl set-ntp true")
     else:

@@ -68,7 +68,7 @@ def check_interface(config: Config, network: Network, tunnel: TunnelView | None)
     device = next((one for one in network.interfaces() if one.name == wanted), None)
     if tunnel is None:
         if device is not None and "%d" not in wanted and device.carrier:
-            text = f"the interface {wanted} exists and is in use, by something that is not this tunnel"
+            text = f"the interface {wanted} is in use by something other than this tunnel"
             yield warning("tunnel-interface", text, f"ip -d link show {wanted}")
         return
     if device is None:
@@ -78,7 +78,7 @@ def check_interface(config: Config, network: Network, tunnel: TunnelView | None)
         yield ok("tunnel-interface", f"the tunnel's interface {wanted} is up")
         yield from _bridge(device, network)
     elif not any(link.up for link in tunnel.links):
-        yield ok("tunnel-interface", f"the tunnel's interface {wanted} is down, as no link is up")
+        yield ok("tunnel-interface", f"the tunnel's interface {wanted} is down because no link is up")
     else:
         how = "the status command" if config.statuscommand else "mlvpnd"
         text = f"links are up but the tunnel's interface {wanted} is down: {how} did not bring it up"
@@ -91,9 +91,8 @@ def _bridge(device: Interface, network: Network) -> Iterator[Finding]:
     if beside is not None and beside.mtu > device.mtu:
         yield problem(
             "bridge-mtu",
-            f"{device.name} takes {device.mtu} bytes and is in a bridge with {beside.name}, which takes {beside.mtu}:"
-            f" longer frames are dropped there, and nobody is told; put 'mtu = {beside.mtu}' into [general] at both"
-            " ends",
+            f"the bridge drops frames of more than {device.mtu} bytes for {device.name} without a message: its other"
+            f" port {beside.name} takes {beside.mtu} bytes. Put 'mtu = {beside.mtu}' into [general] at both ends",
         )
 
 
@@ -132,8 +131,8 @@ def check_link(
         yield problem("peer", text, f"ping -I {device} {uplink.route.gateway}", link=name)
     elif probed == errno.ECONNREFUSED:
         text = (
-            f"{state}{because} the peer {remote} is there and nobody listens at its port {uplink.ends.remote_port}:"
-            " is the server running, and is the port the right one?"
+            f"{state}{because} the peer {remote} is there, but nothing listens at its port {uplink.ends.remote_port}:"
+            " is the server running, and is the port right?"
         )
         yield problem("peer", text, link=name)
     elif probed in _UNREACHABLE:
@@ -148,11 +147,11 @@ def check_link(
     elif tunnel is not None:
         hint = " no packet comes back: is the password the same at both ends, and is UDP let through?"
         if remote is None:
-            hint = " the peer has not called: look at the client, and whether UDP gets here"
+            hint = " the peer has not called: does the client run, and does UDP arrive here?"
         yield report("peer", f"{state};{hint}", f"mlvpnctl log {tunnel.name} {name}", link=name)
     elif probed == 0:
         yield ok(
-            "peer", f"{name}: nothing stands visibly in the way to {remote} port {uplink.ends.remote_port}", link=name
+            "peer", f"{name}: no obstacle is visible on the way to {remote} port {uplink.ends.remote_port}", link=name
         )
 
 
@@ -171,9 +170,9 @@ def check_reorder(config: Config, tunnel: TunnelView) -> Iterator[Finding]:
         fits = -(-wanted * difference // 1_000_000 // _PACKET_SIZE)
         yield warning(
             "reorder",
-            f"{slow.name} is {milliseconds(difference)} slower than {fast.name} one way, and reorder_buffer_size ="
-            f" {held} covers that up to {rate(covers)} only; put 'reorder_buffer_size = {max(fits * 2, 64):.0f}' into"
-            " [general]",
+            f"reorder_buffer_size = {held} is enough up to {rate(covers)} only: {slow.name} is"
+            f" {milliseconds(difference)} slower than {fast.name} one way. Put"
+            f" 'reorder_buffer_size = {max(fits * 2, 64):.0f}' into [general]",
         )
     else:
         yield ok("reorder", f"the reorder buffer covers the links' difference of {milliseconds(difference)}")

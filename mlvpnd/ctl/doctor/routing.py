@@ -121,8 +121,8 @@ class RoutingDoctor:
         if back is None or back.interface != interface.index:
             yield problem(
                 "rp-filter",
-                f"{name}: the kernel drops what the peer sends by {interface.name}: rp_filter is strict there and the"
-                " way back is another one",
+                f"{name}: the kernel drops packets of the peer on {interface.name}: rp_filter is strict there, and the"
+                " route back does not leave by this interface",
                 f"sysctl -w net.ipv4.conf.{interface.name}.rp_filter=2",
                 f"echo net.ipv4.conf.{interface.name}.rp_filter=2 >/etc/sysctl.d/90-mlvpn.conf",
                 link=name,
@@ -134,9 +134,9 @@ class RoutingDoctor:
         if mtu + needs > largest and mtu > self._bridge_takes:
             yield warning(
                 "mtu",
-                f"{ends.link.name}: a full packet of the tunnel (MTU {mtu}) makes {mtu + needs} bytes, and"
-                f" {interface.name} takes {largest}: each is split in two; put"
-                f" 'mtu = {largest - needs}' into [general] on both ends",
+                f"{ends.link.name}: full packets are split in two: with the tunnel's MTU of {mtu} they have"
+                f" {mtu + needs} bytes, and {interface.name} takes {largest}. Put"
+                f" 'mtu = {largest - needs}' into [general] at both ends",
                 link=ends.link.name,
             )
 
@@ -176,8 +176,8 @@ class RoutingDoctor:
             device = self._by_index.get(index)
             yield warning(
                 "shared-uplink",
-                f"{names} leave by one uplink, {device.name if device else index}{via}: their bandwidths do not add up,"
-                " and they fail together",
+                f"{names} leave by the same uplink, {device.name if device else index}{via}: their bandwidths do not"
+                " add up, and they fail together",
             )
 
     def _own_table(self, ends: Ends, interface: Interface | None) -> Sequence[str]:

@@ -59,7 +59,7 @@ def _paths(context: Context, what: str | None) -> tuple[dict[str, Path], Finding
         with os.scandir(CONFIG_DIRECTORY) as entries:
             found = sorted(Path(entry.path) for entry in entries if entry.name.endswith(instance.CONFIG_SUFFIX))
     except PermissionError:
-        text = f"{CONFIG_DIRECTORY} cannot be looked into as this user: only the host was examined"
+        text = f"{CONFIG_DIRECTORY} cannot be read as this user: only the host was examined"
         return {}, warning("config", text, "sudo mlvpnctl doctor")
     except OSError as error:
         return {}, problem("config", f"{CONFIG_DIRECTORY}: {error.strerror}", f"install -d -m 700 {CONFIG_DIRECTORY}")

@@ -1,1 +1,1 @@
-"""`make bench-bonding`: what several lines are worth together, measured over emulated ones and judged."""
+"""`make bench-bonding`: measures over emulated lines how much several of them carry together, and judges the result."""

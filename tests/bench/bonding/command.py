@@ -1,9 +1,9 @@
-"""The command line: which runs, and what becomes of their outcomes.
+"""The command line: selects the runs, and says where their outcomes go.
 
     python -m tests.bench.bonding --profile rates --seeds 1 --flows 1 --cc cubic --seconds 6 --together-only
     python -m tests.bench.bonding --matrix && python -m tests.bench.bonding --report build/bonding.jsonl
 
-The daemons are those beside the interpreter: with another checkout's `.venv/bin/python` its daemons are measured.
+The daemons are those beside the interpreter: the `.venv/bin/python` of another checkout measures its own daemons.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from .run import Bench, Setting
 RESULTS = PROJECT / "build" / "bonding.jsonl"
 REPORT = PROJECT / "bench"
 RATE_TOGETHER = 100.0
-"""Mbit/s of a profile that is run by itself in any case: two of those leave two processors no time."""
+"""Mbit/s of all lines of a profile: a faster profile runs by itself. Two of them leave two processors no time."""
 
 Group = tuple[str, int, Sequence[Cell]]
-"""A profile, a seed, and what is run on the profile's lines then."""
+"""A profile, a seed, and the cells that run on the profile's lines with that seed."""
 
 
 def execute(
     plan: Plan, setting: Setting, done: Callable[[Outcome], None], known: Collection[Cell] = (), jobs: int = 1
 ) -> None:
-    """Runs it all but the known ones: so many at a time, but for those that need the machine for themselves."""
+    """Runs all cells but the known ones, `jobs` groups at a time. Groups of fast profiles run one at a time."""
 
     def run(group: Group) -> None:
         profile, seed, cells = group
@@ -53,7 +53,7 @@ def execute(
         run(group)
     with ThreadPoolExecutor(jobs) as pool:
         for _ in pool.map(run, together):
-            pass  # what went wrong is raised here
+            pass  # an error of a run is raised here
 
 
 def _keys(words: Iterable[str]) -> dict[str, object]:
@@ -125,10 +125,10 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status of the bench: 0, whatever was measured."""
+    """Returns the exit status of the bench: 0, whatever it measured."""
     arguments = _parser().parse_args(argv)
     if arguments.report is not None:
-        # Only a report needs what draws its plots.
+        # Only a report needs the module for plots.
         from .report import write
 
         print(write(Results.load(arguments.report), arguments.into))

@@ -1,4 +1,4 @@
-"""Echo requests beside a load: ten a second, small, each with the time at which it was sent."""
+"""Echo requests beside a load: ten small ones a second, each with the time of its sending."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Answer:
     """An echo request that was answered."""
 
     sent_at: float
-    """Monotonic."""
+    """Monotonic seconds."""
     milliseconds: float
     number: int
-    """Of the request, from 1."""
+    """Number of the request, from 1."""
 
 
 class Pinger:
-    """ping(8) at work from one host to an address of another."""
+    """A ping(8) that runs on one host and asks an address of another."""
 
     def __init__(self, host: Host, address: str, log: Path) -> None:
         self._log = log
-        # What ping's stamps are ahead of the monotonic clock.
+        # Seconds by which ping's stamps are ahead of the monotonic clock.
         self._ahead = time.time() - time.monotonic()
         with log.open("wb") as output:
             self._process: subprocess.Popen[bytes] = host.start(
@@ -41,7 +41,7 @@ class Pinger:
             )
 
     def stop(self) -> list[Answer]:
-        """Ends it; the answers that have come, in that order."""
+        """Ends ping; returns the answers in the order in which they came."""
         self._process.send_signal(signal.SIGINT)
         self._process.wait(timeout=10)
         found = _ANSWER.findall(self._log.read_text())
@@ -51,31 +51,31 @@ class Pinger:
 
 
 def within(answers: Sequence[Answer], begin: float, end: float) -> list[Answer]:
-    """Those to the requests that were sent between two times."""
+    """The answers to the requests that were sent between two times."""
     return [answer for answer in answers if begin <= answer.sent_at < end]
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What a load added to the round trip."""
+    """The effect of a load on the round trip."""
 
     idle: float
-    """Median without the load, ms."""
+    """ms; median without the load."""
     loaded: float
-    """Mean under the load, ms."""
+    """ms; mean under the load."""
     worst: float
-    """ms."""
+    """ms; the worst round trip under the load."""
     lost: float
-    """Share of the requests between two answered ones under the load that was not answered itself."""
+    """Share of the requests without an answer, among the requests between two answered ones under the load."""
 
     @property
     def mean(self) -> float:
-        """Mean under the load less the median without it, ms."""
+        """The mean under the load less the median without it, ms."""
         return self.loaded - self.idle
 
     @classmethod
     def of(cls, answers: Sequence[Answer], idle: tuple[float, float], loaded: tuple[float, float]) -> Added:
-        """From what was measured between the times of `idle` and those of `loaded`; inf: there was no answer."""
+        """From the answers between the times of `idle` and between the times of `loaded`; inf: there was no answer."""
         before, under = ([answer.milliseconds for answer in within(answers, *times)] for times in (idle, loaded))
         infinite = float("inf")
         numbers = {answer.number for answer in within(answers, *loaded)}

@@ -1,4 +1,4 @@
-"""A load at work between two hosts, from outside: starts `load` on both and reads what it says."""
+"""A load between two hosts, seen from outside: starts `load` on both and reads its output."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Flows:
     def __init__(
         self, sender: Host, receiver: Host, address: str, *, flows: int, seconds: float, congestion: str
     ) -> None:
-        """For `seconds` from the first byte on that comes at `address` of `receiver`."""
+        """The flows last `seconds` from the first byte that comes at `address` of `receiver`."""
         many = ("--flows", str(flows))
         self.receiver = receiver.start(
             *_LOAD, "receive", address, *many, "--seconds", str(seconds), stdout=subprocess.PIPE
         )
         port = self._report(self.receiver)["port"]
-        # The receiver ends it; should its word be lost, this does.
+        # The receiver ends the load. This limit ends it if the receiver's word is lost.
         words = ("send", address, str(port), *many, "--seconds", str(seconds + 5), "--congestion", congestion)
         self.sender = sender.start(*_LOAD, *words, stdout=subprocess.PIPE)
 
@@ -41,7 +41,7 @@ class Flows:
         return report
 
     def wait(self) -> tuple[Received, int]:
-        """The end of it: what came, and how many segments were sent again."""
+        """Waits for the end; returns what came, and how many segments were sent again."""
         received = self._report(self.receiver)
         self.receiver.wait(_PATIENCE)
         again = self._report(self.sender)["again"]

@@ -1,4 +1,4 @@
-"""Whether what was measured is what was asked for."""
+"""Judges whether the measurements meet the demands."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FLOWS = (1, 8)
 
 
 class Kind(enum.Enum):
-    """What is asked."""
+    """The kinds of demands."""
 
     GOODPUT = "goodput"
     PING = "ping added, ms"
@@ -44,7 +44,7 @@ class Kind(enum.Enum):
 
 
 class State(enum.Enum):
-    """What came of it."""
+    """The result of a demand."""
 
     HOLDS = "holds"
     FAILS = "fails"
@@ -53,7 +53,7 @@ class State(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One demand on one cell of the table; the median of the seeds is what counts."""
+    """One demand on one cell of the table. The median of the seeds counts."""
 
     kind: Kind
     profile: str
@@ -61,23 +61,23 @@ class Verdict:
     flows: int
     lines: tuple[int, ...]
     limit: float
-    """Of a share, or in the kind's unit."""
+    """A share, or a number in the kind's unit."""
     at_most: bool = False
-    """The limit is an upper one."""
+    """The limit is an upper limit."""
     base: Base | None = None
-    """What the figure is a share of, where that differs."""
+    """The base of the figure's share, where bases differ."""
     figure: Several | None = None
     """None: not run."""
     noisy: int = 0
-    """So many of the runs were made on a machine that was not quiet."""
+    """How many of the runs were made on a machine that was not quiet."""
 
     @property
     def state(self) -> State:
-        """Whether it holds."""
+        """Whether the demand holds."""
         return self.state_with(1.0)
 
     def state_with(self, margin: float) -> State:
-        """Whether it holds by a limit that is softer: `margin` times a lower one, an upper one by that divided."""
+        """Whether the demand holds by a softer limit: a lower limit times `margin`, an upper limit divided by it."""
         if self.figure is None:
             return State.NOT_RUN
         # The limits have two digits.
@@ -87,7 +87,7 @@ class Verdict:
 
 
 def share_of(results: Results, outcome: Outcome, base: Base) -> float | None:
-    """An outcome's goodput by the base's; None: a line of it was not run alone with that seed."""
+    """The outcome's goodput divided by the base's; None: no run of one of its lines alone with the same seed."""
     if base is Base.SUM:
         return outcome.share_of_sum
     numbers = outcome.cell.lines if base is Base.BETTER else outcome.cell.lines[:1]
@@ -99,13 +99,13 @@ def share_of(results: Results, outcome: Outcome, base: Base) -> float | None:
 
 
 class Judge:
-    """The demands of all profiles on some results."""
+    """The demands of all profiles on one set of results."""
 
     def __init__(self, results: Results) -> None:
         self._results = results
 
     def verdicts(self) -> Iterator[Verdict]:
-        """All of them, those of which nothing was run too."""
+        """All verdicts, also for demands of which nothing was run."""
         for name, profile in PROFILES.items():
             for congestion in CONGESTIONS:
                 if profile.outage is not None:
@@ -155,7 +155,7 @@ class Judge:
         yield judged(Kind.BETTER, Limit(EVERYWHERE, Base.BETTER))
         quoted = profile.upstream.get((congestion, flows))
         if quoted is not None:
-            # It was quoted with two digits.
+            # The quoted number has two digits.
             yield judged(Kind.UPSTREAM, Limit(quoted - 0.005, profile.upstream_base))
 
     def _alone(self, name: str, profile: Profile, congestion: str, flows: int) -> Iterator[Verdict]:

@@ -1,11 +1,11 @@
-"""TCP flows that fill a path and cost the machine little: run in a namespace.
+"""TCP flows that fill a path and cost the machine little; runs in a namespace.
 
     python -m tests.bench.bonding.load receive ADDRESS --flows 8 --seconds 25
     python -m tests.bench.bonding.load send ADDRESS PORT --flows 8 --seconds 25 --congestion bbr
 
-The receiver writes `{"port": N}` when it listens and one JSON object, a `Received`, after that time from the first
-byte; the sender one with the segments that it sent again. What is sent is never looked at: `tests.support.transfer`
-does that, at a price that leaves less of a small machine to the daemons.
+The receiver writes `{"port": N}` when it listens. It counts the time from the first byte, and then writes one JSON
+object, a `Received`. The sender writes one JSON object with the number of segments that it sent again. Neither looks at
+the data: `tests.support.transfer` does, and its work leaves less of a small machine to the daemons.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 
 SAMPLE_INTERVAL = 0.1
 PAUSE = 0.001
-"""Seconds for which data may gather before it is taken: as many wake-ups are saved."""
+"""Seconds for which data may gather before it is taken. The pause saves wake-ups."""
 PIECE = 1 << 18
 ACCEPT_TIMEOUT = 20.0
 _TCP_INFO_TOTAL_RETRANS = 100
@@ -33,19 +33,19 @@ _ABORT = struct.pack("ii", 1, 0)
 
 @dataclass(slots=True)
 class Received:
-    """What came; times are monotonic, the same for all programs of the machine."""
+    """The received data. Times are monotonic, and all programs of the machine share the clock."""
 
     start: float = 0.0
-    """When the first flow had its first byte."""
+    """When the first byte of any flow came."""
     samples: list[tuple[float, int]] = field(default_factory=list)
-    """Time and bytes so far, of all flows together."""
+    """Times, and the bytes of all flows together until then."""
     longest_gap: float = 0.0
-    """Seconds without a byte of any flow, at worst."""
+    """Seconds; the longest time without a byte of any flow."""
     flows: list[int] = field(default_factory=list)
-    """Bytes of each."""
+    """Bytes of each flow."""
 
     def bytes_at(self, when: float) -> float:
-        """Bytes that had come by then, between samples in proportion."""
+        """Bytes that had come at `when`; between two samples in proportion."""
         before = (self.start, 0)
         for at, count in self.samples:
             if at >= when:
@@ -55,7 +55,7 @@ class Received:
         return before[1]
 
     def mbit(self, begin: float, end: float) -> float:
-        """Goodput between two times."""
+        """Goodput between two times, in Mbit/s."""
         return (self.bytes_at(end) - self.bytes_at(begin)) * 8 / (end - begin) / 1e6
 
 
@@ -64,7 +64,7 @@ def _say(values: object) -> None:
 
 
 def receive(address: str, flows: int, seconds: float) -> Received:
-    """Takes so many connections and reads them for so long from the first byte on."""
+    """Accepts `flows` connections and reads them for `seconds` from the first byte."""
     result = Received()
     connections = []
     with socket.create_server((address, 0), backlog=flows) as listener:
@@ -88,7 +88,7 @@ def receive(address: str, flows: int, seconds: float) -> Received:
         for number, _ in ready:
             connection = by_number[number]
             try:
-                # MSG_TRUNC: the data is passed over, not copied.
+                # MSG_TRUNC: the kernel drops the data and does not copy it.
                 count = connection.recv_into(buffer, PIECE, socket.MSG_TRUNC)
             except BlockingIOError:
                 continue
@@ -113,7 +113,7 @@ def receive(address: str, flows: int, seconds: float) -> Received:
 
 
 def send(address: str, port: int, flows: int, seconds: float, congestion: str) -> int:
-    """Fills so many connections for so long, then drops them; returns how many segments were sent again."""
+    """Fills `flows` connections for `seconds`, then drops them; returns how many segments were sent again."""
     connections = []
     for _ in range(flows):
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -128,7 +128,7 @@ def send(address: str, port: int, flows: int, seconds: float, congestion: str) -
     by_number = {connection.fileno(): connection for connection in connections}
     for connection in connections:
         poll.register(connection, select.EPOLLOUT)
-    # The receiver resets the flows when it has seen enough.
+    # The receiver resets the flows when its time is over.
     with contextlib.suppress(ConnectionError):
         while (wait := end_at - time.monotonic()) > 0:
             for number, _ in poll.poll(wait):
@@ -138,7 +138,7 @@ def send(address: str, port: int, flows: int, seconds: float, congestion: str) -
     for connection in connections:
         info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         again += struct.unpack_from("I", info, _TCP_INFO_TOTAL_RETRANS)[0]
-        # What is under way is of no interest, and may be seconds of it.
+        # Nobody needs the data under way, and it may last for seconds.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
         connection.close()
     return again

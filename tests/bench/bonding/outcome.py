@@ -1,4 +1,4 @@
-"""What is run and what came of it, as lines of JSON for a report and as a line for a person."""
+"""A run and its outcome, as lines of JSON for a report and as a line for a person."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 LATE_LIMIT = 2000
-"""Microseconds: an emulator whose 99th percentile is above was no line."""
+"""Microseconds; limit of an emulator's lateness, 99th percentile. A later emulator does not behave like a line."""
 MLVPND, STRIPER, RAW = "mlvpnd", "striper", "raw"
 IDLE_LIMIT = 0.10
-"""A machine that was less idle was measured with the tunnel."""
+"""Share of idle time: on a machine that was less idle, the run measured the machine with the tunnel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is run."""
+    """One run to make."""
 
     profile: str
     seed: int
     congestion: str
     flows: int
     lines: tuple[int, ...]
-    """Those that the tunnel is over."""
+    """Numbers of the lines under the tunnel."""
     seconds: float
     warmup: float
     peer: str = MLVPND
-    """What sends, and over what: a daemon; the blindly striping server; RAW: no tunnel at all."""
+    """The sender: a daemon, the blindly striping server, or RAW for no tunnel at all."""
 
     def __str__(self) -> str:
         lines = "+".join(map(str, self.lines))
@@ -37,46 +37,46 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class LineUse:
-    """What a line carried towards the receiver while it was measured."""
+    """What a line carried towards the receiver during the measurement."""
 
     rate: float
-    """Mbit/s that it can carry."""
+    """Mbit/s that the line can carry."""
     carried: float
-    """Mbit/s that it carried, of frames."""
+    """Mbit/s of frames that the line carried."""
     overflow: int
-    """Frames that its queue had no room for."""
+    """Frames for which the queue had no room."""
     lost: int
     queue_ms: float
-    """Mean over the samples."""
+    """ms of queue; mean of the samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What the death of a line did, and its return."""
+    """The effect of a line's death and of its return."""
 
     gap: float
-    """Seconds for which a stream of small packets stood still, at worst."""
+    """Seconds; the longest time for which a stream of small packets stood still."""
     stolen: float
-    """Seconds of them that the machine's other guests took."""
+    """Seconds of the gap that the machine's other guests took."""
     lost: int
-    """Packets of the stream."""
+    """Packets of the stream that were lost."""
     back_after: float
-    """Seconds from the line's return until it carried its full share again; inf: it did not."""
+    """Seconds from the line's return until the line carried its full share again; inf: it never did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was measured."""
+    """The measurements of one run."""
 
     cell: Cell
     goodput: float
-    """Mbit/s of TCP payload, all flows."""
+    """Mbit/s of TCP payload of all flows."""
     share_of_sum: float
-    """Of what is computed for its lines."""
+    """Share of the goodput that is computed for the cell's lines."""
     ping_idle: float
     ping_added: float
     ping_worst: float
-    """ms, as `echo.Added`."""
+    """ms; as in `echo.Added`."""
     ping_lost: float
     longest_gap: float
     retransmitted: int
@@ -85,12 +85,12 @@ class Outcome:
     idle: float
     stolen: float
     cpu: Mapping[str, float]
-    """Seconds of the programs while it was measured."""
+    """CPU seconds of each program during the measurement."""
     series: Mapping[str, Any] = field(default_factory=dict)
-    """Of time, for the plots; in seconds from the load's begin."""
+    """Series over time for the plots; times in seconds from the load's begin."""
     tries: int = 1
     outage: Recovery | None = None
-    """What came of an outage, if there was one."""
+    """The effect of an outage, if there was one."""
 
     @property
     def quiet(self) -> bool:
@@ -125,7 +125,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """What `to_json` wrote."""
+        """Reads a line of `to_json`."""
         values = json.loads(text)
         cell = values.pop("cell")
         cell["lines"] = tuple(cell["lines"])

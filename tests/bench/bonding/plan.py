@@ -1,4 +1,4 @@
-"""Which runs there are, and in which order."""
+"""Selects the runs and their order."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from .profiles import BBR, CUBIC, PROFILES, STRIPED_PROFILE, distinct_lines
 
 QUICK_SECONDS, QUICK_WARMUP = 8.0, 4.0
 SHORTEST_OUTAGE = 15.0
-"""Seconds of a measurement with one: a third of them is longer than the time in which the line is found dead."""
+"""Seconds of a measurement with an outage, at least. In a third of them the line is surely found dead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which runs."""
+    """The selection of runs."""
 
     profiles: tuple[str, ...] = tuple(PROFILES)
     seeds: tuple[int, ...] = (1, 2, 3)
     congestions: tuple[str, ...] = (BBR, CUBIC)
     flows: tuple[int, ...] = (1, 8)
     seconds: float | None = None
-    """None: what each profile says."""
+    """None: the time of each profile."""
     warmup: float | None = None
     alone: bool = True
     together: bool = True
@@ -30,7 +30,7 @@ class Plan:
     """In this order."""
 
     def quick(self) -> Plan:
-        """The same, with short measurements unless their length was given."""
+        """The same plan with short measurements, unless their length was given."""
         return replace(
             self,
             seconds=QUICK_SECONDS if self.seconds is None else self.seconds,
@@ -38,7 +38,7 @@ class Plan:
         )
 
     def groups(self) -> Iterator[tuple[str, int, list[Cell]]]:
-        """Profiles and seeds, and the runs on their lines: whoever runs them makes the lines once for each."""
+        """Profiles, seeds, and the runs on their lines. The lines of a group are made once for all its runs."""
         for peer in self.peers:
             if peer == RAW:
                 yield from self._raw()
@@ -61,7 +61,7 @@ class Plan:
         profile = PROFILES[name]
         every = profile.numbers
         if profile.outage is not None:
-            # What is judged is the outage: one load that fills the lines, and no line alone.
+            # Here the outage is judged: one load fills the lines, and no line is measured alone.
             for congestion in self.congestions if self.together else ():
                 yield self._cell(name, seed, congestion, max(self.flows), every, MLVPND)
             return
@@ -73,7 +73,7 @@ class Plan:
                     yield self._cell(name, seed, congestion, flows, lines, MLVPND)
 
     def _raw(self) -> Iterator[tuple[str, int, list[Cell]]]:
-        """Each line once, though several profiles may have it: what a load cannot do there no tunnel does for it."""
+        """Each line once, though several profiles may have it. A load that fails there fails in every tunnel too."""
         wanted = {line for name in self.profiles for line in PROFILES[name].lines}
         owners: dict[str, list[int]] = {}
         for line, (name, number) in distinct_lines().items():

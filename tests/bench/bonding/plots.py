@@ -1,4 +1,4 @@
-"""The report's pictures. The only module that needs matplotlib, and only when it draws."""
+"""The plots of the report. Only this module needs matplotlib, and only when it draws."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TITLES: Mapping[str, str] = {
     SHARES: "What each line carries over time",
 }
 BIN = 0.5
-"""Seconds of a step in the plot over time."""
+"""Seconds of one step in the plot over time."""
 _BARS = [(congestion, flows) for congestion in CONGESTIONS for flows in FLOWS]
 _COLOURS = dict(zip(_BARS, ("#1f5fa8", "#7fb2e5", "#b5551c", "#f0a878"), strict=True))
 _WIDTH = 0.2
@@ -27,7 +27,7 @@ _DPI = 110
 
 
 def shares_over_time(outcome: Outcome) -> tuple[list[float], list[list[float]]]:
-    """Seconds from the measurement's begin, and the Mbit/s of each line in the step that ends then."""
+    """Ends of the steps in seconds from the measurement's begin, and the Mbit/s of each line in each step."""
     samples: Sequence[tuple[float, Sequence[int]]] = outcome.series.get("lines", ())
     times: list[float] = []
     rates: list[list[float]] = [[] for _ in outcome.lines]
@@ -45,7 +45,7 @@ def shares_over_time(outcome: Outcome) -> tuple[list[float], list[list[float]]]:
 
 
 def draw(results: Results, directory: Path) -> None:
-    """All pictures, into files of that directory; runs that were not made leave a gap."""
+    """Draws all plots into files of `directory`; a run that was not made leaves a gap."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -79,7 +79,7 @@ def _bars(axes: Any, results: Results, profiles: Mapping[str, Profile], figure: 
         places, heights, errors = [], [], []
         for place, (name, profile) in enumerate(profiles.items()):
             found = several(results.find(name, congestion, flows, profile.numbers, MLVPND), figure)
-            # Without any answer the ping is infinite, and no bar.
+            # Without any answer the ping is infinite and gets no bar.
             if found is not None and math.isfinite(found.highest):
                 places.append(place + (number - 1.5) * _WIDTH)
                 heights.append(found.median)
@@ -104,7 +104,7 @@ def _throughput_marks(axes: Any, profiles: Mapping[str, Profile]) -> None:
                 limits.append((x, limit.share))
             figure = profile.upstream.get((congestion, flows))
             if figure is not None:
-                # A share of the first line's rate is drawn as one of the sum.
+                # A share of the first line's rate is drawn as a share of the sum.
                 scale = 1.0 if profile.upstream_base is Base.SUM else profile.lines[0].rate / profile.total_rate
                 quoted.append((x, figure * scale))
     _marks(axes, limits, "_", "asked, of the sum")

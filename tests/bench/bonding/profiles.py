@@ -1,4 +1,4 @@
-"""The lines that are bonded, and what is asked of the bond on them."""
+"""The bonded lines, and the demands on the bond over them."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from dataclasses import dataclass, field
 from tests.support.lab import Line
 
 INNER_MTU = 1428
-"""What a 1500-byte IPv4 path carries: 28 bytes of header, 16 of MAC, 28 of UDP and IP are the tunnel's."""
+"""Bytes of a packet that fits into an IPv4 path of 1500. The tunnel adds 28 of header, 16 of MAC, 28 of UDP and IP."""
 FRAME_SIZE = 1514
 """Bytes of the Ethernet frame of a full inner packet, as the emulator counts them."""
 TCP_PAYLOAD = INNER_MTU - 52
-"""Of a full inner packet: without 20 bytes of IP, 20 of TCP and 12 of its time stamps."""
+"""Bytes of TCP payload in a full inner packet: IP takes 20, TCP 20, and TCP's time stamps 12."""
 RAW_TCP_PAYLOAD = 1500 - 52
-"""Of a full packet on the line itself."""
+"""Bytes of TCP payload in a full packet on the line itself."""
 
 BBR, CUBIC = "bbr", "cubic"
 ALONE_SHARE = 0.97
-"""Of its computed part that each line alone reaches through the tunnel, so that the tunnel itself costs nothing."""
+"""Share of its computed goodput that each line alone reaches through the tunnel: the tunnel itself costs nothing."""
 RAW_SHARE = 0.98
-"""Of what it can carry that each line reaches without a tunnel, or the load is not worth its name."""
+"""Share of its rate that each line reaches without a tunnel. A load that reaches less is too weak for the bench."""
 STRIPED_PROFILE = "equal"
 STRIPED_SHARE = 0.95
-"""Of the sum that is received from a server that stripes blindly over the lines of that profile …"""
+"""Share of the sum that comes from a server that stripes blindly over the lines of `STRIPED_PROFILE`."""
 STALL_LIMIT = 0.5
-"""… and the seconds for which nothing may come then."""
+"""Seconds for which nothing may come from the blindly striping server."""
 EVERYWHERE = 0.97
-"""Of the better line alone: asked in every profile, and all that is asked of cubic where frames are lost at random."""
+"""Share of the better line alone. It is asked in every profile. Where frames are lost at random, cubic owes no more."""
 
 
 class Base(enum.Enum):
-    """What a limit is a share of."""
+    """The base of a limit's share."""
 
     SUM = "sum"
-    """The rates of all lines, as goodput: computed, not measured."""
+    """The rates of all lines, as goodput; computed, not measured."""
     BETTER = "better line"
-    """The same flows on the line that carries more of them, alone, in the same run."""
+    """The same flows in the same run on one line alone, the line that carries more of them."""
     FIRST = "first line"
-    """The same flows on the first line alone, in the same run."""
+    """The same flows in the same run on the first line alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Goodput is to be at least this share of that."""
+    """A lower limit of the goodput, as a share of the base."""
 
     share: float
     base: Base = Base.SUM
@@ -52,17 +52,17 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A line that is dead for a while, without a word."""
+    """A line that is dead for a while, and says nothing."""
 
     line: int = 1
-    """Its number, from 1: of like lines small packets take the first."""
+    """Number of the line, from 1. Small packets take the first of equal lines, so the first line dies."""
     begin: float = 1 / 3
-    """Shares of the measurement's time."""
+    """Begin and end are shares of the measurement's time."""
     end: float = 2 / 3
     gap: float = 2.5
     """Seconds that a stream of 50 small packets a second may stand still."""
     back: float = 2.0
-    """Seconds after which the line carries its full share again."""
+    """Seconds until the line carries its full share again, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,53 +71,53 @@ class Profile:
 
     lines: tuple[Line, ...]
     limits: Mapping[int, Limit]
-    """By the number of TCP flows."""
+    """The limits, by the number of TCP flows."""
     ping_limit: float
     """Milliseconds that the load may add to an echo request's round trip."""
     upstream: Mapping[tuple[str, int], float] = field(default_factory=dict)
-    """What C MLVPN had with reorder 64 and its rates set, by congestion control and flows."""
+    """Shares that C MLVPN reached with reorder 64 and its rates set, by congestion control and flows."""
     upstream_ping: Mapping[str, float] = field(default_factory=dict)
-    """Milliseconds added to its ping, by congestion control."""
+    """Milliseconds that the load added to C MLVPN's ping, by congestion control."""
     upstream_base: Base = Base.SUM
-    """What `upstream`'s figures are shares of."""
+    """The base of the shares in `upstream`."""
     loss_tolerance: int | None = None
-    """Percent; None: the default."""
+    """Percent; None: the daemon's default."""
     seconds: float = 20.0
-    """Of a measurement with one flow."""
+    """Seconds of a measurement with one flow."""
     warmup: float = 5.0
-    """Seconds before it, in which TCP looks for its speed."""
+    """Seconds before the measurement, in which TCP finds its speed."""
     outage: Outage | None = None
-    """Of one line, in the measurement: then that is what is judged."""
+    """An outage of one line during the measurement. If there is one, only the outage is judged."""
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Of its lines, from 1."""
+        """The numbers of its lines, from 1."""
         return tuple(range(1, len(self.lines) + 1))
 
     @property
     def total_rate(self) -> float:
-        """Mbit/s of frames, all lines together."""
+        """Mbit/s of frames of all lines together."""
         return sum(line.rate for line in self.lines)
 
     @property
     def loses_at_random(self) -> bool:
-        """Whether frames are lost that no queue dropped."""
+        """Whether a line loses frames that no queue dropped."""
         return any(line.loss or line.burst_in for line in self.lines)
 
     def limit(self, congestion: str, flows: int) -> Limit:
-        """What is asked of so many flows under that congestion control."""
+        """The limit for `flows` flows under a congestion control."""
         if congestion == CUBIC and self.loses_at_random:
             return Limit(EVERYWHERE, Base.BETTER)
         return self.limits[flows]
 
 
 def goodput_of(rate: float) -> float:
-    """The goodput in Mbit/s of TCP in full packets through a tunnel over lines of `rate` Mbit/s of frames."""
+    """Goodput in Mbit/s of TCP in full packets, through a tunnel over lines of `rate` Mbit/s of frames."""
     return rate * TCP_PAYLOAD / FRAME_SIZE
 
 
 def raw_goodput_of(line: Line) -> float:
-    """That on the line itself, in Mbit/s; of what it does not lose."""
+    """Goodput in Mbit/s of TCP in full packets on the line itself, without the frames that the line loses."""
     return line.rate * RAW_TCP_PAYLOAD / FRAME_SIZE * (1 - line.loss)
 
 
@@ -203,7 +203,7 @@ PROFILES: Mapping[str, Profile] = {
 
 
 def distinct_lines() -> Mapping[Line, tuple[str, int]]:
-    """Each line, though several profiles have it, with the first of them and its number there."""
+    """Each line once, with the first profile that has it and the line's number there."""
     found: dict[Line, tuple[str, int]] = {}
     for name, profile in PROFILES.items():
         for number, line in enumerate(profile.lines, start=1):

@@ -1,20 +1,20 @@
-"""When a line that was dead carries its full share again, from its counter over time."""
+"""Finds when a line that was dead carries its full share again, from its counter over time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 FULL = 0.9
-"""Of what the line carried before it died: its full share, for a load that looks for its speed itself."""
+"""Share of what the line carried before it died. It counts as the full share of a load that finds its speed itself."""
 WINDOW = 1.0
-"""Seconds over which it must carry that."""
+"""Seconds over which the line must carry this share."""
 
 Series = Sequence[tuple[float, float]]
-"""Times in seconds and the bytes that the line has carried by then."""
+"""Times in seconds, and the bytes that the line had carried at each."""
 
 
 def at(series: Series, when: float) -> float:
-    """The counter at a time, between samples in proportion; before the first and after the last it stands."""
+    """The counter at `when`: between samples in proportion; constant before the first and after the last."""
     before = series[0]
     for sample in series:
         if sample[0] >= when:
@@ -26,7 +26,7 @@ def at(series: Series, when: float) -> float:
 
 
 def back_after(series: Series, died_at: float, back_at: float) -> float:
-    """Seconds from `back_at` until a window begins in which the line carries FULL of what it did before; inf: none."""
+    """Seconds from `back_at` to the begin of a window in which the line carries FULL of its earlier rate; inf: none."""
     first, last = series[0][0], series[-1][0]
     before = (at(series, died_at) - series[0][1]) / max(died_at - first, 1e-9)
     for when, _ in series:

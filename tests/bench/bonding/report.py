@@ -1,4 +1,4 @@
-"""bench/BONDING.md: what was measured, beside what was asked; what was not run is said to be so."""
+"""bench/BONDING.md: each measurement beside its demand. The report names what was not run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME = "BONDING.md"
 OUTCOMES = "bonding.jsonl.xz"
 NOT_RUN = "not run"
 NOISY = "†"
-"""Marks what was measured on a machine that was not quiet."""
+"""Marks a measurement on a machine that was not quiet."""
 
 _BASES = {Base.SUM: "", Base.BETTER: " of the better line", Base.FIRST: " of the first line"}
 _HEAD = """# Several lines together
@@ -42,7 +42,7 @@ def lines_text(profile: Profile) -> str:
 
 
 def line_text(line: Line) -> str:
-    """A line in words: rate in Mbit/s, delay in ms, and what else is not as usual."""
+    """A line in words: rate in Mbit/s, delay in ms, and everything that is not as usual."""
     words = [f"{line.rate:g} @ {line.delay:g} ms"]
     if line.jitter:
         words.append(f"±{line.jitter:g} ms{'' if line.order else ' that reorders'}")
@@ -54,7 +54,7 @@ def line_text(line: Line) -> str:
 
 
 def figure_text(verdict: Verdict) -> str:
-    """A verdict's figure, with its range and marks; by itself."""
+    """A verdict's figure with its range and marks, without the demand."""
     several = verdict.figure
     if several is None:
         return NOT_RUN
@@ -66,7 +66,7 @@ def figure_text(verdict: Verdict) -> str:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """A cell of a table: the figure, what was asked, and whether it holds."""
+    """A cell of a table: the figure, the demand, and whether the demand holds."""
     limit = f"{'≤' if verdict.at_most else '≥'} {verdict.limit:.4g}"
     if verdict.kind is not Kind.BETTER:
         limit += _BASES[verdict.base or Base.SUM]
@@ -82,14 +82,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 class Report:
-    """The text; plots apart."""
+    """The text, without the plots."""
 
     def __init__(self, results: Results) -> None:
         self._results = results
         self._verdicts = list(Judge(results).verdicts())
 
     def text(self) -> str:
-        """All of it, in Markdown."""
+        """The whole report, in Markdown."""
         parts = [_HEAD.format(payload=TCP_PAYLOAD), self._measured(), self._summary()]
         parts += [self._matrix(congestion) for congestion in CONGESTIONS]
         parts += [self._outage(), self._striped(), self._alone(), self._raw(), self._plots()]
@@ -200,7 +200,7 @@ class Report:
         return f"## Lines alone\n\n{text}\n\n{_table(head, rows)}"
 
     def _lossy_alone(self, name: str, number: int) -> list[str]:
-        """What nothing is asked of."""
+        """The measurements without a demand."""
         cells = []
         for congestion in CONGESTIONS:
             for flows in FLOWS:
@@ -208,7 +208,7 @@ class Report:
         return cells
 
     def _shares(self, name: str, congestion: str, flows: int, number: int, peer: str) -> str:
-        """What a line alone had of its computed part."""
+        """The share of its computed goodput that a line alone reached."""
         outcomes = self._results.find(name, congestion, flows, (number,), peer)
         found = several(outcomes, lambda outcome: outcome.share_of_sum)
         return NOT_RUN if found is None else f"{found.median:.3f}"
@@ -255,7 +255,7 @@ def _is_short(outcome: Outcome) -> bool:
 
 
 def write(results: Results, directory: Path) -> Path:
-    """The report, its plots and the outcomes that they show into a directory; returns the report's path."""
+    """Writes the report, its plots and their outcomes into a directory; returns the report's path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / NAME
     path.write_text(Report(results).text())

@@ -1,4 +1,4 @@
-"""Outcomes in a file of JSON lines, each after the machine that it was measured on."""
+"""Outcomes in a file of JSON lines, after the machine on which they were measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Several:
 
     @property
     def median(self) -> float:
-        """Of the runs."""
+        """The median of the runs."""
         return statistics.median(self.values)
 
     @property
@@ -34,19 +34,19 @@ class Several:
 
 
 Figure = Callable[[Outcome], float | None]
-"""What is asked of an outcome; None: it has no such figure."""
+"""Takes a figure from an outcome; None: the outcome has no such figure."""
 
 
 @dataclass(slots=True)
 class Results:
-    """What was measured; of a run that was made again the later one counts."""
+    """All outcomes. If a run was made again, the later outcome counts."""
 
     outcomes: dict[tuple[object, ...], Outcome] = field(default_factory=dict)
     _made_on: dict[tuple[object, ...], str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Results:
-        """From a file that `Recorder` or `save` wrote."""
+        """Reads a file of `Recorder` or `save`."""
         results = cls()
         machine = ""
         text = lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
@@ -58,7 +58,7 @@ class Results:
         return results
 
     def save(self, path: Path) -> None:
-        """All of it as xz, and nothing that other runs have taken the place of."""
+        """Writes all outcomes as xz, without those that later runs have replaced."""
         lines: list[str] = []
         for machine in dict.fromkeys(self._made_on.values()):
             lines += [_machine_line(machine)] if machine else []
@@ -67,33 +67,33 @@ class Results:
 
     @property
     def machines(self) -> list[str]:
-        """Those that the outcomes are from, as `machine.describe` says."""
+        """The machines of the outcomes, as `machine.describe` names them."""
         return list(dict.fromkeys(filter(None, self._made_on.values())))
 
     def add(self, outcome: Outcome, machine: str = "") -> None:
-        """In place of one of the same cell."""
+        """Adds an outcome in place of one of the same cell."""
         self.outcomes[_key(outcome.cell)] = outcome
         self._made_on[_key(outcome.cell)] = machine
 
     def find(self, profile: str, congestion: str, flows: int, lines: Sequence[int], peer: str) -> list[Outcome]:
-        """The outcomes with all seeds."""
+        """The outcomes of one cell with all seeds."""
         wanted = (profile, congestion, flows, tuple(lines), peer)
         return [outcome for key, outcome in sorted(self.outcomes.items(), key=str) if key[1:] == wanted]
 
     def of_seed(self, like: Outcome, lines: Sequence[int]) -> Outcome | None:
-        """The same flows over other lines, in the same run."""
+        """The outcome of the same flows over other lines, in the same run."""
         cell = like.cell
         return self.outcomes.get((cell.seed, cell.profile, cell.congestion, cell.flows, tuple(lines), cell.peer))
 
 
 def several(outcomes: Iterable[Outcome], figure: Figure) -> Several | None:
-    """A figure of those that have it; None: none has."""
+    """A figure of all outcomes that have it; None: none has it."""
     values = tuple(value for outcome in outcomes if (value := figure(outcome)) is not None)
     return Several(values) if values else None
 
 
 _MACHINE = '{"machine"'
-"""What such a line begins with, and no outcome's does."""
+"""The begin of a line that describes a machine. No outcome begins with it."""
 
 
 def _machine_line(machine: str) -> str:
@@ -113,10 +113,10 @@ class Recorder:
         self._write(_machine_line(describe()))
 
     def _write(self, line: str) -> None:
-        # In one piece: several runs may end at once.
+        # One write for each line: several runs may end at once.
         with self._path.open("ab", buffering=0) as results:
             results.write(line.encode() + b"\n")
 
     def add(self, outcome: Outcome) -> None:
-        """At the end of the file."""
+        """Adds an outcome at the end of the file."""
         self._write(outcome.to_json())

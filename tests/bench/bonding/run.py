@@ -1,4 +1,4 @@
-"""One run: some lines of a profile, a tunnel over them, flows through it, and what came of it."""
+"""One run: some lines of a profile, a tunnel over them, flows through the tunnel, and the outcome."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from .recovery import back_after
 from .ways import Bonded, Raw, Striped, Way
 
 SETTLE = 1.0
-"""Seconds in which a new tunnel measures its links before anything is measured."""
+"""Seconds in which a new tunnel measures its links, before the bench measures anything."""
 SAMPLE_INTERVAL = 0.25
 REORDER_BUFFER = 1024
 SOCKET_BUFFER = 64 << 20
-"""Bytes that TCP may use at most, so that no buffer is what limits a flow over 600 ms."""
+"""Bytes that TCP may use at most: so no buffer limits a flow over 600 ms."""
 STREAM_RATE = 50.0
-"""Packets a second of the stream that tells what an outage does to small ones."""
+"""Packets a second of the stream that shows the effect of an outage on small packets."""
 
 Event = tuple[float, Callable[[], None]]
-"""A monotonic time, and what is done then."""
+"""A monotonic time, and the action at this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What differs from the bench's own configuration, for a developer's trials."""
+    """Differences from the bench's own configuration, for a developer's trials."""
 
     general: Mapping[str, object] = field(default_factory=dict)
     links: Mapping[str, object] = field(default_factory=dict)
-    """Of every link."""
+    """Keys of every link."""
     keep_log: bool = False
-    """Show the daemons' logs after a run."""
+    """Shows the daemons' logs after a run."""
     idle_seconds: float = 2.5
-    """Of echo requests without load, before it."""
+    """Seconds of echo requests without load, before the load."""
     tries: int = 3
-    """Of a run, until the machine is quiet."""
+    """Runs of one cell at most, until the machine is quiet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The counters towards the receiver, line by line, at a time."""
+    """The counters of each line towards the receiver, at one time."""
 
     at: float
     counters: tuple[Counters, ...]
@@ -69,7 +69,7 @@ class Bench:
 
     @contextlib.contextmanager
     def up(self) -> Iterator[Bench]:
-        """Inside, there are lines."""
+        """Inside, the lines exist."""
         with self.lab:
             for host in (self.lab.client, self.lab.server):
                 for name in ("rmem", "wmem"):
@@ -77,7 +77,7 @@ class Bench:
             yield self
 
     def way(self, cell: Cell) -> Way:
-        """What the flows of a cell go over, up."""
+        """The way for the flows of a cell, up."""
         if cell.peer == RAW:
             return Raw(self.lab, *cell.lines)
         return (Striped if cell.peer == STRIPER else Bonded)(self.lab, self._spec(cell.lines))
@@ -90,7 +90,7 @@ class Bench:
         return TunnelSpec(general=general | dict(self._setting.general), links=links, lines=lines)
 
     def computed(self, cell: Cell) -> float:
-        """The goodput in Mbit/s of which an outcome is a share."""
+        """The computed goodput in Mbit/s, the base of an outcome's share."""
         lines = [self.profile.lines[number - 1] for number in cell.lines]
         if cell.peer == RAW:
             return sum(map(raw_goodput_of, lines))
@@ -102,7 +102,7 @@ class Bench:
         return Sample(time.monotonic(), counters)
 
     def run(self, cell: Cell) -> Outcome:
-        """One run, again while the machine is not quiet; the least unquiet one counts then."""
+        """One run. It is repeated while the machine is not quiet, and then the least disturbed run counts."""
         outcomes = []
         for count in range(1, self._setting.tries + 1):
             outcomes.append(replace(self._run(cell), tries=count))
@@ -123,7 +123,7 @@ class Bench:
         flows = Flows(*hosts, flows=cell.flows, seconds=seconds, congestion=cell.congestion)
         stream = UdpStream(*hosts, seconds=seconds, rate=STREAM_RATE) if self._has_outage(cell) else None
         samples = self._watch(cell.lines, time.monotonic() + cell.warmup)
-        # Sampled apart: what is measured is between two samples.
+        # Warm-up and measurement are sampled apart: the measurement lies between two samples.
         for number in cell.lines:
             self.lab.line(number).reset_stats()
         pids = {**way.pids(), "sender": flows.sender.pid, "receiver": flows.receiver.pid}
@@ -163,7 +163,7 @@ class Bench:
                 "ping": [
                     (round(answer.sent_at - received.start, 3), round(answer.milliseconds, 2)) for answer in answers
                 ],
-                # The counters were set to zero between the two.
+                # The counters were set to zero between warm-up and measurement.
                 "warmup lines": _counts(samples, received.start),
                 "lines": _counts(measured, received.start),
             },
@@ -171,7 +171,7 @@ class Bench:
         )
 
     def _watch(self, lines: Sequence[int], until: float, events: Sequence[Event] = ()) -> list[Sample]:
-        """Samples until then; the events, in order of time, are done in between."""
+        """Samples until `until`; the events, in order of time, happen in between."""
         samples, waiting = [], list(events)
         while (left := until - (now := time.monotonic())) > 0:
             if waiting and waiting[0][0] <= now:

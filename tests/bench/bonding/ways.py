@@ -1,6 +1,6 @@
-"""What the flows go over: a tunnel between daemons, one from the blindly striping server, or a line and nothing else.
+"""Ways for the flows: a tunnel between daemons, one from the blindly striping server, or a line without a tunnel.
 
-Each is up when it is made and carries from the lab's server to its client.
+Each way is up when it is made, and carries from the lab's server to its client.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _STRIPER = (sys.executable, "-m", "tests.support.striper")
 
 
 class Way(Protocol):
-    """Both ends of it, and how it ends."""
+    """Both ends of the way, and how it ends."""
 
     client: str
-    """The client's address, where the flows go."""
+    """The client's address, to which the flows go."""
     server: str
 
     def pids(self) -> Mapping[str, int]:
-        """The processes that carry."""
+        """The processes that carry the packets."""
 
     def stop(self) -> None:
-        """Ends it; an error if it did not go well."""
+        """Ends the way; raises an error if its processes did not end well."""
 
     def log(self) -> str:
-        """What its processes had to say."""
+        """The output of its processes."""
 
 
 class Bonded:
@@ -65,7 +65,7 @@ class Bonded:
 
 
 class Striped:
-    """The server is one that stripes blindly, the client a daemon."""
+    """The server stripes blindly; the client is a daemon."""
 
     client, server = CLIENT_INNER_IPV4, SERVER_INNER_IPV4
 
@@ -101,7 +101,7 @@ class Striped:
 
 
 class Raw:
-    """One line, and no tunnel: what the load itself can do."""
+    """One line without a tunnel: shows what the load itself can do."""
 
     def __init__(self, lab: Lab, number: int) -> None:
         line = lab.line(number)

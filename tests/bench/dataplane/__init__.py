@@ -1,1 +1,1 @@
-"""`make bench`: what the data plane costs and carries, beside other VPNs, and whether that is what was asked."""
+"""`make bench`: measures cost and throughput of the data plane beside other VPNs, and checks them against demands."""

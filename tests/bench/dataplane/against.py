@@ -1,10 +1,10 @@
-"""Two builds of the daemon in one interleaved run: what a change has cost.
+"""Runs two builds of the daemon in turns, to measure the cost of a change.
 
     python -m tests.bench.dataplane.against OLD --rounds 5 --case tcp,steady
 
-OLD is a checkout that was built (`make build`); `make bench-against OLD=REVISION` makes one. The new build is the one
-beside the interpreter. Both are run by this tree's bench, a case by the old build and the new one in turns, and who
-begins changes from round to round.
+OLD is a checkout with a build (`make build`); `make bench-against OLD=REVISION` makes one. The new build is the one
+beside the interpreter. This tree's bench runs both. The two builds take turns in each case, and the first one changes
+from round to round.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .report import ROUNDS, number_text, table
 from .run import run
 
 LOWER_IS_BETTER = ("cpu_sender", "cpu_receiver", "packet_sender", "packet_receiver", "rtt_least", "memory")
-"""What is compared; the other values depend on what else the machine does."""
+"""The compared values. The other values depend on the other work of the machine."""
 
 
 def cells(cases: Sequence[str], twin: str, rounds: int, seconds: float, old: Path) -> Iterator[Cell]:
@@ -34,7 +34,7 @@ def cells(cases: Sequence[str], twin: str, rounds: int, seconds: float, old: Pat
 
 
 def rows(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, float, float]]:
-    """Case, value, and its medians: of the old build and of the new one. What only one of them has is left out."""
+    """Case, value, median of the old build, median of the new one. A value that only one build has is left out."""
     for case in dict.fromkeys(outcome.cell.case for outcome in outcomes):
         for value in LOWER_IS_BETTER:
             old, new = (
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0, whatever was measured; 2 where OLD has no daemon."""
+    """Returns the exit status: 0, whatever it measured; 2 if OLD has no daemon."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     program = arguments.old.resolve() / ".venv" / "bin" / "mlvpn"

@@ -1,4 +1,4 @@
-"""What is run, on what, and what is asked of it: the table."""
+"""The table of cases: loads, peers, links and demands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.lab import Line
 NATIVE, REFERENCE = "native", "reference"
 OPENVPN, WIREGUARD, TINC = "openvpn", "wireguard-go", "tinc"
 RAW, SECRETBOX, BOX = "raw", "secretbox", "native box"
-"""No tunnel; the cipher and nothing else, by libsodium and by the native twin."""
+"""No tunnel; the cipher alone by libsodium; the cipher alone by the native twin."""
 CIPHERS = (SECRETBOX, BOX)
 TWINS = (NATIVE, REFERENCE)
 OTHERS = (OPENVPN, WIREGUARD, TINC)
@@ -26,19 +26,19 @@ STEADY_RATE = 15_000
 STRANGERS_RATE = 80_000
 """Datagrams a second under a wrong key."""
 STRANGERS_SHARE = 0.25
-"""Part of a core that these may cost the daemon."""
+"""Part of a core that the strangers' datagrams may cost the daemon."""
 LARGE_SIZE = 1300
 LARGE_RATE = 100
 """Bytes of UDP payload, and Mbit/s of it."""
 SHAPED_LINES = (Line(rate=50, delay=10), Line(rate=50, delay=10))
 _FRAME_BESIDE_PAYLOAD = 138
-"""Bytes of a frame that are not TCP's: Ethernet 14, IP and UDP 28, header 28, MAC 16, inner IP and TCP 52."""
+"""Bytes of a frame without TCP's payload: Ethernet 14, IP and UDP 28, header 28, MAC 16, inner IP and TCP 52."""
 SHAPED_SUM = sum(line.rate for line in SHAPED_LINES) * (MTU - 52) / (MTU - 52 + _FRAME_BESIDE_PAYLOAD)
-"""Mbit/s of TCP payload that these lines can carry: computed, not measured."""
+"""Mbit/s of TCP payload that `SHAPED_LINES` can carry; computed, not measured."""
 
 
 class Load(enum.Enum):
-    """What goes through; always from the client to the server."""
+    """The traffic of a case; it always goes from the client to the server."""
 
     TCP = "one TCP stream, as fast as it goes"
     FLOOD = "64-byte UDP, as fast as it goes"
@@ -55,13 +55,13 @@ class Case:
     title: str
     load: Load
     peers: Sequence[str]
-    """In the order in which they run."""
+    """The peers, in the order of their runs."""
     links: int = 1
     offloads: bool = True
     shaped: bool = False
     """Over `SHAPED_LINES` instead of bare cables."""
     length: float = 1.0
-    """Of a run, in the usual one's."""
+    """Length of a run, in usual runs."""
 
 
 CASES: Mapping[str, Case] = {
@@ -82,7 +82,7 @@ CASES: Mapping[str, Case] = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value of the outcomes of one peer in one case; of one round."""
+    """A value of one peer in one case, in each round."""
 
     case: str
     peer: str
@@ -92,19 +92,19 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One demand: a figure by another one of the same round, or by itself."""
+    """One demand on a figure. The figure is divided by another one of the same round, or it stands alone."""
 
     row: str
-    """Of the table."""
+    """Row of the table."""
     figure: Figure
     limit: float
     base: Figure | None = None
-    """None: the figure itself is what is limited."""
+    """None: the limit is one of the figure itself."""
     less: Figure | None = None
-    """Taken from both first."""
+    """Subtracted from figure and base first."""
     at_most: bool = True
     against: str = ""
-    """What the base, or the figure, is in words."""
+    """The base in words, or the figure if there is no base."""
 
 
 def _sides(
@@ -116,7 +116,7 @@ def _sides(
     *,
     unit: str = "cpu",
 ) -> tuple[Limit, ...]:
-    """A demand on each side, sender and receiver; `figure` and `base` are case and peer."""
+    """One demand on the sender and one on the receiver; `figure` and `base` are case and peer."""
     return tuple(
         Limit(
             f"{row}, {side}",

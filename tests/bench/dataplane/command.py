@@ -1,9 +1,9 @@
-"""The command line: which runs, and what becomes of their outcomes.
+"""The command line: selects the runs, and says where their outcomes go.
 
     python -m tests.bench.dataplane --quick --case tcp,idle --peer reference,openvpn
     python -m tests.bench.dataplane && python -m tests.bench.dataplane --report build/dataplane.jsonl
 
-The daemons are those beside the interpreter: with another checkout's `.venv/bin/python` its daemons are measured.
+The daemons are those beside the interpreter: the `.venv/bin/python` of another checkout measures its own daemons.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ SECONDS, QUICK_SECONDS = 4.0, 2.0
 
 
 def cells(cases: Collection[str], peers: Collection[str], rounds: int, seconds: float) -> Iterator[Cell]:
-    """All runs, in their order: rounds outermost, so that what is compared is measured at nearly the same time."""
+    """All runs in their order. Rounds are outermost, so that compared runs are close in time."""
     for number in range(1, rounds + 1):
         for name, case in CASES.items():
             for peer in case.peers:
-                # What others are compared with comes along.
+                # The runs that others are compared with are always included.
                 if name in cases and (peer in peers or peer in (RAW, *CIPHERS)):
                     yield Cell(name, peer, number, seconds)
 
 
 def execute(wanted: Sequence[Cell], done: Callable[[Outcome], None], known: Collection[tuple[str, str, int]]) -> None:
-    """Runs all but the known ones, one after the other."""
+    """Runs all cells but the known ones, one after the other."""
     for cell in wanted:
         if (cell.case, cell.peer, cell.round) not in known:
             done(run(cell))
 
 
 def machine() -> str:
-    """What it was measured on and with."""
+    """The machine and the programs of the measurement."""
     versions = [_iperf3()]
     for peer in PEERS:
         try:
@@ -68,7 +68,7 @@ def _iperf3() -> str:
 
 
 def among(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
-    """What argparse reads names with commas between by, or `all`."""
+    """A reader for argparse: reads names with commas between them, or `all`."""
 
     def names(text: str) -> tuple[str, ...]:
         found = tuple(known) if text == "all" else tuple(text.split(","))
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status of the bench: 0, whatever was measured."""
+    """Returns the exit status of the bench: 0, whatever it measured."""
     arguments = _parser().parse_args(argv)
     if arguments.report is not None:
         print(report.write(Results.load(arguments.report), arguments.into))

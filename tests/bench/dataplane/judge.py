@@ -1,4 +1,4 @@
-"""Whether what was measured is what was asked for."""
+"""Judges whether the measurements meet the demands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .outcome import Results
 
 
 class State(enum.Enum):
-    """What came of a demand."""
+    """The result of a demand."""
 
     HOLDS = "holds"
     FAILS = "does not hold"
@@ -25,16 +25,16 @@ class Verdict:
 
     limit: Limit
     values: tuple[float, ...]
-    """A ratio or a value of each round; only within a round is anything compared."""
+    """A ratio or a value of each round. Only values of the same round are compared."""
 
     @property
     def median(self) -> float:
-        """Of the rounds; there is one at least."""
+        """The median of the rounds; there is at least one."""
         return statistics.median(self.values)
 
     @property
     def state(self) -> State:
-        """The median is what counts."""
+        """The state by the median."""
         if not self.values:
             return State.NOT_RUN
         good = self.median <= self.limit.limit if self.limit.at_most else self.median >= self.limit.limit
@@ -42,7 +42,7 @@ class Verdict:
 
 
 def verdicts(results: Results) -> Iterator[Verdict]:
-    """On every demand, in the order of the table."""
+    """The verdict on every demand, in the order of the table."""
     for limit in LIMITS:
         found = (_value(results, limit, one) for one in results.rounds())
         yield Verdict(limit, tuple(value for value in found if value is not None))

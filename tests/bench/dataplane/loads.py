@@ -1,4 +1,4 @@
-"""iperf3 and fping between two hosts, and what they tell."""
+"""Runs iperf3 and fping between two hosts, and reads their reports."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from .cases import FLOOD_SIZE, LARGE_RATE, LARGE_SIZE, STEADY_RATE, STRANGERS_RA
 
 PING_INTERVAL = 0.005
 _PATIENCE = 20.0
-"""Seconds that iperf3 may take beside its work: in a flood its own connection is slow."""
+"""Seconds that iperf3 may take besides its load. In a flood its own connection is slow."""
 _DIFFERENT = 500
-"""Datagrams that a flood repeats: each has to be sealed before it begins."""
+"""Different datagrams that a flood repeats. Each has to be sealed before the flood begins."""
 _UDP: Mapping[Load, tuple[int, int]] = {
     Load.FLOOD: (FLOOD_SIZE, 0),
     Load.STEADY: (FLOOD_SIZE, FLOOD_SIZE * 8 * STEADY_RATE),
     Load.LARGE: (LARGE_SIZE, LARGE_RATE * 1_000_000),
 }
-"""Bytes of payload and bit/s of it; 0: as fast as it goes."""
+"""Bytes of payload, and bit/s of payload; 0: as fast as possible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What came of a stream."""
+    """The result of a stream."""
 
     seconds: float
     received_bytes: int
-    """Of payload."""
+    """Bytes of payload."""
     sent_packets: int = 0
-    """UDP only, as the next one."""
+    """Only UDP has this count and the next one."""
     received_packets: int = 0
     retransmitted: int = 0
-    """TCP only."""
+    """Only TCP has this count."""
 
 
 def stream(load: Load, sender: Host, receiver: Host, address: str, seconds: float) -> Carried:
-    """From `sender` to `address` of `receiver`; LabError if it fails."""
+    """Sends from `sender` to `address` of `receiver`; LabError if the stream fails."""
     words = ["-c", address, "-t", f"{max(round(seconds), 1)}", "-J"]
     if load is Load.TCP:
         words += ["-C", "cubic"]
     else:
         size, rate = _UDP[load]
         words += ["-u", "-l", str(size), "-b", str(rate)]
-    # It says so when it listens: its output is flushed then.
+    # iperf3 prints "listening" when it listens, because its output is flushed.
     server = receiver.start("iperf3", "-s", "-1", "-B", address, "--forceflush", stdout=subprocess.PIPE)
     try:
         assert server.stdout is not None
@@ -65,7 +65,7 @@ def stream(load: Load, sender: Host, receiver: Host, address: str, seconds: floa
 
 
 def carried(load: Load, report: Mapping[str, Any]) -> Carried:
-    """What iperf3's report says; LabError if it is an error."""
+    """The result in iperf3's report; LabError if the report is an error."""
     if "error" in report:
         raise LabError(f"iperf3: {report['error']}")
     end = report["end"]
@@ -79,14 +79,14 @@ def carried(load: Load, report: Mapping[str, Any]) -> Carried:
 
 
 def strangers(sender: Host, target: tuple[str, int], seconds: float) -> Flooded:
-    """Datagrams of every type under a wrong key, from a socket of the sender's host to a link of the receiver."""
+    """Sends datagrams of every type under a wrong key, from a socket of the sender's host to a link of the receiver."""
     with udp_socket(("0.0.0.0", 0), host=sender) as sock:
         count = int(STRANGERS_RATE * seconds)
         return flood(sock, target, wrong_key(_DIFFERENT), count=count, rate=STRANGERS_RATE, seconds=seconds)
 
 
 def round_trips(sender: Host, address: str, seconds: float) -> tuple[float, float]:
-    """Least and mean, in microseconds."""
+    """Least and mean round trip, in microseconds."""
     count = max(round(seconds / PING_INTERVAL), 20)
     found = ping(sender, address, count=count, interval=PING_INTERVAL)
     if found.received < count * 0.9:

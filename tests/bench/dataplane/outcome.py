@@ -1,4 +1,4 @@
-"""What came of a run, and files of it."""
+"""The outcome of a run, and files of outcomes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ VALUES: Mapping[str, str] = {
     "rtt_mean": "mean round trip, µs",
     "memory": "resident MB of a process, the larger end's",
 }
-"""What a run may tell, in the report's order."""
+"""The values of a run, in the report's order."""
 STOLEN_LIMIT = 0.05
-"""A run from which other guests took more of the machine was disturbed."""
+"""Share of the machine: if other guests took more, the run was disturbed."""
 BUSY_LIMIT = 0.25
-"""A machine that was busier before the load had other work."""
+"""Share of the machine: if more was in use before the load, the machine had other work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +38,25 @@ class Cell:
     case: str
     peer: str
     round: int
-    """From 1."""
+    """Number of the round, from 1."""
     seconds: float
     program: str = ""
-    """Path of the `mlvpn` that is measured; empty: the one beside the interpreter."""
+    """Path of the measured `mlvpn`; empty: the one beside the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was measured, or why nothing could be."""
+    """The measurements of a run, or the reason why there are none."""
 
     cell: Cell
     values: Mapping[str, float] = field(default_factory=dict)
-    """By the names of `VALUES`."""
+    """Values by the names of `VALUES`."""
     stolen: float = 0.0
-    """Part of the machine that others took, 0 to 1."""
+    """Part of the machine that other guests took, 0 to 1."""
     busy: float = 0.0
     """Part of the machine that was in use while the tunnel was up and idle, before the load, 0 to 1."""
     failure: str = ""
-    """Empty: it ran."""
+    """Reason why the run failed; empty: it ran."""
 
     def __str__(self) -> str:
         head = f"round {self.cell.round}  {self.cell.case:12} {self.cell.peer:13}"
@@ -70,22 +70,22 @@ class Outcome:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """What `to_json` wrote."""
+        """Reads a line of `to_json`."""
         values = json.loads(text)
         return cls(cell=Cell(**values.pop("cell")), **values)
 
 
 @dataclass(slots=True)
 class Results:
-    """Outcomes by case, peer and round; the later one of two counts, but a failure never replaces a measurement."""
+    """Outcomes by case, peer and round. The later of two counts, but a failure never replaces a measurement."""
 
     outcomes: dict[tuple[str, str, int], Outcome] = field(default_factory=dict)
     machines: list[str] = field(default_factory=list)
-    """Where and with what they were measured."""
+    """Machines and programs of the measurements."""
 
     @classmethod
     def load(cls, path: Path) -> Results:
-        """From a file that `Recorder` wrote."""
+        """Reads a file of `Recorder`."""
         results = cls()
         for line in path.read_text().splitlines():
             if line.startswith('{"machine"'):
@@ -97,33 +97,33 @@ class Results:
         return results
 
     def add(self, outcome: Outcome) -> None:
-        """Keeps it."""
+        """Adds an outcome."""
         key = (outcome.cell.case, outcome.cell.peer, outcome.cell.round)
         if not outcome.failure or key not in self.outcomes or self.outcomes[key].failure:
             self.outcomes[key] = outcome
 
     def done(self) -> set[tuple[str, str, int]]:
-        """What need not be run again."""
+        """The runs that have an outcome and need not run again."""
         return {key for key, outcome in self.outcomes.items() if not outcome.failure}
 
     def rounds(self) -> list[int]:
-        """Those of which there is anything."""
+        """The rounds with any outcome."""
         return sorted({round_ for _, _, round_ in self.outcomes})
 
     def value(self, case: str, peer: str, round_: int, name: str) -> float | None:
-        """What a run has told; None: it has not."""
+        """A value of a run; None: the run does not have it."""
         outcome = self.outcomes.get((case, peer, round_))
         return None if outcome is None else outcome.values.get(name)
 
     def median(self, case: str, peer: str, name: str) -> float | None:
-        """Over the rounds; None: none has it."""
+        """The median of the rounds; None: no round has the value."""
         values = [self.value(case, peer, one, name) for one in self.rounds()]
         found = [value for value in values if value is not None]
         return statistics.median(found) if found else None
 
 
 class Recorder:
-    """Adds outcomes to a file, after a line on the machine."""
+    """Adds outcomes to a file, after a line that describes the machine."""
 
     def __init__(self, path: Path, machine: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,5 +135,5 @@ class Recorder:
             results.write(line + "\n")
 
     def add(self, outcome: Outcome) -> None:
-        """At the end of the file."""
+        """Adds an outcome at the end of the file."""
         self._write(outcome.to_json())

@@ -1,4 +1,4 @@
-"""bench/RESULTS.md: each demand beside what was measured, and the figures of every peer."""
+"""bench/RESULTS.md: each demand beside its measurement, and the figures of every peer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .outcome import BUSY_LIMIT, STOLEN_LIMIT, VALUES, Results
 NAME = "RESULTS.md"
 ROUNDS = 5
 LOSS_LIMIT = 1.0
-"""Percent that a run at a given rate may lose, or it was not at that rate."""
+"""Percent of loss in a run at a given rate. With more loss, the run was not at this rate."""
 GIVEN_RATE = (Load.STEADY, Load.LARGE)
 NOT_RUN = "not run"
 _HEAD = """# The data plane
@@ -41,14 +41,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def limit_text(verdict: Verdict) -> str:
-    """What was asked."""
+    """The demand in words."""
     limit = verdict.limit
     times = " x" if limit.base is not None else ""
     return f"{'≤' if limit.at_most else '≥'} {limit.limit:g}{times} {limit.against}"
 
 
 def measured_text(verdict: Verdict) -> str:
-    """The median, with the lowest and the highest of several rounds."""
+    """The median, and the lowest and the highest value if there are several rounds."""
     if not verdict.values:
         return NOT_RUN
     text = number_text(verdict.median)
@@ -58,7 +58,7 @@ def measured_text(verdict: Verdict) -> str:
 
 
 def number_text(value: float) -> str:
-    """Three digits, or all before the point."""
+    """The number with three digits, or with all digits before the point."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -93,7 +93,7 @@ def _measured(results: Results) -> str:
 
 
 def _failures(results: Results) -> list[tuple[str, str]]:
-    """By peer where all its cases failed for the same reason, else by peer and case."""
+    """One row by peer if all its cases failed for the same reason; otherwise one row by peer and case."""
     found: dict[tuple[str, str], list[str]] = {}
     for (case, peer, _), outcome in results.outcomes.items():
         if outcome.failure:
@@ -132,7 +132,7 @@ def _case(results: Results, name: str) -> str:
 
 
 def write(results: Results, directory: Path) -> Path:
-    """The report into a directory; returns its path."""
+    """Writes the report into a directory; returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / NAME
     path.write_text(text(results))

@@ -1,4 +1,4 @@
-"""One run: the links, what carries over them, the load, and what it cost."""
+"""One run: the links, the way over them, the load, and its cost."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .outcome import Cell, Outcome
 from .ways import RECEIVER, SENDER, Way, way
 
 SHAPED_WARMUP = 4.0
-"""Seconds in which TCP finds the rate of shaped lines; not measured."""
+"""Seconds in which TCP finds the rate of shaped lines. They are not measured."""
 
 
 def run(cell: Cell) -> Outcome:
-    """The run of a cell; what cannot be run is an outcome too."""
+    """Runs a cell. A run that fails has an outcome too."""
     before = Processors.now()
     try:
         if cell.peer in CIPHERS:
@@ -41,7 +41,7 @@ def run(cell: Cell) -> Outcome:
 
 
 def _values(case: Case, usual: float, up: Way) -> dict[str, float]:
-    """What came of a load that is `usual` seconds long unless the case says otherwise."""
+    """The values under a load of `usual` seconds, unless the case gives another length."""
     seconds = usual * case.length
     if case.load is Load.IDLE:
         least, mean = loads.round_trips(up.sender, up.address, seconds)
@@ -61,7 +61,7 @@ def _values(case: Case, usual: float, up: Way) -> dict[str, float]:
 
 
 def _shaped(up: Way, seconds: float) -> dict[str, float]:
-    """TCP over slow lines, counted as the bench of bonded lines does: between two times, after a warm-up."""
+    """TCP over slow lines. It is counted between two times after a warm-up, as in the bench of bonded lines."""
     total = SHAPED_WARMUP + seconds
     flows = Flows(up.sender, up.receiver, up.address, flows=1, seconds=total + 0.5, congestion=CUBIC)
     time.sleep(SHAPED_WARMUP)
@@ -79,7 +79,7 @@ def _since(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, f
 
 
 def of_tcp(carried: Carried, used: Mapping[str, float]) -> dict[str, float]:
-    """The values of a TCP stream and the CPU seconds of both ends."""
+    """The values of a TCP stream, with the CPU seconds of both ends."""
     gigabytes = max(carried.received_bytes, 1) / 1e9
     return {
         "mbit": carried.received_bytes * 8 / carried.seconds / 1e6,
@@ -90,7 +90,7 @@ def of_tcp(carried: Carried, used: Mapping[str, float]) -> dict[str, float]:
 
 
 def of_udp(carried: Carried, used: Mapping[str, float], taken: int) -> dict[str, float]:
-    """The same of datagrams, of which the sender's end took so many: each end's cost is by those that it had."""
+    """The same for datagrams. The sender took `taken` of them. Each end's cost is by its own number of packets."""
     return {
         "mbit": carried.received_bytes * 8 / carried.seconds / 1e6,
         "rate": carried.received_packets / carried.seconds,
@@ -102,5 +102,5 @@ def of_udp(carried: Carried, used: Mapping[str, float], taken: int) -> dict[str,
 
 
 def of_strangers(sent: int, seconds: float, used: Mapping[str, float]) -> dict[str, float]:
-    """What so many datagrams cost the end that they were sent to."""
+    """The cost of `sent` datagrams to the receiving end."""
     return {"packet_receiver": used[RECEIVER] / max(sent, 1) * 1e6, "share": 100 * used[RECEIVER] / seconds}

@@ -1,9 +1,9 @@
-/* What the box of protocol v1 costs by itself: seals and opens packets of one size, and nothing else.
+/* Measures the cost of protocol v1's box alone: seals and opens packets of one size, and does nothing else.
  *
  *     secretbox libsodium|native SIZE SECONDS
  *
- * Prints CPU seconds per packet, sealing and opening. The packets are some dozens, each in a place of its own, as in a
- * burst: not one that stays in the nearest cache. */
+ * Prints CPU seconds per packet, sealing and opening. There are some dozens of packets, each in its own place,
+ * as in a burst. A single packet would stay in the nearest cache. */
 
 #include <sodium.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-"""The cipher alone: what a data plane on this wire format costs at least, by libsodium's box and the native twin's."""
+"""Measures the cipher alone: the least cost of a data plane on this wire format, by libsodium and the native twin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.linkemu import BUILD_DIR
 SOURCE = Path(__file__).with_name("secretbox.c")
 NATIVE = Path(__file__).parents[3] / "mlvpnd/native"
 PAYLOAD = 1348
-"""Bytes of TCP in a full packet of MTU 1400; so many are sealed at a time."""
+"""Bytes of TCP in a full packet of MTU 1400. One box seals this many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,12 @@ class Cost:
     seal: float
     open: float
     version: str
-    """Of libsodium."""
+    """Version of libsodium."""
 
 
 @functools.cache
 def program() -> Path:
-    """The measurement, compiled against the machine's libsodium."""
+    """The measuring program, compiled against the machine's libsodium."""
     BUILD_DIR.mkdir(exist_ok=True)
     binary = BUILD_DIR / SOURCE.stem
     done = subprocess.run(
@@ -55,7 +55,7 @@ def program() -> Path:
 
 
 def measure(seconds: float, *, native: bool = False) -> Cost:
-    """Seals and opens for so many CPU seconds."""
+    """Seals and opens for `seconds` of CPU time."""
     way = "native" if native else "libsodium"
     done = subprocess.run([str(program()), way, str(PAYLOAD), str(seconds)], capture_output=True, text=True, check=True)
     seal, opened, version = done.stdout.split()

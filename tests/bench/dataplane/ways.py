@@ -1,4 +1,4 @@
-"""What carries the load: a tunnel of ours or another, or the bare cable; each with both ends' CPU time."""
+"""Ways for the load: a tunnel of ours, a tunnel of another VPN, or the bare cable; each with both ends' CPU time."""
 
 from __future__ import annotations
 
@@ -32,41 +32,41 @@ SENDER, RECEIVER = "client", "server"
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """It is up."""
+    """A way that is up."""
 
     sender: Host
     receiver: Host
     address: str
-    """The receiver's."""
+    """The receiver's address."""
     accounts: Mapping[str, Account]
-    """By end."""
+    """CPU accounts by end."""
     pids: Mapping[str, int]
     """The process of each end that carries the packets."""
     device: str = ""
-    """The sender's interface; empty: no tunnel."""
+    """The sender's interface; empty: there is no tunnel."""
     settle: float = 0.5
-    """Seconds until it is at its best."""
+    """Seconds until the way works at its best."""
     link: tuple[str, int] = ("", 0)
     """Address and port of the receiver's first link."""
 
     def cpu(self) -> dict[str, float]:
-        """Seconds so far, by end."""
+        """CPU seconds so far, by end."""
         return {end: one.seconds() for end, one in self.accounts.items()}
 
     def taken(self) -> int:
-        """Packets that the tunnel has taken from the sender's interface; what the kernel dropped there is none."""
+        """Packets that the tunnel took from the sender's interface, without those that the kernel dropped there."""
         return int(self.sender.run("cat", f"/sys/class/net/{self.device}/statistics/tx_packets"))
 
     def memory(self) -> float:
-        """MB (1e6 bytes) that the larger end has resident."""
+        """MB (1e6 bytes) of resident memory of the larger end."""
         return max((resident_bytes(pid) for pid in self.pids.values()), default=0) / 1e6
 
 
 @contextlib.contextmanager
 def way(peer: str, case: Case, program: str = "") -> Iterator[Way]:
-    """What that peer makes of the case's links, up; PeerError if it cannot be had here.
+    """Brings a peer up over the case's links; PeerError if the peer cannot be had here.
 
-    `program` is the `mlvpn` that a twin of ours is; empty: the one beside the interpreter.
+    `program` is the `mlvpn` of a twin of ours; empty: the one beside the interpreter.
     """
     with contextlib.ExitStack() as stack:
         accounts: dict[str, Account] = {}
@@ -107,7 +107,7 @@ def _twin(twin: str, cables: Cables, accounts: Mapping[str, Account], program: s
 
 
 def twin_config(end: str, twin: str, cables: Cables) -> str:
-    """The file of one end: a link for each cable, without rates, so that packets take turns."""
+    """The configuration of one end: one link for each cable. Links have no rates, so that packets take turns."""
     general = {
         "mode": end,
         "password": PASSWORD,
@@ -139,12 +139,12 @@ def _daemons(
     program: str,
     link: tuple[str, int] = ("", 0),
 ) -> Iterator[Way]:
-    """Starts them and waits until all links are up; PeerError if it is not the twin that was asked for."""
+    """Starts the daemons and waits until all links are up; PeerError if the twin is not the wanted one."""
     try:
         for end, daemon in daemons.items():
             daemon.program = (program,) if program else daemon.program
             daemon.start()
-            accounts[end].add(daemon.pid)  # before it has forked
+            accounts[end].add(daemon.pid)  # before the fork
         for daemon in daemons.values():
             daemon.wait_links("connected")
     except DaemonError as error:
@@ -164,7 +164,7 @@ def _daemons(
 
 
 def _why(daemons: Mapping[str, Daemon]) -> str:
-    """What a daemon says that refuses its data plane; empty: none does."""
+    """The message of a daemon that refuses its data plane; empty: none refuses."""
     for daemon in daemons.values():
         for line in daemon.log().splitlines():
             if "data_plane: " in line:

@@ -38,5 +38,5 @@ def test_any_number_of_keys_stays_small() -> None:
     for number in range(10_000):
         some.take(number, number / 1000)
     held = [number for number in range(10_000) if some.at(number, 9.999) > 9.999]
-    assert held == list(range(9000, 10_000))  # who was there lately still waits
+    assert held == list(range(9000, 10_000))  # keys that took something lately still wait
     assert len(some._next) < 2500

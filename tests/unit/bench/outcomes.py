@@ -22,7 +22,7 @@ def outcome(
     late: int = 100,
     outage: Recovery | None = None,
 ) -> Outcome:
-    """One of that goodput in Mbit/s, by default over all lines and for as long as the profile says."""
+    """An outcome with this goodput in Mbit/s: by default over all lines, for as long as the profile says."""
     given = PROFILES[profile]
     lines = given.numbers if lines is None else lines
     used = [given.lines[number - 1] for number in lines]

@@ -1,4 +1,4 @@
-"""In which order what is planned is run, and how much of it at a time."""
+"""In which order the planned runs are made, and how many of them at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .outcomes import outcome
 
 
 class Lines:
-    """In place of a bench; notes which profiles have their lines at once."""
+    """Stands in for a bench; notes which profiles have their lines up at the same time."""
 
     up_now: ClassVar[set[str]] = set()
     at_once: ClassVar[list[frozenset[str]]] = []

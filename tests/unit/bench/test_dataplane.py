@@ -126,7 +126,7 @@ def test_the_median_of_the_rounds_ratios_counts() -> None:
     assert found.values == (6.0, 5.0, 7.0)
     assert found.state is State.HOLDS
     assert verdict(results(*runs[:4]), row).state is State.FAILS
-    # Of another round is no base.
+    # A result of another round is no base.
     assert verdict(results(runs[0], runs[3]), row).state is State.NOT_RUN
 
 

@@ -9,7 +9,7 @@ from tests.bench.bonding.echo import Added, Answer
 
 def test_what_is_lost_is_counted_by_numbers_and_not_by_time() -> None:
     before = [Answer(number / 10, 20.0, number) for number in range(1, 10)]
-    # Later than asked for, as ping is, one answered twice, and one not at all.
+    # The requests go later than asked for, as ping's do; one is answered twice, and one not at all.
     under = [Answer(1 + number * 0.105, 30.0, number) for number in (11, 12, 14, 14, 15)]
     added = Added.of(before + under, (0.0, 1.0), (1.0, 3.0))
     assert added.lost == pytest.approx(0.2)

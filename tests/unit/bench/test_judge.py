@@ -1,4 +1,4 @@
-"""What was asked, against outcomes that are known."""
+"""Demands, judged by outcomes that are known."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_cubic_over_a_line_that_loses_is_held_to_the_better_line() -> None:
     ]
     found = verdicts(*runs)
     assert only(found, Kind.GOODPUT, "lossy", "cubic").state is State.HOLDS
-    # Quoted: 0.10 of the sum.
+    # C MLVPN's quoted figure is 0.10 of the sum.
     assert only(found, Kind.UPSTREAM, "lossy", "cubic").state is State.HOLDS
     # Nothing is asked of the line that loses.
     assert [one.lines for one in found if one.kind is Kind.ALONE and one.profile == "lossy"] == [(1,)] * 4
@@ -126,7 +126,7 @@ def test_the_striping_server_and_the_bare_line() -> None:
     assert only(found, Kind.STRIPED).state is State.HOLDS
     assert only(found, Kind.STALL).state is State.HOLDS
     assert only(found, Kind.RAW, flows=8).state is State.HOLDS
-    # They are none of the daemon's.
+    # These runs are none of the daemon's.
     assert only(found, Kind.GOODPUT).state is State.NOT_RUN
 
 

@@ -37,7 +37,7 @@ def test_each_different_line_is_run_once_without_a_tunnel_by_each_load() -> None
         PROFILES[cell.profile].lines[cell.lines[0] - 1] for cell in raw if (cell.congestion, cell.flows) == ("bbr", 8)
     ]
     assert len(found) == len(set(found))
-    # Whoever runs one profile's gets them under the name by which they are judged.
+    # A plan of one profile alone has the raw runs, too, under the names by which they are judged.
     some = cells(Plan(profiles=("lossy",), flows=(8,), congestions=("bbr",), peers=(RAW,)))
     assert [(cell.profile, cell.lines) for cell in some] == [("equal", (1,)), ("lossy", (2,))]
 

@@ -10,7 +10,7 @@ from tests.bench.bonding.recovery import at, back_after
 
 
 def series(*parts: tuple[float, float]) -> list[tuple[float, float]]:
-    """A counter each quarter of a second; parts are seconds and bytes a second in them."""
+    """A counter that is read each quarter of a second; each part has its seconds and its bytes a second."""
     found, now, count = [(0.0, 0.0)], 0.0, 0.0
     for seconds, rate in parts:
         for _ in range(round(seconds * 4)):
@@ -29,11 +29,11 @@ def test_between_samples_the_counter_grows_evenly() -> None:
     [
         ([(10, 1000), (10, 0), (10, 1000)], 0.0),
         ([(10, 1000), (11, 0), (9, 1000)], 1.0),
-        # Nine tenths are enough, less is not.
+        # Nine tenths are enough, less is not enough.
         ([(10, 1000), (10, 0), (10, 910)], 0.0),
         ([(10, 1000), (10, 0), (10, 890)], math.inf),
         ([(10, 1000), (10, 0), (2, 500), (8, 1000)], 2.0),
-        # A burst that is no second long is not it.
+        # A burst shorter than a second does not count.
         ([(10, 1000), (10, 0), (0.5, 1500), (2.5, 100), (7, 1000)], 3.0),
         # The last second is too short to tell.
         ([(10, 1000), (19.5, 0), (0.5, 1000)], math.inf),

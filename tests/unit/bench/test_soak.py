@@ -10,7 +10,7 @@ MB = 1_000_000
 
 
 def samples(resident: Sequence[int]) -> list[Sample]:
-    """Of one daemon, that carries 1 Mbit/s and drops ten packets a second."""
+    """Samples of one daemon that carries 1 Mbit/s and drops ten packets a second."""
     return [
         Sample(number * INTERVAL, {"client": Reading(size, number, round(number * INTERVAL * 125_000), drops(number))})
         for number, size in enumerate(resident)

@@ -1,4 +1,4 @@
-"""Buses that are none, and what a real one does not do; tests/bus/test_mlvpnctl.py speaks to a real one."""
+"""Servers that are no bus, and what a real bus does not do. tests/bus/test_mlvpnctl.py speaks to a real one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Server = Callable[[socket.socket], None]
 
 @contextlib.contextmanager
 def bus(path: Path, serve: Server) -> Iterator[str]:
-    """The address of something that takes one connection, does that with it and ends it."""
+    """The address of a server that takes one connection, hands it to `serve`, and ends it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path / "bus"))
         listener.listen(1)
@@ -39,7 +39,7 @@ def bus(path: Path, serve: Server) -> Iterator[str]:
 
 
 class Script:
-    """A bus that takes its part word for word; `took` are the calls after Hello."""
+    """A bus that answers word for word as the test has it; `took` holds the calls after Hello."""
 
     def __init__(self, *answers: Callable[[Message], list[Message]]) -> None:
         self.took: list[Message] = []
@@ -65,7 +65,7 @@ class Script:
 
 
 def encoded(message: Message) -> bytes:
-    """With the sender, a header field that the bus adds and nobody else."""
+    """The message as bytes, with the sender: a header field that the bus adds, and nobody else."""
     data = lib.encode(message)
     if not message.sender:
         return data
@@ -110,7 +110,7 @@ def test_an_answer_and_what_comes_with_it(tmp_path: Path) -> None:
 
 
 def test_who_may_answer(tmp_path: Path) -> None:
-    """Who was called, or the bus for who is gone; but for the bus nobody else."""
+    """The called client may answer, or the bus for a client that is gone. For the bus, nobody else may."""
 
     def answers(call: Message) -> list[Message]:
         gone = reply(call, "gone")._replace(kind=Kind.ERROR, error_name="a.b")
@@ -191,7 +191,7 @@ def test_a_bus_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_queue_that_is_full_is_waited_for(tmp_path: Path) -> None:
-    """Up to the limit; then, and only then, it is an error."""
+    """The wait lasts up to the limit; only then is it an error."""
     path = str(tmp_path / "full")
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))

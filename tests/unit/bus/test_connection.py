@@ -1,4 +1,4 @@
-"""Buses that are none; tests/bus speaks to a real one."""
+"""Servers that are no bus; tests/bus speaks to a real one."""
 
 from __future__ import annotations
 

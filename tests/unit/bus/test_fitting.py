@@ -1,4 +1,4 @@
-"""What is checked beside what the library checks; whole messages are in test_lib.py."""
+"""What is checked in addition to the library's checks; whole messages are in test_lib.py."""
 
 from __future__ import annotations
 

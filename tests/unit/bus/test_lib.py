@@ -31,7 +31,7 @@ def test_texts_that_dbus_forbids_are_replaced_everywhere(text: str, arrives: str
 
 
 def variant(signature: str, value: object) -> Any:
-    """A variant whose value has become another since it was made."""
+    """A variant whose value was changed after it was made."""
     made = {"u": 1, "s": "", "o": "/", "as": [], "v": lib.Variant("u", 1), "g": ""}[signature]
     one = lib.Variant(signature, made)
     one.value = value
@@ -39,7 +39,7 @@ def variant(signature: str, value: object) -> Any:
 
 
 def nested(depth: int) -> Any:
-    """Variants in each other."""
+    """A variant in a variant, `depth` times."""
     one = lib.Variant("u", 1)
     for _ in range(depth):
         one = lib.Variant("v", one)
@@ -83,7 +83,7 @@ WRONG: dict[str, list[Any]] = {
     ("signature", "value"), [(signature, value) for signature, values in WRONG.items() for value in values], ids=repr
 )
 def test_a_value_that_does_not_fit_is_refused_before_the_wire(signature: str, value: object) -> None:
-    """A bus ends the connection of who sends one."""
+    """A bus ends the connection of a client that sends a wrong value."""
     for whole, body in (
         (signature, [value]),
         (f"s{signature}", ["x", value]),
@@ -171,7 +171,10 @@ def test_flags_do_not_matter_to_the_body() -> None:
 
 
 def test_only_the_codec_is_imported() -> None:
-    """The rest takes longer than a whole run of mlvpnctl may, and the package is there for who wants it after us."""
+    """The rest takes longer to import than a whole run of mlvpnctl may.
+
+    Later code can still import the whole package.
+    """
     library = lib.Variant.__module__.partition(".")[0]  # dbus_next or dbus_fast
     program = (
         "import sys, mlvpnd.bus.lib;"

@@ -31,7 +31,7 @@ def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
 
 
 class Manager:
-    """systemd, as far as it is asked; it answers after `delay` seconds."""
+    """Stands for systemd, as far as it is asked; it answers after `delay` seconds."""
 
     def __init__(self, job: str, delay: float) -> None:
         self.properties = {
@@ -39,7 +39,7 @@ class Manager:
             (JOB, f"{SYSTEMD}.Job", "JobType"): lib.Variant("s", job),
         }
         self.units = {1: UNIT, 2: UNIT.replace("my", "your"), 3: UNIT.replace("mlvpn", "mlvpn_2dhelper"), 4: "/"}
-        """Of processes, by number."""
+        """The units of processes, by the number of the process."""
         self._delay = delay
         self.connection: Connection
 

@@ -101,14 +101,14 @@ def test_an_unknown_token_is_said() -> None:
     assert options.log_to_terminal
     assert options.debug_tokens == frozenset()
     assert len(remarks) == 1
-    assert remarks[0].startswith("-D: unknown token protocoll, known are buffer config")
+    assert remarks[0].startswith("-D: unknown token protocoll; allowed: buffer config")
 
 
 def test_forty_tokens_at_most() -> None:
     assert mlvpn.parse(["-Drtt"] * 40)[1] == []
     options, remarks = mlvpn.parse(["-Drtt"] * 40 + ["-Dwrr"])
     assert options.debug_tokens == {"rtt"}
-    assert remarks == ["-D: 41 tokens given, all after the first 40 are ignored"]
+    assert remarks == ["-D: 41 tokens are given: only the first 40 are used"]
 
 
 @pytest.mark.parametrize("option", ["--version", "-V", "-version"])

@@ -1,4 +1,4 @@
-"""mlvpnd(8) has the options, tokens, files and units that there are."""
+"""mlvpnd(8) has the options, tokens, files and units that exist."""
 
 from __future__ import annotations
 

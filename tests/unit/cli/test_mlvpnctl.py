@@ -70,17 +70,17 @@ def test_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> Non
     ],
 )
 def test_the_verb_is_known_before_its_arguments(argv: list[str], verb: str) -> None:
-    """So that only its own are made."""
+    """So only the arguments of this verb are made."""
     assert mlvpnctl._named_verb(argv) == verb
 
 
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["top", "-n", "x"], "argument -n/--samples: a whole number from 1 on is wanted, not 'x'"),
-        (["log", "a", "-n", "0"], "argument -n/--lines: a whole number from 1 on is wanted, not '0'"),
-        (["top", "-d", "nan"], "argument -d/--delay: seconds from 0.1 to 3600 are wanted, not 'nan'"),
-        (["top", "-d", "soon"], "argument -d/--delay: seconds from 0.1 to 3600 are wanted, not 'soon'"),
+        (["top", "-n", "x"], "argument -n/--samples: 'x' is not a whole number of 1 or more"),
+        (["log", "a", "-n", "0"], "argument -n/--lines: '0' is not a whole number of 1 or more"),
+        (["top", "-d", "nan"], "argument -d/--delay: 'nan' is not a number of seconds from 0.1 to 3600"),
+        (["top", "-d", "soon"], "argument -d/--delay: 'soon' is not a number of seconds from 0.1 to 3600"),
     ],
 )
 def test_wrong_numbers(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +119,7 @@ def test_check_config_needs_no_bus(
 
 
 def test_words_that_stand_twice() -> None:
-    """The command line has them without importing what uses them."""
+    """The command line has a copy, so that it need not import the modules that use the words."""
     assert mlvpnctl._JSON_MODES == output.JSON_MODES
 
 
@@ -170,7 +170,7 @@ def test_only_what_is_needed_is_imported() -> None:
     ],
 )
 def test_streams_that_take_nothing(command: str, code: int, err: str) -> None:
-    """A full disk, and none at all: nothing is written to what has its number instead."""
+    """A stream is a full disk, or closed. Nothing is written to a file that has got the number of the closed stream."""
     script = f"{sys.executable} -m mlvpnd.cli.mlvpnctl {command}"
     environment = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}
     done = subprocess.run(

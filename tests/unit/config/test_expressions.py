@@ -16,7 +16,7 @@ KINDS = {DeviceKind.TUN: LinkType.RAW, DeviceKind.TAP: LinkType.ETHERNET}
 @pytest.mark.parametrize("kind", [DeviceKind.TUN, DeviceKind.TAP, None])
 def test_words_of_captures_are_named(word: str, kind: DeviceKind | None) -> None:
     for expression in (word, f"{word} 3 or udp", f"udp and not({word})", f"tcp\t{word}", f"!{word}"):
-        assert deaf_word_problem(expression, kind).startswith(f"'{word}' is of captures"), expression
+        assert deaf_word_problem(expression, kind).startswith(f"'{word}' has a meaning only in a capture"), expression
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,9 @@ def test_names_that_hold_such_a_word_are_none(expression: str) -> None:
 
 
 def test_a_session_of_pppoe_is_in_frames_only() -> None:
-    assert "'pppoes' is of Ethernet frames" in deaf_word_problem("pppoes or udp port 53", DeviceKind.TUN)
+    assert "'pppoes' has a meaning only in Ethernet frames" in deaf_word_problem(
+        "pppoes or udp port 53", DeviceKind.TUN
+    )
     assert deaf_word_problem("pppoes or udp port 53", DeviceKind.TAP) == ""
     assert deaf_word_problem("pppoed or udp port 53", DeviceKind.TUN) == ""
 

@@ -117,14 +117,17 @@ def test_empty_values_are_as_unset(line: str) -> None:
             "interface_name = mlvpn67890123456",
             "interface_name: 'mlvpn67890123456' is too long: 16 characters, at most 15",
         ),
-        ("interface_name = a/b", "interface_name: 'a/b' is no interface name; allowed: 1..15 characters without '/'"),
+        (
+            "interface_name = a/b",
+            "interface_name: 'a/b' is not an interface name; allowed: 1..15 characters without '/'",
+        ),
         ("control_bind_host = h\ncontrol_bind_port = 0", "control_bind_port: '0' is outside 1..65535; allowed: a port"),
         ("pacing = on", "pacing: 'on' is not known; allowed: auto or off"),
         ("pacing = 0", "pacing: '0' is not known; allowed: auto or off"),
         ("peer = MLVPND", "peer: 'MLVPND' is not known; allowed: any or mlvpnd"),
         ("data_plane = auto", "data_plane: 'auto' is not known; allowed: native or reference"),
         *(
-            (f"mss_clamp = {value}", f"mss_clamp: '{value}' is no limit for segments; allowed: auto, off, or bytes")
+            (f"mss_clamp = {value}", f"mss_clamp: '{value}' is not a limit for segments; allowed: auto, off, or bytes")
             for value in ("0", "47", "8961", "-1", "1360x", "on", "AUTO", "9" * 50)
         ),
         ("ip4 = 10.0.0.1\x1b", "ip4: '10.0.0.1\\x1b' has control characters; allowed: an IPv4 address"),
@@ -138,15 +141,18 @@ def test_errors(line: str, error: str) -> None:
 
 def test_small_mtu_with_ip6() -> None:
     assert warnings_of(with_general("mtu = 1279\nip6 = fd00::1/64")) == [
-        "f:5: mtu: IPv6 needs an MTU of at least 1280: ip6 will not work with 1279"
+        "f:5: mtu: ip6 will not work with an MTU of 1279: IPv6 needs at least 1280"
     ]
     assert warnings_of(with_general("mtu = 1280\nip6 = fd00::1/64")) == []
 
 
 def test_half_a_control_address() -> None:
-    warning = "control_bind_host and control_bind_port have no effect without each other"
-    assert warnings_of(with_general("control_bind_host = ::1")) == [f"f:5: control_bind_host: {warning}"]
-    assert warnings_of(with_general("control_bind_port = 1")) == [f"f:5: control_bind_port: {warning}"]
+    assert warnings_of(with_general("control_bind_host = ::1")) == [
+        "f:5: control_bind_host: has no effect without control_bind_port: set both"
+    ]
+    assert warnings_of(with_general("control_bind_port = 1")) == [
+        "f:5: control_bind_port: has no effect without control_bind_host: set both"
+    ]
     assert good(with_general("control_bind_port = 1"), strict=True).warnings
 
 
@@ -167,12 +173,12 @@ def test_addresses_are_the_status_commands_business() -> None:
 
 def test_addresses_are_checked_when_they_are_ours_to_set() -> None:
     assert errors_of(with_general(ADDRESSES + "configure_interface = 1")) == [
-        "f:5: ip4: '10.0.0.1' is no IPv4 address/prefix; allowed: an IPv4 address with prefix, as 10.0.0.1/24",
-        "f:6: ip6: '10.0.0.1/24' is no IPv6 address/prefix; allowed: an IPv6 address with prefix, as fd00::1/64",
-        "f:7: ip4_gateway: 'gw' is no IPv4 address; allowed: an IPv4 address",
-        "f:8: ip6_gateway: 'fd00::1/64' is no IPv6 address; allowed: an IPv6 address",
-        "f:9: ip4_routes: 'default' is no IPv4 network; allowed: IPv4 networks, as 10.1.0.0/16 10.2.0.0/16",
-        "f:10: ip6_routes: 'fd00::1/64' has bits beyond its prefix, the network is fd00::/64;"
+        "f:5: ip4: '10.0.0.1' is not an IPv4 address/prefix; allowed: an IPv4 address with prefix, as 10.0.0.1/24",
+        "f:6: ip6: '10.0.0.1/24' is not an IPv6 address/prefix; allowed: an IPv6 address with prefix, as fd00::1/64",
+        "f:7: ip4_gateway: 'gw' is not an IPv4 address; allowed: an IPv4 address",
+        "f:8: ip6_gateway: 'fd00::1/64' is not an IPv6 address; allowed: an IPv6 address",
+        "f:9: ip4_routes: 'default' is not an IPv4 network; allowed: IPv4 networks, as 10.1.0.0/16 10.2.0.0/16",
+        "f:10: ip6_routes: 'fd00::1/64' has bits beyond its prefix: the network is fd00::/64;"
         " allowed: IPv6 networks, as fd01::/64 fd02::/64",
     ]
 

@@ -61,12 +61,12 @@ def test_capped_values(line: str, field: str, value: int, warning: str) -> None:
     [
         ("bindport = 65536", "f:8: bindport: '65536' is outside 1..65535"),
         ("binddevice = averylonginterface", "f:8: binddevice: 'averylonginterface' is too long"),
-        ("priority = 256", "f:8: priority: '256' is no priority"),
-        ("priority = -1", "f:8: priority: '-1' is no priority"),
-        ("priority = 1x", "f:8: priority: '1x' is no priority"),
-        ("priority = high", "f:8: priority: 'high' is no priority"),
-        ('binddevice = "a b"', "f:8: binddevice: 'a b' is no interface name"),
-        ("bindhost = " + "h" * 256, "f:8: bindhost: 256 characters are too long, at most 255"),
+        ("priority = 256", "f:8: priority: '256' is not a valid priority"),
+        ("priority = -1", "f:8: priority: '-1' is not a valid priority"),
+        ("priority = 1x", "f:8: priority: '1x' is not a valid priority"),
+        ("priority = high", "f:8: priority: 'high' is not a valid priority"),
+        ('binddevice = "a b"', "f:8: binddevice: 'a b' is not an interface name"),
+        ("bindhost = " + "h" * 256, "f:8: bindhost: the value is too long: 256 characters, at most 255"),
     ],
 )
 def test_errors(line: str, error: str) -> None:
@@ -91,8 +91,8 @@ def second_server_link(lines: str) -> list[str]:
 
 
 def test_links_of_a_server_cannot_share_an_address() -> None:
-    place = "f:9: bindport: [second] has the bind address and port of [adsl1] in line 5"
-    clash = f"{place}; allowed: different ones for each link"
+    place = "f:9: bindport: [second] has the same bind address and port as [adsl1] in line 5"
+    clash = f"{place}; allowed: another address or port for each link"
     assert second_server_link("bindport = 5080\nbindhost = 10.0.0.1\n") == [clash]
     assert second_server_link("bindport = 05080\nbindhost = 10.0.0.1\nbinddevice = eth0\n") == [clash]
     assert second_server_link("bindport = 5080\nbindhost = 10.0.0.1\nbinddevice = eth1\n") == []
@@ -116,12 +116,12 @@ def test_number_of_links() -> None:
 
 def test_a_file_without_links_is_hardly_meant() -> None:
     text = SERVER[: SERVER.index("[adsl1]")]
-    assert warnings_of(text) == ["f: there is no link: nothing will be carried"]
+    assert warnings_of(text) == ["f: there is no link: the tunnel carries nothing"]
     assert good(text, strict=True).config.links == ()
 
 
 def test_a_port_of_its_own_is_no_good_for_a_client() -> None:
-    advice = f"[adsl1] a client is better off with any port: {PORT_ADVICE}"
+    advice = f"[adsl1] a client should leave bindport out: {PORT_ADVICE}"
     assert warnings_of(CLIENT + "bindport = 5080\n") == [f"f:8: bindport: {advice}"]
     assert warnings_of(CLIENT) == warnings_of(SERVER) == []
     assert good(CLIENT + "bindport = 5080\n", strict=True).config.links[0].bindport == "5080"

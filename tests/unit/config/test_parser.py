@@ -196,7 +196,7 @@ WRAPPED = {
 @pytest.mark.parametrize("written", WRAPPED.values(), ids=WRAPPED)
 @pytest.mark.parametrize("section", ["", "[other]\n", "[filters]\n", "[rules]\n", "before any"])
 def test_no_message_shows_what_a_wrapped_password_goes_on_with(written: str, section: str) -> None:
-    """A line break in a value makes keys, values and even names of sections of what is behind it."""
+    """After a line break in a value, its rest is read as keys, values and even names of sections."""
     rest = CLIENT.replace('password = "pleasechangeme!"\n', "")
     line = f"password = {written}\n"
     if section == "before any":
@@ -246,9 +246,9 @@ def test_sections_of_one_name_are_joined() -> None:
     assert [link.bindport for link in result.config.links] == ["1"]
     assert [str(warning) for warning in result.warnings] == [
         "f:8: section [general] is also in line 1; both are joined",
-        "f:10: mode: already set as mode in line 2, which counts; give it once",
+        "f:10: mode: already set as mode in line 2: line 2 counts; give the key once",
         "f:11: section [adsl1] is also in line 5; both are joined",
-        f"f:12: bindport: [adsl1] a client is better off with any port: {PORT_ADVICE}",
+        f"f:12: bindport: [adsl1] a client should leave bindport out: {PORT_ADVICE}",
     ]
     assert len(errors_of(text, strict=True)) == 3
 
@@ -308,7 +308,7 @@ class TestFilters:
             "12: sdsl: filter udp or inbo",
             "14: adsl1: filter pppoes is ",
         ]
-        assert "'inbound' is of captures" in warnings[0]
+        assert "'inbound' has a meaning only in a capture" in warnings[0]
         assert errors_of(self.LINK + lines, strict=True) == warnings
 
     def test_too_many_filters(self) -> None:

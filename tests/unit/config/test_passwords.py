@@ -49,7 +49,7 @@ def test_what_a_start_would_not_take_is_left_out(tmp_path: Path) -> None:
 
 
 def test_the_two_ends_of_one_tunnel_have_one(tmp_path: Path) -> None:
-    """As in a lab; but a server and a client of different tunnels are in danger as well."""
+    """Both ends may be on one host, as in a lab. A server and a client of different tunnels are in danger as well."""
     server = _write(tmp_path / "server.conf", SERVER)
     password = parse(SERVER.encode(), "f").config.password.decode()
     ports = [link.bindport for link in parse(SERVER.encode(), "f").config.links]

@@ -11,7 +11,7 @@ def test_first_definition_wins() -> None:
     text = CLIENT + "timeout = 10\ntimeout = 20\ntimeout = 10\n"
     assert good(text).config.links[0].timeout == 10
     assert warnings_of(text) == [
-        f"f:{line}: timeout: already set as timeout in line 8, which counts; give it once" for line in (9, 10)
+        f"f:{line}: timeout: already set as timeout in line 8: line 8 counts; give the key once" for line in (9, 10)
     ]
 
 
@@ -20,7 +20,7 @@ def test_definition_that_upstream_reads_wins(unread: str) -> None:
     assert good(CLIENT + f"{unread}\n").config.links[0].timeout == 10
     assert good(CLIENT + f"{unread}\ntimeout = 20\n").config.links[0].timeout == 20
     assert warnings_of(CLIENT + f"{unread}\ntimeout = 20\n") == [
-        "f:8: timeout: already set as timeout in line 9, which counts; give it once"
+        "f:8: timeout: already set as timeout in line 9: line 9 counts; give the key once"
     ]
 
 
@@ -39,7 +39,8 @@ def test_both_spellings_of_tolerance(section: str, key: str) -> None:
     assert getattr(good(text(7, 7), strict=True).config.links[0], f"{key}_tolerance") == 7
     assert getattr(good(text(7, 8)).config.links[0], f"{key}_tolerance") == 7
     assert warnings_of(text(7, 8)) == [
-        f"f:{line + 1}: {key}_tolerence: already set as {key}_tolerance in line {line}, which counts; give it once"
+        f"f:{line + 1}: {key}_tolerence: already set as {key}_tolerance in line {line}: line {line} counts;"
+        " give the key once"
     ]
 
 
@@ -55,8 +56,8 @@ def test_retired_keys(key: str) -> None:
     [
         ("remote_host = x", "remote_host: unknown key, has no effect: did you mean remotehost?"),
         ("Timeout = 3", "Timeout: unknown key, has no effect: did you mean timeout?"),
-        ("zzz = 1", "zzz: unknown key, has no effect: known here are bindhost, bindport"),
-        ("zzz", "…: unknown key, has no effect: known here are bindhost, bindport"),
+        ("zzz = 1", "zzz: unknown key, has no effect; allowed here: bindhost, bindport"),
+        ("zzz", "…: unknown key, has no effect; allowed here: bindhost, bindport"),
         ("mtu = 3", "mtu: unknown in a link's section, has no effect: it belongs in [general]"),
         ("a\x1bb = 3", "a\\x1bb: unknown key, has no effect"),
         ("k" * 24 + " = 3", "k" * 24 + ": unknown key, has no effect"),
@@ -82,5 +83,5 @@ def test_links_keys_in_general() -> None:
 def test_too_long_a_text() -> None:
     assert good(CLIENT.replace("[adsl1]", f"ip4 = {'x' * 32768}\n[adsl1]"), strict=True)
     assert errors_of(CLIENT.replace("[adsl1]", f"ip4 = {'x' * 32769}\n[adsl1]")) == [
-        "f:5: ip4: 32769 characters are too long, at most 32768"
+        "f:5: ip4: the value is too long: 32769 characters, at most 32768"
     ]

@@ -59,11 +59,14 @@ def test_an_empty_section_is_no_link() -> None:
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("drop = inbound", "drop: 'inbound' is of captures: nothing matches it here, nor what follows it"),
-        ("pin = udp or not outbound", "pin: 'outbound' is of captures"),
-        ("prefer adsl1 = ifindex 3 or udp", "prefer: 'ifindex' is of captures"),
-        ("drop = pppoes or udp", "drop: 'pppoes' is of Ethernet frames"),
-        ("adsl1 = udp", f"adsl1: no action, but a link: did you mean prefer adsl1? Allowed: {ALLOWED}"),
+        (
+            "drop = inbound",
+            "drop: 'inbound' has a meaning only in a capture: here neither it nor what follows it matches",
+        ),
+        ("pin = udp or not outbound", "pin: 'outbound' has a meaning only in a capture"),
+        ("prefer adsl1 = ifindex 3 or udp", "prefer: 'ifindex' has a meaning only in a capture"),
+        ("drop = pppoes or udp", "drop: 'pppoes' has a meaning only in Ethernet frames"),
+        ("adsl1 = udp", f"adsl1: is a link, not an action: did you mean prefer adsl1? Allowed: {ALLOWED}"),
         ("prefre adsl1 = udp", f"prefre: unknown action: did you mean prefer?; allowed: {ALLOWED}"),
         ("x = udp", f"x: unknown action; allowed: {ALLOWED}"),
         ("Drop = udp", f"Drop: unknown action: did you mean drop?; allowed: {ALLOWED}"),
@@ -98,14 +101,14 @@ def test_every_error_is_reported() -> None:
 
 def test_a_rule_of_a_file_without_links() -> None:
     text = CLIENT[: CLIENT.index("[adsl1]")] + "[rules]\npin x = udp\n"
-    assert errors_of(text) == ["f:6: pin: there is no link x; allowed: none, as there is no link"]
+    assert errors_of(text) == ["f:6: pin: there is no link x; allowed: none, because the file has no link"]
 
 
 @pytest.mark.parametrize("key", ["", "peer = any\n"])
 def test_duplicates_need_a_peer_that_knows_them(key: str) -> None:
     text = CLIENT.replace("[adsl1]", f"{key}[adsl1]") + "[rules]\nduplicate = udp\n"
     assert len(errors_of(text)) == 1
-    assert "duplicate: needs peer = mlvpnd in [general], as C MLVPN would deliver" in errors_of(text)[0]
+    assert "duplicate: needs peer = mlvpnd in [general]: C MLVPN would deliver" in errors_of(text)[0]
 
 
 def test_too_many() -> None:
@@ -163,4 +166,4 @@ def test_names_that_hold_words_of_captures_are_good() -> None:
 def test_what_is_of_frames_is_good_for_a_tap() -> None:
     text = LINKS.replace("peer = mlvpnd\n", "peer = mlvpnd\ntuntap = tap\n") + "drop = pppoes"
     assert [one.expression for one in good(text, strict=True).config.rules] == ["pppoes"]
-    assert "'inbound' is of captures" in errors_of(text.replace("pppoes", "inbound"))[0]
+    assert "'inbound' has a meaning only in a capture" in errors_of(text.replace("pppoes", "inbound"))[0]

@@ -66,7 +66,7 @@ def config(general: dict[str, str] | None = None, link: dict[str, str] | None = 
 
 
 def effects(key: Key, changes: Changes) -> set[ReloadEffect]:
-    """Every effect that `changes` reports, each held to be the key's."""
+    """Every effect that `changes` reports; each must be an effect of this key."""
     found = set()
     for effect, names in (
         (ReloadEffect.AT_ONCE, changes.at_once),
@@ -92,7 +92,7 @@ def effects(key: Key, changes: Changes) -> set[ReloadEffect]:
 def test_general_keys_do_at_a_reload_what_the_table_says(key: Key) -> None:
     first, second = (config(general={key.name: value}) for value in GENERAL_VALUES[key.name])
     assert getattr(first, key.field) != getattr(second, key.field)
-    # A default reaches links, where it is a change of their own key.
+    # A default acts on the links: there it is a change of the links' own key.
     expected = ReloadEffect.LINK_IN_PLACE if key.reload is ReloadEffect.LINK_DEFAULT else key.reload
     assert effects(key, compare(first, second)) == {expected}
 

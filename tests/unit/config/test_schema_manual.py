@@ -14,7 +14,7 @@ from tests.support.manual import literals, part, render, source
 
 PAGE = source("mlvpn.conf.5")
 CHAPTERS = {"GENERAL_KEYS": "# THE SECTION [general]", "LINK_KEYS": "# SECTIONS OF LINKS"}
-"""Where the page has the keys of each table of the schema."""
+"""The chapter of the page that has the keys of each table of the schema."""
 MINIMAL = {"mode": "client", "password": "x"}
 LINK = {"remotehost": "192.0.2.1", "remoteport": "5080"}
 

@@ -190,7 +190,8 @@ def test_lines_that_are_dropped(line: bytes, warning: str) -> None:
 def test_check_config_refuses_odd_lines(line: bytes) -> None:
     report = Report("f", strict=True)
     read_sections(b"[s]\n" + line, report)
-    assert report.failed is (line != b"a == 1 [")  # a bracket in a value is none; the second '=' is judged by its key
+    # A bracket in a value opens no section; the key judges the second '='.
+    assert report.failed is (line != b"a == 1 [")
 
 
 def test_values_before_any_section_are_dropped() -> None:

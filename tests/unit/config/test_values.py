@@ -55,7 +55,7 @@ def test_texts_that_are_no_port(text: str) -> None:
 def test_hosts() -> None:
     assert values.host_problem("h" * 255) == ""
     assert values.host_problem("2001:db8::1") == ""
-    assert "256 characters are too long, at most 255" in values.host_problem("h" * 256)
+    assert "the value is too long: 256 characters, at most 255" in values.host_problem("h" * 256)
     assert "white space" in values.host_problem("a b")
     assert "control" in values.host_problem("a\x1bb")
 
@@ -74,7 +74,7 @@ def test_texts_that_name_no_device(text: str) -> None:
 def test_device_name_pattern() -> None:
     assert values.device_problem("mlvpn%d", pattern=True) == ""
     for text in ("%d%d", "a%s", "100%"):
-        assert "that is not its only %d" in values.device_problem(text, pattern=True)
+        assert "outside the one %d" in values.device_problem(text, pattern=True)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_addresses(text: str, version: int, prefix: bool) -> None:
 
 @pytest.mark.parametrize("text", ["10.0.0.1/33", "10.0.0.1/255.0.0.0", "10.0.0/8", "x", "/", "10.0.0.1/", "1/1/1"])
 def test_texts_that_are_no_address_with_prefix(text: str) -> None:
-    assert values.address_problem(text, 4, prefix=True) == f"'{text}' is no IPv4 address/prefix"
+    assert values.address_problem(text, 4, prefix=True) == f"'{text}' is not an IPv4 address/prefix"
 
 
 def test_scoped_addresses_are_refused() -> None:
@@ -107,12 +107,12 @@ def test_routes() -> None:
 @pytest.mark.parametrize(
     ("text", "version", "problem"),
     [
-        ("10.0.0.0/8 fd00::/8", 4, "'fd00::/8' is no IPv4 network"),
-        ("10.0.0.0/8", 6, "'10.0.0.0/8' is no IPv6 network"),
-        ("default", 4, "'default' is no IPv4 network"),
-        ("10.0.0.0/255.0.0.0", 4, "'10.0.0.0/255.0.0.0' is no IPv4 network"),
-        ("10.0.0.1/8", 4, "'10.0.0.1/8' has bits beyond its prefix, the network is 10.0.0.0/8"),
-        ("10.0.0.0/", 4, "'10.0.0.0/' is no IPv4 network"),
+        ("10.0.0.0/8 fd00::/8", 4, "'fd00::/8' is not an IPv4 network"),
+        ("10.0.0.0/8", 6, "'10.0.0.0/8' is not an IPv6 network"),
+        ("default", 4, "'default' is not an IPv4 network"),
+        ("10.0.0.0/255.0.0.0", 4, "'10.0.0.0/255.0.0.0' is not an IPv4 network"),
+        ("10.0.0.1/8", 4, "'10.0.0.1/8' has bits beyond its prefix: the network is 10.0.0.0/8"),
+        ("10.0.0.0/", 4, "'10.0.0.0/' is not an IPv4 network"),
     ],
 )
 def test_routes_that_are_none(text: str, version: int, problem: str) -> None:

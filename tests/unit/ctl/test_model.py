@@ -39,7 +39,7 @@ def test_the_answer_to_describe() -> None:
 
 
 def test_the_answer_of_a_control_socket() -> None:
-    """What `status.to_json` writes is told by the names and in the units of the bus."""
+    """The output of `status.to_json` is told by the names of the bus, and in its units."""
     links = (
         LinkStatus(
             "adsl1",
@@ -84,11 +84,11 @@ def test_the_answer_of_a_control_socket() -> None:
         "timeout",
         "Network is down",
     )
-    assert wifi.properties["SmoothedRttUSec"] == 0  # it has none yet
+    assert wifi.properties["SmoothedRttUSec"] == 0  # the link has no round trip yet
 
 
 def test_a_control_socket_tells_what_the_bus_tells() -> None:
-    """The same names and values, as far as it is not too coarse: seconds, and tenths of milliseconds."""
+    """Names and values are the same, but for the coarser units of the socket: seconds, and tenths of milliseconds."""
     operator = FakeOperator("adsl1", "adsl-2")
     operator.change_link("adsl-2", has_rtt=False, enabled=False, status=LinkState.WAITING, peer="", reason="config")
     operator.change_link("adsl1", min_rtt_ms=20.5, device="eth0", fallback_only=True)

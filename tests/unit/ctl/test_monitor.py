@@ -1,4 +1,4 @@
-"""How events are written; that they come, and from whom, is tested in tests/bus/test_mlvpnctl.py."""
+"""How events are written. tests/bus/test_mlvpnctl.py tests that they come, and from whom."""
 
 from __future__ import annotations
 

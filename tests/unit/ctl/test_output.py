@@ -161,7 +161,7 @@ class Screen(io.StringIO):
 def test_what_is_paged_is_not_printed_too(
     program: str, paged: str, printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In any locale; and a screen that is large enough needs no pager."""
+    """Text is paged in any locale; a screen that is large enough needs no pager."""
     path = tmp_path / "pager"
     if program:
         path.touch(mode=0o700)

@@ -16,7 +16,7 @@ from mlvpnd.ctl.private_socket import SOCKET_NAME, ask_reload, ask_status, names
 
 @contextlib.contextmanager
 def listening(path: Path) -> Iterator[socket.socket]:
-    """A unix socket there, and none afterwards."""
+    """A unix socket at `path`, which is removed afterwards."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen(8)
@@ -29,7 +29,7 @@ def listening(path: Path) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def served_socket(directory: Path, answers: Mapping[str, str], name: str = SOCKET_NAME) -> Iterator[str]:
-    """A private socket that answers each command so, and ends the connection after the client has."""
+    """A private socket that gives each command its answer, and ends the connection after the client has ended it."""
     directory.mkdir(exist_ok=True)
 
     ended = threading.Event()
@@ -71,7 +71,7 @@ def test_reload(tmp_path: Path) -> None:
         ask_reload(path)
 
 
-@pytest.mark.parametrize(("answer", "match"), [("", "no JSON"), ("[]", "no JSON object"), ('{"a":', "no JSON")])
+@pytest.mark.parametrize(("answer", "match"), [("", "not JSON"), ("[]", "not a JSON object"), ('{"a":', "not JSON")])
 def test_answers_that_are_none(tmp_path: Path, answer: str, match: str) -> None:
     with served_socket(tmp_path, {"status": answer}) as path, pytest.raises(CtlError, match=match):
         ask_status(path)
@@ -90,7 +90,7 @@ def test_somebody_who_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_somebody_who_goes_on_answering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit is for all of the answer."""
+    """The limit is for the whole answer."""
     monkeypatch.setattr(private_socket, "STATUS_LIMIT", 0.3)
 
     def drip(listener: socket.socket) -> None:

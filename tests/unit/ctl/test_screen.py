@@ -73,7 +73,7 @@ except ValueError as error:
 
 
 def test_what_goes_wrong_while_it_runs_is_raised() -> None:
-    """The terminal is put back first, and what was read before was shown."""
+    """The terminal is put back first. What was read before has been shown."""
 
     async def scenario() -> None:
         environment = {**os.environ, "PYTHONWARNINGS": "error,ignore::ImportWarning"}

@@ -13,13 +13,13 @@ from .test_private_socket import served_socket
 
 
 class FakeBus:
-    """`source.Bus`, of tunnels by name."""
+    """Stands for `source.Bus`; its tunnels are given by name."""
 
     def __init__(self, *tunnels: str, error: CtlError | None = None) -> None:
         self.tunnels = list(tunnels)
         self.error = error
         self.gone: set[str] = set()
-        """Listed, but no longer there when asked."""
+        """Tunnels that are listed, but no longer there when asked."""
 
     def instances(self) -> list[str]:
         if self.error is not None:
@@ -104,5 +104,5 @@ def test_the_private_socket_where_the_bus_is_down(directories: tuple[Path, Path]
         assert [view.name for view in tunnels.all()] == ["mlvpn0"]
         view = tunnels.one("mlvpn0")
         assert (view.text("State"), view.links[0].state) == ("up", "up")
-        # Also where there is a bus, but the tunnel could not get its name.
+        # The same where there is a bus, but the tunnel could not get its name.
         assert source(FakeBus("other"), directories).full("mlvpn0").name == "mlvpn0"

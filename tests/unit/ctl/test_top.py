@@ -91,7 +91,7 @@ def test_a_tunnel_that_stops_and_comes_back() -> None:
     assert texts(top.screen(80, 5))[1] == "not running"
     top.update(Reading([], {"": "the system bus cannot be reached"}, 4.0, 0.0))
     assert texts(top.screen(80, 5))[1] == "the system bus cannot be reached"
-    # It counts from 0 again; that is no rate.
+    # The link counts from 0 again; the difference is no rate.
     read(top, 0, "mlvpn0")
     top.update(Reading([tunnel_view(link_view("link1", TxBytes=125_000, RxBytes=0))], {}, 6.0, 0.0))
     assert "link1        up        50 %   23 ms   0 %" in texts(top.screen(80, 24))[4]

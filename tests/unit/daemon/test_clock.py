@@ -1,4 +1,4 @@
-"""What is said of clocks, told by clocks of the test's own."""
+"""What is said of clocks; the test has clocks of its own."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_is_said(moved: Clocks, told: list[object], lines: pytest.LogCaptur
         nonlocal at, looks
         looks += 1
         usual = Clocks(clock.INTERVAL, clock.INTERVAL)
-        # The first two looks are the beginning; then it happens, once.
+        # The first two looks are the beginning; later the clocks are moved once.
         passed = usual if looks != 4 else Clocks(moved.boot - TURN + clock.INTERVAL, moved.unix - TURN + clock.INTERVAL)
         at = Clocks(at.boot + passed.boot, at.unix + passed.unix)
         return at

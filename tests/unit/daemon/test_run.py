@@ -37,7 +37,7 @@ timeout = {timeout}
 
 
 class Helper:
-    """Answers at once, but where the test has closed a gate."""
+    """Answers at once, unless the test has closed a gate."""
 
     def __init__(self) -> None:
         self.timeouts = {"adsl1": 5}
@@ -85,7 +85,10 @@ class Helper:
 
 
 def run(steps: Callable[[Daemon, Helper], Awaitable[None]], *, closed: str = "") -> int:
-    """Runs a daemon while `steps` are taken, and stops it; its exit code. `closed` names a gate of the helper's."""
+    """Runs a daemon while `steps` are taken, stops it, and returns its exit code.
+
+    `closed` names a gate of the helper.
+    """
 
     async def main() -> int:
         helper = Helper()
@@ -112,7 +115,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def timeouts(daemon: Daemon) -> list[int]:
-    """Those of the links, once there are any."""
+    """The timeouts of the links, once there are links."""
     await asyncio.sleep(0.05)
     tunnel = daemon._tunnel
     assert tunnel is not None
@@ -171,7 +174,7 @@ def test_signals_in_a_row_are_one_reload() -> None:
 
 
 def test_a_reload_does_not_raise_the_links_of_a_tunnel_that_is_stopping() -> None:
-    """While the last script still runs, or the file is still read, nothing begins anew."""
+    """Nothing begins anew while the last script still runs, or the file is still read."""
 
     async def steps(daemon: Daemon, helper: Helper) -> None:
         tunnel = daemon._tunnel

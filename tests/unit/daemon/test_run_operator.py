@@ -1,4 +1,4 @@
-"""The daemon as a service: the sockets that it is asked by, and what an operator does."""
+"""The daemon as a service: the sockets by which it is asked, and what an operator does."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_the_words_of_a_life(host: Host) -> None:
             with host.peer:
                 await until(lambda: is_up(daemon))
                 await until(lambda: "STATUS=@adsl1" in host.store.said)
-        # All that must outlive the process is stored, and the links are bound, before systemd goes on.
+        # Before systemd goes on, the links are bound, and all that must outlive the process is stored.
         first = [text for text in first if not text.startswith("STATUS")]
         ready = next(index for index, text in enumerate(first) if text.startswith("READY"))
         assert first[:ready] == [
@@ -115,7 +115,7 @@ def test_the_interface_of_the_process_before_is_used(host: Host, lines: pytest.L
             tunnel = daemon._tunnel
             assert tunnel is not None
             assert os.fstat(tunnel.interface.device.fileno()).st_ino == inode
-        assert "interface `mlvpn0' kept from the process before" in lines.messages
+        assert "interface `mlvpn0' kept from the previous process" in lines.messages
 
     run(steps())
 
@@ -127,7 +127,7 @@ def test_its_mtu_is_known_also_while_the_helper_is_not_there(host: Host, lines: 
         host.words()
 
         async def refuse(*, ipv6_path: bool) -> int:
-            raise HelperError("configure-tun: helper not reached")
+            raise HelperError("configure-tun: the helper cannot be reached")
 
         host.new_helper().configure_tun = refuse  # type: ignore[method-assign]
         async with host.running() as daemon:
@@ -209,7 +209,7 @@ def test_a_restart_goes_unnoticed(host: Host, lines: pytest.LogCaptureFixture) -
             assert {one.type for one in after}.isdisjoint({AUTH, DISCONNECT})
             assert len({one.header.flow_id for one in host.peer.received}) == 1
             assert len({one.source for one in host.peer.received}) == 1
-        assert any("taken up" in line and "1 of 1 links are up" in line for line in lines.messages)
+        assert any("restored" in line and "1 of 1 links are up" in line for line in lines.messages)
 
     run(steps())
 
@@ -219,15 +219,15 @@ def test_a_plain_stop_says_goodbye(host: Host, lines: pytest.LogCaptureFixture) 
         with host.peer:
             async with host.running() as daemon:
                 await until(lambda: is_up(daemon) and host.peer.up)
-                await asyncio.sleep(0.1)  # it is saved while it is up
+                await asyncio.sleep(0.1)  # the session is saved while the tunnel is up
             await until(lambda: host.peer.downs == 1)
             assert host.helper.asked == ["open_tun", "rtun_up", "tuntap_up", "rtun_down", "tuntap_down"]
-            # Should systemd start it again all the same, it knows that it is down.
+            # If systemd starts the daemon again all the same, the daemon knows that the tunnel is down.
             host.words()
             host.new_helper()
             async with host.running() as daemon:
                 await until(lambda: is_up(daemon) and host.peer.ups == 2)
-        assert any("taken up" in line and "0 of 1 links are up" in line for line in lines.messages)
+        assert any("restored" in line and "0 of 1 links are up" in line for line in lines.messages)
 
     run(steps())
 
@@ -243,7 +243,7 @@ def test_a_damaged_memory_begins_afresh(host: Host, lines: pytest.LogCaptureFixt
             assert found is not None
             memory = found[0]
             flow_id = memory["paths"][0]["flow_id"]
-            memory["paths"][0]["seq"] = None  # comes late: half is taken up by then
+            memory["paths"][0]["seq"] = None  # the fault comes late: half of the memory is taken up by then
             keeper.save(memory)
             host.words()
             async with host.running() as daemon:
@@ -252,7 +252,7 @@ def test_a_damaged_memory_begins_afresh(host: Host, lines: pytest.LogCaptureFixt
                 assert tunnel is not None
                 assert tunnel.session.paths[0].flow_id != flow_id
                 assert flow_id not in tunnel.session.gate.flows.own
-        assert any("cannot be taken up: TypeError" in line for line in lines.messages)
+        assert any("cannot be restored: TypeError" in line for line in lines.messages)
 
     run(steps())
 

@@ -1,7 +1,7 @@
-"""Run with `tests.support.failing` in front as `python -m tests.unit.dataplane.failing_program PLANE`.
+"""Runs as `python -m tests.unit.dataplane.failing_program PLANE`, with `tests.support.failing` in front.
 
-A server with two links, whose interface is a socket, while one call after the other fails. Prints what came of each
-case as a line of JSON.
+A server with two links, whose interface is a socket, runs while one call after the other fails. The program prints the
+outcome of each case as a line of JSON.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from tests.unit.tunnel.test_tunnel import LINKS, Helper, Peer
 
 PACKETS = 40
 SMALL, LARGE = 60, 3000
-"""Bytes; for the larger no free buffer is kept."""
+"""Bytes of a packet; no free buffer is kept for the larger one."""
 PATIENCE = 5.0
-"""Seconds for what passes within milliseconds."""
+"""Seconds to wait for what passes within milliseconds."""
 TURNS = 10
-"""Of the event loop, one each millisecond, that an injected failure must not stop."""
+"""Turns of the event loop, one each millisecond; an injected failure must not stop them."""
 
 
 class Case(NamedTuple):
-    """What fails, where, how, and how often: each call, each second, ..."""
+    """What fails, where, how, and how often: at each call, at each second one, ..."""
 
     kind: Kind
     where: str
@@ -84,7 +84,7 @@ class World:
         return self.tunnel.drivers[0].socket is not None
 
     async def meet(self) -> None:
-        """Has a peer on each link."""
+        """Puts a peer on each link."""
         before = self.peers
         self.peers = [Peer(self.tunnel, number) for number in range(len(LINKS))]
         for peer, old in zip(self.peers, before, strict=False):
@@ -101,7 +101,7 @@ class World:
         raise AssertionError("the links do not come up")
 
     def exchange(self) -> tuple[list[bytes], list[bytes]]:
-        """Sends packets both ways; those to the interface, and those from it."""
+        """Sends packets both ways; returns the packets to the interface, and the packets from it."""
         numbers = range(self._number, self._number + PACKETS)
         self._number += PACKETS
         inward = [packet_of(number) for number in numbers]
@@ -123,11 +123,11 @@ class World:
             return taken
 
     def heard(self) -> int:
-        """How many DATA the peers have got."""
+        """How many DATA packets the peers have got."""
         return sum(kinds.count(PacketType.DATA) for kinds in (peer.received() for peer in self.peers))
 
     async def passes(self) -> bool:
-        """Whether packets pass now, all of them in both ways."""
+        """Whether all packets pass now, both ways."""
         self.take()
         self.heard()
         inward, outward = self.exchange()
@@ -149,7 +149,7 @@ def descriptors() -> int:
 
 
 async def one(world: World, failing: Failing, case: Case) -> dict[str, Any]:
-    """Has calls fail while packets pass, and looks at what is left of the tunnel then."""
+    """Makes calls fail while packets pass, then looks at what is left of the tunnel."""
     session = world.tunnel.session
     link_socket = world.tunnel.drivers[0].socket
     assert link_socket is not None

@@ -1,4 +1,4 @@
-"""A link's edge in the native twin: what tests/unit/net/test_link_socket.py asks of the reference's."""
+"""A link's edge in the native twin. tests/unit/net/test_link_socket.py asks the same of the reference's."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_run_is_found_among_other_control_messages(world: World, options: Sequ
 
 
 def sent_in_runs(world: World, sizes: Sequence[int]) -> tuple[int, int]:
-    """Has datagrams of such sizes be sent at once: how many leave in how many runs."""
+    """Sends datagrams of these sizes at once; returns how many runs leave, and how many datagrams in runs."""
     before, _, _ = world.loop.link_counts(0)
     world.session.send([packet_of(1, size - AROUND) for size in sizes], NOW)
     world.loop.flush()
@@ -64,7 +64,10 @@ def test_a_run_is_no_longer_than_what_a_device_takes_whole(world: World) -> None
 
 
 def narrow_path() -> None:
-    """Runs larger than the path takes go in fragments, and are tried again: it takes more later."""
+    """Runs whose datagrams are too large for the path go in fragments.
+
+    Runs are tried again, for the path takes more later.
+    """
     for family in (socket.AF_INET, socket.AF_INET6):
         subprocess.run(["ip", "link", "set", "lo", "up", "mtu", "1500"], check=True)
         world = World(links=1, family=family)
@@ -91,7 +94,7 @@ def narrow_path() -> None:
 
 
 class Called(World):
-    """The link's socket is bound to none of its host's addresses, and the peer calls it by any."""
+    """The link's socket is bound to no address of its host, and the peer calls it by any of them."""
 
     def __init__(self, family: int) -> None:
         super().__init__(links=1)
@@ -100,10 +103,10 @@ class Called(World):
         self.link = LinkSocket(self.links[0], answers=True)
         self.seq = 1
         self.scope: tuple[int, ...] = ()
-        """What stands behind host and port where the peer calls."""
+        """What follows host and port in the address that the peer calls."""
 
     def call_from(self, host: str, scope: int = 0) -> None:
-        """The peer has this address of IPv6."""
+        """Gives the peer this IPv6 address."""
         self.peers[0].close()
         self.peers[0] = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         self.scope = (0, scope)
@@ -111,7 +114,7 @@ class Called(World):
         self.peers[0].settimeout(2)
 
     def call(self, host: str) -> str:
-        """The peer says something to that address; by which one it is answered."""
+        """Has the peer call `host`; returns the address that answers."""
         self.seq += 1
         packet = self.datagram(0, PacketType.DATA, packet_of(self.seq), self.seq)
         self.peers[0].sendto(packet, (host, self.links[0].getsockname()[1], *self.scope))
@@ -121,14 +124,14 @@ class Called(World):
         return self.answer()
 
     def told(self) -> list[tuple[bytes, Address]]:
-        """What was for Python goes to it."""
+        """Gives Python the datagrams that are for it, and returns them."""
         number, datagrams = self.loop.slow_datagrams(rest=False)
         if datagrams:
             self.loop.deliver(self.session.receive(number, datagrams, NOW))
         return datagrams
 
     def answer(self, *sizes: int) -> str:
-        """Where what is sent now comes from."""
+        """Sends packets; returns the address that they come from."""
         self.session.send([packet_of(1, size) for size in sizes or [60]], NOW)
         self.loop.flush()
         (host,) = {self.peers[0].recvfrom(1 << 16)[1][0] for _ in sizes or [60]}
@@ -172,7 +175,7 @@ def test_only_what_is_authentic_and_newest_changes_the_address(called: Called) -
 
 
 def addresses_of_ipv6() -> None:
-    """In a namespace of its own."""
+    """Runs in a network namespace of its own."""
     for words in (
         *(f"addr add 2001:db8::{n}/128 dev lo nodad" for n in (1, 2)),
         "link set lo up",
@@ -200,7 +203,7 @@ def addresses_of_ipv6() -> None:
 
 
 def address_that_goes() -> None:
-    """In a namespace of its own."""
+    """Runs in a network namespace of its own."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     change = ["198.18.9.9/32", "dev", "lo"]
     for family in (socket.AF_INET, socket.AF_INET6):

@@ -26,7 +26,7 @@ def server(links: int) -> NativeSession:
 
 
 def refused(session: NativeSession, number: int, datagram: bytes, now: float) -> list[DropReason]:
-    """Why the engine, without Python, refuses a datagram; nothing: it does not."""
+    """Why the engine, without Python, refuses a datagram; empty if it does not refuse it."""
     path = session.path(number)
     before = dict(path.drops)
     packet = packet_of(datagram)
@@ -38,7 +38,7 @@ def refused(session: NativeSession, number: int, datagram: bytes, now: float) ->
 
 
 def test_flows_that_come_and_go_are_known_as_they_are() -> None:
-    """Each that is known is refused on another link, each that is not is asked about, whatever went before."""
+    """A known flow is refused on another link, and an unknown flow is asked about, whatever went before."""
     source = random.Random(1)
     session, now = server(2), 0.0
     known: list[HandPeer] = []

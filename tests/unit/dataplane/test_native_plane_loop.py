@@ -37,7 +37,7 @@ def udp_socket(family: int = socket.AF_INET) -> socket.socket:
 
 
 class World:
-    """A client with links that are up, and the peer's socket of each."""
+    """A client with links that are up, and the peer's socket on each link."""
 
     def __init__(self, reorder_size: int = 0, links: int = 2, family: int = socket.AF_INET) -> None:
         parameters = SessionParameters(KEY, is_server=False, reorder_size=reorder_size)
@@ -67,7 +67,7 @@ class World:
             self.loop.attach_link(number, link.fileno(), gso=False, gro=False, answers=False)
 
     def datagram(self, number: int, kind: PacketType, plaintext: bytes, seq: int, flow: int | None = None) -> bytes:
-        """One of the peer's."""
+        """A datagram of the peer."""
         flow = 100 + number if flow is None else flow
         payload = self.box.seal(plaintext, flow, seq)
         return pack(Header(len(payload), kind, True, 0, 0xFFFF, flow, seq, seq)) + payload
@@ -84,12 +84,12 @@ class World:
         return found
 
     def send(self, number: int, datagrams: list[bytes]) -> None:
-        """What the peer sends on a link."""
+        """Sends datagrams from the peer on a link."""
         for datagram in datagrams:
             self.peers[number].sendto(datagram, self.links[number].getsockname())
 
     def send_joined(self, number: int, datagrams: list[bytes]) -> None:
-        """The same in one piece, of datagrams of one size, for a link that has UDP_GRO."""
+        """Sends datagrams of one size in one piece, to a link that has UDP_GRO."""
         self.links[number].setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
         self.loop.attach_link(number, self.links[number].fileno(), gso=False, gro=True, answers=False)
         size = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", len(datagrams[0])))]
@@ -130,7 +130,10 @@ def test_packets_pass_both_ways(world: World) -> None:
 
 
 def test_what_links_bring_is_taken_in_the_order_it_was_sent_in() -> None:
-    """One read brings more of a link than the reorder buffer holds, whose holes the next link's would have filled."""
+    """One read of a link brings more than the reorder buffer holds.
+
+    The next link's packets would have filled its holes.
+    """
     world = World(reorder_size=64)
     world.start()
     for sock in (world.tun, world.kernel):
@@ -152,7 +155,7 @@ def test_what_links_bring_is_taken_in_the_order_it_was_sent_in() -> None:
 
 
 def test_more_links_than_there_is_room_for_at_once_have_their_turn() -> None:
-    """Each needs the room of a super-packet, whatever comes."""
+    """Each link needs the room of a super-packet, whatever comes."""
     count = 80
     world = World(links=count)
     world.start()
@@ -167,7 +170,10 @@ def test_more_links_than_there_is_room_for_at_once_have_their_turn() -> None:
 
 
 def test_a_lie_about_the_order_holds_up_the_liars_link_only(world: World) -> None:
-    """And that no longer than what others have brought; who has no place in the order is taken first."""
+    """The liar's link waits only for what others have brought.
+
+    A packet that has no place in the order is taken first.
+    """
     packets = [packet_of(number) for number in range(4)]
     lie = world.datagram(0, PacketType.DATA, packet_of(9), (1 << 64) - 1, flow=100)[:-1] + b"x"
     data = [world.datagram(0, PacketType.DATA, packets[0], 9), world.datagram(1, PacketType.DATA, packets[1], 10)]
@@ -180,7 +186,7 @@ def test_a_lie_about_the_order_holds_up_the_liars_link_only(world: World) -> Non
 
 
 def test_all_that_several_links_have_brought_can_be_asked_for(world: World) -> None:
-    """As before one of them goes."""
+    """The datagrams are asked for before one of the links goes."""
     bye = [world.datagram(number, PacketType.DISCONNECT, b"", 20) for number in range(2)]
     for number in range(2):
         world.send(number, [bye[number]])
@@ -191,12 +197,12 @@ def test_all_that_several_links_have_brought_can_be_asked_for(world: World) -> N
 
 
 def test_what_is_for_python_of_one_link_does_not_shut_others_out(world: World) -> None:
-    """Anybody can send what only Python can refuse, and as much of it as there is."""
+    """Anybody can send datagrams that only Python can refuse, and any number of them."""
     strange = world.datagram(0, PacketType.DATA, packet_of(1), 7, flow=999)
     packet = packet_of(2)
     world.send(1, [world.datagram(1, PacketType.DATA, packet, 2)])
     for _ in range(100):
-        world.send(0, [strange] * 2)  # it never comes to an end
+        world.send(0, [strange] * 2)  # these datagrams never come to an end
         assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
         number, datagrams = world.loop.slow_datagrams(rest=False)
         assert (number, {datagram for datagram, _ in datagrams}) == (0, {strange})
@@ -206,7 +212,7 @@ def test_what_is_for_python_of_one_link_does_not_shut_others_out(world: World) -
 
 
 def test_of_a_burst_only_what_is_for_python_goes_there(world: World) -> None:
-    """In its order; what came before it has passed, and what came behind it passes afterwards."""
+    """It goes in its order. What came before it has passed, and what came behind it passes afterwards."""
     packets = [packet_of(1), packet_of(2)]
     data = [world.datagram(0, PacketType.DATA, packet, 2 + number) for number, packet in enumerate(packets)]
     bye = world.datagram(0, PacketType.DISCONNECT, b"", 20)
@@ -221,7 +227,7 @@ def test_of_a_burst_only_what_is_for_python_goes_there(world: World) -> None:
 
 
 def test_what_is_for_python_takes_along_what_most_likely_is_too(world: World) -> None:
-    """Strangers send what they like: not each datagram of theirs costs a turn of Python."""
+    """Strangers send what they like, so not each of their datagrams may cost a turn of Python."""
     source = world.peers[0].getsockname()
     strange = world.datagram(0, PacketType.DATA, packet_of(9), 7, flow=999)
     data = [world.datagram(0, PacketType.DATA, packet_of(number), 2 + number) for number in range(5)]
@@ -230,7 +236,7 @@ def test_what_is_for_python_takes_along_what_most_likely_is_too(world: World) ->
         assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
         assert world.loop.slow_datagrams(rest=False) == (0, [(datagram, source) for datagram in expected])
         assert world.came(world.kernel) == [packet_of(number) for number in passed]
-    # It was stopped too often: all that is left goes along.
+    # The loop was stopped too often, so all that is left goes along.
     assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
     rest = [strange, data[2], strange, data[3]]
     assert world.loop.slow_datagrams(rest=False) == (0, [(datagram, source) for datagram in rest])
@@ -242,7 +248,7 @@ def test_what_is_for_python_takes_along_what_most_likely_is_too(world: World) ->
 
 @pytest.mark.parametrize("kind", PacketType, ids=lambda kind: kind.name)
 def test_who_has_no_key_never_reaches_python(world: World, kind: PacketType) -> None:
-    """Whatever the type, the flow and the address that he claims."""
+    """It does not matter which type, flow and address the stranger claims."""
     box = Box(derive_key(b"nobody has this password"))
     own = world.session.path(0).flow_id
     forged = []
@@ -259,9 +265,12 @@ def test_who_has_no_key_never_reaches_python(world: World, kind: PacketType) -> 
 
 
 def test_what_was_recorded_never_reaches_python_twice(world: World) -> None:
-    """Genuine datagrams, again, under another type, on another link, back to their sender, or of a session before."""
+    """Genuine datagrams come again: as they were, under another type, on another link, back at their sender.
+
+    Some are of a session before.
+    """
     path = world.session.path(0)
-    path.last_auth_at = float("inf")  # it has just asked again
+    path.last_auth_at = float("inf")  # the link has just asked again
     data = world.datagram(0, PacketType.DATA, packet_of(1), 2)
     changed = bytearray(world.datagram(0, PacketType.DATA, packet_of(1), 9))
     changed[2] = PacketType.DISCONNECT << 4 | 1
@@ -283,7 +292,10 @@ def test_what_was_recorded_never_reaches_python_twice(world: World) -> None:
 
 
 def test_a_link_that_only_strangers_write_to_rests_between_readings(world: World) -> None:
-    """So that not each of theirs costs a turn. The other link is read at once; a packet of the peer ends the rest."""
+    """So not each of the strangers' datagrams costs a turn.
+
+    The other link is read at once; a packet of the peer ends the rest.
+    """
 
     def came_at_once(seq: int) -> list[bytes]:
         for number in (0, 1):
@@ -329,7 +341,7 @@ def test_all_that_was_read_can_be_asked_for(world: World) -> None:
 
 
 def test_what_a_lost_socket_has_brought_is_forgotten(world: World) -> None:
-    """Whoever wants it asks for it before."""
+    """Whoever wants the datagrams asks for them before."""
     world.send(0, [world.datagram(0, PacketType.DISCONNECT, b"", number) for number in range(20, 23)])
     assert world.loop.run(world.wake, 1.0) & lib.LOOP_SLOW_DATAGRAM
     world.loop.detach_link(0)
@@ -338,8 +350,8 @@ def test_what_a_lost_socket_has_brought_is_forgotten(world: World) -> None:
 
 
 def test_what_waits_for_a_socket_that_takes_nothing_is_bounded(world: World) -> None:
-    """Not only when the socket says so: also while it has said so."""
-    # TCP that nobody reads stands for a full buffer: on the loopback interface UDP has none.
+    """The bound holds when the socket says that it is full, and also afterwards."""
+    # A TCP connection that nobody reads stands for a full buffer: UDP has none on the loopback interface.
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sender:
         sender.setblocking(False)
         world.loop.attach_link(0, sender.fileno(), gso=False, gro=False, answers=False)
@@ -362,7 +374,7 @@ def test_what_waits_for_a_socket_that_takes_nothing_is_bounded(world: World) -> 
 
 
 def test_the_last_data_is_known_of_in_time(world: World) -> None:
-    """Nothing else has to come for that."""
+    """Nothing else has to come before it is known."""
     now = world.loop.data_at
     assert now < 0
     world.send(0, [world.datagram(0, PacketType.DATA, packet_of(1), 2)])
@@ -391,7 +403,7 @@ def test_an_interface_that_is_not_read_any_more_is_still_written_to(world: World
 
 
 def test_links_have_their_turn_after_so_many_packets_however_few_reads_bring_them(world: World) -> None:
-    """As on the reference twin: 64, and what the last read brings."""
+    """The limit is the reference twin's: 64 packets, and what the last read brings."""
     frames = Coalescer(uso=False, layer2=False).coalesce([packet for _ in range(6) for packet in run_of(40)])
     assert len(frames) == 6
     for sock in (world.tun, world.kernel):
@@ -399,7 +411,7 @@ def test_links_have_their_turn_after_so_many_packets_however_few_reads_bring_the
     world.loop.watch_tun(world.tun.fileno(), has_vnet=True, uso=False)
     for frame in frames:
         world.kernel.send(frame)
-    os.write(world.waker, b"x")  # so that it comes back after each turn
+    os.write(world.waker, b"x")  # so that the loop comes back after each turn
     for packets in (80, 160, 240, 240):
         assert world.loop.run(world.wake, 1.0) == lib.LOOP_WOKEN
         assert world.loop.tun_counts()["packets_read"] == packets
@@ -418,7 +430,7 @@ def test_an_interface_that_goes_is_told_of(world: World) -> None:
 
 
 def test_a_scope_is_a_number_beside_an_address(world: World) -> None:
-    """As the socket module gives addresses: `address != path.peer` compares them."""
+    """Addresses are as the socket module gives them, for `address != path.peer` compares them."""
     source: Address = ("fe80::5", 5080, 0, 3)
     world.session._emit(world.session.path(0), PacketType.KEEPALIVE, b"", address=source)
     assert [transmit.address for transmit in world.session.transmits()] == [source]

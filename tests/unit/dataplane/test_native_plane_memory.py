@@ -1,4 +1,4 @@
-"""What the native twin keeps of memory that it has used."""
+"""The memory that the native twin keeps after use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.linkemu import PROJECT
 
 KEPT = 1024
 HELD = 3000
-"""Packets at a time, more than buffers are kept."""
+"""Packets at a time: more than the free buffers that are kept."""
 PROGRAM = """
 import errno
 from pathlib import Path
@@ -44,7 +44,7 @@ print(count)
 
 
 def test_no_more_free_buffers_are_kept_than_two_megabytes() -> None:
-    """Where the system has no memory more, there is what was kept: how much, this counts."""
+    """Where the system has no more memory, only the kept buffers are left. This test counts them."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(held=HELD)],
         cwd=PROJECT,

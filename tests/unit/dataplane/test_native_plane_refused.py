@@ -52,7 +52,7 @@ def deliver(batches: list[list[bytes]], tun: socket.socket) -> dict[str, int]:
 
 
 def deliver_in_child(batches: list[list[bytes]], tun: socket.socket, *, refusing: bool) -> dict[str, int]:
-    """The counters of a process of its own, whose kernel may refuse."""
+    """The counters of a child process, whose kernel may refuse."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:

@@ -1,4 +1,7 @@
-"""How much is taken at once of what links bring, on both twins; others have their turn, and nothing is lost by that."""
+"""How much of what links bring is taken at once, on both twins.
+
+Others have their turn, and nothing is lost by the limit.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def run(plane: DataPlane, steps: Callable[[World], Awaitable[None]], monkeypatch
 
 
 async def came(world: World, count: int) -> list[bytes]:
-    """What the interface is given, until it is so much."""
+    """What the interface is given, until `count` packets have come."""
     found: list[bytes] = []
     for _ in range(500):
         found += world.take()
@@ -85,7 +88,7 @@ def test_a_link_that_brings_much_does_not_shut_another_out(plane: DataPlane, mon
 
 
 def test_more_than_is_taken_at_once_is_delivered_all_the_same() -> None:
-    """The native twin looks at so many datagrams of one reading at most before it delivers what they brought."""
+    """The native twin looks at a limited number of datagrams of one reading, then delivers what they brought."""
     world = NativeWorld(links=8)
     world.start()
     runs, datagrams, total = 8, 64, 0
@@ -99,7 +102,7 @@ def test_more_than_is_taken_at_once_is_delivered_all_the_same() -> None:
     for _ in range(3):
         world.loop.run(world.wake, 0.05)
     counts = world.loop.tun_counts()
-    # The socket in the interface's place holds less than all of it: that is counted, and nothing else is missing.
+    # The socket in the interface's place does not hold all packets. The rest is counted, and nothing else is missing.
     assert counts["packets_written"] + counts["full"] == total
     assert world.came(world.kernel)[:3] == [packet_of(number) for number in range(3)]
     world.close()

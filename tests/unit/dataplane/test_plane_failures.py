@@ -1,4 +1,4 @@
-"""System calls that fail, and memory that is not there: what was lost is lost, the tunnel goes on, nothing leaks."""
+"""System calls fail, and memory is missing: what was lost is lost, but the tunnel goes on, and nothing leaks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMIT = 110
 
 @cache
 def outcomes(plane: DataPlane) -> dict[str, dict[str, Any]]:
-    """Of all cases, by name, on that twin."""
+    """The outcomes of all cases on a twin, by the name of the case."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.dataplane.failing_program", plane.value],
         cwd=PROJECT,

@@ -26,7 +26,7 @@ class PlaneListener:
 
 
 class Socket:
-    """Has one datagram."""
+    """A socket that has one datagram."""
 
     refused_for: float | None = None
 
@@ -59,7 +59,7 @@ def test_all_links_of_a_turn_are_told_of_together() -> None:
 
 
 def test_nothing_is_told_of_behind_what_was_settled() -> None:
-    """As where the process ends: a timer would be armed again."""
+    """An example is the end of the process: news would arm a timer again."""
 
     async def scenario() -> list[str]:
         plane, driver = made(asyncio.get_running_loop())

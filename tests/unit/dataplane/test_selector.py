@@ -1,4 +1,4 @@
-"""An event loop in whose place somebody else waits."""
+"""An event loop for which somebody else waits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_another_waits_and_calls_soon() -> None:
         with ours, theirs:
             ours.setblocking(False)
             loop.call_later(0.01, theirs.send, b"x")
-            assert await loop.sock_recv(ours, 10) == b"x"  # it is woken by descriptors and timers of others
+            assert await loop.sock_recv(ours, 10) == b"x"  # descriptors and timers of others wake it
         loop.turns.take_turns(None)
         before = len(waited)
         await asyncio.sleep(0.01)

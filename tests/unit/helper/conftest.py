@@ -1,4 +1,4 @@
-"""Places and files that the helper trusts, which pytest's temporary directory below /tmp is not."""
+"""Places and files that the helper trusts; it does not trust pytest's temporary directory below /tmp."""
 
 from __future__ import annotations
 

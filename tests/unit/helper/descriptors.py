@@ -12,6 +12,6 @@ def open_descriptors() -> dict[int, tuple[int, int]]:
         try:
             status = os.fstat(int(name))
         except OSError:
-            continue  # that of the listing itself
+            continue  # the descriptor of the listing itself
         found[int(name)] = (status.st_dev, status.st_ino)
     return found

@@ -69,7 +69,7 @@ class Harness:
         idle_time: float = 0.2,
         until: Callable[[Service], Awaitable[None]] | None = None,
     ) -> float:
-        """Runs the service until it ends by itself, with `steps` in a thread; how long that took, in seconds."""
+        """Runs the service until it ends by itself, with `steps` in a thread; returns the seconds that it took."""
         failures: list[BaseException] = []
 
         def run_steps() -> None:
@@ -203,7 +203,7 @@ def test_the_daemon_of_another_tunnel_is_refused(
     ],
 )
 def test_the_daemon_is_known_in_whatever_slice_it_is(own: str, group: str) -> None:
-    """Drop-ins may put it elsewhere than the helper, below what the tree of the manager begins with."""
+    """Drop-ins may put the daemon elsewhere than the helper, but below the root of the manager's tree."""
     assert activated.is_unit(group, UNIT, own)
     assert not activated.is_unit(f"/x{group}", UNIT, own)
     assert not activated.is_unit(group, "mlvpn@office.service", own)
@@ -217,7 +217,7 @@ def _is_refused(harness: Harness) -> None:
 
 
 def test_a_caller_that_has_ended_is_refused(harness: Harness, log_lines: pytest.LogCaptureFixture) -> None:
-    """Its number may be another process's by the time that its control group is looked at."""
+    """Its number may belong to another process when its control group is looked at."""
     code = f"""
         import socket
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -247,7 +247,7 @@ def test_groups_of_both_versions(tmp_path: Path) -> None:
 
 
 def test_without_pidfds_of_peers(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on Linux 6.1."""
+    """Linux 6.1 has no pidfds of peers."""
     monkeypatch.setattr(activated, "_SO_PEERPIDFD", 9999)
     answers: list[bytes] = []
     harness.serve(lambda: answers.append(harness.ask(b'{"op": "open-config"}')))
@@ -264,11 +264,11 @@ def test_each_request_puts_the_end_off(harness: Harness) -> None:
             time.sleep(0.3)
             assert harness.ask(b'{"op": "open-config"}')
 
-    assert harness.serve(steps, idle_time=1.2) >= 2.7  # it would have ended in the middle
+    assert harness.serve(steps, idle_time=1.2) >= 2.7  # without requests, it would have ended in the middle
 
 
 def test_what_waits_is_left_for_the_next_one(harness: Harness) -> None:
-    """systemd keeps the socket: a question at the moment of the end is answered by the process after it."""
+    """systemd keeps the socket, so the next process answers a question that comes at the moment of the end."""
     harness.serve()
     answers: list[bytes] = []
     thread = threading.Thread(target=lambda: answers.append(harness.ask(b'{"op": "open-config"}')))
@@ -290,7 +290,7 @@ def test_it_does_not_leave_a_connection(harness: Harness) -> None:
 
 
 def test_scripts_keep_the_company_of_what_they_left(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """systemd would kill it with the activated."""
+    """systemd would kill what they left together with the activated helper."""
     company = [True, True, False]
     monkeypatch.setattr(activated, "has_company", lambda: company.pop(0))
     assert harness.serve(role="script", idle_time=0.1) >= 0.3
@@ -325,7 +325,7 @@ def test_too_many_connections(
             assert first.recv(1000)
 
     harness.serve(steps)
-    assert log_lines.messages == ["request refused: 2 requests are being served"]
+    assert log_lines.messages == ["request refused: 2 requests are being served already"]
 
 
 def test_sigterm_lets_the_running_request_finish(harness: Harness, trusted_directory: Path) -> None:
@@ -349,7 +349,7 @@ def test_sigterm_lets_the_running_request_finish(harness: Harness, trusted_direc
 def test_sigterm_lets_the_daemon_ask_on(
     harness: Harness, trusted_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """systemd stops both at once, and the daemon has down scripts to run."""
+    """systemd stops the helper and the daemon at once, and the daemon has down scripts to run."""
     monkeypatch.setattr(activated, "members", lambda groups: [{1}] if groups == harness.groups else [])
     _use_script(harness, trusted_directory, "echo $2 >>$0.calls")
 

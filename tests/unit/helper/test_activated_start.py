@@ -33,7 +33,7 @@ def inherited(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, str]]:
         try:
             os.close(descriptor)
         except OSError:
-            pass  # taken over
+            pass  # it is taken over
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,18 @@ def test_how_it_must_be_started(inherited: dict[int, str], sockets: list[str], r
 )
 def test_a_socket_of_another_kind(inherited: dict[int, str], family: int, kind: int) -> None:
     inherited[socket.socket(family, kind).detach()] = "helper"
-    with pytest.raises(ServiceError, match="no seqpacket socket"):
+    with pytest.raises(ServiceError, match="not a seqpacket socket"):
         activated._inherited_socket()
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("../x", "'../x' is no name of a tunnel"), ("a b", "is no name"), ("", "is no name"), ("x", "0 sockets")],
+    [
+        ("../x", "'../x' is not the name of a tunnel"),
+        ("a b", "is not the name"),
+        ("", "is not the name"),
+        ("x", "0 sockets"),
+    ],
 )
 def test_the_instance(name: str, reason: str, inherited: dict[int, str]) -> None:
     with pytest.raises(ServiceError, match=reason):

@@ -128,7 +128,7 @@ def test_what_the_child_may_send_over_the_channel(log_lines: pytest.LogCaptureFi
 
 
 NO_PID = 1 << 22
-"""No process has it: PID_MAX_LIMIT of linux/threads.h. What is stopped in its place does not stop the tests."""
+"""A number that no process has: PID_MAX_LIMIT of linux/threads.h. Stopping it does not stop the tests."""
 
 
 def _while_accepting(steps: Callable[[byhand._Parent, socket.socket], Awaitable[None]]) -> None:
@@ -177,7 +177,7 @@ def test_the_number_of_requests_at_a_time_is_bounded(
             sock.close()
 
     _while_accepting(steps)
-    assert log_lines.messages == ["connection refused: 3 requests are being served"] * 2
+    assert log_lines.messages == ["connection refused: 3 requests are being served already"] * 2
 
 
 def test_a_child_that_never_stops_asking_does_not_hold_the_parent_up(log_lines: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""The stubs against the real server and operations, without root: what needs root is in tests/netns/test_byhand.py."""
+"""The stubs against the real server and operations, without root. tests/netns/test_byhand.py has what needs root."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _with_helper(config_path: Path, scenario: Callable[[HelperClient], Awaitable
             return mine
 
         client = HelperClient(connect)
-        device = os.open("/dev/net/tun", os.O_RDWR)  # as one whose interface was deleted
+        device = os.open("/dev/net/tun", os.O_RDWR)  # like one whose interface was deleted
         client.use_tun(lambda: device)
         try:
             return await scenario(client)
@@ -194,12 +194,12 @@ def test_a_helper_that_is_gone() -> None:
     def refuse() -> socket.socket:
         raise ConnectionRefusedError(111, "Connection refused")
 
-    with pytest.raises(HelperError, match="open-tun: helper not reached: Connection refused"):
+    with pytest.raises(HelperError, match="open-tun: the helper cannot be reached: Connection refused"):
         asyncio.run(HelperClient(refuse).open_tun())
 
 
 class HangsUp:
-    """A helper that ends in the middle of so many requests, and answers those after them."""
+    """A helper that ends in the middle of the first `times` requests, and answers later ones."""
 
     def __init__(self, times: int, *, unread: bool = False) -> None:
         self._times = times
@@ -230,7 +230,7 @@ def test_a_helper_that_ends_in_the_middle_is_asked_again(reads: bool, log_lines:
         assert helper.connections == 2
 
     asyncio.run(scenario())
-    assert log_lines.messages == ["open-log: the helper ended before it had answered, and is asked again"]
+    assert log_lines.messages == ["open-log: the helper ended before its answer: it is asked again"]
     assert log_lines.records[0].__dict__["journal"] == {"EVENT": "helper-lost", "REQUEST": "open-log"}
 
 

@@ -80,7 +80,7 @@ def test_not_an_absolute_path_of_a_file(path: str) -> None:
 
 @pytest.mark.parametrize("mode", [0o757, 0o777, 0o775, 0o770])
 def test_a_directory_that_others_can_change(trusted_directory: Path, mode: int) -> None:
-    """Nor may a group write there, not even root's: others may be members of it."""
+    """No group may write there, not even root's: others may be members of it."""
     inner = trusted_directory / "open" / "inner"
     inner.mkdir(parents=True)
     inner.parent.chmod(mode)
@@ -110,14 +110,14 @@ def test_a_sticky_directory_will_do_for_what_is_roots(trusted_directory: Path) -
 
 
 def test_a_script_in_a_sticky_directory(trusted_directory: Path, script: Path) -> None:
-    """Others cannot exchange it, but may have made the name, if it is not its only one."""
+    """Others cannot exchange the script. But if it has other names, they may have made this one."""
     shared = trusted_directory / "shared"
     shared.mkdir()
     shared.chmod(0o1777)
     script.rename(shared / "script")
     check_script(str(shared / "script"))
     os.link(shared / "script", script)
-    with pytest.raises(UnsafeFile, match="has other names"):
+    with pytest.raises(UnsafeFile, match="has hard links"):
         check_script(str(shared / "script"))
     check_script(str(script))
 
@@ -131,7 +131,10 @@ ACL_USER_OBJ, ACL_USER, ACL_GROUP_OBJ, ACL_GROUP, ACL_MASK, ACL_OTHER = 1, 2, 4,
 def test_a_directory_that_an_access_list_opens(
     trusted_directory: Path, script: Path, kind: int, mask: int, trusted: bool
 ) -> None:
-    """As linux/posix_acl_xattr.h has it: user or group 65534 has rwx, of which the mask lets something through."""
+    """The access list has the form of linux/posix_acl_xattr.h.
+
+    User or group 65534 has rwx, and the mask lets a part through.
+    """
     entries = [
         (ACL_USER_OBJ, 7, -1),
         (kind, 7, 65534),

@@ -106,7 +106,7 @@ def test_interfaces_have_a_vnet_header_and_a_limit() -> None:
     ]
 
 
-# In namespaces of its own: a descriptor of an interface with its name, and one whose interface has moved to another.
+# In namespaces of its own: a descriptor tells its interface's name, until the interface moves to another namespace.
 NAMESPACES = """
 import os, socket, subprocess, sys
 from mlvpnd.config.model import DeviceKind

@@ -188,7 +188,7 @@ def test_errors_name_what_was_refused_and_the_rest_is_set(kernel: FakeKernel) ->
     assert "mlvpn0: " in text
     assert "ip6: " in text
     assert "route 10.1.0.0/16 via 10.0.0.1: Network is unreachable" in text
-    assert "route 0.0.0.0/0 via 10.0.0.1: there is already another one" in text
+    assert "route 0.0.0.0/0 via 10.0.0.1: another one exists already" in text
     assert kernel.state == {"up", "10.0.0.2/30", "fd01::/64"}
     kernel.refuse = {}
     network.withdraw("mlvpn0")
@@ -233,7 +233,7 @@ def test_what_could_not_be_set_is_not_remembered(kernel: FakeKernel) -> None:
 
 
 def test_what_is_about_to_be_set_is_remembered_before(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A helper that is killed in the middle leaves nothing that the next one does not know."""
+    """A helper that is killed in the middle leaves nothing behind that the next one does not know."""
 
     def killed(*_arguments: object, **_more: object) -> None:
         raise KeyboardInterrupt

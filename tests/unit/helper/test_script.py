@@ -34,7 +34,7 @@ def _do(*runs: ScriptRun, time_limit: float = 10, kill_delay: float = 5) -> list
     async def scenario() -> list[int]:
         runner = ScriptRunner(time_limit=time_limit, kill_delay=kill_delay)
         statuses = await asyncio.gather(*(runner.run(run) for run in runs))
-        await asyncio.sleep(0.05)  # the last output
+        await asyncio.sleep(0.05)  # for the last output
         await runner.close()
         return statuses
 
@@ -107,7 +107,7 @@ def test_a_program_has_its_own_name(trusted_directory: Path, log_lines: pytest.L
 def test_what_was_checked_is_what_is_run(
     what: str, trusted_directory: Path, monkeypatch: pytest.MonkeyPatch, log_lines: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever the path means by then: the directory, and a program itself, are held open."""
+    """The directory, and a program itself, are held open, so it does not matter what the path means by then."""
     checked, other = trusted_directory / "checked", trusted_directory / "other"
     for directory in (checked, other):
         directory.mkdir()

@@ -20,7 +20,7 @@ from .descriptors import open_descriptors
 
 
 class Recorded:
-    """In place of Operations."""
+    """Stands in for `Operations`."""
 
     def __init__(self, answer: Answer | Exception | None = None) -> None:
         self.answer = answer or Answer()
@@ -36,7 +36,7 @@ class Recorded:
 
 
 def _serve(operations: Recorded, message: bytes | None, descriptors: int = 0) -> tuple[bytes, int]:
-    """What comes back, and how many descriptors with it; checks that the server leaves none open."""
+    """The answer, and how many descriptors come with it; checks that the server leaves none open."""
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with mine:
         if message is not None:

@@ -92,7 +92,7 @@ def test_scripts_go_to_the_role_for_scripts(tmp_path: Path, roles: tuple[Role, R
         for role in roles:
             loop.add_reader(role.socket, role.serve)
         helper.use_tun(roles[0].socket.fileno)
-        # At the same time, too, each goes its own way.
+        # Requests at the same time go to their own roles, too.
         found = await asyncio.gather(
             helper.run_script("rtun_up", "adsl1"),
             helper.configure_tun(ipv6_path=False),
@@ -120,7 +120,7 @@ def test_the_script_runner_is_woken_by_a_connection(tmp_path: Path, roles: tuple
 
 def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
     async def steps(helper: ServiceHelper) -> None:
-        with pytest.raises(HelperError, match="open-config: helper not reached: No such file or directory"):
+        with pytest.raises(HelperError, match="open-config: the helper cannot be reached: No such file or directory"):
             await helper.open_config()
 
     run(tmp_path, steps)
@@ -135,7 +135,7 @@ def test_a_silent_name_server_delays_no_stop(tmp_path: Path, monkeypatch: pytest
 
     async def steps(helper: ServiceHelper) -> None:
         helper.config = CONFIG
-        # Each is given up, and its thread goes on; there are never more of them than that.
+        # Each look-up is given up, but its thread goes on. There are never more than `MAX_LOOKUPS` threads.
         for _ in range(3 * MAX_LOOKUPS):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.01):

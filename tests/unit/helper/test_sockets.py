@@ -125,7 +125,7 @@ def test_a_stale_socket_is_replaced(trusted_directory: Path) -> None:
         stale.bind(str(path))
     control = _control()
     control.open(str(path)).close()
-    control.open(str(path)).close()  # our own of a moment ago as well
+    control.open(str(path)).close()  # our own socket of a moment ago is replaced as well
     control.remove()
 
 

@@ -1,4 +1,4 @@
-"""Entries as journald reads them, and a journald that does not."""
+"""Entries as journald reads them, and a journald that does not read."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Written(logging.Handler):
 
 @pytest.fixture
 def written() -> Iterator[Written]:
-    """What passes a limit, of all that mlvpnd says."""
+    """The lines of mlvpnd that pass a limit."""
     root, handler = logging.getLogger("mlvpnd"), Written()
     handler.addFilter(LineLimit())
     level, propagate, handlers = root.level, root.propagate, list(root.handlers)
@@ -71,7 +71,7 @@ def test_each_sort_has_a_limit(
     for _ in range(100):
         clock.now += 1 / limit.rate
         say(level, 3, name=name)
-    assert limit.burst + 99 <= len(written.lines) <= limit.burst + 101  # a clock's digits
+    assert limit.burst + 99 <= len(written.lines) <= limit.burst + 101  # a clock's digits make a line more or less
     clock.now += 3600
     say(level, 5000, name=name)
     assert 2 * limit.burst + 99 <= len(written.lines) <= 2 * limit.burst + 101
@@ -86,7 +86,7 @@ def test_one_sort_leaves_room_for_the_others(written: Written, monkeypatch: pyte
     say(logging.INFO, name="mlvpnd.config", text="reloaded")
     say(logging.CRITICAL, text="fatal")
     say(logging.DEBUG, text="wanted")
-    left_out = 5000 - ERRORS.burst  # those before are told of
+    left_out = 5000 - ERRORS.burst  # the lines left out before these are told of already
     assert written.lines == [
         f"asked for ({left_out} lines before this one were left out)",
         "reloaded",
@@ -111,7 +111,7 @@ def test_what_was_left_out_is_said_though_no_line_follows(written: Written, monk
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        # The loop reads the clock that stands still: its timers come when the test says so.
+        # The loop would read the clock that stands still, so the test gives it another clock for its timers.
         monkeypatch.setattr(loop, "time", time.perf_counter)
         for _ in range(2):
             say(logging.INFO, ORDINARY.burst + 70)
@@ -120,6 +120,6 @@ def test_what_was_left_out_is_said_though_no_line_follows(written: Written, monk
     asyncio.run(main())
     told = [line for line in written.lines if line != "line"]
     assert told == [
-        "70 lines were left out: there were more than the log takes",
-        f"{ORDINARY.burst + 70} lines were left out: there were more than the log takes",
+        "70 lines were left out: there were more lines than the log takes",
+        f"{ORDINARY.burst + 70} lines were left out: there were more lines than the log takes",
     ]

@@ -61,7 +61,7 @@ def test_a_line_in_the_system_log(syslog: socket.socket) -> None:
 
 
 def test_what_the_log_holds_open_is_known(syslog: socket.socket) -> None:
-    """By hand it is the one descriptor that a start leaves open."""
+    """In a start by hand, it is the only descriptor that stays open."""
     assert log.descriptors() == set()
     assert log.setup(Options(name="home")) is not None
     (descriptor,) = log.descriptors()

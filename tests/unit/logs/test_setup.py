@@ -29,7 +29,7 @@ def journald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket
 
 @pytest.fixture(autouse=True)
 def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
-    """The loggers as they were, afterwards."""
+    """Restores the loggers afterwards."""
     root, other = logging.getLogger(log.ROOT), logging.getLogger("asyncio")
     level, propagate, handlers = root.level, root.propagate, list(root.handlers)
     others = list(other.handlers), other.propagate
@@ -84,7 +84,7 @@ def test_the_target_changes_while_it_runs(
 
 
 def written(journald: socket.socket, write: Callable[[], None], times: int) -> list[bytes]:
-    """What of so many lines is in the journal."""
+    """The entries in the journal, when a line is written `times` times."""
     entries = []
     for _ in range(times):
         write()

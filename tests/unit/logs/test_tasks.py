@@ -1,4 +1,4 @@
-"""What ends a task is told once, while somebody keeps the task."""
+"""The error that ends a task is told once, while somebody still keeps the task."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ CALLED = "127.0.0.5"
 
 
 class Server(Recorded):
-    """A socket that is bound to no address, of IPv6 also for IPv4."""
+    """A socket that is bound to no address; one of IPv6 takes IPv4, too."""
 
     def bind(self, address: Any) -> None:
         if self.family == socket.AF_INET6:
@@ -43,7 +43,7 @@ class Client(socket.socket):
         self.sendto(data, (host, self._port, *self._scope))
 
     def answered(self, count: int = 1) -> set[str]:
-        """The addresses that so many datagrams came from."""
+        """The addresses that the next `count` datagrams come from."""
         return {self.recvfrom(65535)[1][0] for _ in range(count)}
 
 
@@ -60,7 +60,7 @@ def client(server: Server) -> Iterator[Client]:
 
 
 def answer(link: LinkSocket, *data: bytes) -> Any:
-    """Answers the next datagram with these; the address that it came with."""
+    """Answers the next datagram with `data`; returns the address that it came with."""
     ((_, address),) = receive(link, 1)
     link.send_batch(data or [b"answer"], address)
     return address
@@ -73,7 +73,7 @@ def test_an_answer_leaves_from_the_address_that_was_called(server: Server, clien
         client.call(host)
         seen.add(answer(link))
         assert client.answered() == {host}
-    assert len(seen) == 2  # who calls another address has moved, for those who only compare
+    assert len(seen) == 2  # to code that only compares, a peer that calls another address has moved
 
 
 def test_one_that_does_not_answer_leaves_that_to_the_system(server: Server, client: Client) -> None:
@@ -123,7 +123,7 @@ def test_what_waits_for_the_socket_keeps_its_address(server: Server, client: Cli
 
 
 def test_what_came_before_the_option_was_set_is_answered_so_too(server: Server, client: Client) -> None:
-    """As the datagram that systemd has started the daemon for."""
+    """An example is the datagram for which systemd has started the daemon."""
     client.call(CALLED)
     answer(LinkSocket(server, answers=True))
     assert client.answered() == {CALLED}

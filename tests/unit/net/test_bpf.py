@@ -101,15 +101,15 @@ def test_the_empty_expression_is_everything() -> None:
         ("udp port 70000", "illegal port number"),
         ("ip and vlan 7", "no VLAN support"),
         ("ifname eth0", "only on PF"),
-        ("inbound", "only a capture knows"),
-        ("udp port 53 or not outbound", "only a capture knows"),
-        ("ifindex 3 or udp", "only a capture knows"),
+        ("inbound", "only a capture has"),
+        ("udp port 53 or not outbound", "only a capture has"),
+        ("ifindex 3 or udp", "only a capture has"),
         ("tcp and udp", "rejects all packets"),
         ("port no-such-port", "unknown port 'no-such-port': use its number"),
         ("portrange no-such-port-80", "use its number"),
         ("ip proto no-such-protocol", "use its number"),
         ("host 1.2.3.4.5", "."),
-        ("port 80\0", "without NUL"),
+        ("port 80\0", "or NUL"),
         ("port 80 # café", "ASCII"),
         ("\udcff", "ASCII"),
         pytest.param("ip or " * 1000 + "ip", "longer than 4096", id="size"),
@@ -146,7 +146,7 @@ def test_programs_are_freed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     program = bpf.compile("udp", LinkType.RAW)
     kept = program._struct.instructions
     assert program.matches(SIP)
-    del freed[:]  # what compile itself tried out
+    del freed[:]  # the programs that compile itself tried
     del program
     gc.collect()
     assert freed == [kept]
@@ -168,7 +168,7 @@ def test_thousands_of_programs_leave_no_memory_behind() -> None:
     assert resident_bytes() - before < 1 << 20
 
 
-# Compiles what it gets on standard input; prints for each whether the probes match, or the error.
+# Compiles the expressions on standard input; prints for each whether the probes match, or its error.
 NAMES_PROGRAM = """
 import json, os, sys, time
 from mlvpnd.net import bpf
@@ -193,7 +193,7 @@ json.dump(answers, sys.stdout)
 
 
 def compile_in_process(expressions: list[str], *arguments: str) -> list[list[bool] | str]:
-    """Each expression's answers for a SIP, a web and an OSPF packet, or its error, from a process of its own."""
+    """Compiles in a process of its own; returns each answer for a SIP, a web and an OSPF packet, or the error."""
     packets = [packet.hex() for packet in (SIP, WEB, ipv4(OSPF, 0, 0))]
     finished = subprocess.run(
         [sys.executable, "-c", NAMES_PROGRAM, *arguments],

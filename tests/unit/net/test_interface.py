@@ -12,7 +12,7 @@ import pytest
 
 from mlvpnd.net.interface import interface_of, matches, mtu_of
 
-# In a namespace of its own: a TUN, a TAP, another name, another MTU, and none any more.
+# In a namespace of its own: a TUN, a TAP, another name, another MTU, and no interface any more.
 INTERFACES = """
 import os, subprocess, pytun
 from mlvpnd.net.interface import interface_of, mtu_of
@@ -28,7 +28,7 @@ except OSError as error:
     print(error.strerror)
 """
 
-# An interface with two names more, and what is bound to it by each.
+# An interface with two more names, and sockets that are bound to it by each name.
 NAMES = """
 import socket, subprocess
 from mlvpnd.net.interface import bound_index, index_of

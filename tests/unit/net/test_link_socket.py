@@ -1,4 +1,4 @@
-"""A link's socket: runs of datagrams by one call and what stands in for it; datagrams that the system refuses."""
+"""A link's socket: runs of datagrams in one call, what replaces this call, and datagrams that the system refuses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mlvpnd.net.link_socket import GSO_PAUSE, MAX_SEGMENTS, QUEUE_LIMIT, RECEIVE
 UDP_SEGMENT, UDP_GRO = 103, 104
 
 REFUSED = ("255.255.255.255", 9)
-"""Broadcasting needs a socket that has asked for it."""
+"""An address that is refused: broadcasting needs a socket that has asked for it."""
 
 
 def refused_for(link: LinkSocket) -> float | None:
@@ -70,7 +70,7 @@ def test_what_waits_is_sent_before_the_socket_closes() -> None:
 
 
 class Recorded(socket.socket):
-    """A UDP socket that tells of each call, and fails as it is asked to."""
+    """A UDP socket that records each call, and fails as it is asked to."""
 
     def __init__(self, family: int = socket.AF_INET) -> None:
         super().__init__(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -78,9 +78,9 @@ class Recorded(socket.socket):
         self.calls: list[int] = []
         """How many datagrams each call was to send."""
         self.run_error: int | None = None
-        """What a run is refused with, ..."""
+        """The error that refuses a run whose datagrams have more bytes than `largest_in_run`."""
         self.largest_in_run = 0
-        """... if its datagrams have more bytes."""
+        """Bytes of a datagram up to which a run is not refused."""
         self.room = 1 << 30
         """Calls until the buffer is full."""
 
@@ -129,13 +129,13 @@ class Pair:
         self.far.close()
 
     def send(self, datagrams: Sequence[bytes]) -> list[int]:
-        """Sends; in how many calls of how many datagrams."""
+        """Sends datagrams; returns the number of datagrams in each call."""
         self.near.calls.clear()
         self.link.send_batch(datagrams, self.address)
         return self.near.calls
 
     def came(self, count: int) -> list[bytes]:
-        """So many datagrams, as they are on the wire."""
+        """The next `count` datagrams, as they are on the wire."""
         return [self.far.recv(65535) for _ in range(count)]
 
 
@@ -147,7 +147,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 
 def datagrams(*sizes: int) -> list[bytes]:
-    """Such that tell one from another."""
+    """Datagrams of these sizes that can be told from one another."""
     return [bytes([number % 251]) * size for number, size in enumerate(sizes)]
 
 
@@ -182,7 +182,7 @@ def test_a_run_has_its_bounds(pair: Pair) -> None:
 
 
 FRAME_HEADERS = {socket.AF_INET: 14 + 20 + 8, socket.AF_INET6: 14 + 40 + 8}
-"""Bytes of Ethernet, IP and UDP before a run: with them it must be less than 65536 bytes, or the kernel cuts it."""
+"""Bytes of Ethernet, IP and UDP before a run. With them, it must be less than 65536 bytes, or the kernel cuts it."""
 
 
 def test_a_run_is_no_longer_than_what_a_device_takes_whole(pair: Pair) -> None:
@@ -211,7 +211,7 @@ def test_a_run_that_is_refused_goes_singly_and_is_tried_again(
     assert not takes_runs(pair.link)
     assert pair.came(18) == [*large, *large, *datagrams(400, 400), *small]
     now += GSO_PAUSE
-    assert pair.send(large) == [6] + [1] * 6  # it costs a call, and no datagram
+    assert pair.send(large) == [6] + [1] * 6  # the try costs a call, but no datagram
     assert pair.came(6) == large
     pair.near.largest_in_run = 300
     assert pair.send(large) == [1] * 6
@@ -235,7 +235,7 @@ IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE = 10, 0, 3  # linux/in.h
 
 
 def test_over_ipv4_routers_may_split_what_leaves(pair: Pair) -> None:
-    """Over sockets of both families: one of IPv6 has IPv4 peers, too."""
+    """This holds for sockets of both families: one of IPv6 has IPv4 peers, too."""
     assert pair.near.getsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_DONT
     pair.near.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
     LinkSocket(pair.near, routers_split=False)
@@ -292,7 +292,7 @@ def test_a_kernel_without_the_options() -> None:
 
 
 def receive(link: LinkSocket, count: int, limit: int = 64) -> list[tuple[bytes, Any]]:
-    """What comes, until it is as many."""
+    """What comes, until there are `count` datagrams."""
     received: list[tuple[bytes, Any]] = []
     while len(received) < count:
         assert select.select([link], [], [], 2)[0], f"{len(received)} of {count} came"
@@ -335,7 +335,7 @@ def test_a_run_is_found_among_other_control_messages(pair: Pair, options: Sequen
 
 
 def test_what_is_received_has_its_bounds(pair: Pair) -> None:
-    """A turn ends with the run that reaches the limit; one that is too long for a datagram of ours is cut."""
+    """A turn ends with the run that reaches the limit. A datagram that is too long to be one of ours is cut."""
     size = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("=H", 10))]
     for _ in range(3):
         pair.far.sendmsg([b"0123456789"] * MAX_SEGMENTS, size, 0, pair.near.getsockname())
@@ -368,7 +368,7 @@ def test_a_full_queue_drops_the_newest(pair: Pair) -> None:
     pair.send(datagrams(*[100] * (QUEUE_LIMIT - 1)))
     pair.send([b"last", b"lost", b"lost"])
     assert pair.link.overflows == 2
-    for _ in range(QUEUE_LIMIT // MAX_SEGMENTS):  # as much as the far one takes at a time
+    for _ in range(QUEUE_LIMIT // MAX_SEGMENTS):  # each time as many as the far socket takes
         pair.near.room = 1
         pair.link.flush()
         came = pair.came(MAX_SEGMENTS)

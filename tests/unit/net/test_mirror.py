@@ -1,4 +1,4 @@
-"""What is known of interfaces after news of them."""
+"""What is known of interfaces after news of them has come."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def test_names_move() -> None:
     assert mirror.take(link(2, "wan"))
     mirror.take(link(3))
     assert (mirror.number("wan"), mirror.number("eth0")) == (2, 3)
-    # Told in the other order.
+    # The news comes in the other order.
     mirror.take(link(4, "wan"))
     mirror.take(link(2, "old"))
     assert (mirror.number("wan"), mirror.number("old")) == (4, 2)
-    mirror.take(link(2, "", running=False))  # nothing is said of its name
+    mirror.take(link(2, "", running=False))  # the news has no name
     assert mirror.number("old") == 2
 
 
@@ -46,10 +46,10 @@ def test_alternative_names() -> None:
     assert mirror.take(news._replace(alternatives=frozenset({"enp1s0", "wan"})))
     assert {name: mirror.number(name) for name in ("eth0", "enp1s0", "wan")} == {"eth0": 2, "enp1s0": 2, "wan": 2}
     assert not mirror.take(news._replace(alternatives=frozenset({"enp1s0", "wan"})))
-    assert mirror.take(link(3, "eth1")._replace(alternatives=frozenset({"wan"})))  # told in the other order
+    assert mirror.take(link(3, "eth1")._replace(alternatives=frozenset({"wan"})))  # the news comes in the other order
     assert mirror.take(news._replace(alternatives=frozenset({"enp1s0"})))
     assert (mirror.number("wan"), mirror.number("enp1s0"), mirror.number("eth0")) == (3, 2, 2)
-    mirror.take(link(2, "", running=False))  # nothing is said of its names
+    mirror.take(link(2, "", running=False))  # the news has no names
     assert mirror.number("enp1s0") == 2
     mirror.take(link(2, gone=True))
     assert (mirror.number("enp1s0"), mirror.number("eth0"), mirror.number("wan")) == (0, 0, 3)
@@ -57,7 +57,7 @@ def test_alternative_names() -> None:
 
 def test_addresses_come_and_go_with_their_interfaces() -> None:
     mirror = Mirror()
-    assert mirror.take(AddressNews(3, A, usable=True))  # before anything of the interface
+    assert mirror.take(AddressNews(3, A, usable=True))  # before any news of the interface
     mirror.take(link(3))
     mirror.take(AddressNews(2, A, usable=True))
     assert not mirror.take(AddressNews(2, A, usable=True))

@@ -94,7 +94,7 @@ def test_a_port_that_leaves_its_bridge_is_not_gone() -> None:
 
 def test_addresses() -> None:
     local, peer = attribute(2, IPV4), attribute(1, bytes(4))
-    # The local one, also where the other end's comes first.
+    # The local address counts, also where the other end's comes first.
     assert news(message(NEWADDR, address(2, peer, local))) == AddressNews(2, IPV4, usable=True)
     assert news(message(NEWADDR, address(10, attribute(1, IPV6)))) == AddressNews(2, IPV6, usable=True)
     assert news(message(DELADDR, address(10, attribute(1, IPV6)))) == AddressNews(2, IPV6, usable=False)
@@ -122,7 +122,7 @@ def test_the_end_of_what_was_asked_for() -> None:
     ]
     assert read(refused) == [Told(DumpEnd(whole=False), asked=True)]
     assert read(message(3, struct.pack("=i", -4), port=PORT)) == [Told(DumpEnd(whole=False), asked=True)]
-    # Another's end is not ours.
+    # The end of another's answer is not the end of ours.
     assert read(message(3, bytes(4), port=PORT + 1)) == []
 
 
@@ -136,7 +136,7 @@ def test_nonsense() -> None:
     short = struct.pack("=IHHII", 15, NEWLINK, 0, 1, 0)
     for data in (b"", b"x", bytes(100), b"\xff" * 100, short * 3, message(NEWLINK, b"x"), message(99, bytes(40))):
         assert read(data) == []
-    # What stands before and behind it counts.
+    # What stands before and behind the bad message counts.
     good = message(NEWLINK, link(UP))
     assert len(read(good + message(99, b"abc") + message(NEWADDR, b"abc") + good + b"rest")) == 2
     # An attribute that has no end.

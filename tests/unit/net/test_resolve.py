@@ -1,4 +1,4 @@
-"""Numbers without a look-up, names by whoever may, and which ends can be joined."""
+"""Numbers without a look-up, names by whoever may look them up, and which ends can be joined."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_only_names_are_looked_up() -> None:
     async def main() -> None:
         assert await resolve.addresses("192.0.2.1", "1", lookup) == [(V4, ("192.0.2.1", 1))]
         assert asked == []
-        # In the resolver's order.
+        # The addresses stand in the resolver's order.
         found = await resolve.addresses("name.test", "1", lookup)
         assert [family for family, _ in found] == [V6, V4]
         with pytest.raises(MlvpndError, match="no answer"):

@@ -1,4 +1,4 @@
-"""The interface's edge on a socket pair that stands for the kernel; with a vnet header, as the kernel would say."""
+"""The interface's edge on a socket pair that stands for the kernel. Each test says whether there is a vnet header."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class World:
         self._monkeypatch = monkeypatch
         self.kernel: socket.socket
         self.refused: dict[int, int] = {}
-        """By the kind in the vnet header: the error that a write fails with."""
+        """The error that a write fails with, by the kind in the vnet header."""
         self.device: TunDevice
 
     def open(self, offloads: Offloads) -> TunDevice:
-        """The device; must be called once."""
+        """Opens the device; must be called once."""
         self._monkeypatch.setattr(tun_offload, "negotiate", lambda _descriptor: offloads)
         self.device = TunDevice(self.new_descriptor())
         return self.device
@@ -167,7 +167,7 @@ def test_what_was_read_and_is_no_packet_is_counted(world: World) -> None:
     world.kernel.send(VNET.pack(1, 3, 0, 1000, 0, 0) + b"unknown kind")
     world.kernel.send(b"\1")
     world.kernel.send(PLAIN + b"good")
-    assert device.read_batch(2) == []  # its turn ends also so
+    assert device.read_batch(2) == []  # malformed packets end its turn, too
     assert device.read_batch(2) == [b"good"]
     assert device.drops == {"down": 0, "full": 0, "refused": 0, "malformed": 2}
 
@@ -194,7 +194,7 @@ def test_a_kernel_that_takes_no_super_packets_gets_packets(world: World) -> None
     for _ in range(2):
         device.write_batch(datagrams)
         assert world.came() == [PLAIN + packet for packet in datagrams]
-    device.write_batch(segments)  # that is no reason against TCP
+    device.write_batch(segments)  # a refusal of UDP is no reason against TCP
     assert len(world.came()) == device.coalesced_writes == 1
     world.refuse(1, errno.EINVAL)
     for _ in range(2):
@@ -215,7 +215,7 @@ def test_another_descriptor_is_asked_anew(world: World, monkeypatch: pytest.Monk
 
 
 def syn(size: int) -> bytes:
-    """One that allows segments of so many bytes."""
+    """A SYN that allows segments of `size` bytes."""
     return bytes(IP(src="10.0.0.1", dst="10.0.0.2") / TCP(sport=1, dport=2, flags="S", options=[("MSS", size)]))
 
 

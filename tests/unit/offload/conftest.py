@@ -1,4 +1,4 @@
-"""Tests of what has a native twin run on both."""
+"""Tests of code that has a native twin run on both twins."""
 
 from __future__ import annotations
 

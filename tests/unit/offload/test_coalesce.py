@@ -54,7 +54,7 @@ def test_a_run_is_one_super_packet(first: Fields, tags: tuple[int, ...] | None) 
     field = ip + offset
     inside = whole[10 + l2 :]
     assert (inside[:field], inside[field + 2 :]) == (expected[:field], expected[field + 2 :])
-    # What is in the field is the pseudo header's sum: without the rest it is what the whole lacks.
+    # The field holds the sum of the pseudo header alone; the rest of the checksum is still missing.
     addresses = expected[12:20] if first.version == 4 else expected[8:40]
     pseudo = addresses + bytes([0, 17 if first.is_udp else 6]) + (len(expected) - ip).to_bytes(2, "big")
     total = sum(int.from_bytes(pseudo[at : at + 2], "big") for at in range(0, len(pseudo), 2)) % 65535
@@ -144,7 +144,7 @@ def test_a_wrong_checksum_is_written_as_it_came(first: Fields, wrong: int, where
 
 
 def test_a_zero_that_no_sender_writes_is_left_alone() -> None:
-    """0xffff in the place of 0 verifies, but would come out of a super-packet as 0."""
+    """A checksum of 0xffff in the place of 0 verifies, but it would come out of a super-packet as 0."""
     for at, end in ((36, 50), (10, 4)):  # TCP's field and its window; IP's and its identification
         fields = run_of(Fields(options=b"", ident=0, fragment=0, window=0), 50, 50)
         packet = fields[1].packet()

@@ -25,7 +25,7 @@ def syn(options: bytes, **changes: object) -> Fields:
 
 
 def clamped(packet: bytes, *, layer2: bool = False) -> bytes:
-    """By one call, and as one of a burst."""
+    """Clamps a packet by one call, and as one of a burst."""
     by_itself = clamp_mss(packet, *LIMITS, layer2=layer2)
     assert clamp_all([packet, packet], *LIMITS, layer2=layer2) == [by_itself, by_itself]
     return by_itself
@@ -106,7 +106,7 @@ def test_all_else_is_left_as_it_is(fields: Fields, layer2: bool) -> None:
 
 
 def test_what_stands_before_a_malformed_option_counts() -> None:
-    """Hosts take it too, and stop behind it."""
+    """Hosts take what stands before it, too, and stop behind it."""
     made = [syn(mss(size) + b"\x08\x00" + LONG).packet() for size in (1460, LIMITS[0])]
     assert clamped(made[0]) == made[1]
 

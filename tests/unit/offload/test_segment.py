@@ -1,4 +1,4 @@
-"""Super-packets and unfinished checksums from the interface, made to packets; on both twins."""
+"""Super-packets and unfinished checksums from the interface, made into packets; on both twins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def vnet(kind: int, gso_size: int, *, flags: int = NEEDS_CSUM, start: int = 0, o
 
 
 def super_packet(fields: list[Fields], *, flags: int | None = None) -> bytes:
-    """All payloads behind the first packet's headers, as the kernel hands it over but for the checksums."""
+    """All payloads behind the first packet's headers: as the kernel hands them over, but for the checksums."""
     first = fields[0]
     return replace(
         first, payload=b"".join(part.payload for part in fields), flags=first.flags if flags is None else flags
@@ -80,7 +80,7 @@ def test_options_of_ipv6_may_stand_before_tcp() -> None:
 
 @pytest.mark.parametrize("first", [Fields(), Fields(version=6), Fields(is_udp=True), Fields(is_udp=True, version=6)])
 def test_a_checksum_is_finished(first: Fields) -> None:
-    """The field holds the sum of the pseudo header: so is the checksum with all else, but for its complement."""
+    """The field holds the sum of the pseudo header. Summed with all else and complemented, it is the checksum."""
     packet = replace(first, payload=b"odd").packet()
     transport = 20 if first.version == 4 else 40
     offset = 6 if first.is_udp else 16

@@ -1,4 +1,4 @@
-"""The level that an operator may set is that of all lines of mlvpnd."""
+"""The level that an operator may set holds for all lines of mlvpnd."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from mlvpnd.operator.status import LinkOffload, LinkState, LinkStatus, ReorderSt
 from tests.support.fake_operator import FakeOperator
 
 PARTS = (LinkStatus, TunnelStatus, ReorderStatus, LinkOffload, TunOffload)
-# What no face shows by itself: whether another field is known, parts with rows of their own, the time of it all.
+# What no face shows by itself: whether another field is known, parts with rows of their own, the time of the whole.
 UNSHOWN = {"has_rtt", "offload", "links", "reorder", "tun_offload", "now"}
 NUMBERS = {"int", "float", "bool", "float | None"}
-# Upstream's own, and what a bus has in another way: the number of a process, Unix time beside the monotonic one.
+# Upstream's own, and what a bus tells in another way: the number of a process, Unix time beside monotonic time.
 NOT_ON_THE_BUS = {"pid", "last_packet_at", "size"} | {
     one.name for part in (LinkOffload, TunOffload) for one in dataclasses.fields(part)
 }

@@ -1,4 +1,4 @@
-"""What metrics render: upstream's, and what was added."""
+"""The metrics that are rendered: upstream's, and what was added."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def samples(text: str) -> Samples:
-    """Every sample that Prometheus' parser finds, by name and labels; fails on doubles."""
+    """Every sample that Prometheus' parser finds, by name and labels; fails if a sample stands twice."""
     found: Samples = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -1,4 +1,4 @@
-"""Who is told what, in which order, and that nobody is told of nothing."""
+"""Who is told what, and in which order; nobody is told where nothing has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What status renders: upstream's title and JSON, and what was added."""
+"""The status that is rendered: upstream's title and JSON, and what was added."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ async def _with_server(directory: Path, scene: Callable[[Served], Coroutine[Any,
 
 
 def test_a_family_that_the_system_lacks_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    """As IPv6 where it is switched off; `localhost` has an address of it all the same."""
+    """An example is IPv6 where it is switched off; `localhost` has an IPv6 address all the same."""
 
     async def run() -> None:
         server = ControlServer(snapshot, None, [(4711, ("::1", 1040, 0, 0)), (socket.AF_INET, ("127.0.0.1", 0))])

@@ -112,7 +112,7 @@ def test_a_client_that_does_not_read_is_cut_and_others_are_served(tmp_path: Path
             await loop.sock_sendall(greedy, b"status\n" * 200)
             await asyncio.sleep(0.1)
             assert (await (await served.unix()).ask(b"status\nquit\n")).endswith(b"]}\nbye.")
-            assert len(served.snapshots) < 20  # what it did not read was not made
+            assert len(served.snapshots) < 20  # answers that it did not read were not made
             await asyncio.sleep(0.5)
             received = 0
             with contextlib.suppress(ConnectionError):
@@ -156,7 +156,7 @@ def test_clients_that_go_away_leave_nothing(tmp_path: Path, caplog: pytest.LogCa
 
 
 def test_answers_leave_the_process_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Greedy clients get turns in a tenth of the time; whatever else the process does has the rest."""
+    """Greedy clients get turns in a tenth of the time. The rest is for whatever else the process does."""
 
     turns: list[tuple[float, float]] = []
     enough = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Tests of what has a native twin run on both."""
+"""Tests of code that has a native twin run on both twins."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ REACHED = {
     "test_session_quality": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_stamps": ("tests.support.session_pair", "tests.support.hand_peer"),
 }
-"""Modules that reach what has a twin by the names that others have imported, and those others."""
+"""Test modules that reach code with a twin by the names that other modules import, and these other modules."""
 REFERENCE_ONLY = frozenset(
     {"test_line", "test_outbox", "test_path", "test_quality", "test_selection", "test_gate", "test_resume"}
 )
-"""Modules that look into what a twin keeps for itself, or at what has none."""
+"""Test modules that look into what a twin keeps for itself, or at code that has no twin."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,4 +1,4 @@
-"""What processes cost, by each of the ways in which it is counted."""
+"""What processes cost, by each way to count the cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ V2 = "cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0\n"
 
 
 def burnt(counted: Account) -> float:
-    """What is counted of a process that uses 0.3 s, once it has started."""
+    """The seconds that are counted of a process, once it has started; it uses 0.3 s."""
     process = subprocess.Popen([sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with process:
         counted.add(process.pid)
@@ -31,7 +31,7 @@ def burnt(counted: Account) -> float:
 def test_the_time_of_a_process_is_counted() -> None:
     for counted in (account("mlvpnd-test"), Processes()):
         try:
-            assert 0.25 <= burnt(counted) < 0.8, counted.kind  # and what it costs to start
+            assert 0.25 <= burnt(counted) < 0.8, counted.kind  # with what the start costs
         finally:
             counted.close()
     assert not list(Path("/sys/fs/cgroup").glob(f"*/mlvpnd-test-{os.getpid()}"))

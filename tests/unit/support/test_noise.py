@@ -11,7 +11,7 @@ from tests.support.noise import MOST_PATIENCE, Noise, Patience, Stopwatch
 
 
 class Machine:
-    """A clock, and what others have taken by it."""
+    """A clock, and the time of it that others have taken."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0

@@ -27,7 +27,7 @@ PACKET = b"\x45" + bytes(99)
 
 
 def datagram(kind: int, payload: bytes | None = None, *, seq: int = 7, **fields: int) -> bytes:
-    """Of a client."""
+    """A datagram of a client."""
     header = MLVPN(type=kind, flow_id=0xC0FFEE, seq=seq)
     for name, value in fields.items():
         header.setfieldval(name, value)
@@ -41,7 +41,7 @@ def opened(sealed: bytes | None) -> tuple[Packet, bytes]:
 
 
 def joined(links: int) -> Striper:
-    """With a client on each link."""
+    """A server with a client on each link."""
     striper = Striper(KEY, range(0xA0, 0xA0 + links))
     for number in range(links):
         striper.receive(number, datagram(AUTH), CLIENT, 0.0)
@@ -60,7 +60,7 @@ def test_packets_go_round_the_links_with_numbers_from_zero() -> None:
         headers.append(header)
     assert numbers == [0, 1, 2, 0, 1, 2, 0]
     assert [header.data_seq for header in headers] == list(range(7))
-    # AUTH_OK took 0.
+    # AUTH_OK took number 0.
     assert [header.seq for header in headers] == [1, 1, 1, 2, 2, 2, 3]
     assert {header.flow_id for header in headers} == {0xA0, 0xA1, 0xA2}
 

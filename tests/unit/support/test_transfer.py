@@ -1,4 +1,4 @@
-"""The measuring programs themselves: what they count, and that they see what is wrong. Over loopback."""
+"""The measuring programs themselves, over loopback: what they count, and that they see what is wrong."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def damage(store: Store, turn: int) -> None:
-    """Cuts what a turn wrote in the middle, as a kill does."""
+    """Cuts in the middle what a turn wrote, as a kill does."""
     os.pwrite(store.kept[notify.SESSION], b"\0\0", turn % 2 * PLACE_SIZE + 40)
 
 

@@ -1,4 +1,4 @@
-"""What the generator writes, compared as a whole: nothing of a file but addresses and ports may get into a unit."""
+"""What the generator writes, compared as a whole. Nothing of a file but addresses and ports may get into a unit."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Host:
         return path
 
     def generate(self) -> dict[str, str]:
-        """All that was written: files with their text, links with their targets."""
+        """All files that were written with their text, and all links with their targets."""
         generator.generate(self.output, self.configs, self.defaults, self.lines.append)
         found = {}
         for path in self.output.rglob("*"):
@@ -216,7 +216,7 @@ def test_a_broken_file_stops_nobody(host: Host) -> None:
 
 
 def test_a_file_without_its_password(host: Host) -> None:
-    """It is in a credential."""
+    """The password is in a credential."""
     host.add("srv", SERVER.replace(f'password = "{PASSWORD}"\n', ""))
     assert "mlvpn@srv.socket.d/50-mlvpn.conf" in host.generate()
 

@@ -109,5 +109,5 @@ def test_what_is_handed_over_is_taken(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_an_instance_stands_for_the_command_line() -> None:
     found = options("my-tunnel")
     assert (found.config_path, found.name) == ("/etc/mlvpn/my-tunnel.conf", "my-tunnel")
-    with pytest.raises(MlvpndError, match="is no instance"):
+    with pytest.raises(MlvpndError, match="is not the name of a tunnel"):
         options("../x")

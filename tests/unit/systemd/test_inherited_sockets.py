@@ -1,4 +1,4 @@
-"""Sockets that were bound before: which link goes on with which, and that no other keeps a port."""
+"""Sockets that were bound before: which link goes on with which socket, and that no other socket keeps a port."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Given:
         self.taken: list[socket.socket] = []
 
     def udp(self, name: str, host: str = "127.0.0.1", device: str = "") -> str:
-        """Has systemd hold a socket; its port."""
+        """Has systemd hold a socket; returns its port."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM)
         if device:
@@ -39,7 +39,7 @@ class Given:
         return str(port)
 
     def take(self, sockets: Sockets, link: LinkConfig, mode: Mode = Mode.SERVER) -> tuple[str, bool] | None:
-        """Where the socket is bound that a link gets, and whether the store is ours to keep it."""
+        """Gives a link its socket; returns where the socket is bound, and whether it is ours to keep in the store."""
         adopted = sockets.take(link, Config(mode, b"x", links=(link,)))
         if adopted is None:
             return None

@@ -117,7 +117,7 @@ class Manager:
 
 
 def test_what_the_manager_does_not_take_now_it_gets_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In order, the newest of a kind, with descriptors that are closed by then."""
+    """It gets them in order, the newest of each kind, with descriptors that are closed by then."""
     monkeypatch.setattr(notify, "RETRY", 0.01)
     manager = Manager()
     notifier = Notifier(manager.send)
@@ -175,7 +175,7 @@ def test_a_manager_that_is_gone_disturbs_nobody(
     notifier = Notifier(manager.send)
     notifier.ready("a")
     notifier.status("b")
-    assert caplog.messages == ["the service manager is not reached: No such file or directory"]
+    assert caplog.messages == ["the service manager cannot be reached: No such file or directory"]
     manager.error = None
     notifier.status("c")
     assert manager.taken == ["STATUS=c"]

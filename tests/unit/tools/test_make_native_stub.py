@@ -7,7 +7,7 @@ from tools import make_native_stub
 
 
 def test_the_stub_is_what_the_module_has() -> None:
-    """`make check` asks the same; here it is found by name what differs."""
+    """`make check` asks the same; this test finds by name what differs."""
     assert make_native_stub.text(_native.ffi, _native.lib) == make_native_stub.STUB.read_text()
 
 

@@ -56,7 +56,7 @@ def test_a_peer_that_does_not_hear_the_answers_is_warned_of(caplog: pytest.LogCa
     events = EventLog()
     for _ in range(2 * FLAP_BURST):
         events.unheard(path, 100.0)
-    text = "adsl1 the peer asks, and does not hear the answers: the line is dead towards 192.0.2.1:5080"
+    text = "adsl1 the peer asks and does not hear the answers: the line is dead towards 192.0.2.1:5080"
     assert [(one.levelno, one.getMessage()) for one in caplog.records] == [(logging.WARNING, text)] * FLAP_BURST
     events.down(path, DownReason.UNHEARD)
     fields = {"EVENT": "link-down", "LINK": "adsl1", "STATE": "down", "REASON": "unheard"}

@@ -72,14 +72,14 @@ class Made:
         self.regained += 1
 
     def send(self, packets: list[bytes], _now: float) -> None:
-        """As a session."""
+        """Stands for the session's method."""
         self.bursts.append(packets)
 
     def after(self) -> None:
-        """As a driver."""
+        """Stands for the driver's method."""
 
     def received(self, number: int) -> None:
-        """As a driver."""
+        """Stands for the driver's method."""
 
 
 @asynccontextmanager
@@ -191,7 +191,7 @@ def test_a_deleted_interface_is_asked_for_until_it_is_there_again(
                     await until(lambda: one.regained == 1)
                     assert (one.interface.name, one.interface.mtu) == ("mlvpn1", 1428)
                     assert one.helper.asked[-2:] == ["open", "configure ipv6_path=False"]
-                    # Requests about the interface, and the next process, have the new one.
+                    # Requests about the interface, and the next process, have the new descriptor.
                     assert os.fstat(one.helper.descriptor()).st_ino == inode
                     assert os.fstat(store.kept["tun"]).st_ino == inode
                     kernel.send(b"packet")
@@ -246,7 +246,7 @@ def test_an_mtu_that_somebody_sets_is_followed(mtus: dict[str, int], monkeypatch
             mtus["mlvpn7"] = 1300
             one.interface.look(Mirror())
             assert (one.interface.mtu, one.interface.mss) == (1300, limits_for(1300))
-            monkeypatch.undo()  # a descriptor that is no interface's: it is gone just now
+            monkeypatch.undo()  # the descriptor is no interface's: the interface is gone just now
             one.interface.look(Mirror())
             assert one.interface.mtu == 1300
 
@@ -271,8 +271,9 @@ def test_a_bridge_with_longer_frames_is_told_of_once(
                 tell(3, "eth0", 1500, 9)
                 one.interface.look(mirror)
             (told,) = caplog.messages
-            assert told.startswith("mlvpn7 takes 1428 bytes and is in a bridge with eth0, which takes 1500: ")
-            assert told.endswith("set mtu = 1500 at both ends")
+            assert told.startswith("the bridge drops frames of more than 1428 bytes for mlvpn7 without a message: ")
+            assert "its other port eth0 takes 1500 bytes. " in told
+            assert told.endswith("Set mtu = 1500 at both ends")
             mtus["mlvpn7"] = 1500
             one.interface.look(mirror)
             mtus["mlvpn7"] = 1400

@@ -63,7 +63,10 @@ class Followed:
         return str(ends.remote[0])
 
     def unanswered(self) -> str:
-        """The peer does not answer: the address that is asked next over the same socket, or "" for a new socket."""
+        """The peer does not answer.
+
+        Returns the address that is asked next over the same socket, or "" for a new socket.
+        """
         ends = self.driver.next_address()
         if ends is None:
             self.driver.timed_out()
@@ -199,7 +202,7 @@ def test_a_socket_that_is_opened_again_and_again_is_told_once(
 
 
 def test_a_socket_whose_interface_was_made_anew_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is still bound to the old one, and would hear nothing for ever."""
+    """The socket is still bound to the old interface, and would never hear anything."""
     monkeypatch.setattr(link_module, "DEVICE_CHECK_INTERVAL", 0.01)
     monkeypatch.setattr(link_module, "FIRST_BACKOFF", 0.01)
     index: list[int] = [7]
@@ -226,7 +229,7 @@ def test_a_socket_whose_interface_was_made_anew_is_opened_anew(monkeypatch: pyte
 
 
 def test_the_kernel_has_a_moment_to_say_why_an_interface_went(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look may find it first: whoever closes the socket says why the link is down."""
+    """A look may find the loss first, but whoever closes the socket says why the link is down."""
     monkeypatch.setattr(link_module, "DEVICE_CHECK_INTERVAL", 0.01)
     monkeypatch.setattr(link_module, "DEVICE_CHANGE_GRACE", 5.0)
     looks: list[int] = []
@@ -295,14 +298,14 @@ def test_a_local_address_is_tried_often(monkeypatch: pytest.MonkeyPatch, caplog:
 
     with caplog.at_level(logging.DEBUG):
         follow(Helper(), steps, config)
-    # Twice as long each time, it would be five.
+    # If the pause doubled each time, there would be five tries.
     assert sum("next try" in text for text in caplog.messages) > 8
 
 
 def test_of_a_link_that_was_there_nothing_is_told_twice(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """That it has gone down is told by who noticed; one that never was there is told of here."""
+    """Whoever noticed that a link has gone down tells of it. A link that never was there is told of here."""
     monkeypatch.setattr(link_module, "FIRST_BACKOFF", 0.1)
     monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
     missing = LinkConfig("adsl1", bindhost="192.0.2.77", remotehost="192.0.2.1", remoteport="5080")
@@ -343,7 +346,7 @@ def test_a_link_that_waits_for_its_uplink_is_tried_when_that_is_back(monkeypatch
         async with asyncio.timeout(0.5):  # half of the pause
             assert await followed.next() == "192.0.2.1"
         assert followed.driver.local_hosts == ["127.0.0.1"]
-        # Told again, with the socket open, it changes nothing.
+        # The same news, while the socket is open, changes nothing.
         followed.driver.uplink_is_back()
         await asyncio.sleep(0.05)
         assert followed.closed == 0
@@ -401,7 +404,7 @@ def bound_to(port: int) -> LinkConfig:
 
 
 async def ports_of(followed: Followed, count: int) -> list[int]:
-    """Those of the next sockets, none of which is answered."""
+    """The ports of the next sockets, none of which is answered."""
     ports = []
     for _ in range(count):
         await followed.next()
@@ -414,7 +417,7 @@ async def ports_of(followed: Followed, count: int) -> list[int]:
 def test_a_fixed_port_that_no_answer_comes_to_takes_turns_with_a_free_one(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A router keeps an old entry for it as long as it is used."""
+    """A router keeps an old entry for the port as long as the port is used."""
     monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
     port = free_port()
 
@@ -423,9 +426,9 @@ def test_a_fixed_port_that_no_answer_comes_to_takes_turns_with_a_free_one(
         assert [one == port for one in ports] == [True, True, True, False, True, False, True]
         assert ports[3] != ports[5]
         assert [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING] == [
-            f"adsl1 no answer comes to bindport {port} after 3 time-outs: a free port is tried in turns with it"
+            f"adsl1 no answer arrives at bindport {port} after 3 time-outs: a free port is tried every other time"
         ]
-        # What has worked is kept, and the other tried where that works no more.
+        # The port that has worked is kept. Where it works no more, the other one is tried.
         await followed.next()
         followed.driver.answered()
         followed.driver.timed_out()

@@ -28,7 +28,7 @@ NUMBERS = {"a": 7, "b": 3}
 
 
 def test_text_without_a_sign_of_equality_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
-    """It may be a piece of a password that begins with the name of a link."""
+    """The text may be a piece of a password that begins with the name of a link."""
     caplog.set_level(logging.WARNING)
     filters = (FilterConfig("a", "udp secret", quotable=False),)
     assert matching.filters(dataclasses.replace(CONFIG, filters=filters), {"a": 0}) == []

@@ -44,5 +44,5 @@ def test_what_bandwidth_upload_means_is_said(rates: tuple[int, int], pacing: Pac
 
 
 def test_the_file_and_the_schedule_mean_the_same_by_a_rate() -> None:
-    """Neither imports the other: a rate for `check-config` and the log is one for the links."""
+    """Neither imports the other. What `check-config` and the log call a rate is a rate for the links, too."""
     assert model.MIN_PACED_RATE == sender.MIN_PACED_RATE

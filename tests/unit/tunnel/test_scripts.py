@@ -34,7 +34,7 @@ class Helper:
 
 
 def run(steps: Callable[[ScriptQueue, Helper], Awaitable[None]]) -> list[str]:
-    """What was run in the end."""
+    """The scripts that were run in the end."""
 
     async def main() -> list[str]:
         helper = Helper()

@@ -61,7 +61,7 @@ def run(steps: Callable[[Tunnel, socket.socket], Awaitable[None]], *links: LinkC
 
 
 async def join(tunnel: Tunnel, number: int) -> tuple[socket.socket, HandPeer]:
-    """The client of a link, whose link is up then."""
+    """A client joins a link; the link is up afterwards."""
     driver = tunnel.drivers[number]
     assert driver.socket is not None
     peer = HandPeer(0xB0 + number, key=derive_key(b"x"))
@@ -129,7 +129,7 @@ def test_what_was_carried_and_refused_is_counted() -> None:
             assert abs(one.last_packet_at - found.now) < 5
             assert (one.offload.gso, one.offload.gro) == (True, True)
             assert found.tun_drops == {"down": 0, "full": 0, "refused": 0, "malformed": 0}
-            assert not found.tun_offload.tso  # a socket pair has no such thing
+            assert not found.tun_offload.tso  # a socket pair has no offloads
 
 
 def test_what_went_in_runs_is_counted() -> None:

@@ -108,7 +108,7 @@ async def running(config: Config, helper: Helper) -> AsyncIterator[Tunnel]:
 
 
 def run(steps: Callable[[Tunnel, Helper, list[Peer]], Awaitable[None]]) -> list[str]:
-    """Takes steps with a running server and its peers, and stops it; what the helper was asked, in order."""
+    """Takes steps with a running server and its peers, and stops it; returns what the helper was asked, in order."""
 
     async def main() -> list[str]:
         helper = Helper()
@@ -130,7 +130,7 @@ async def both_up(_tunnel: Tunnel, _helper: Helper, peers: list[Peer]) -> None:
 
 
 def test_the_scripts_come_in_upstreams_order() -> None:
-    """What concerns the interface comes after the link when the first goes up, and when the last goes down."""
+    """The interface's scripts come after the link's, when the first link goes up, and when the last goes down."""
     assert run(both_up) == [
         "rtun_up adsl1",
         "tuntap_up",
@@ -197,7 +197,7 @@ def test_the_time_in_which_the_process_stood_still_is_not_the_peers_silence(monk
             time.sleep(1.5)  # noqa: ASYNC251  (nothing turns meanwhile, as when the machine sleeps)
             await asyncio.sleep(0.3)
             assert all(path.up for path in tunnel.session.paths)
-            # From now on it is.
+            # From now on, it is the peer's silence.
             await asyncio.sleep(1)
             assert not any(path.up for path in tunnel.session.paths)
             for peer in peers:
@@ -207,10 +207,10 @@ def test_the_time_in_which_the_process_stood_still_is_not_the_peers_silence(monk
 
 
 def test_a_link_whose_uplink_is_lost_goes_down_and_has_another_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The peer comes back by a new AUTH; a socket that systemd holds too stays, for its port would not be free."""
+    """The peer comes back by a new AUTH. A socket that systemd holds too stays, for its port would not be free."""
 
     class Uplinks:
-        """Has the test say what the kernel would."""
+        """Lets the test say what the kernel would."""
 
         lost: Callable[[int, DownReason], None]
 
@@ -233,7 +233,7 @@ def test_a_link_whose_uplink_is_lost_goes_down_and_has_another_socket(monkeypatc
             assert not tunnel.session.path(number).up
             assert tunnel.states[number][1] == "carrier lost"
             assert (tunnel.drivers[number].socket is before) is held
-            Uplinks.lost(number, DownReason.ADDRESS_GONE)  # it is down already, and this came last
+            Uplinks.lost(number, DownReason.ADDRESS_GONE)  # the link is down already, and this reason came last
             assert tunnel.states[number][1] == "address gone"
         await asyncio.sleep(0.02)
         again = Peer(tunnel, 0)
@@ -333,7 +333,7 @@ def test_what_was_read_from_a_link_is_delivered_before_it_goes(data_plane: DataP
         await both_up(tunnel, helper, peers)
         hand = peers[0].hand
         peers[0].send(hand.keepalive(), hand.data(packet_of(1)))
-        await asyncio.sleep(0)  # it is read, and the loop's turn is behind this
+        await asyncio.sleep(0)  # the datagrams are read, and the loop's turn is behind this
         tunnel.apply(dataclasses.replace(tunnel.config, links=tunnel.config.links[1:]))
         tunnel.plane.sync()
         assert tunnel.interface.device.packets_written == (1 if data_plane is DataPlane.NATIVE else 0)

@@ -1,4 +1,4 @@
-"""What news of the kernel do to links: who is given up for which reason, who is tried again, and what is missed."""
+"""What news of the kernel does to links: who is given up for which reason, who is tried again, and what is missed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PlaneListener:
 
 @dataclass
 class Kernel:
-    """Stands for all sockets that are opened, one after the other; what waits is read by any of them."""
+    """Stands for all sockets that are opened, one after the other; any of them reads what waits."""
 
     news: list[Told] = field(default_factory=list)
     overrun: bool = False
@@ -135,7 +135,7 @@ class Followed:
         await self.settle()
 
     async def settle(self) -> None:
-        await asyncio.sleep(0.02)  # it is read by then, however late that is
+        await asyncio.sleep(0.02)  # the news is read by then, however late it is
         await asyncio.sleep(0.02)  # and looked at
 
     def taken(self) -> list[tuple[int, DownReason]]:
@@ -181,13 +181,13 @@ ETH0: tuple[list[News], list[News]] = [link(2, "eth0")], [address(2, A)]
         ([link(2, "eth0", running=False)], [DownReason.CARRIER_LOST]),
         ([link(2, "eth0", up=False, running=False)], [DownReason.INTERFACE_DOWN]),
         ([address(2, A, usable=False), link(2, "eth0", gone=True)], [DownReason.INTERFACE_GONE]),
-        # The address of IPv6 goes with that; an interface that is deleted is set down first.
+        # The IPv6 address goes with the interface. An interface that is deleted is set down first.
         ([link(2, "eth0", up=False, running=False), address(2, A, usable=False)], [DownReason.INTERFACE_DOWN]),
         ([link(2, "eth0", running=False), address(2, A, usable=False)], [DownReason.ADDRESS_GONE]),
-        # Nothing that the socket is bound to.
+        # News of nothing that the socket is bound to.
         ([address(2, B), address(2, B, usable=False), link(3, "eth1"), link(3, "eth1", gone=True)], []),
         ([link(2, "renamed")], []),
-        # Gone and back before anybody looks.
+        # The address is gone and back before anybody looks.
         ([address(2, A, usable=False), address(3, A)], []),
     ],
 )
@@ -225,7 +225,7 @@ def test_why_a_socket_that_is_bound_to_an_interface_is_lost(
 
 
 def test_a_socket_that_waits_for_a_carrier_is_lost_with_its_interface(kernel: Kernel) -> None:
-    """It is bound to that, and would not hear the next one."""
+    """The socket is bound to this interface, and would not hear the next one."""
 
     async def scenario(followed: Followed) -> None:
         await followed.answer([link(2, "eth0", running=False)], [])
@@ -265,17 +265,17 @@ def test_a_socket_that_is_bound_to_nothing_is_never_lost(kernel: Kernel) -> None
 
 
 def test_only_a_change_counts(kernel: Kernel) -> None:
-    """What was bound without its address being on any interface, or without a carrier, is as good as before."""
+    """A socket that was bound without a carrier, or while no interface had its address, is as good as before."""
 
     async def scenario(followed: Followed) -> None:
         await followed.answer([link(2, "eth0", running=False)], [address(2, B)])
         await followed.tell(address(2, "192.0.2.3"), link(2, "eth0", up=False, running=False))
         assert followed.taken() == []
-        # It was seen well, and only then.
+        # Only an uplink that was seen well can be lost.
         await followed.tell(link(2, "eth0"))
         await followed.tell(link(2, "eth0", running=False))
         assert followed.taken() == [(1, DownReason.CARRIER_LOST)]
-        # A bad one that becomes another bad one.
+        # A bad uplink that becomes bad in another way changes nothing.
         await followed.tell(link(2, "eth0", gone=True))
         assert followed.taken() == []
         assert [driver.back for driver in followed.drivers.values()] == [0, 0]
@@ -307,7 +307,7 @@ def test_what_waits_for_its_uplink_is_tried_when_that_is_back(kernel: Kernel) ->
         assert [at_address.back, at_device.back] == [1, 0]
         await followed.tell(link(7, "ppp0"))
         assert [at_address.back, at_device.back] == [1, 1]
-        # Back is back.
+        # An uplink that is back does not come back again.
         await followed.tell(address(9, "192.0.2.10"))
         assert [at_address.back, at_device.back, at_port.back] == [1, 1, 0]
         await followed.tell(link(2, "eth0"))
@@ -339,7 +339,7 @@ def test_what_was_missed_is_asked_for(kernel: Kernel) -> None:
         kernel.overflow()
         await asyncio.sleep(0.1)
         assert kernel.asked == ["links", "addresses", "links"]
-        # What is known goes on to be followed meanwhile.
+        # What is known is still followed meanwhile.
         await followed.tell(link(3, "eth1", running=False))
         assert followed.taken() == [(1, DownReason.CARRIER_LOST)]
         await followed.answer([link(2, "eth0"), link(3, "eth1", running=False)], [address(3, B)])
@@ -390,7 +390,7 @@ def test_a_burst_is_read_in_turns_and_looked_at_once(kernel: Kernel, monkeypatch
             turns += 1
         assert turns > 5000 / uplinks_module.BURST
         await followed.settle()
-        # A look every 2 ms, or a single one, not one for each address.
+        # There is a look every 2 ms, or a single one, but not one for each address.
         assert 0 < len(looks) < 500
         assert looks[-1].holders(socket.inet_aton("10.0.19.249")) == {2}
 

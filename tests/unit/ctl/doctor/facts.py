@@ -60,7 +60,7 @@ def config_of(text: str = CLIENT) -> Config:
 
 
 def ends(config: Config) -> list[Ends]:
-    """Of all links, whose hosts are numbers."""
+    """The ends of all links; the hosts are numbers."""
     return [
         Ends(
             link,
@@ -75,19 +75,19 @@ def ends(config: Config) -> list[Ends]:
 
 @dataclass
 class FakeNetwork:
-    """`network.Network`: two lines with a table each, as it should be."""
+    """Stands for `network.Network`: two lines with a table each, as it should be."""
 
     devices: list[Interface] = field(default_factory=lambda: [LOOPBACK, ETH0, ETH1])
     owners: dict[str, Interface] = field(default_factory=lambda: {"192.0.2.2": ETH0, "203.0.113.2": ETH1, PEER: ETH0})
     by_source: Mapping[str, Interface | None] = field(default_factory=lambda: {"192.0.2.2": ETH0, "203.0.113.2": ETH1})
-    """Where packets from there leave; others and None: nowhere."""
+    """The interface by which packets from an address leave. None: nowhere; other addresses: by `default`."""
     default: Interface | None = None
-    """Where packets from anywhere leave."""
+    """The interface by which packets from all other addresses leave. None: nowhere."""
     path_mtu: int = 0
     source_rules: dict[str, int] = field(default_factory=dict)
-    """Table by network."""
+    """The table of each network."""
     own_tables: Mapping[str, int] = field(default_factory=dict)
-    """By interface."""
+    """The table of each interface."""
     used_tables: set[int] = field(default_factory=lambda: {254, 255})
     dead: set[str] = field(default_factory=set)
     strict: set[str] = field(default_factory=set)
@@ -123,11 +123,11 @@ class FakeNetwork:
 
 
 def bad(findings: list[Finding]) -> list[tuple[str, str, str]]:
-    """Severity, check and link of all that is no `ok`."""
+    """Severity, check and link of each finding that is not `ok`."""
     return [(one.severity.value, one.check, one.link) for one in findings if one.severity is not Severity.OK]
 
 
 def only(findings: list[Finding], check: str) -> Finding:
-    """The one finding of a check that is no `ok`."""
+    """The one finding of a check that is not `ok`."""
     (found,) = [one for one in findings if one.check == check and one.severity is not Severity.OK]
     return found

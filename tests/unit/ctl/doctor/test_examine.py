@@ -16,7 +16,7 @@ from .facts import CLIENT, ETH0, SERVER, FakeNetwork, bad, only
 
 
 class FakeHost:
-    """What `Tools` look at; a healthy host unless changed."""
+    """The host that `Tools` look at: healthy, unless a test changes it."""
 
     def __init__(self) -> None:
         self.network = FakeNetwork()

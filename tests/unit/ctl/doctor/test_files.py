@@ -63,7 +63,7 @@ def test_odd_lines(path: Path) -> None:
     result = check_config_file(path)
     assert result.config is not None
     assert [one.severity.value for one in result.findings] == ["warning"] * 6
-    assert "and 2 more remarks" in result.findings[-1].text
+    assert "there are 2 more remarks" in result.findings[-1].text
 
 
 def test_a_filter_that_libpcap_refuses(path: Path) -> None:
@@ -104,7 +104,7 @@ def test_status_commands(tmp_path: Path) -> None:
 def test_links_together() -> None:
     assert [*check_links_of_file(config_of())] == []
     one_link = CLIENT[: CLIENT.index("[adsl2]")]
-    assert "stands and falls" in only([*check_links_of_file(config_of(one_link))], "links").text
+    assert "there is only one link" in only([*check_links_of_file(config_of(one_link))], "links").text
     no_weights = "\n".join(line for line in CLIENT.splitlines() if "bandwidth" not in line)
     assert bad([*check_links_of_file(config_of(no_weights))]) == [("warning", "weights", "")]
     no_reorder = CLIENT.replace("reorder_buffer_size = 512", "reorder_buffer_size = 0")

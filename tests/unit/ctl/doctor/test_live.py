@@ -50,7 +50,7 @@ def test_the_tunnels_interface() -> None:
     assert "is gone" in interface()[0].text
     assert interface(down)[0].commands[0] == "ip link set mlvpn0 up"
     assert bad(interface(down, link_state="down")) == []
-    assert "not this tunnel" in interface(up, running=False)[0].text
+    assert "other than this tunnel" in interface(up, running=False)[0].text
     assert interface(down, running=False) == interface(running=False) == []
 
 
@@ -59,7 +59,8 @@ def test_a_bridge_with_longer_frames() -> None:
     lan = Interface(8, "lan0", up=True, carrier=True, mtu=1500, bridge=7)
     elsewhere = Interface(6, "eth5", up=True, carrier=True, mtu=9000, bridge=5)
     found = only(interface(tap, lan, elsewhere, ETH0), "bridge-mtu")
-    assert found.text.startswith("mlvpn0 takes 1414 bytes and is in a bridge with lan0, which takes 1500: ")
+    assert found.text.startswith("the bridge drops frames of more than 1414 bytes for mlvpn0 without a message: ")
+    assert "its other port lan0 takes 1500 bytes. " in found.text
     assert "'mtu = 1500'" in found.text
     for others in ((elsewhere,), (dataclasses.replace(lan, mtu=1414),), (dataclasses.replace(lan, bridge=0),)):
         assert bad(interface(tap, *others)) == []
@@ -89,7 +90,7 @@ def test_a_link_out_of_use() -> None:
 @pytest.mark.parametrize(
     ("probed", "text"),
     [
-        (errno.ECONNREFUSED, "nobody listens at its port 5080"),
+        (errno.ECONNREFUSED, "nothing listens at its port 5080"),
         (errno.EHOSTUNREACH, "the way to the peer 198.51.100.1 ends: no route to host"),
         (errno.EACCES, "a firewall refuses packets to 198.51.100.1 port 5080"),
         (errno.EMSGSIZE, "packets to the peer 198.51.100.1 fail: message too long"),
@@ -118,7 +119,7 @@ def test_silence() -> None:
     [(512, 200, ""), (128, 200, "reorder_buffer_size = 536"), (64, 40, ""), (63, 900, "= 2412"), (0, 900, "")],
 )
 def test_the_reorder_buffer(size: int, slow_ms: int, wanted: str) -> None:
-    """3.75 MB/s must fit while the slow link's packets are late by half the difference of round trips."""
+    """The buffer must hold 3.75 MB/s while the slow link's packets are late: for half the difference of round trips."""
     config = config_of(CLIENT.replace("reorder_buffer_size = 512", f"reorder_buffer_size = {size}"))
     links = [link_view("a", SmoothedRttUSec=0), link_view("b", SmoothedRttUSec=20_000)]
     links.append(link_view("c", SmoothedRttUSec=20_000 + slow_ms * 1000))

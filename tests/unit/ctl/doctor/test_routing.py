@@ -63,7 +63,7 @@ def test_the_wrong_way_without_any_rule() -> None:
         "ip route replace default via 203.0.113.1 dev eth1 table 102",
         "ip rule add from 203.0.113.2 lookup 102",
     )
-    assert "leave by one uplink, eth0 via 192.0.2.1" in only(findings, "shared-uplink").text
+    assert "leave by the same uplink, eth0 via 192.0.2.1" in only(findings, "shared-uplink").text
 
 
 def test_the_wrong_way_with_half_of_it() -> None:
@@ -117,14 +117,14 @@ def test_strict_source_checks() -> None:
 def test_mtu() -> None:
     findings = check(FakeNetwork(path_mtu=1480))
     assert bad(findings) == [("warning", "mtu", "adsl1"), ("warning", "mtu", "adsl2")]
-    assert "(MTU 1428) makes 1500 bytes, and eth0 takes 1480" in findings[1].text
+    assert "MTU of 1428 they have 1500 bytes, and eth0 takes 1480" in findings[1].text
     assert "'mtu = 1408'" in findings[1].text
     assert bad(check(FakeNetwork(path_mtu=1480), CLIENT.replace("[adsl1]", "mtu = 1408\n[adsl1]"))) == []
-    # What the interface has counts, not what the file says.
+    # The interface's own MTU counts, not the file's.
     tun = Interface(9, "mlvpn0", up=True, carrier=True, mtu=1429)
     assert len(bad(check(FakeNetwork(devices=[ETH0, ETH1, tun])))) == 2
     tap = CLIENT.replace("[adsl1]", "tuntap = tap\nmtu = 1428\n[adsl1]")
-    assert "makes 1514 bytes" in check(FakeNetwork(), tap)[1].text
+    assert "they have 1514 bytes" in check(FakeNetwork(), tap)[1].text
 
 
 def test_an_mtu_that_a_bridge_needs_is_left() -> None:

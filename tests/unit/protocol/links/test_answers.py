@@ -11,7 +11,7 @@ NEVER = float("-inf")
 
 
 def answered(rate: float, seconds: float) -> int:
-    """Answers to so many KEEPALIVEs a second; nothing else is sent."""
+    """The number of answers to `rate` KEEPALIVEs a second; nothing else is sent."""
     pace, sent_at, count = AnswerPace(), NEVER, 0
     for number in range(int(rate * seconds)):
         now = number / rate

@@ -24,7 +24,7 @@ from tests.support.hand_peer import (
 
 
 def flaps(session: Session, peer: HandPeer, seconds: float, *, step: float = 0.005, start: float = 0.0) -> list[float]:
-    """A peer says by turns that it is there and that it goes; when the link came up."""
+    """A peer says by turns that it is there and that it goes; returns the times at which the link came up."""
     ups = []
     for tick in range(round(seconds / step)):
         now = start + tick * step
@@ -46,7 +46,7 @@ def join(session: Session, peer: HandPeer, at: float) -> None:
 
 
 def come_and_go(session: Session, peer: HandPeer, at: float, lived: float) -> bool:
-    """A server's client joins and leaves; whether it came up."""
+    """A server's client joins and leaves; returns whether its link came up."""
     join(session, peer, at)
     was_up = session.path(0).up
     for second in range(int(lived)):
@@ -129,7 +129,7 @@ def test_who_asks_and_goes_and_never_hears_us_is_held_too() -> None:
 
 
 def test_who_asks_again_and_then_speaks_is_held_too() -> None:
-    """Its link is down by its doubt, without a DISCONNECT, and the answer that it had holds no longer."""
+    """A doubt takes its link down, without a DISCONNECT, and the answer that it has had no longer holds."""
     session, peer, now, ups = make_session(is_server=True), HandPeer(), 0.0, []
     join(session, peer, now)
     while now < 10.0:
@@ -143,7 +143,7 @@ def test_who_asks_again_and_then_speaks_is_held_too() -> None:
 
 @pytest.mark.parametrize("new_flows", [False, True])
 def test_who_asks_and_speaks_on_an_up_link_moves_the_traffic_once_a_second(new_flows: bool) -> None:
-    """Each time all that waits for the link's line is given to others, and back."""
+    """Each move gives all that waits for the link's line to others, and back."""
     session, (peer, other) = several(PathParameters("adsl", 5.0), PathParameters("lte", 5.0, fallback_only=True))
     moves = 0
     for tick in range(1000):

@@ -1,4 +1,4 @@
-"""When a session's links are due: never told too late, and looked for seldom."""
+"""When a session's links are due: it is never told too late, and seldom looked for."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_a_flow_belongs_to_its_link() -> None:
 
 
 def test_a_new_auth_moves_a_flow() -> None:
-    """Somebody was quicker with a recording on the wrong link; the living flow comes to its own all the same."""
+    """Somebody was quicker with a recording on the wrong link. The living flow gets its own link all the same."""
     entrance, peer = Entrance(), HandPeer()
     entrance.admit(peer.auth(), entrance.wifi)
     assert entrance.admit(peer.keepalive()) is DropReason.WRONG_LINK
@@ -121,7 +121,7 @@ def test_a_new_auth_moves_a_flow() -> None:
 
 
 def test_a_living_flow_stays_where_it_was_first_seen() -> None:
-    """An AUTH that was caught on one link cannot be played on another; it can when nobody lives there any more."""
+    """An AUTH that was caught on one link cannot be played on another, as long as the flow lives on its own link."""
     entrance, peer = Entrance(), HandPeer()
     entrance.adsl.begin_flow(admitted(entrance.admit(peer.auth())).flow, peer.seq)
     entrance.adsl.status = PathStatus.AUTHOK

@@ -80,7 +80,7 @@ def test_a_client_asks_for_another_address_after_some_silence() -> None:
 
 
 def test_no_auth_leaves_with_the_advice_to_try_another_address() -> None:
-    """The driver may close the socket then, and the answer would find nobody: it leaves in the next turn."""
+    """The AUTH leaves in the next turn. The driver may close the socket before, and the answer would find nobody."""
     session = make_session(is_server=False)
     run_timers(session, 0.0, UNANSWERED_AUTHS - 0.5)
     assert session.events() == [PathCalling(0)]

@@ -30,7 +30,7 @@ TIMEOUT = 5.0
 DELAY = 0.03
 ROUND_TRIP = 2 * DELAY
 SLACK = 0.06
-"""Seconds for what a server waits for behind an AUTH."""
+"""Seconds that cover a server's wait behind an AUTH."""
 Up = Callable[..., tuple[Session, HandPeer]]
 both_ways = pytest.mark.parametrize("to_server", [True, False], ids=["to-server", "to-client"])
 TRAFFIC = ("idle", "ping", "up", "down", "both")
@@ -38,12 +38,12 @@ TRAFFIC = ("idle", "ping", "up", "down", "both")
 
 
 def kill(line: Line, *, to_server: bool) -> None:
-    """Nothing comes through in that direction any more."""
+    """Lets nothing through in this direction any more."""
     line.loss, line.loss_to_client = (1.0, line.loss_to_client or 0.0) if to_server else (line.loss, 1.0)
 
 
 def carry(pair: SessionPair, kind: str, seconds: float) -> None:
-    """Lets traffic pass for a while; a ping is answered by the host behind the server."""
+    """Lets traffic pass for a while; the host behind the server answers a ping."""
     end, count = pair.now + seconds, 0
     answered = len(pair.server.delivered)
     while pair.now < end:
@@ -74,7 +74,7 @@ def test_it_is_down_at_both_ends_in_time(to_server: bool, traffic: str, bandwidt
     kill(pair.lines[0], to_server=to_server)
     carry(pair, traffic, TIMEOUT + ROUND_TRIP + SLACK)
     assert pair.client.up == pair.server.up == [1]
-    # It stays so, however often the client asks.
+    # The link stays so, however often the client asks.
     before = ups(pair.server, 0), ups(pair.client, 0)
     carry(pair, traffic, 8.0)
     assert pair.client.up == pair.server.up == [1]
@@ -86,7 +86,7 @@ def test_it_is_down_at_both_ends_in_time(to_server: bool, traffic: str, bandwidt
         pair.run(0.01)
     pair.run(1.0)
     assert pair.client.delivered[arrived:] == sent
-    # And it comes back.
+    # And the link comes back.
     pair.lines[0].loss, pair.lines[0].loss_to_client = 0.0, None
     pair.run(1.0 + 3 * DELAY)
     assert pair.client.up == pair.server.up == [0, 1]
@@ -95,7 +95,10 @@ def test_it_is_down_at_both_ends_in_time(to_server: bool, traffic: str, bandwidt
 @pytest.mark.parametrize("tenth", range(10))
 @both_ways
 def test_an_idle_line_is_down_in_time_whenever_it_dies(to_server: bool, tenth: int) -> None:
-    """A KEEPALIVE may echo a stamp that was held for nearly a second: it says nothing of the line as it is now."""
+    """A KEEPALIVE may echo a stamp that was held for nearly a second.
+
+    The echo says nothing of the line as it is now.
+    """
     pair = SessionPair([Line(DELAY), Line(DELAY)], timeout=TIMEOUT)
     pair.connect()
     pair.run(3.0 + tenth / 10)
@@ -155,7 +158,7 @@ def test_what_follows_the_auth_brings_it_up(kind: PacketType) -> None:
     session, peer = make_session(is_server=True), HandPeer()
     before = peer.keepalive()
     hear(session, peer.auth(), 0.0)
-    hear(session, before, 0.01)  # was sent before it asked
+    hear(session, before, 0.01)  # the KEEPALIVE was sent before the AUTH
     assert not session.path(0).up
     session.events()
     packet = packet_of(1)
@@ -173,7 +176,7 @@ def test_a_client_shows_at_once_that_the_answer_has_arrived() -> None:
 
 
 def test_an_upstream_client_is_up_with_its_first_keepalive_or_data() -> None:
-    """It is up by AUTH_OK, and says nothing for a second or two."""
+    """The client is up by AUTH_OK, and says nothing for a second or two."""
     session, peer = make_session(is_server=True), HandPeer(seq=0)
     hear(session, peer.auth(), 0.0)
     run_timers(session, 0.0, 1.9)
@@ -183,7 +186,7 @@ def test_an_upstream_client_is_up_with_its_first_keepalive_or_data() -> None:
 
 
 def test_a_client_that_asks_again_has_lost_us() -> None:
-    """It drops what comes until it is answered, and may not hear that."""
+    """The client drops what comes until it is answered, and it may not hear the answer."""
     session, peer = server_up()
     hear(session, peer.data(packet_of(1)), 3.9)
     session.transmits()
@@ -198,7 +201,7 @@ def test_a_client_that_asks_again_has_lost_us() -> None:
 
 
 def test_a_client_that_has_another_socket_and_asks_again_has_a_round_trip_for_it() -> None:
-    """It has heard us lately, as an echo has shown: the server's link stays up, and no script runs."""
+    """An echo has shown that the client heard us lately. So the server's link stays up, and no script runs."""
     session, peer = server_up()
     hear(session, peer.datagram(KEEPALIVE, timestamp_reply=3850), 3.9)
     session.transmits()
@@ -208,7 +211,7 @@ def test_a_client_that_has_another_socket_and_asks_again_has_a_round_trip_for_it
     hear(session, peer.keepalive(), 5.0)
     assert not session.path(0).distrusted
     assert link_events(session) == []
-    # But not for ever.
+    # But the link does not stay up for ever.
     for second in range(6, 14):
         hear(session, peer.auth(), float(second))
         run_timers(session, float(second), second + 0.95)
@@ -247,14 +250,17 @@ def test_a_link_whose_peer_asks_carries_nothing_beside_others() -> None:
 
 
 def test_a_server_that_gives_a_link_up_says_so() -> None:
-    """A client that hears it, and is not heard, would go on for its own timeout, which C MLVPN counts from then."""
+    """A client that hears the server, and is not heard, would go on for its own timeout.
+
+    C MLVPN counts it from then.
+    """
     session, peer = server_up()
     sent = run_timers(session, 0.0, TIMEOUT)
     assert sent[-1] == (TIMEOUT, DISCONNECT)
 
 
 def test_a_client_that_gives_a_link_up_says_so() -> None:
-    """A server that it does not hear any more may have had an echo late."""
+    """The server, which the client does not hear any more, may have had an echo late."""
     session, _ = client_up(PathParameters("adsl", TIMEOUT))
     sent = run_timers(session, 0.0, TIMEOUT + 0.5)
     assert [what for at, what in sent if what in (DISCONNECT, AUTH)] == [DISCONNECT, AUTH]
@@ -264,7 +270,7 @@ def test_a_client_that_gives_a_link_up_says_so() -> None:
 
 
 def echoing(up: Up, *, until: float, echo_until: float) -> tuple[Session, float]:
-    """A peer that speaks each half second, and echoes till then; when the link is down, or infinity."""
+    """A peer speaks each half second, and echoes until `echo_until`; returns when the link is down, or infinity."""
     session, peer = up(PathParameters("adsl", TIMEOUT))
     tick = 0.0
     while tick < until:
@@ -332,7 +338,7 @@ def test_a_peer_whose_echoes_fail_is_probed_quickly_before_it_is_given_up() -> N
 
 
 def test_a_line_that_is_dead_both_ways_is_a_timeout() -> None:
-    """Also where a stream has brought packets without an echo to the last."""
+    """This holds, too, where a stream has brought packets without an echo to the last."""
     pair = SessionPair([Line(DELAY)], timeout=2.0, seed=3)
     pair.run(3)
     for number in range(200):

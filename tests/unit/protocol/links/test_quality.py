@@ -36,7 +36,7 @@ def link(status: PathStatus = UP, *, loss: int = 5, latency: int = 100, fallback
         (10_000, 500 + CHANCE, 5, False, True),
         (10_000, 251, 5, True, True),
         (10_000, 250, 5, True, False),
-        # What little has come is taken for the last of `LEAST`.
+        # Where few packets have come, they count as the last of `LEAST`.
         (LEAST_JUDGED, 11, 5, False, False),
         (LEAST_JUDGED, 12, 5, False, True),
         (LEAST_JUDGED - 1, LEAST_JUDGED - 2, 5, False, False),
@@ -57,7 +57,7 @@ def test_lossy(sent: int, lost: int, tolerance: int, was: bool, lossy: bool) -> 
 
 
 def arrivals(rate: int, loss: float, seconds: float, seed: int) -> Iterator[tuple[int, float]]:
-    """Numbers that come of `rate` a second, and when; those that are lost are drawn at random."""
+    """The numbers that come of `rate` a second, and when they come. Those that are lost are drawn at random."""
     chance = random.Random(seed).random
     seq, end = 0, int(rate * seconds)
     while seq < end:
@@ -99,7 +99,7 @@ def test_twenty_percent_are_seen_in_a_second_or_so_and_for_as_long_as_they_last(
 
 @pytest.mark.parametrize("probes", [27, 52, 75])
 def test_a_line_that_is_well_again_is_so_within_three_seconds(probes: int) -> None:
-    """By what both ends send while one has excluded it: probes, answers, and a KEEPALIVE each second."""
+    """A line is judged by what both ends send while one excludes it: probes, answers, and a KEEPALIVE each second."""
     for seed in range(20):
         meter = LossMeter(0)
         for seq, now in arrivals(1700, 0.2, 4, seed):

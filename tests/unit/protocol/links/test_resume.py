@@ -69,7 +69,7 @@ def test_which_address_the_peer_calls_is_known_afterwards(peer: Address) -> None
 
 
 def test_a_session_goes_on_with_another_twin() -> None:
-    """What either remembers is the same, and each takes it up as it was."""
+    """Both twins remember the same, and each takes it up as it was."""
     pair = SessionPair()
     pair.connect()
     pair.transfer(range(50))
@@ -146,7 +146,7 @@ def test_after_a_long_pause_links_are_up_until_the_peer_says_otherwise(side: str
 
 @pytest.mark.parametrize("side", ["server", "client"])
 def test_a_peer_that_was_greeted_before_waits_a_whole_timeout(side: str) -> None:
-    """Else up to the second between two KEEPALIVEs would be gone of it."""
+    """Otherwise the timeout would be shorter by up to a second, the time between two KEEPALIVEs."""
     pair = SessionPair()
     pair.connect()
     pair.run(1.9)
@@ -210,7 +210,7 @@ def test_clear_data_that_was_recorded_before_is_a_replay_after(side: str) -> Non
     pair.connect()
     end = pair.server if side == "server" else pair.client
     before = pair.transfer(range(50), from_server=side == "client")
-    pair.run(0.5)  # the last of it, with no KEEPALIVE behind some
+    pair.run(0.5)  # for the last packets; some have no KEEPALIVE behind them
     assert end.delivered[-50:] == before
     recording = list(pair.recording)
     new = replace(pair, end)
@@ -224,7 +224,7 @@ def test_clear_data_that_was_recorded_before_is_a_replay_after(side: str) -> Non
 
 
 def test_a_memory_without_clear_windows_is_taken_up_too() -> None:
-    """Of an older version, or of a session that has brought no clear DATA."""
+    """It is of an older version, or of a session that has brought no clear DATA."""
     pair = SessionPair(cleartext_data=True)
     pair.connect()
     memory = remember(pair.server.session, pair.now)
@@ -249,7 +249,7 @@ def test_a_clear_window_that_is_none_is_an_error(clear: object) -> None:
 
 
 def test_the_newest_of_many_own_flows_are_remembered() -> None:
-    """Not the greatest: those of the links that are in use came last, whatever their numbers are."""
+    """The greatest are not kept: the flows of the links in use came last, whatever their numbers are."""
     pair = SessionPair()
     session = pair.client.session
     for flow_id in range(1 << 31, (1 << 31) + MAX_REMEMBERED_IDS):

@@ -34,7 +34,7 @@ def chosen(*paths: tuple[PathStatus, bool]) -> tuple[Tier, list[int]]:
         ([(UP, False), (LOSSY, False), (SLOW, False)], (Tier.NORMAL, [0])),
         ([(UP, False), (UP, True)], (Tier.NORMAL, [0])),
         ([(DOWN, False), (UP, True)], (Tier.FALLBACK, [1])),
-        # Upstream sends nothing in the next one: a link that is down counts as healthy there.
+        # Upstream sends nothing in the next case: there, a link that is down counts as healthy.
         ([(LOSSY, False), (DOWN, False), (UP, True)], (Tier.FALLBACK, [2])),
         ([(LOSSY, False), (SLOW, True)], (Tier.LAST_RESORT, [0])),
         ([(LOSSY, False), (LOSSY, False)], (Tier.LAST_RESORT, [0])),

@@ -117,7 +117,7 @@ def test_a_link_that_is_dropped_by_hand_is_asked_for_from_then_on() -> None:
     session, peer = client_up()
     hear(session, peer.keepalive(), 99.5)
     session.disconnect(0, 100.0)
-    assert session.get_timer() == 100.0  # and not the second after the first AUTH: a timer so late is a standstill
+    assert session.get_timer() == 100.0  # not a second after the first AUTH: a timer so late would be a standstill
 
 
 def test_what_came_while_nobody_listened_makes_no_hole_be_waited_for() -> None:
@@ -130,7 +130,7 @@ def test_what_came_while_nobody_listened_makes_no_hole_be_waited_for() -> None:
 
 
 def test_time_in_which_nobody_listened_is_not_the_peers_silence() -> None:
-    session, peer = client_up()  # its timeout is as that of the other tests of silence
+    session, peer = client_up()  # it has the timeout of the other tests of silence
     timeout = session.path(0).parameters.timeout
     hear(session, peer.keepalive(), 1.0)
     woken = 61.0
@@ -207,7 +207,7 @@ def test_the_same_moment_twice_and_a_night_asleep() -> None:
 
 
 def test_keepalives_keep_their_second_though_one_was_late() -> None:
-    """The tick that links share is the link's own where it is alone."""
+    """Links share a tick; where a link is alone, the tick is its own."""
     session, _ = client_up()
     for now in (1.01, 2.0, 3.0):
         session.handle_timer(now)

@@ -54,7 +54,7 @@ def memory(session: Session) -> object:
 
 
 def refused(session: Session, datagram: bytes, reason: DropReason, now: float = 1.0) -> None:
-    """It goes nowhere, changes nothing, is counted once and is not answered, wherever it came from."""
+    """The datagram goes nowhere and changes nothing. It is counted once and not answered, wherever it came from."""
     before, count = memory(session), session.path(0).drops[reason]
     for source in (PEER, ELSEWHERE):
         assert hear(session, datagram, now, source=source) == []
@@ -119,7 +119,7 @@ def test_old_numbers_that_never_came(up: Up) -> None:
 
 @both_roles
 def test_nothing_of_before_the_session(up: Up) -> None:
-    """The receiver was started anew; a recording holds what the living peer had sent to its forerunner."""
+    """The receiver was started anew. A recording holds what the living peer sent to its forerunner."""
     session, peer = up()
     for packet_type, plaintext in ((DATA, ONE), (KEEPALIVE, b""), (DISCONNECT, b"")):
         refused(session, peer.datagram(packet_type, plaintext, seq=999), DropReason.REPLAYED)
@@ -275,7 +275,7 @@ def test_two_recordings_at_once_do_not_hide_the_living_flow() -> None:
 
 
 def test_a_recording_that_came_first_does_not_shut_the_living_flow_out() -> None:
-    """It is the first to speak to a server that has just started, and plays its KEEPALIVEs on and on."""
+    """The recording is the first to speak to a server that has just started. It plays its KEEPALIVEs on and on."""
     session = make_session(is_server=True)
     recorded, living = HandPeer(0xBEEF), HandPeer(0xC0FFEE)
     hear(session, recorded.auth(), 0.0, source=ELSEWHERE)
@@ -290,7 +290,7 @@ def test_a_recording_that_came_first_does_not_shut_the_living_flow_out() -> None
 
 
 def test_a_client_is_not_kept_by_a_recording_either() -> None:
-    """It asks again; only the living server can answer with a number that is new."""
+    """The client asks again; only the living server can answer with a number that is new."""
     session, living = client_up()
     recorded = HandPeer(0xBEEF)
     hear(session, recorded.disconnect(), 1.0, source=ELSEWHERE)
@@ -317,7 +317,7 @@ def test_a_recorded_disconnect_of_an_older_session(up: Up) -> None:
 
 
 def test_recordings_buy_no_auth_for_elsewhere_while_the_link_lives() -> None:
-    """Passed on to the server, it would make the server believe that the client has moved there."""
+    """Passed on to the server, an AUTH would make the server believe that the client has moved there."""
     session, _ = client_up()
     recorded = HandPeer(0xBEEF).disconnect()
     hear(session, recorded, SILENCE - 0.1, source=ELSEWHERE)
@@ -374,7 +374,7 @@ def test_a_server_that_restarted_is_asked_and_followed() -> None:
 
 
 def test_an_auth_ok_that_was_lost_is_asked_for_again() -> None:
-    """The restarted server is up and says nothing of a DISCONNECT any more; its KEEPALIVEs are of a strange flow."""
+    """The restarted server is up and says no DISCONNECT any more; its KEEPALIVEs are of a strange flow."""
     session, _ = client_up()
     new = HandPeer(0xBEEF)
     hear(session, new.disconnect(), 1.2)

@@ -1,4 +1,4 @@
-"""Clear DATA proves nothing: whoever can forge the peer's address can forge it. What it must not do all the same."""
+"""What clear DATA must not do. It proves nothing: whoever can forge the peer's address can forge clear DATA."""
 
 from __future__ import annotations
 
@@ -80,7 +80,10 @@ def test_forged_clear_data_moves_no_meter(up: Up) -> None:
 
 @both_roles
 def test_clear_data_of_before_this_process_is_a_replay(up: Up) -> None:
-    """The flow was introduced to it; what a recording holds of before then was delivered by the process before."""
+    """The flow was introduced to this process.
+
+    The process before has delivered what a recording holds of earlier times.
+    """
     session, peer = up(cleartext_data=True)
     first = peer.seq - (2 if up is server_up else 1)
     for seq in range(first - 100, first + 1):

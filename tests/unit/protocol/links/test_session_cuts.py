@@ -1,4 +1,7 @@
-"""A fast line goes while bulk waits for it: a small packet that comes then leaves at once by what is left."""
+"""A fast line goes while bulk waits for it.
+
+A small packet that comes then leaves at once by the lines that are left.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from mlvpnd.protocol.wire.drops import DropReason
 from tests.support.session_pair import Line, SessionPair, packet_of
 
 SOON = 0.025
-"""Seconds, or two packets' time."""
+"""Seconds; or two packets' time, if this is longer."""
 SIZE, PING = 1400, 90
 MBIT = 125_000
 FAST, SLOW = 0, 1
@@ -23,12 +26,12 @@ def taken_down(pair: SessionPair) -> None:
 
 
 def removed(pair: SessionPair) -> None:
-    """By a reload."""
+    """A reload removes the link."""
     pair.client.session.disconnect_path(FAST, pair.now)
 
 
 def slowed(pair: SessionPair) -> None:
-    """By a reload: the link is up, and what it was given before has to go by lines as they are now."""
+    """A reload makes the link slower. It is up, and what it was given before has to go by the lines as they are now."""
     session = pair.client.session
     slow = dataclasses.replace(session.path(FAST).parameters, bandwidth=session.path(SLOW).parameters.bandwidth)
     session.set_parameters(FAST, slow)
@@ -78,5 +81,5 @@ def test_a_small_packet_is_not_behind_what_waited_for_a_line_that_goes(
             assert pair.now < begun + 2
         lateness.append(pair.now - begun - delays[SLOW])
     assert max(lateness) <= max(SOON, 2 * SIZE / (slow[0] * MBIT)) + 0.002
-    if rates[FAST] > rates[SLOW]:  # what does not fit into what is left is gone at once, and counted
+    if rates[FAST] > rates[SLOW]:  # what does not fit into the lines that are left is dropped at once, and counted
         assert client.session.drops[DropReason.QUEUE_FULL] > 100

@@ -21,7 +21,7 @@ ONE, TWO, THREE = packet_of(1), packet_of(2), packet_of(3)
 
 
 def carried(session: Session, packets: int = 100, now: float = 1.0) -> Counter[int]:
-    """How many of so many packets each link takes."""
+    """How many of the packets each link takes."""
     session.send([packet_of(number) for number in range(packets)], now)
     return Counter(one.path for one in heard(session) if one.type is DATA)
 
@@ -48,7 +48,7 @@ def test_a_link_that_is_about_to_go_says_so_and_can_still_be_asked() -> None:
 
 
 def test_idle_links_say_keepalive_in_one_turn() -> None:
-    """However they came up: a turn costs what it costs, and many links shall not have one each."""
+    """Each turn has its cost, so many links share one, however they came up."""
     session = Session(SessionParameters(KEY, is_server=True), FIRST_SEQ, iter(range(1, 100)).__next__)
     peers = [HandPeer(0xC0FFEE + number) for number in range(32)]
     for number, peer in enumerate(peers):
@@ -69,7 +69,7 @@ def test_idle_links_say_keepalive_in_one_turn() -> None:
 
 
 def test_a_probe_is_due_as_soon_as_data_begins() -> None:
-    """What was known of the links' deadlines while nothing passed does not hold any more."""
+    """The deadlines that the links had while nothing passed do not hold any more."""
     session, peers = several(*(PathParameters(f"l{n}", 30.0, bandwidth=10_000_000) for n in range(2)))
     for now in (1.0, 2.0, 3.0, 3.5):
         for number, peer in enumerate(peers):
@@ -115,7 +115,7 @@ def test_fallback_carries_when_nothing_else_is_well() -> None:
 
 
 def test_among_bad_links_the_best_of_now_carries() -> None:
-    """It is chosen anew as their loss changes, though none of them becomes well."""
+    """The best link is chosen anew as their loss changes, though none of them becomes well."""
     session, peers = several(*(PathParameters(f"l{n}", 50.0, loss_tolerance=10) for n in range(2)))
     now = 0.0
     for percents, best in [((30, 60), 0), ((40, 30), 0), ((90, 20), 1), ((30, 20), 1), ((20, 22), 1)]:
@@ -127,7 +127,7 @@ def test_among_bad_links_the_best_of_now_carries() -> None:
                     hear(session, datagram, now, number=number)
         session.transmits()
         assert (session.tier, session.carrying) == (Tier.LAST_RESORT, (best,)), percents
-    # Whatever else has the links chosen anew leaves the traffic where it is.
+    # If the links are chosen anew for another reason, the traffic stays where it is.
     session.set_parameters(0, session.path(0).parameters)
     assert session.path(0).loss_percent < session.path(1).loss_percent
     assert session.carrying == (1,)
@@ -142,7 +142,7 @@ def test_a_link_that_is_removed_says_so_and_carries_no_more() -> None:
 
 
 def test_a_link_under_another_name_finds_its_peer_again() -> None:
-    """The peer's flow was bound to the link that is gone; its next AUTH brings it to the one that took its place."""
+    """The peer's flow was bound to the link that is gone. Its next AUTH brings it to the link that took its place."""
     session, peer = server_up()
     session.remove_path(0, 1.0)
     session.add_path(1, PathParameters("adsl2", 5.0), FIRST_SEQ)
@@ -173,7 +173,7 @@ def test_order_is_restored_over_links() -> None:
 
 
 def two_links(*timeouts: float) -> tuple[Session, list[HandPeer]]:
-    """Data begins to flow on the first; the second may bring some at any moment."""
+    """Data begins to flow on the first link; the second may bring some at any moment."""
     first, second = timeouts or (5.0, 5.0)
     return several(PathParameters("a", first), PathParameters("b", second), reorder_size=8)
 
@@ -223,7 +223,7 @@ def test_the_end_of_the_link_that_is_waited_for_frees_what_is_held(end: str) -> 
 
 
 def test_a_peer_that_counts_from_0_again_is_sorted_from_its_first_packet() -> None:
-    """As upstream does after a restart; the old count must not make its first packets late ones."""
+    """Upstream counts so after a restart. The old count must not make its first packets late ones."""
     session, (old, _) = two_links()
     old.data_seq = 500
     hear(session, [old.data(ONE), old.datagram(DATA, THREE, data_seq=502)], 1.0)

@@ -15,7 +15,7 @@ from tests.support.session_pair import End, Line, SessionPair
 modes = pytest.mark.parametrize("cleartext_data", [False, True], ids=["boxed", "clear"])
 sides = pytest.mark.parametrize("side", ["client", "server"])
 UNLIKE = (0.01, 0.06)
-"""Delays of two lines of different kinds, in seconds."""
+"""Seconds: the delays of two lines of different kinds."""
 
 
 def end_of(pair: SessionPair, side: str) -> End:
@@ -39,7 +39,7 @@ def test_everything_arrives_both_ways(cleartext_data: bool, layer2: bool, reorde
 
 
 def test_unlike_lines_deliver_in_order_from_the_first_packet_after_a_break() -> None:
-    """Whenever the looks at the spread fall: the near line's packets come first, and must wait for the far one's."""
+    """The near line's packets come first, and must wait for the far one's, whenever the looks at the spread fall."""
     for phase in range(30):
         pair = SessionPair([Line(delay) for delay in UNLIKE])
         pair.connect()
@@ -143,7 +143,7 @@ def test_a_client_behind_a_changing_address(cleartext_data: bool) -> None:
 
 @modes
 def test_the_server_restarts_alone(cleartext_data: bool) -> None:
-    """The client learns it by the DISCONNECT that answers its first KEEPALIVE, long before its timeout."""
+    """The client learns of the restart by the DISCONNECT that answers its first KEEPALIVE, long before its timeout."""
     pair = SessionPair(timeout=60.0, cleartext_data=cleartext_data)
     pair.connect()
     pair.transfer(range(100), from_server=True)
@@ -184,7 +184,7 @@ def test_the_client_restarts_alone(cleartext_data: bool) -> None:
 @pytest.mark.parametrize("said", [False, True], ids=["killed", "stopped"])
 @sides
 def test_an_end_whose_clock_is_years_back_is_back_at_once(side: str, said: bool, first_seq: int) -> None:
-    """A router without a battery, after a power cut: all its numbers are smaller than those of before."""
+    """A router without a battery has had a power cut: all its numbers are smaller than before."""
     pair = SessionPair([Line(delay=0.03), Line(delay=0.1)], timeout=10.0)
     pair.connect()
     pair.transfer(range(100))

@@ -41,7 +41,7 @@ def bad_pair(
 
 
 def traffic(pair: SessionPair, seconds: float, rate: int = 400) -> None:
-    """So many packets a second each way."""
+    """Sends `rate` packets a second each way."""
     for _ in range(int(seconds * rate)):
         pair.client.send([packet_of(next(COUNT), SIZE)])
         pair.server.send([packet_of(next(COUNT), SIZE)])
@@ -49,7 +49,7 @@ def traffic(pair: SessionPair, seconds: float, rate: int = 400) -> None:
 
 
 def until(pair: SessionPair, carrying: tuple[int, ...], limit: float, rate: int = 400) -> float:
-    """Seconds of traffic until these links carry, at both ends."""
+    """Sends traffic until these links carry at both ends; returns its seconds."""
     start = pair.now
     while not all(end.session.carrying == carrying for end in (pair.client, pair.server)):
         traffic(pair, 0.05, rate)
@@ -81,7 +81,7 @@ def test_a_line_that_loses_both_ways_is_left_stays_so_and_comes_back(seed: int, 
 
 @modes
 def test_a_line_that_loses_one_way_is_left_by_who_hears_it_and_comes_back(cleartext_data: bool) -> None:
-    """The far end knows nothing of it and answers the probes, so what is judged is fresh."""
+    """The far end knows nothing of the loss and answers the probes, so the packets that are judged are fresh."""
     pair = bad_pair(cleartext_data=cleartext_data)
     traffic(pair, 3)
     pair.lines[1].loss_to_client = 0.2
@@ -137,10 +137,10 @@ def test_between_two_bad_lines_that_are_alike_the_traffic_stays_where_it_is() ->
         traffic(pair, 0.1, rate=100)
         assert pair.client.session.tier is pair.server.session.tier is Tier.LAST_RESORT
         where.append(pair.client.session.carrying)
-    # Chance makes one of them clearly better once in a minute or so; links that took turns would do so each second.
+    # By chance, one becomes clearly better once in a minute or so. Links that took turns would do so each second.
     assert sum(before != after for before, after in pairwise(where)) <= 1
     (carrying,) = where[-1]
-    # Another that is clearly better takes it over.
+    # Another link that is clearly better takes the traffic over.
     pair.lines[carrying].loss = 0.5
     traffic(pair, 4, rate=100)
     assert pair.client.session.carrying == (1 - carrying,)
@@ -150,7 +150,7 @@ def test_between_two_bad_lines_that_are_alike_the_traffic_stays_where_it_is() ->
 
 
 def used(pair: SessionPair, seconds: float, rate: int = 400) -> float:
-    """Seconds of these, with traffic, in which either end lets link 1 carry."""
+    """Seconds in which either end lets link 1 carry, of `seconds` with traffic."""
     count = 0
     for _ in range(int(seconds * 100)):
         traffic(pair, 0.01, rate)
@@ -159,7 +159,7 @@ def used(pair: SessionPair, seconds: float, rate: int = 400) -> float:
 
 
 @schedules
-@pytest.mark.parametrize("seed", range(1, 6))  # of one in a hundred the first second loses too little to tell
+@pytest.mark.parametrize("seed", range(1, 6))  # with one seed in a hundred, the first second loses too little to tell
 def test_a_bad_line_that_comes_up_beside_a_good_one_is_found_out_before_it_carries(seed: int, bandwidth: int) -> None:
     pair = bad_pair(seed, bandwidth=bandwidth, timeout=2)
     pair.lines[1].cut = True
@@ -268,7 +268,7 @@ def test_a_link_that_one_end_has_excluded_is_heard_by_it_at_half_its_rate() -> N
 
 
 def test_a_peer_that_answers_once_a_second_is_probed_no_more_than_that() -> None:
-    """As C MLVPN: a KEEPALIVE a second, and an answer a second."""
+    """C MLVPN does so: a KEEPALIVE a second, and an answer a second."""
     session, (_, peer) = several(*(PathParameters(f"l{n}", 100.0, 5, bandwidth=RATE) for n in range(2)))
     now, answer_at, seen = 0.0, 0.0, Counter[int]()
     peer.seq += 30

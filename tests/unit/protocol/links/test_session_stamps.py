@@ -1,4 +1,4 @@
-"""A peer, or somebody on the path, who lies in the stamps of a header: they are not authentic."""
+"""A peer, or somebody on the path, lies in the stamps of a header: stamps are not authentic."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mlvpnd.protocol.wire.drops import DropReason
 from tests.support.session_pair import Flight, Line, SessionPair, packet_of
 
 STAMP, ECHO = 4, 6
-"""Bytes in the header before which they are."""
+"""Bytes of the header before the stamp, and before the echo."""
 SIZE = 1400
 ON_THE_LINE = SIZE + 28 + 16 + 42
-"""Bytes."""
+"""Bytes that a packet of `SIZE` takes on the line."""
 HONEST, LYING = 0, 1
 
 
@@ -26,7 +26,7 @@ class Liar:
         self._fly = pair._fly
         pair._fly = self._change  # type: ignore[method-assign]
         self.lies = 0
-        """How many packets more."""
+        """How many more packets it changes."""
 
     def _change(self, flight: Flight) -> None:
         if self.lies and not flight.to_server and flight.line == LYING:
@@ -40,12 +40,12 @@ class Liar:
 
 
 def late(milliseconds: int) -> Callable[[int], int]:
-    """An echo, or a stamp, that is so much older than it should be."""
+    """Makes an echo, or a stamp, older than it should be."""
     return lambda said: said - milliseconds
 
 
 def test_echoes_that_are_late_for_good_do_not_make_what_waits_grow_without_bound() -> None:
-    """What is committed is what lines take in half a second; in the queue that they share is a tenth of one."""
+    """Half a second of packets is committed, and a tenth of a second waits in the queue that the lines share."""
     rate = 2_500_000
     pair = SessionPair([Line(0.005), Line(0.005)], bandwidths=[rate, rate])
     liar = Liar(pair, ECHO, late(4900))
@@ -65,7 +65,7 @@ def test_echoes_that_are_late_for_good_do_not_make_what_waits_grow_without_bound
         waiting = (sent - left - session.drops[DropReason.QUEUE_FULL]) * ON_THE_LINE
         assert waiting <= 0.1 * 2 * rate + 0.505 * rate + 4 * SIZE
     assert pair.client.session.path(LYING).rtt.srtt_ms > 4000
-    # Of all that the other link carries nothing is less.
+    # The other link carries no less for it.
     assert pair.client.session.path(HONEST).bytes_sent >= 0.95 * 4 * rate
 
 

@@ -1,4 +1,4 @@
-"""Loss over the last seconds, where upstream's arithmetic goes wrong too."""
+"""Loss over the last seconds, also where upstream's arithmetic goes wrong."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def link(
     delays: Sequence[float] = (),
     now: float = 100.0,
 ) -> Path:
-    """A link that has not just come up, measured by packets that were so long on their way."""
+    """A link that has not just come up, measured by packets that took these delays."""
     path = Path(number, PathParameters(f"link{number}", 10.0, fallback_only=fallback), number, 0)
     path.status = status
     for delay in delays:
@@ -139,14 +139,14 @@ class Side:
             self.new_flow(path.number)
 
     def new_flow(self, number: int, now: float = 100.0) -> None:
-        """AUTH of a peer that this link has not had."""
+        """A peer that this link has not had says AUTH."""
         path = self.paths[number]
         path.begin_flow(PeerFlow(number, "link", self.seqs[number]), self.seqs[number])
         self.receiver.begin_flow(path, now)
         self.out += [int(packet) for packet in self.receiver.take_freed()]
 
     def seq(self, number: int) -> int:
-        """The next number of a link's own."""
+        """The next number of the link's own count."""
         self.seqs[number] += 1
         return self.seqs[number]
 
@@ -161,7 +161,7 @@ class Side:
         sent_at: float | None = None,
         seq: int | None = None,
     ) -> list[int]:
-        """A packet comes over a link; returns the names of those that leave."""
+        """A packet comes over a link; returns the names of the packets that leave."""
         path = self.paths[number]
         packet = b"%d" % (data_seq if name is None else name)
         own = self.seq(number) if seq is None else seq
@@ -176,7 +176,7 @@ class Side:
         return out
 
     def expire(self, now: float) -> list[int]:
-        """The timer."""
+        """The timer fires."""
         out = [int(one) for one in self.receiver.expire(now)]
         self.out += out
         return out
@@ -293,7 +293,7 @@ def test_what_waited_for_us_is_not_the_lines() -> None:
 
 
 def test_one_stamp_that_jumps_makes_nobody_wait() -> None:
-    """Of 16 bits, wherever they jump: stamps are not authentic, and what is on the path can change one."""
+    """The stamp may jump anywhere in its 16 bits. Stamps are not authentic: anything on the path can change one."""
     for jump in (-32.0, -4.9, -1.0, 0.5, 1.0, 4.9, 30.0):
         side = Side(links=2)
         for number in range(20):
@@ -337,7 +337,7 @@ def test_stragglers_of_a_peer_that_has_restarted_move_nothing_and_are_delivered(
 
 
 def test_a_link_that_was_made_anew_goes_on_with_the_count() -> None:
-    """A reload of the peer's: a new flow, and its process lives."""
+    """A reload of the peer: the flow is new, but the peer's process lives on."""
     side = Side()
     for number in range(100):
         side.arrive(number % 2, number, 97.0)
@@ -361,7 +361,7 @@ def test_a_late_first_number_of_a_new_flow_says_nothing() -> None:
 
 
 def test_an_old_flow_that_goes_on_is_no_straggler() -> None:
-    """A number of a new flow that somebody forged does not shut out the other link for long."""
+    """Somebody forged a number of a new flow. It does not shut out the other link for long."""
     side = Side()
     for number in range(100):
         side.arrive(number % 2, number, 97.0)
@@ -378,18 +378,18 @@ def test_an_old_flow_that_goes_on_is_no_straggler() -> None:
 
 @dataclass
 class Stripes:
-    """What came of packets sent over lines in turn, one each `interval`, for `seconds`."""
+    """What became of packets that were sent over lines in turn, one each `interval`, for `seconds`."""
 
     delays: tuple[float, ...]
     loss: tuple[float, ...] = (0.0, 0.0)
     jitter: tuple[float, ...] = (0.0, 0.0)
     pace: tuple[float, ...] = (0.0, 0.0)
-    """Seconds of a line that a packet takes."""
+    """Seconds that a packet takes on a line, for each line."""
     interval: float = 0.0005
     seconds: float = 5.0
     order: list[int] = field(default_factory=list)
     holes: list[float] = field(default_factory=list)
-    """How long each packet waited that came behind a lost one."""
+    """Seconds that each packet behind a lost one waited."""
 
     def __post_init__(self) -> None:
         chance = random.Random(1)
@@ -448,7 +448,7 @@ def test_on_like_lines_a_loss_is_known_by_the_next_packets() -> None:
 
 
 def test_a_queue_that_grows_on_one_line_costs_no_order() -> None:
-    """Each line is given a packet a millisecond, and one takes longer: in a second a queue of 200 ms."""
+    """Each line gets a packet a millisecond, and one takes longer: in a second, its queue is 200 ms."""
     stripes = Stripes((0.010, 0.010), pace=(0.0, 0.0012), seconds=1.0)
     assert stripes.side.out == list(range(2000))
 

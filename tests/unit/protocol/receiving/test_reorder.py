@@ -17,7 +17,7 @@ def name(seq: int) -> bytes:
 
 
 class Story:
-    """A buffer that is fed by number, over link 0 if no other is said, and answers with numbers."""
+    """A buffer that takes numbers, over link 0 if no other is said, and answers with numbers."""
 
     def __init__(self, size: int = 16, wait: float = WAIT, links: dict[int, float] | None = None) -> None:
         self.buffer = ReorderBuffer(size, wait)
@@ -188,7 +188,7 @@ def test_where_nothing_but_repetitions_comes_the_peer_counts_anew() -> None:
 
 
 def test_a_restart_of_the_count_is_believed_when_it_is_near_too() -> None:
-    """An upstream peer counts from 0: without a word its first packets would be late ones, and stay unsorted."""
+    """An upstream peer counts from 0. If nobody said so, its first packets would be late ones, and stay unsorted."""
     story = Story()
     story.push(500)
     story.push(502)

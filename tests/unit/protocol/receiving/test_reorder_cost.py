@@ -1,4 +1,4 @@
-"""What a packet of a hostile peer costs in the reorder buffer, however large that is and wherever the holes are."""
+"""What a hostile peer's packet costs in the reorder buffer, however large the buffer is and wherever the holes are."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SMALL, LARGE = 256, 1 << 16
 LINKS = 4
 PACKETS = 8_000
 MOST_GROWN = 6.0
-"""Times as long as with `SMALL` that a packet may take with `LARGE`: a heap is deeper, and caches are missed."""
+"""Times the cost with `SMALL` that a packet may cost with `LARGE`: a heap is deeper, and caches are missed."""
 MOST = 20e-6
 """Seconds of CPU time for a packet, where only this process runs."""
 TRIES = 5
-"""Of which the quickest counts: others may run on this machine."""
+"""Runs, of which the quickest counts: others may run on this machine."""
 
 Step = tuple[int, int, float]
 """A number, the link by which it comes, and when."""
@@ -38,7 +38,7 @@ def filled() -> Iterator[Step]:
 
 
 def lopsided() -> Iterator[Step]:
-    """The same, but the other links have brought one number each, and late."""
+    """As `filled`, but the other links have brought one number each, and late."""
     half = PACKETS // 2
     yield from ((2 * n, 0, 0.0) for n in range(1, half))
     yield from ((2 * half + n, n, 0.0) for n in range(1, LINKS))
@@ -46,27 +46,27 @@ def lopsided() -> Iterator[Step]:
 
 
 def descending() -> Iterator[Step]:
-    """From as far ahead as a number may be, back."""
+    """Numbers go back, from as far ahead as a number may be."""
     return ((JUMP - 1 - n % (JUMP - 2), n % LINKS, 0.0) for n in count(1))
 
 
 def scattered() -> Iterator[Step]:
-    """All over the numbers that may be held."""
+    """Numbers from all over the range that may be held."""
     return ((1 + n * 40503 % (JUMP - 2), n % LINKS, 0.0) for n in count())
 
 
 def far_apart() -> Iterator[Step]:
-    """Each as far ahead as it may be of the one that is expected when the hole before it has been given up."""
+    """Each number is as far ahead as it may be, counted from the one expected once the hole before is given up."""
     return ((n * (JUMP - 1), n % LINKS, n * WAIT) for n in count(1))
 
 
 def colliding() -> Iterator[Step]:
-    """Numbers that are alike in their last bits, again and again a little farther on."""
+    """Numbers with the same last bits, again and again a little farther on."""
     return ((n // 64 * 2 + n % 64 * 1024 + 2, n % LINKS, 0.0) for n in count())
 
 
 def leaping() -> Iterator[Step]:
-    """Each begins a new count."""
+    """Each number begins a new count."""
     return ((n << 62, n % LINKS, 0.0) for n in count(1))
 
 
@@ -77,12 +77,12 @@ def wrapping() -> Iterator[Step]:
 
 
 def straggling() -> Iterator[Step]:
-    """What has come already, and what is from before the count, by turns with what begins one."""
+    """By turns: a number that has come already, one from before the count, and one that begins a count."""
     return (((0, 5, 1 << 40)[n % 3], n % LINKS, 0.0) for n in count())
 
 
 def due() -> Iterator[Step]:
-    """Holes of which each has a deadline of its own, that comes as more packets do."""
+    """Each hole has a deadline of its own, which comes while more packets come."""
     return ((2 * n, n % LINKS, n * WAIT / 5000) for n in count(1))
 
 
@@ -95,17 +95,17 @@ def waiting(now: float) -> dict[int, float]:
 
 
 def disorderly(now: float) -> dict[int, float]:
-    """All have overtaken, by more and more: the hole is looked at for each of them."""
+    """All links have overtaken, by more and more, so the hole is looked at for each of the links."""
     return {link: 0.1 + 1e-6 * (link + now) for link in range(LINKS)}
 
 
 def orderly(now: float) -> dict[int, float]:
-    """None overtakes: a hole is given up when all have passed it."""
+    """No link overtakes: a hole is given up when all links have passed it."""
     return dict.fromkeys(range(LINKS), 0.0)
 
 
 def cost(steps: Iterable[Step], size: int, links: Callable[[float], dict[int, float]]) -> float:
-    """Seconds for a packet; as a peer can have it, the links are told anew with each of them."""
+    """Seconds for a packet. The links are told anew with each packet, because a peer can have it so."""
     buffer, given = ReorderBuffer(size, WAIT), list(islice(steps, PACKETS))
     began = process_time()
     buffer.push(0, b"", 0.0, 0)

@@ -17,11 +17,11 @@ from mlvpnd.protocol.receiving.transit import (
 from mlvpnd.protocol.wire.constants import NO_TIMESTAMP
 
 OFFSET_MS = 40_000
-"""The peer's clock is ahead of ours by so much."""
+"""Milliseconds by which the peer's clock is ahead of ours."""
 
 
 def send(transit: Transit, sent_at: float, delay: float, offset_ms: float = OFFSET_MS) -> None:
-    """A packet that left at `sent_at` of our clock and was on its way for `delay` seconds."""
+    """Takes a packet that left at `sent_at` of our clock, and was on its way for `delay` seconds."""
     transit.received(int(sent_at * 1000 + offset_ms) % 65536, sent_at + delay)
 
 
@@ -131,7 +131,7 @@ def test_a_clock_that_drifts_changes_nothing_for_however_long() -> None:
 def test_a_jump_counts_when_the_next_packet_says_so_too_and_by_what_both_say(jump: float) -> None:
     transit = measured(*[1.0] * 100)
     before = (transit.low_ms, transit.rise_ms)
-    for number in range(5):  # each alone
+    for number in range(5):  # each packet alone
         send(transit, 1.0 + 0.1 * number, 1.0 + jump)
         send(transit, 1.05 + 0.1 * number, 1.0)
         assert (transit.low_ms, transit.rise_ms) == pytest.approx(before, abs=1.01)

@@ -82,7 +82,7 @@ def test_what_is_too_much_is_dropped_from_who_has_most_and_the_oldest_first(limi
     left = [queue.pop() for _ in range(28 - dropped)]
     first = [packet for packet in left if packet[:1] == b"1"]
     assert first == [b"1 %02d" % number for number in range(20 - len(first), 20)]
-    if limit >= 5000:  # the others have less than is the first one's share
+    if limit >= 5000:  # the other flows have less than the first one's share
         assert b"2" in left
         assert len(first) == 20 - dropped
 

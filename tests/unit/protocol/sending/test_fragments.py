@@ -1,4 +1,4 @@
-"""What a filter is shown of pieces of datagrams, and what is remembered of their first ones."""
+"""What a filter sees of the pieces of a datagram, and what is remembered of the first piece."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_all_fragments_of_a_datagram_have_one_name(version: int, tags: tuple[int
     assert names(ident=8)[0] != first
     assert names(source="10.42.0.9" if version == 4 else "fd00:42::9")[0] != first
     if version == 4:
-        assert names(protocol=6)[0] != first  # IPv6 reassembles without it (RFC 8200 §4.5)
+        assert names(protocol=6)[0] != first  # IPv6 reassembles without the protocol (RFC 8200 §4.5)
 
 
 @pytest.mark.parametrize("headers", [(), (0,), (0, 43, 60)])
@@ -66,14 +66,14 @@ def test_ipv6_headers_are_left_out(headers: tuple[int, ...]) -> None:
     assert found[0] == first[:6] + b"\x11" + first[7:40] + udp(bytes(4000), ports=SIP)[:1400]
     found = piece_of(later, layer2=False)
     assert found is not None
-    # A later one has no ports: its fragment header stays, so that nothing takes its payload for some.
+    # A later piece has no ports. Its fragment header stays, so that nothing takes its payload for ports.
     assert found[0] is not None
     assert found[0][6] == FRAGMENT
     assert found[0][40:] == later[-1408:]
 
 
 def test_a_fragment_that_is_all_is_none() -> None:
-    """RFC 6946: it is not reassembled with any other."""
+    """RFC 6946: this fragment is not reassembled with any other."""
     (whole,) = pieces(6, size=100)
     found = piece_of(whole, layer2=False)
     assert found is not None

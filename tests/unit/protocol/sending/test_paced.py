@@ -1,4 +1,4 @@
-"""The paced schedule over lines in simulated time: what they carry, in what order, and what small things wait."""
+"""The paced schedule over lines in simulated time: what lines carry, in what order, and how long small packets wait."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ PING = 126
 
 @dataclass
 class World:
-    """Lines whose modems have no rate of their own but that they are given; timers are up to 1 ms late."""
+    """Lines whose modems have no rate but the one that they are given; timers are up to 1 ms late."""
 
     lines: dict[int, LineParameters]
     scheduler: PacedScheduler = field(init=False)
     carried: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     arrived: list[tuple[int, int]] = field(default_factory=list)
-    """When, and its number."""
+    """Of each packet: when it arrived, and its number."""
     pings: list[int] = field(default_factory=list)
-    """Nanoseconds from the interface to the peer."""
+    """Nanoseconds of small packets from the interface to the peer."""
     bulk: list[int] = field(default_factory=list)
-    """The same of what is not small."""
+    """Nanoseconds of all other packets from the interface to the peer."""
     now: int = 0
     chance: random.Random = field(default_factory=lambda: random.Random(1))
     busy_until: dict[int, int] = field(init=False)
     modem: int = 0
-    """Longest queue in any modem, nanoseconds."""
+    """Nanoseconds of the longest queue in any modem."""
 
     def __post_init__(self) -> None:
         self.scheduler = PacedScheduler(0)
@@ -43,7 +43,7 @@ class World:
         self.busy_until = dict.fromkeys(self.lines, 0)
 
     def run(self, seconds: float, offered: float) -> None:
-        """`offered` bytes per second in one flow, and a small packet every 20 ms."""
+        """Sends `offered` bytes per second in one flow, and a small packet every 20 ms."""
         begun = now = pinged = self.now
         sent, refreshed, busy_until = 0, now, self.busy_until
         while now < begun + seconds * SECOND:
@@ -71,7 +71,7 @@ class World:
         self.now = now
 
     def lateness(self, after: int) -> int:
-        """Nanoseconds that a packet arrived behind a later one at most, of those that arrived after so many."""
+        """The most nanoseconds that a packet arrived behind a later one, of packets that arrived from `after` on."""
         worst, earliest = 0, 1 << 62
         for at, _ in sorted(self.arrived, key=lambda one: -one[1]):
             if at >= after:
@@ -124,7 +124,7 @@ def test_a_light_load_takes_the_line_where_it_arrives_first() -> None:
 def test_bulk_is_held_for_a_near_line_until_half_of_the_far_round_trip(near: int, far: int, hold: float) -> None:
     world = World({0: mbit(20, near), 1: mbit(20, far)})
     world.run(2, 100_000)
-    # A packet takes 0.6 ms, timers are late by 2 ms, twice: to commit it and to let it go.
+    # A packet takes 0.6 ms. Timers are late by 2 ms twice: to commit it, and to let it go.
     assert near + hold <= min(world.bulk) / MS <= max(world.bulk) / MS <= near + hold + 5
     assert max(world.pings) / MS <= near + 5
     assert world.lateness(after=0) == 0
@@ -141,7 +141,7 @@ def test_queues_of_near_lines_count_for_nothing_in_that(near: int, far: int, hol
 
 @pytest.mark.parametrize(("delay", "least"), [(40, 4), (40, 12), (30, 4), (100, 10), (300, 20)])
 def test_nothing_is_held_where_queues_make_all_lines_far(delay: int, least: int) -> None:
-    """Such queues stand where `bandwidth_upload` is more than the line has."""
+    """The lines have queues where `bandwidth_upload` is more than a line has."""
     lines = {number: replace(mbit(20, delay), least_delay=least * MS) for number in (0, 1)}
     world = World(lines)
     world.run(0.3, 1_000_000)
@@ -197,7 +197,7 @@ def test_all_lines_are_full_then_and_other_flows_are_not_delayed() -> None:
     world.run(2, 1.2 * 8_750_000)
     for number, line in world.lines.items():
         assert world.carried[number] - before[number] >= 0.975 * 2 * line.rate
-    # What waits is enough for the round trip of such a flow.
+    # What waits is enough for the round trip of the stretched flow.
     assert 530 * MS <= max(world.bulk[-500:]) <= 610 * MS
     world.scheduler.put(Kind.BULK, 7, b"", SIZE, world.now)
     ((number, item),) = [taken for taken in world.scheduler.take(world.now + 2 * MS) if not taken[1].packet]
@@ -274,7 +274,7 @@ def test_a_spare_line_takes_what_has_waited_for_half_a_round_trip_in_order(delay
 
 
 def test_what_is_held_for_a_near_line_does_not_wait_for_a_spare_one() -> None:
-    """Before that the far line takes what overflows, for whose sake it is held; it loses nothing."""
+    """The far line takes what overflows before the spare one: it loses nothing, and bulk is held for its sake."""
     lines = {0: mbit(40, 9), 1: mbit(25, 39), 2: mbit(15, 20, spare=True)}
     for load, used in ((0.9, {0}), (1.4, {0, 1}), (2.2, {0, 1, 2})):
         world = World(lines)
@@ -348,7 +348,7 @@ def test_flows_keep_their_order_and_share_what_is_left_when_a_line_goes() -> Non
         own = [item.packet for item in left if item.packet[:1] == flow]
         assert own == sorted(own)
         assert len(own) >= len(left) // 3 - 2
-    # What may wait is enough for 0.1 s; beside it the slow line had been given its packet.
+    # As much may wait as leaves in 0.1 s. Besides, the slow line had been given its packet.
     assert 0.1 * lines[1].rate - SIZE <= SIZE * len(left) <= 0.1 * lines[1].rate + 12 * SIZE
     assert len({item.data_seq for item in left}) == len(left)
 
@@ -363,7 +363,7 @@ def test_small_packets_of_a_line_that_goes_go_first_on_others_and_leave_room_for
         scheduler.put_on(0, Item(b"rule", PING, data_seq, reorder=False), 1, 0, first=True)
     before = scheduler.dropped
     scheduler.set_lines({1: lines[1]}, 0)
-    assert scheduler.dropped == before + 1  # the copy: another goes by another line
+    assert scheduler.dropped == before + 1  # the copy is dropped: another copy goes by another line
     scheduler.put(Kind.SMALL, 400, b"new", PING, 0)
     left = [item.packet for item in leaving(scheduler, 0)]
     assert left[:10] == [b"%03d" % number for number in range(9)] + [b"new"]
@@ -397,7 +397,7 @@ def test_slow_lines_are_given_packets_in_time_and_nobody_asks_before(rates: tupl
         assert due > now
         now = due
     for rate, size in zip(rates, carried, strict=True):
-        assert abs(size - rate // 2) <= SIZE or rate < max(rates)  # by the slower one it would arrive later
+        assert abs(size - rate // 2) <= SIZE or rate < max(rates)  # a packet would arrive later by the slower line
     assert len(scheduler.drain(now)) == 60 - sum(carried) // SIZE
 
 

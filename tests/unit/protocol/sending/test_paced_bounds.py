@@ -13,7 +13,7 @@ SIZE = 1514
 PING = 126
 MEGABIT = 125_000
 COMMITTED = 4 * SIZE
-"""Bytes that a line may have been given ahead, beside what waits for all of them."""
+"""Bytes that a line may have been given ahead, beside what waits for all lines."""
 
 
 @pytest.mark.parametrize("rates", [(1, 1), (20, 5), (100, 30), (2, 400)])
@@ -50,7 +50,7 @@ def test_what_waits_for_one_line_is_bounded(rate: int) -> None:
 
 @pytest.mark.parametrize("rate", [1, 10, 100])
 def test_what_goes_first_is_bounded(rate: int) -> None:
-    """Small ones that come on top queue behind what waits already."""
+    """More small packets queue behind what waits already."""
     scheduler = PacedScheduler(0)
     scheduler.set_lines({0: LineParameters(rate * MEGABIT, 10 * MS)}, 0)
     express = rate * MEGABIT * EXPRESS_LIMIT // SECOND

@@ -1,4 +1,4 @@
-"""Which link is found to lose what TCP sends again, and when that counts."""
+"""Which link is found to lose what TCP sends again, and when this finding counts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ TURN = 0.1
 
 
 class Traffic:
-    """Segments over links by turns, each lost by its link's chance and sent again a hundred segments later.
+    """Segments go over links by turns.
 
-    A link's rate is `room` times of all that is carried.
+    Each is lost by its link's chance, and sent again a hundred segments later. A link's rate is `room` times all that
+    is carried.
     """
 
     def __init__(self, *losses: float, room: float = 2.0) -> None:
@@ -44,7 +45,7 @@ class Traffic:
         return self.seen.harmful
 
     def judge(self, *links: int) -> frozenset[int]:
-        """Only these links carry, or all."""
+        """Judges while these links alone carry, or all."""
         rate = int(self.room * 100 * SIZE / TURN)
         return self.seen.judge(dict.fromkeys(links or range(len(self.losses)), rate), self.now)
 
@@ -85,7 +86,7 @@ def test_a_link_that_is_full_all_the_same_is_left_as_it_is() -> None:
     bearing = Traffic(0.0, 0.01, room=0.5)
     for _ in range(20):
         assert not bearing.carry(400, 0, 1)
-    bearing.room = 10.0  # as if something else came, which fills it no more
+    bearing.room = 10.0  # as if other traffic came, which does not fill the link any more
     assert bearing.carry(2000, 0, 1) == {1}
 
 

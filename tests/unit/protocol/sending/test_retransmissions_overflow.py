@@ -1,4 +1,4 @@
-"""What TCP makes of two lines when one of them loses a little: CUBIC is not taken down by it, BBR finds both."""
+"""What TCP makes of two lines of which one loses a little: the loss does not take CUBIC down, and BBR finds both."""
 
 from __future__ import annotations
 

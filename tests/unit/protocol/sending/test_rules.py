@@ -10,7 +10,7 @@ from mlvpnd.protocol.sending.rules import MAX_PINNED_FLOWS, PIN_IDLE, Action, Pi
 
 
 class Starts:
-    """Matches packets that start so, and counts what it was asked."""
+    """Matches packets that begin with `start`, and counts how often it was asked."""
 
     def __init__(self, start: bytes) -> None:
         self._start = start

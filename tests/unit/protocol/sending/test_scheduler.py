@@ -81,7 +81,7 @@ def test_what_is_no_large_burst_alternates_over_all_links(count: int) -> None:
 
 
 def test_a_large_burst_alternates_over_links_of_unlike_weights() -> None:
-    """A slow line must not get a burst of a fast one's."""
+    """A slow line must not get a burst as large as a fast line's."""
     weights = {1: 1, 2: 1, 3: 10, 4: 1, 5: 1}
     assert burst(scheduler_of(weights), 44) == picks(scheduler_of(weights), 44)
 
@@ -120,7 +120,10 @@ def test_a_link_that_left_is_not_picked() -> None:
 
 
 def test_links_that_leave_with_their_weight_do_not_starve_who_stays() -> None:
-    """The heaviest link takes the unit of virtual time with it: who was a packet ahead must not be thousands ahead."""
+    """The heaviest link takes the unit of virtual time with it.
+
+    A link that was a packet ahead must not be thousands ahead.
+    """
     scheduler = scheduler_of({1: 1, 2: 1, 3: 10_000})
     picks(scheduler, 10)
     while scheduler.pick(1000) != 1:

@@ -1,4 +1,4 @@
-"""Which schedule, what filters and rules do, and what leaves with which number."""
+"""Which schedule is taken, what filters and rules do, and what leaves with which number."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_link_whose_segments_come_again_is_spared() -> None:
     for turn in range(3000):
         segment = bytearray(SEGMENT)
         segment[24:28] = turn.to_bytes(4)
-        now += 0.001 if turn < 2000 else 0.002  # more than one link carries, and less
+        now += 0.001 if turn < 2000 else 0.002  # first more than one link carries, then less
         before = len(sent)
         sender.send([bytes(segment), again] if again else [bytes(segment)], now)
         lost = [packet for number, packet, _, _ in sent[before:] if number == 1]
@@ -160,7 +160,7 @@ def matcher(expression: str) -> bpf.Program:
 
 
 def links_of(rules: list[Rule], *bursts: list[bytes]) -> list[list[tuple[int, ...]]]:
-    """By which links each packet of some bursts goes, over three links of which the schedule takes the first."""
+    """The links that each packet of some bursts goes by; of three links, the schedule takes the first."""
     sender, sent, paths = make(1, 1, 1)
     sender.duplicates = True
     sender.set_rules(rules)
@@ -192,7 +192,7 @@ def test_later_fragments_go_with_their_first(version: int, headers: tuple[int, .
         sip, other = (
             pieces(version, ports=ports, ident=ident, headers=headers) for ident, ports in enumerate((SIP, OTHER))
         )
-        # In order, one among the other, and of a datagram whose identification was used before.
+        # Pieces in order, mixed with another datagram's, and of a datagram whose identification was used before.
         mixed = [packet for pair in zip(sip, other, strict=True) for packet in pair]
         again = pieces(version, ports=OTHER, ident=0, headers=headers)
         assert links_of([Rule(matcher("udp port 5060"), action, links)], sip, other, mixed, again) == [
@@ -217,7 +217,7 @@ def test_fragments_before_their_first_are_matched_by_address_alone(version: int)
     by_address = Rule(matcher(f"host {address}"), Action.PREFER, (2,))
     assert links_of([by_port, by_address], [*later, first, *later]) == [[(2,), (2,), DROPPED, DROPPED, DROPPED]]
     assert links_of([by_port], [*later, first, *later]) == [[SCHEDULED, SCHEDULED, DROPPED, DROPPED, DROPPED]]
-    # What stands where ports would does not count: it is payload.
+    # What stands in the place of ports does not count: it is payload.
     forged = pieces(version, ports=OTHER, size=4000, each=1400)
     forged[1] = forged[1][:-1400] + (5060).to_bytes(2, "big") * 700
     assert links_of([by_port], forged[1:]) == [[SCHEDULED] * 2]
@@ -234,7 +234,7 @@ def test_ports_behind_ipv6_headers_are_seen() -> None:
     by_port = Rule(matcher("udp port 5060"), Action.DROP)
     assert links_of([by_port], [sip, other]) == [[DROPPED, SCHEDULED]]
     assert links_of([Rule(matcher("not udp port 5060"), Action.DROP)], [sip, other]) == [[SCHEDULED, DROPPED]]
-    # Who speaks of a header by its number or place means it as it stands.
+    # An expression that names a header by its number or place means the header as it stands.
     for expression in ("ip6 proto 0", "ip6[6] = 0", "ip6 protochain 60"):
         assert links_of([Rule(matcher(expression), Action.DROP)], [sip, *pieces(6)]) == [
             [DROPPED, SCHEDULED, SCHEDULED, SCHEDULED]

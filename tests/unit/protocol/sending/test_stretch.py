@@ -13,14 +13,14 @@ STEP = SECOND // 100
 
 
 class Flows:
-    """Flows that send each 10 ms over near lines that carry just that."""
+    """Flows that send each 10 ms over near lines, which carry just what the flows send."""
 
     def __init__(self, *rates: float) -> None:
         self.stretch = Stretch()
         self.now = 0
         self.carried = 0
         self.rates = list(rates)
-        """Of the flows, as shares of the near lines' rate."""
+        """The rates of the flows, as shares of the near lines' rate."""
         self.stretched: list[bool] = []
 
     def run(self, duration: int) -> None:

@@ -18,7 +18,7 @@ each_box = pytest.mark.parametrize("vector", BOXED, ids=lambda vector: vector.na
 
 @pytest.fixture(autouse=True, params=["kept buffers", "PyNaCl's own"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of calling libsodium: the second is for a PyNaCl in which what the first calls is not found."""
+    """A way to call libsodium. The second is for a PyNaCl that lacks what the first calls."""
     assert find_spec("nacl._sodium"), "it is found in what Debian has"
     if request.param != "kept buffers":
         monkeypatch.setattr("mlvpnd.protocol.wire.box.lib", None)
@@ -61,7 +61,7 @@ def test_no_bit_may_change(vector: Vector) -> None:
 
 
 def test_each_size_as_libsodium() -> None:
-    """The native twin composes the box of libsodium's parts, in pieces."""
+    """The native twin composes the box from the parts of libsodium, in pieces."""
     box = Box(derive_key(PASSWORD))
     for size in (*range(1600), *range(2000, 2100), 4096, 9000, 65000):
         plaintext = bytes(octet % 251 for octet in range(size))

@@ -1,4 +1,4 @@
-"""What counts as a packet, and what the scheduler is told of it."""
+"""What counts as a packet, and what the scheduler is told of a packet."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def key_of(packet: bytes, *, layer2: bool = False) -> int:
         (tcp(ACK), Kind.ACK),
         (tcp(ACK, options=TIMESTAMPS), Kind.ACK),
         (tcp(ACK, options=TIMESTAMPS + SACK + b"\x01" * 8), Kind.ACK),
-        (tcp(ACK | 0x40), Kind.ACK),  # with congestion told of, and the reduction of the window
+        (tcp(ACK | 0x40), Kind.ACK),  # congestion is told of; below, the window is reduced
         (tcp(ACK | 0x80), Kind.ACK),
         (tcp(ACK, b"x"), Kind.SHORT),
         (tcp(ACK, bytes(1360), options=TIMESTAMPS), Kind.BULK),
@@ -247,7 +247,7 @@ def test_a_segment_is_named_by_its_flow_and_sequence_number() -> None:
         b"",
         b"\x45" * 300,
         b"\x55" * 300,
-        ipv4(TCP, tcp(ACK, options=TIMESTAMPS + SACK)),  # it repeats its number, and nothing was lost
+        ipv4(TCP, tcp(ACK, options=TIMESTAMPS + SACK)),  # an ACK repeats its number, but nothing was lost
         ipv4(TCP, tcp(FIN_ACK), options=ROUTER_ALERT * 10),
         ipv4(TCP, numbered(bytes(4)), fragment=MORE_FRAGMENTS),
         ipv4(TCP, bytes(200), fragment=3),

@@ -27,7 +27,7 @@ def test_the_first_number_is_seen() -> None:
 
 
 def test_nothing_from_before_the_first_number_counts() -> None:
-    """A receiver that was started anew must not take the last 2047 packets of before from a recording."""
+    """A receiver that was started anew must not take the last 2047 packets before its start from a recording."""
     window = window_after()
     assert not window.may_accept(FIRST - 1)
     assert not window.accept(FIRST - 1)
@@ -189,7 +189,7 @@ def test_a_clear_window_that_cannot_be(octets: bytes) -> None:
 @pytest.mark.parametrize("first", [0, 5, 2047, 2048, 3000, FIRST])
 @pytest.mark.parametrize("ahead", [0, 1, 100, 2047, 3000])
 def test_a_clear_window_begins_with_its_flow(first: int, ahead: int) -> None:
-    """What was recorded before that came is a replay, as of authentic packets."""
+    """What was recorded before the flow came is a replay, as with authentic packets."""
     flow = PeerFlow(1, "adsl", first)
     flow.window.accept(first + ahead)
     oldest = max(0, first + ahead - REPLAY_WINDOW_SIZE - 8)

@@ -12,7 +12,7 @@ def test_each_type_but_data_has_a_row() -> None:
 
 
 def test_the_numbers_of_types_leave_no_gap() -> None:
-    """Of a number in between, neither twin would know that it is none."""
+    """Neither twin would know that a number in a gap is no type."""
     assert sorted(PacketType) == list(range(len(PacketType)))
 
 

@@ -42,7 +42,7 @@ class Example:
 
     @property
     def header(self) -> Header:
-        """What the numbers of the block say, `len` by the page's own rule."""
+        """The header that the numbers of the block give; `len` follows the page's own rule."""
         timestamp, reply = self.fields["timestamp"].split(" reply ")
         return Header(
             length=len(self.octets("plaintext")) + (0 if self.cleartext else 16),
@@ -57,7 +57,7 @@ class Example:
 
 
 def fields(block: str) -> dict[str, str]:
-    """`name  hex` lines; a line that begins with blanks goes on with the one before."""
+    """`name  hex` lines; a line that begins with blanks continues the line before."""
     lines = re.sub(r"\n +", " ", block).splitlines()
     return {name: " ".join(words) for name, *words in map(str.split, lines)}
 
