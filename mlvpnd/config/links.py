@@ -25,6 +25,20 @@ def read_link(section: SectionReader, general: Config | None, report: Report) ->
     return LinkConfig(name=section.name, line=section.line, **made)
 
 
+def check_hosts(section: SectionReader, link: LinkConfig) -> None:
+    """Reports what looks like an address, and is looked up in vain."""
+    for name, host, port in (("bindhost", link.bindhost, "bindport"), ("remotehost", link.remotehost, "remoteport")):
+        address, colon, number = host.partition(":")
+        if host.startswith("["):
+            section.lax(name, f"'{section.say(name, host)}' has brackets: write the address without them")
+        elif colon and number.isdigit() and address:
+            section.lax(name, f"'{section.say(name, host)}' has a port: write the port into {port}")
+    versions = values.ip_version(link.bindhost), values.ip_version(link.remotehost)
+    if all(versions) and len({*versions}) > 1:
+        text = f"is an IPv{versions[0]} address, and remotehost is an IPv{versions[1]} address: no packet can leave"
+        section.lax("bindhost", f"'{section.say('bindhost', link.bindhost)}' {text}")
+
+
 def check_mode(section: SectionReader, link: LinkConfig, mode: Mode) -> None:
     """Reports what a server's link lacks to wait for the peer, or a client's to call it."""
     if mode is Mode.SERVER:
@@ -57,6 +71,21 @@ def check_together(links: Sequence[LinkConfig], mode: Mode | None, report: Repor
                 report.advise(link.line, "bandwidth_upload", message)
     if mode is Mode.SERVER:
         _check_bound_once(links, report, labels)
+    elif mode is Mode.CLIENT:
+        _check_called_once(links, report, labels)
+
+
+def _check_called_once(links: Sequence[LinkConfig], report: Report, labels: Mapping[str, str]) -> None:
+    called: dict[tuple[str, str], LinkConfig] = {}
+    for link in links:
+        other = called.setdefault(values.endpoint(link.remotehost, link.remoteport), link)
+        if other is not link and link.remotehost:
+            report.advise(
+                link.line,
+                "remoteport",
+                f"[{labels[link.name]}] calls the same address and port as [{labels[other.name]}] in line {other.line}:"
+                " a link of the server answers one of them at a time; give each link a port of its own at both ends",
+            )
 
 
 def _check_bound_once(links: Sequence[LinkConfig], report: Report, labels: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from .expressions import deaf_word_problem
 from .general import read_general
-from .links import check_mode, check_together, read_link
+from .links import check_hosts, check_mode, check_together, read_link
 from .model import Config, DeviceKind, FilterConfig, LinkConfig, Mode
 from .problems import ConfigError, Problem, Report, Severity, shown
 from .reader import SectionReader
@@ -105,6 +105,7 @@ def _read_links(
         if section.name.strip().lower() in (RULES, RULES[:-1]) and any(map(begins_with_action, section.entries)):
             report.advise(section.line, "", f"[{section.label}] is a link; rules stand in [{RULES}]")
         links.append(read_link(reader, general, report))
+        check_hosts(reader, links[-1])
         if mode is not None:
             check_mode(reader, links[-1], mode)
     check_together(links, mode, report, {name: section.label for name, section in sections.items()})

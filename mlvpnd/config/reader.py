@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from mlvpnd.base.rates import parse_rate, remark
+
 from . import values
 from .problems import Report, Severity, shown
 from .schema import GENERAL_KEYS, LINK_KEYS, MAX_TEXT_LENGTH, RETIRED_KEYS, Key, Kind, spellings
@@ -107,7 +109,11 @@ class SectionReader:
             near = difflib.get_close_matches(entry.key[:_LONGEST_SUGGESTED_FOR], known, n=1)
             message += f": did you mean {near[0]}?" if near else f"; allowed here: {', '.join(known)}"
         if not entry.head:
-            message += "; there is no '=', and a value must end in the line where it begins"
+            message += (
+                "; write '=' in the place of ':'"
+                if ":" in entry.key
+                else "; there is no '=', and a value must end in the line where it begins"
+            )
         self._report.lax(entry.line, entry.label, message)
 
     def line_of(self, name: str) -> int:
@@ -189,6 +195,19 @@ class SectionReader:
             return key.least
         return number
 
+    def _rate(self, key: Key) -> int | None:
+        """A rate with a unit, else a number as upstream reads it."""
+        text = self.text(key.name)
+        rate = None if text.isdigit() else parse_rate(text)
+        if rate is None:
+            rate = self._limited(key)
+        elif rate > key.most:
+            self.lax(key.name, key.capped.format(name=key.name, limit=key.most))
+            rate = key.most
+        if rate is not None and (odd := remark(rate)):
+            self.advise(key.name, odd)
+        return rate
+
     def flag(self, name: str) -> bool:
         """Any number but 0 is true."""
         return bool(self.number(name))
@@ -233,6 +252,7 @@ _READ: Mapping[Kind, Callable[[SectionReader, Key], Any]] = {
     Kind.PATH: lambda section, key: section.plain_text(key.name),
     Kind.LIST: lambda section, key: section.plain_text(key.name),
     Kind.NUMBER: SectionReader._limited,
+    Kind.RATE: SectionReader._rate,
     Kind.FLAG: lambda section, key: section.flag(key.name),
     Kind.HOST: lambda section, key: section.host(key.name),
     Kind.PORT: lambda section, key: section.port(key.name),

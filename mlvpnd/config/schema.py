@@ -43,6 +43,7 @@ class Kind(enum.Enum):
     SECRET = "text, taken byte for byte"  # noqa: S105 - the name of a kind
     PATH = "path"
     NUMBER = "number"
+    RATE = "number, also with a unit"
     FLAG = "0 or 1"
     HOST = "host name or address"
     PORT = "port number or service name"
@@ -211,9 +212,9 @@ LINK_KEYS = (
     Key(
         "bandwidth_upload",
         "bandwidth_upload",
-        Kind.NUMBER,
+        Kind.RATE,
         ReloadEffect.LINK_IN_PLACE,
-        f"bytes per second, 0..{UINT32_MAX}",
+        f"bytes per second, 0..{UINT32_MAX}, or as 2.5MB or 20Mbit",
         default="0",
         changed="%s bandwidth changed from %s to %s",
     ),
@@ -250,7 +251,7 @@ LINK_KEYS = (
 )
 """The keys of links. Timeout and tolerances default to `[general]`'s."""
 
-RETIRED_KEYS = frozenset({"protocol", "loglevel", "bandwidth_download"})
+RETIRED_KEYS = frozenset({"protocol", "loglevel", "bandwidth_download", "reorder_buffer"})
 """Keys of MLVPN 1.x, which 2.x ignores."""
 
 

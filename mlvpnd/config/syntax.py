@@ -12,12 +12,15 @@ This module does not know what keys mean. It raises nothing: problems go to the 
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, field
 
 from .problems import HIDDEN, Report, shown, shown_key
 
 _BLANKS = " \t"
+_OTHERS_COMMENTS = (";", "//")
+"""Beginnings of comments in other programs' files. No key begins so."""
 _WORD = re.compile(r'(?:[^ \t"]|"[^"]*(?:"|$))+')
 
 
@@ -91,9 +94,15 @@ def words(head: str) -> list[str]:
 def read_sections(text: bytes, report: Report) -> list[Section]:
     """All sections in the file's order. Time and memory grow with the size of `text` only."""
     sections: list[Section] = []
+    if text.startswith(codecs.BOM_UTF8):
+        text = text.removeprefix(codecs.BOM_UTF8)
+        report.lax(1, "", "the file begins with a byte order mark: save it as UTF-8 without one")
     for number, line in enumerate(text.replace(b"\r", b"").decode("latin-1").split("\n"), start=1):
         content = _without_comment(line)
         if not content.strip(_BLANKS):
+            continue
+        if content.lstrip(_BLANKS).startswith(_OTHERS_COMMENTS):
+            report.lax(number, "", "a comment begins with '#': line ignored")
             continue
         found = _section_name(content, number, report)
         if found is not None:

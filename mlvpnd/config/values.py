@@ -103,6 +103,15 @@ def routes_problem(text: str, version: int, *, say: Say = shown) -> str:
     return ""
 
 
+def ip_version(text: str) -> int:
+    """4 or 6 for an address of that version; 0 for all else. An IPv4 address in IPv6 is one of IPv4."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return 0
+    return 4 if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped else address.version
+
+
 def endpoint(host: str, port: str) -> tuple[str, str]:
     """A key that is equal for two spellings of one address and port. No host: any address. Case does not count."""
     try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from mlvpnd.base.rates import ALLOWED, MAX_RATE, parse_rate
+from mlvpnd.base.rates import remark as rate_remark
 from mlvpnd.bus import names
 
 from . import private_socket, render
@@ -187,6 +188,8 @@ def bandwidth(context: Context, arguments: argparse.Namespace) -> int:
     context.output.remark(
         f"{arguments.tunnel}: {arguments.link}: {render.bandwidth_text(amount)} until the next reload"
     )
+    if odd := rate_remark(amount):
+        print(f"{arguments.tunnel}: {arguments.link}: {odd}", file=sys.stderr)
     return DONE
 
 
@@ -232,18 +235,13 @@ def log(context: Context, arguments: argparse.Namespace) -> int:
         raise CtlError(f"{command[0]}: {error.strerror}") from None
 
 
-_SUFFIXES = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "kbit": 125, "mbit": 125_000, "gbit": 125_000_000}
-_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([a-z]*)", re.ASCII)
-
-
 def parse_bandwidth(text: str) -> int:
-    """Parses bytes per second: `2500000`, `2.5M` and `20Mbit` are the same. Raises UsageError."""
-    found = _AMOUNT.fullmatch(text.lower())
-    if found is None or found[2] not in _SUFFIXES:
-        raise UsageError(f"{text!r} is not a bandwidth; allowed: bytes per second, as 2500000, or bits, as 20Mbit")
-    amount = round(float(found[1]) * _SUFFIXES[found[2]])
-    if amount >= 1 << 32:
-        raise UsageError(f"{text} is too large: at most {(1 << 32) - 1} bytes per second")
+    """Parses a rate; see `parse_rate`. Raises UsageError."""
+    amount = parse_rate(text)
+    if amount is None:
+        raise UsageError(f"{text!r} is not a bandwidth; allowed: {ALLOWED}")
+    if amount > MAX_RATE:
+        raise UsageError(f"{text} is too large: at most {MAX_RATE} bytes per second")
     return amount
 
 

@@ -25,6 +25,7 @@ from mlvpnd.config import (
 from mlvpnd.config.changes import compare
 from mlvpnd.config.problems import MAX_PROBLEMS
 from mlvpnd.config.schema import FILTERS_PREFIX, GENERAL_KEYS, LINK_KEYS, RULES, UINT32_MAX, Key, Kind
+from mlvpnd.config.values import ip_version
 from tests.support.configs import CLIENT, DOCUMENTED_CLIENT
 
 _WORDS = [key.name.encode() for key in GENERAL_KEYS + LINK_KEYS] + [
@@ -195,7 +196,7 @@ def _link(name: str, bindport: str) -> st.SearchStrategy[LinkConfig]:
         latency_tolerance=st.integers(0, 1000),
         fallback_only=st.booleans(),
         priority=st.integers(0, 255),
-    )
+    ).filter(lambda link: {ip_version(link.bindhost), ip_version(link.remotehost)} != {4, 6})
 
 
 def _rules(names: list[str], peer: Peer) -> st.SearchStrategy[RuleConfig]:

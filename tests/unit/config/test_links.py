@@ -22,7 +22,7 @@ def test_client_needs_somebody_to_call() -> None:
 @pytest.mark.parametrize(
     ("line", "field", "value"),
     [
-        ("bindhost = 2001:db8::1", "bindhost", "2001:db8::1"),
+        ("bindhost = ::ffff:192.0.2.7", "bindhost", "::ffff:192.0.2.7"),
         ("binddevice = wwan0", "binddevice", "wwan0"),
         ("bindfib = 3", "bindfib", 3),
         ("bandwidth_upload = 4294967295", "bandwidth_upload", 4294967295),
@@ -128,12 +128,12 @@ def test_a_port_of_its_own_is_no_good_for_a_client() -> None:
 
 
 def test_bandwidth_on_some_links_only() -> None:
-    text = SERVER + "bandwidth_upload = 100\n[b]\nbindport = 2\n[c]\nbindport = 3\nbandwidth_upload = 0\n"
+    text = SERVER + "bandwidth_upload = 100000\n[b]\nbindport = 2\n[c]\nbindport = 3\nbandwidth_upload = 0\n"
     assert warnings_of(text) == [
         "f:8: bandwidth_upload: you must set the bandwidth on every tunnel: [b] has none",
         "f:10: bandwidth_upload: you must set the bandwidth on every tunnel: [c] has none",
     ]
-    assert good(text, strict=True).config.links[0].bandwidth_upload == 100
+    assert good(text, strict=True).config.links[0].bandwidth_upload == 100000
 
 
 @pytest.mark.parametrize("name", ["a", "a b", "x" * 28, "é", "general2", "-", "a=b"])
@@ -165,3 +165,72 @@ def test_names_that_are_hardly_meant() -> None:
     assert warnings_of(SERVER.replace("adsl1", " adsl1")) == [
         "f:5: the spaces around the link's name [ adsl1] are a part of it"
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("remotehost = [2001:db8::1]", "remotehost: '[2001:db8::1]' has brackets: write the address without them"),
+        (
+            "remotehost = vpn.example.org:5080",
+            "remotehost: 'vpn.example.org:5080' has a port: write the port into remoteport",
+        ),
+        ("bindhost = 192.0.2.7:5080", "bindhost: '192.0.2.7:5080' has a port: write the port into bindport"),
+        (
+            "bindhost = 192.0.2.7\nremotehost = 2001:db8::1",
+            "bindhost: '192.0.2.7' is an IPv4 address, and remotehost is an IPv6 address: no packet can leave",
+        ),
+        (
+            "bindhost = 2001:db8::7\nremotehost = 192.0.2.1",
+            "bindhost: '2001:db8::7' is an IPv6 address, and remotehost is an IPv4 address: no packet can leave",
+        ),
+    ],
+)
+def test_what_cannot_be_an_address_is_told(line: str, said: str) -> None:
+    """A start goes on: other links may be good. check-config refuses it."""
+    text = CLIENT.replace('remotehost = "203.0.113.1"\n', "") + line + "\n"
+    text += "" if "remotehost" in line else "remotehost = 192.0.2.1\n"
+    assert [one.partition(": ")[2] for one in warnings_of(text)] == [said]
+    assert errors_of(text, strict=True)
+
+
+@pytest.mark.parametrize(
+    "line", ["remotehost = 2001:db8::1", "remotehost = ::1", "remotehost = fe80::1%eth0", "remotehost = a.b"]
+)
+def test_what_can_be_an_address_is_not(line: str) -> None:
+    assert warnings_of(CLIENT.replace('remotehost = "203.0.113.1"', line)) == []
+
+
+def test_two_links_that_call_one_port_take_turns() -> None:
+    text = CLIENT + '[lte]\nremotehost = "203.0.113.1"\nremoteport = 05080\n'
+    (said,) = warnings_of(text)
+    assert said.startswith("f:8: remoteport: [lte] calls the same address and port as [adsl1] in line 5:")
+    assert warnings_of(text.replace("05080", "5081")) == []
+    assert good(text, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "warned"), [("20", True), ("7999", True), ("8000", False), ("0", False), ("64kbit", False)]
+)
+def test_a_ratio_for_a_rate_is_told(number: str, warned: bool) -> None:
+    found = warnings_of(f"{CLIENT}bandwidth_upload = {number}\n")
+    assert bool(found) is warned
+    assert all(one.startswith("f:8: bandwidth_upload: ") and f"{number}Mbit" in one for one in found)
+
+
+@pytest.mark.parametrize(("text", "rate"), [("20Mbit", 2_500_000), ("2.5 MB/s", 2_500_000), ("1G", 1_000_000_000)])
+def test_a_bandwidth_may_have_a_unit(text: str, rate: int) -> None:
+    assert good(f"{CLIENT}bandwidth_upload = {text}\n", strict=True).config.links[0].bandwidth_upload == rate
+
+
+def test_a_bandwidth_beyond_the_limit_is_capped() -> None:
+    assert warnings_of(f"{CLIENT}bandwidth_upload = 100Gbit\n") == [
+        "f:8: bandwidth_upload: bandwidth_upload capped to 4294967295"
+    ]
+
+
+def test_an_unknown_unit_is_read_as_ever() -> None:
+    """As C MLVPN reads it: the digits count."""
+    assert any(
+        "'Mbps' after the number is ignored" in one for one in warnings_of(f"{CLIENT}bandwidth_upload = 20Mbps\n")
+    )

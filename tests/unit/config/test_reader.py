@@ -85,3 +85,9 @@ def test_too_long_a_text() -> None:
     assert errors_of(CLIENT.replace("[adsl1]", f"ip4 = {'x' * 32769}\n[adsl1]")) == [
         "f:5: ip4: the value is too long: 32769 characters, at most 32768"
     ]
+
+
+@pytest.mark.parametrize("line", ["timeout: 5", "timeout:5"])
+def test_a_colon_for_a_sign_of_equality_is_told(line: str) -> None:
+    (said,) = warnings_of(f"{CLIENT}{line}\n")
+    assert said.endswith("write '=' in the place of ':'")

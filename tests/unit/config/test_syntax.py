@@ -103,11 +103,23 @@ def test_carriage_returns_are_dropped_anywhere() -> None:
 
 
 def test_comments_start_outside_quotes_only() -> None:
-    assert entries(b'a = 1 # = [x] \xff\n# b = 2\nc = "#3" # "\n; = 4\n') == [
+    assert entries(b'a = 1 # = [x] \xff\n# b = 2\nc = "#3" # "\n') == [
         (2, "a", "1"),
         (4, "c", "#3"),
-        (5, ";", "4"),
     ]
+
+
+@pytest.mark.parametrize("line", ["; a = 4", " ;a = 4", "// a = 4", "\t//"])
+def test_a_comment_of_another_kind_is_told(line: str) -> None:
+    sections, said = read(f"[s]\n{line}\n".encode())
+    assert sections[0].entries == []
+    assert said == ["f:2: a comment begins with '#': line ignored"]
+
+
+def test_a_byte_order_mark_is_told_and_read_over() -> None:
+    sections, said = read(b"\xef\xbb\xbf[s]\na = 1\n")
+    assert [section.name for section in sections] == ["s"]
+    assert said == ["f:1: the file begins with a byte order mark: save it as UTF-8 without one"]
 
 
 def test_equals_sign_in_quotes_is_an_ordinary_character() -> None:

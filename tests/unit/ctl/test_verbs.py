@@ -16,7 +16,7 @@ def test_bandwidths(text: str, amount: int) -> None:
     assert parse_bandwidth(text) == amount
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1e6", "x", "5 M", "1.5.5", "2Mib", "4294967296", "999Gbit", "²"])
+@pytest.mark.parametrize("text", ["", "-1", "1e6", "x", "5  M", "1.5.5", "2Mib", "4294967296", "999Gbit", "²"])
 def test_what_is_no_bandwidth(text: str) -> None:
     with pytest.raises(UsageError):
         parse_bandwidth(text)
