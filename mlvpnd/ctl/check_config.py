@@ -20,6 +20,9 @@ from mlvpnd.config.values import endpoint
 from mlvpnd.dataplane import choice
 from mlvpnd.net.interface import index_of
 
+REFUSED = "a start refuses this file"
+TAKEN = "a start takes this file, and only warns of this"
+
 
 def main(argv: list[str]) -> int:
     """Checks the files in `argv`, the arguments after `check-config`.
@@ -44,8 +47,9 @@ def _check(path: str) -> bool:
         text = read(path)
     except ConfigError as error:
         _print(error.problems, "")
+        print(f"{printable(path)}: {REFUSED}")
         return False
-    problems: tuple[Problem, ...] = ()
+    problems, starts = tuple[Problem, ...](), False
     try:
         strict = parse(text, path, strict=True)
         links, warnings = strict.config.links, strict.warnings
@@ -54,14 +58,14 @@ def _check(path: str) -> bool:
     with contextlib.suppress(ConfigError):
         # These can be checked in every file that a start would take.
         config = parse(text, path).config
-        problems += (
-            *data_plane_problems(config, path),
-            *device_problems(config, path),
-            *expression_problems(config, path),
-        )
+        refused = tuple(data_plane_problems(config, path))
+        problems += (*refused, *device_problems(config, path), *expression_problems(config, path))
+        starts = not refused
     _print(problems, "")
     _print(warnings, "warning: ")
-    if not problems:
+    if problems:
+        print(f"{printable(path)}: {TAKEN if starts else REFUSED}")
+    else:
         print(f"{printable(path)}: ok, {len(links)} {'link' if len(links) == 1 else 'links'}")
     return not problems
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlvpnd.ctl.check_config import main
+from mlvpnd.ctl.check_config import TAKEN, main
 from mlvpnd.dataplane import choice
 from tests.support.configs import CLIENT, DOCUMENTED_CLIENT, SERVER
 
@@ -27,7 +27,7 @@ def test_what_upstream_lets_pass_is_refused(tmp_path: Path, capsys: pytest.Captu
     path = write(tmp_path / "f", CLIENT + "timeout = 30s\nx = 1\n")
     assert main([path]) == 1
     out, err = capsys.readouterr()
-    assert out == ""
+    assert out == f"{path}: a start takes this file, and only warns of this\n"
     assert [line.split(": ")[:2] for line in err.splitlines()] == [[f"{path}:8", "timeout"], [f"{path}:9", "x"]]
 
 
@@ -35,7 +35,7 @@ def test_one_bad_file_of_two(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     good, bad = write(tmp_path / "good", CLIENT), write(tmp_path / "bad", "")
     assert main([bad, good]) == 1
     out, err = capsys.readouterr()
-    assert out == f"{good}: ok, 1 link\n"
+    assert out == f"{bad}: a start refuses this file\n{good}: ok, 1 link\n"
     assert err == f"{bad}: there is no [general] section with mode and password\n"
 
 
@@ -67,7 +67,7 @@ def test_filters_are_compiled(
         path = write(tmp_path / "f", text)
         assert main([path]) == expected
         out, err = capsys.readouterr()
-        assert bool(out) is not bool(expected)
+        assert out == f"{path}: {TAKEN if expected else 'ok, 1 link'}\n"
         assert err.startswith(f"{path}:10: adsl1: invalid filter adsl1 = {expression}: " if expected else "")
         assert err.count("\n") == expected
 
@@ -116,7 +116,7 @@ def test_a_data_plane_that_cannot_run_is_refused(
     path = write(tmp_path / "f", CLIENT.replace("[adsl1]", "data_plane = native\n[adsl1]"))
     assert main([path]) == 1
     said = "the native data plane cannot run: its extension cannot be loaded: no such file"
-    assert capsys.readouterr() == ("", f"{path}: data_plane: {said}\n")
+    assert capsys.readouterr() == (f"{path}: a start refuses this file\n", f"{path}: data_plane: {said}\n")
     assert main([write(tmp_path / "g", CLIENT.replace("[adsl1]", "data_plane = reference\n[adsl1]"))]) == 0
 
 
