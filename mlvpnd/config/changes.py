@@ -47,6 +47,11 @@ class Changes:
         return any(getattr(self, one.name) for one in fields(self))
 
 
+def restarting_values(link: LinkConfig) -> dict[str, object]:
+    """The values that a link cannot change while it stays up, by the names of their keys."""
+    return {key.name: getattr(link, key.field) for key in LINK_KEYS if key.reload is ReloadEffect.LINK_RESTART}
+
+
 def compare(old: Config, new: Config) -> Changes:
     """The changes from `old` to `new`. The links' order and places in the file do not count."""
     general = [key for key in GENERAL_KEYS if getattr(old, key.field) != getattr(new, key.field)]

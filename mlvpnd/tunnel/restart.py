@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from mlvpnd.config.model import Config, Mode
+from mlvpnd.config.changes import restarting_values
+from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.logs.journal import fields
 from mlvpnd.logs.log import logger
 from mlvpnd.protocol.links.resume import recall, remember
@@ -17,6 +19,8 @@ from mlvpnd.systemd.notify import link_name
 
 from .link_opener import LinkOpener
 
+_CONFIGURED = "links"
+"""Key of the memory: what the configuration said of each link."""
 _log = logger()
 
 
@@ -36,14 +40,18 @@ class Continuity:
         """Whether systemd holds the links' sockets too, so that closing one does not free its port."""
         return self._keeper is not None
 
-    def recall(self, make: Callable[[], Session]) -> Session:
-        """A session from `make`. If the process before has left one, it goes on with that one's state."""
+    def recall(self, make: Callable[[], Session], links: Sequence[LinkConfig]) -> Session:
+        """A session from `make`. If the process before has left one, it goes on with that one's state.
+
+        A link whose section says now that it must be another one, as by another `remotehost`, begins anew.
+        """
         session = make()
         found = self._keeper.load() if self._keeper is not None else None
         if found is None:
             return session
         memory, elapsed = found
         try:
+            _forget_changed(memory, links)
             taken_up = recall(session, memory, self._loop.time())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             _log.warning("the session of the previous process cannot be restored: %r", error)
@@ -90,15 +98,28 @@ class Continuity:
         if self._keeper is not None and name:
             self._keeper.forget(name)
 
-    def keep_saving(self, session: Session) -> None:
-        """Saves the session now and every `SAVE_INTERVAL` seconds."""
+    def keep_saving(self, session: Session, links: Callable[[], Sequence[LinkConfig]]) -> None:
+        """Saves the session now and every `SAVE_INTERVAL` seconds. `links` gives their present configuration."""
         if self._keeper is not None:
-            self._keeper.save(remember(session, self._loop.time()))
-            self._saving = self._loop.call_later(SAVE_INTERVAL, self.keep_saving, session)
+            self._save(session, links())
+            self._saving = self._loop.call_later(SAVE_INTERVAL, self.keep_saving, session, links)
 
-    def save_last(self, session: Session) -> None:
+    def save_last(self, session: Session, links: Sequence[LinkConfig]) -> None:
         """Saves the session as the process ends: systemd may start us again after a failure, too."""
         if self._saving is not None:
             self._saving.cancel()
+        self._save(session, links)
+
+    def _save(self, session: Session, links: Sequence[LinkConfig]) -> None:
         if self._keeper is not None:
-            self._keeper.save(remember(session, self._loop.time()))
+            configured = {link.name: restarting_values(link) for link in links}
+            self._keeper.save({**remember(session, self._loop.time()), _CONFIGURED: configured})
+
+
+def _forget_changed(memory: dict[str, Any], links: Sequence[LinkConfig]) -> None:
+    """Removes what is remembered of links whose sockets must be made anew. An older process has not said of which."""
+    before = memory.get(_CONFIGURED, {})
+    changed = {link.name for link in links if before.get(link.name, restarting_values(link)) != restarting_values(link)}
+    for name in sorted(changed):
+        _log.info("%s has changed in the file: the link begins anew", name)
+    memory["paths"] = [path for path in memory["paths"] if path["name"] not in changed]

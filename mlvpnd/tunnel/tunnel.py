@@ -117,7 +117,7 @@ class Tunnel:
         """Starts all links; returns at once."""
         for link in self.config.links:
             self._add_driver(link)
-        self.session = self._continuity.recall(self._new_session)
+        self.session = self._continuity.recall(self._new_session, self.config.links)
         self.plane.begin(self.session, self.interface.device, self)
         for path in self.session.paths:
             if path.up:
@@ -132,7 +132,7 @@ class Tunnel:
         self.interface.start(self.plane, self._on_regained, self.config.mss_clamp)
         self.after()
         self._report_tunnel()
-        self._continuity.keep_saving(self.session)
+        self._continuity.keep_saving(self.session, lambda: self.config.links)
         self._uplinks.start()
 
     async def wait_tried(self) -> None:
@@ -153,7 +153,7 @@ class Tunnel:
         self.session.flush(now)
         (self.session.greet if restarting else self.session.close)(now)
         self.after()
-        self._continuity.save_last(self.session)
+        self._continuity.save_last(self.session, self.config.links)
         if self._timer is not None:
             self._timer.cancel()
         self._uplinks.stop()

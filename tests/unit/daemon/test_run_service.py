@@ -20,6 +20,7 @@ from mlvpnd.daemon.run import Daemon
 from mlvpnd.helper.client import HelperError
 from mlvpnd.scapy_layer import AUTH, DISCONNECT
 from mlvpnd.systemd.fd_store import Keeper
+from tests.support.peer import ScapyPeer, udp_socket
 from tests.support.service_host import LIMIT, Host, is_up, run, service_host, until
 from tests.support.session_pair import packet_of
 
@@ -210,6 +211,26 @@ def test_a_restart_goes_unnoticed(host: Host, lines: pytest.LogCaptureFixture) -
             assert len({one.header.flow_id for one in host.peer.received}) == 1
             assert len({one.source for one in host.peer.received}) == 1
         assert any("restored" in line and "1 of 1 links are up" in line for line in lines.messages)
+
+    run(steps())
+
+
+def test_a_restart_with_another_far_end_calls_that(host: Host, lines: pytest.LogCaptureFixture) -> None:
+    """The session would go on to the old address, and a reload would find nothing to do."""
+
+    async def steps() -> None:
+        host.restarting = True
+        with host.peer, ScapyPeer(udp_socket(("127.0.0.1", 0)), b"x", server=True) as other:
+            async with host.running() as daemon:
+                await until(lambda: is_up(daemon) and host.peer.up)
+            heard = len(host.peer.received)
+            host.words()
+            host.new_helper().port = other.address[1]
+            async with host.running() as daemon:
+                await until(lambda: is_up(daemon) and other.up)
+                assert daemon.snapshot().links[0].peer.endswith(f":{other.address[1]}")
+            assert len(host.peer.received) == heard
+        assert "adsl1 has changed in the file: the link begins anew" in lines.messages
 
     run(steps())
 
