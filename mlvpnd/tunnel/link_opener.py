@@ -17,7 +17,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlvpnd.config.model import LinkConfig, Mode
@@ -70,7 +70,9 @@ class LinkOpener:
         helper: HelperClient,
         opened: Callable[[Endpoints], None],
         closed: Callable[[], None],
+        remembered: Sequence[resolve.Resolved] = (),
     ) -> None:
+        """`remembered` are addresses of the peer, for as long as its name cannot be looked up."""
         self.config = config
         self._mode = mode
         self._helper = helper
@@ -83,6 +85,7 @@ class LinkOpener:
         """Set after the first try to open a socket, whether or not it succeeded."""
         self._known: list[Endpoints] = []
         """What the last look-up found."""
+        self._remembered = list(remembered)
         self._lookup: asyncio.Task[list[Endpoints] | MlvpndError] | None = None
         self._lookup_error = ""
         self._told_bind = ""
@@ -135,6 +138,12 @@ class LinkOpener:
         """Ends a pause between tries: the missing address or interface may be there now."""
         self._hurried = True
         self._sooner.set()
+
+    @property
+    def remotes(self) -> list[resolve.Resolved]:
+        """The peer's addresses, as far as they are known."""
+        known = {(ends.family, ends.remote): None for ends in self._known if ends.remote is not None}
+        return list(known) or self._remembered
 
     @property
     def local_hosts(self) -> list[str]:
@@ -293,13 +302,18 @@ class LinkOpener:
             return self._known
         found, self._lookup = self._lookup.result(), None
         if isinstance(found, list):
-            self._known, self._lookup_error = found, ""
+            self._known = found
         elif not self._known:
             raise found
-        elif str(found) != self._lookup_error:
-            self._lookup_error = str(found)
-            _dns.warning("%s %s (the addresses found before are tried)", self.config.name, found)
+        else:
+            self._tell_lookup(found)
         return self._known
+
+    def _tell_lookup(self, error: MlvpndError) -> None:
+        """Says once why addresses that were found before are tried."""
+        if str(error) != self._lookup_error:
+            self._lookup_error = str(error)
+            _dns.warning("%s %s (the addresses found before are tried)", self.config.name, error)
 
     async def _look_up(self) -> list[Endpoints] | MlvpndError:
         try:
@@ -314,7 +328,15 @@ class LinkOpener:
             # Without a `bindhost`, [::] comes first: it takes IPv4 too.
             ordered = sorted(local, key=lambda found: found[0] != socket.AF_INET6) if not link.bindhost else local
             return [Endpoints(family, address, None) for family, address in ordered]
-        remote = await self._addresses("remote", link.remotehost, link.remoteport)
+        try:
+            remote = await self._addresses("remote", link.remotehost, link.remoteport)
+        except _LookupError as error:
+            if not self._remembered:
+                raise
+            self._tell_lookup(error)
+            remote = self._remembered
+        else:
+            self._remembered, self._lookup_error = [], ""
         found = resolve.pairs(local, remote)
         if not found:
             raise MlvpndError(f"bind error: {link.bindhost} and {link.remotehost} have no address family in common")

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import secrets
 import time
+from collections.abc import Sequence
 
 from mlvpnd.config.changes import LinkChange, compare
 from mlvpnd.config.model import Config, LinkConfig, Mode
@@ -17,7 +18,7 @@ from mlvpnd.dataplane.plane import Plane
 from mlvpnd.dataplane.reference import ReferencePlane
 from mlvpnd.helper.client import HelperClient
 from mlvpnd.logs.log import logger
-from mlvpnd.net.resolve import Endpoints
+from mlvpnd.net.resolve import Endpoints, Resolved
 from mlvpnd.operator.face import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from mlvpnd.operator.notices import Reports
 from mlvpnd.operator.status import LinkState
@@ -191,9 +192,13 @@ class Tunnel:
             _config_log.info("%s tunnel removed", link.name)
             self._remove_link(numbers[link.name])
             self._disabled.discard(link.name)  # if the name comes back, it is another link
+        remotes: dict[str, list[Resolved]] = {}
         for change in changes.restarted:
             _config_log.info("%s restart for configuration reload", change.new.name)
-            self._remove_link(numbers[change.new.name])
+            number = numbers[change.new.name]
+            if {"remotehost", "remoteport"}.isdisjoint(change.keys):
+                remotes[change.new.name] = self.drivers[number].remotes
+            self._remove_link(number)
         for change in changes.updated:
             self._update_link(numbers[change.new.name], change)
         self.plane.deliver(self.session.reconfigure(session_parameters(self.config)))
@@ -204,7 +209,7 @@ class Tunnel:
         if old.password != config.password:
             _config_log.info("new password set")
         for change in changes.restarted:
-            self._add_link(change.new)
+            self._add_link(change.new, remotes.get(change.new.name, ()))
         for link in changes.added:
             _config_log.info("%s tunnel added", link.name)
             self._add_link(link)
@@ -223,11 +228,11 @@ class Tunnel:
         self.drivers[number].config = change.new
         self._set_parameters(number)
 
-    def _add_link(self, link: LinkConfig) -> None:
-        number = self._add_driver(link)
+    def _add_link(self, link: LinkConfig, remotes: Sequence[Resolved] = ()) -> None:
+        number = self._add_driver(link, remotes)
         self.session.add_path(number, self._path_parameters(link), clock_seq())
 
-    def _add_driver(self, link: LinkConfig) -> int:
+    def _add_driver(self, link: LinkConfig, remotes: Sequence[Resolved] = ()) -> int:
         number = self._next_number
         self._next_number += 1
         self.states[number] = (time.time(), "starting")
@@ -237,6 +242,7 @@ class Tunnel:
             self._helper,
             lambda ends: self._opened(number, ends),
             lambda: self._closed(number),
+            remotes,
         )
         return number
 

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from mlvpnd.config.model import LinkConfig, Mode
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperClient
-from mlvpnd.net.resolve import Endpoints
+from mlvpnd.net.resolve import Endpoints, Resolved
 from mlvpnd.tunnel import link_opener as link_module
 from mlvpnd.tunnel.link_opener import LinkOpener
 
@@ -45,11 +45,11 @@ class Helper:
 class Followed:
     """A driver and what it reported."""
 
-    def __init__(self, helper: Helper, config: LinkConfig) -> None:
+    def __init__(self, helper: Helper, config: LinkConfig, remembered: Sequence[Resolved] = ()) -> None:
         self.opened: asyncio.Queue[Endpoints] = asyncio.Queue()
         self.closed = 0
         self.driver = LinkOpener(
-            config, Mode.CLIENT, cast(HelperClient, helper), self.opened.put_nowait, self._count_close
+            config, Mode.CLIENT, cast(HelperClient, helper), self.opened.put_nowait, self._count_close, remembered
         )
 
     def _count_close(self) -> None:
@@ -164,6 +164,39 @@ def test_while_a_name_cannot_be_looked_up_the_addresses_found_before_are_tried(
     assert warning.getMessage() == (
         "adsl1 getaddrinfo(vpn.test,5080) failed: Name or service not known (the addresses found before are tried)"
     )
+
+
+def test_a_new_opener_tries_the_addresses_that_the_one_before_knew(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a reload that restarts a link; a look-up that succeeds is newer."""
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    helper = Helper("192.0.2.1", "192.0.2.2")
+
+    async def steps(followed: Followed) -> None:
+        assert await followed.next() == "192.0.2.1"
+        helper.hosts.clear()
+        again = Followed(helper, followed.driver.config, followed.driver.remotes)
+        try:
+            for _ in range(2):
+                assert await again.next() == "192.0.2.1"
+                assert again.unanswered() == "192.0.2.2"
+                assert again.unanswered() == ""
+            assert await again.next() == "192.0.2.1"
+            helper.hosts.append("192.0.2.9")
+            again.driver.reopen()
+            assert await again.next() == "192.0.2.9"
+            helper.hosts.clear()
+            again.driver.reopen()
+            assert await again.next() == "192.0.2.9"
+        finally:
+            again.driver.stop()
+
+    with caplog.at_level(logging.WARNING):
+        follow(helper, steps)
+    assert [record.getMessage().endswith("(the addresses found before are tried)") for record in caplog.records] == [
+        True
+    ] * 2
 
 
 def test_a_look_up_that_hangs_keeps_no_link_from_its_known_addresses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,12 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from mlvpnd.config.model import Config, DataPlane, LinkConfig, Mode, Pacing, RuleAction, RuleConfig
+from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperClient
 from mlvpnd.net.tun import TunDevice
 from mlvpnd.protocol.links import deadlines, handshake
@@ -183,6 +184,32 @@ def test_a_link_that_was_taken_out_of_the_file_comes_back_as_another() -> None:
         assert [tunnel.enabled(name) for name in LINKS] == [False, True]
 
     run(steps)
+
+
+class Names(Helper):
+    """Knows one name, as long as a test says so."""
+
+    known = True
+
+    async def resolve(self, end: str, link: str) -> list[tuple[int, object]]:
+        if not self.known:
+            raise MlvpndError("the name server does not answer")
+        return [(socket.AF_INET, ("127.0.0.1", 5080))]
+
+
+@pytest.mark.parametrize(("change", "opened"), [({"bindhost": "127.0.0.2"}, True), ({"remotehost": "b.test"}, False)])
+def test_a_reload_keeps_the_addresses_of_a_name_that_cannot_be_looked_up(change: dict[str, Any], opened: bool) -> None:
+    async def main() -> None:
+        helper = Names()
+        link = LinkConfig("adsl1", bindhost="127.0.0.1", remotehost="a.test", remoteport="5080")
+        async with running(Config(Mode.CLIENT, b"x", links=(link,)), helper) as tunnel:
+            helper.known = False
+            tunnel.apply(dataclasses.replace(tunnel.config, links=(dataclasses.replace(link, **change),)))
+            (driver,) = tunnel.drivers.values()
+            await asyncio.wait_for(driver.tried.wait(), 5)
+            assert (driver.socket is not None) is opened
+
+    planes.run(main())
 
 
 def test_the_time_in_which_the_process_stood_still_is_not_the_peers_silence(monkeypatch: pytest.MonkeyPatch) -> None:
