@@ -16,7 +16,8 @@ from mlvpnd.protocol.wire.drops import DropReason
 
 REASONS = tuple(DropReason)
 """In the order of C's `enum drop`."""
-_KNOWN_ADDRESSES = 1024
+KNOWN_ADDRESSES = 1024
+"""Addresses that are kept in the form of the other language, for each direction."""
 _FAMILY_SIZE = {socket.AF_INET: ffi.sizeof("struct sockaddr_in"), socket.AF_INET6: ffi.sizeof("struct sockaddr_in6")}
 
 if lib.sodium_init() < 0:
@@ -84,7 +85,7 @@ def new_list() -> _native.PacketList:
 # Addresses.
 
 
-@lru_cache(_KNOWN_ADDRESSES)
+@lru_cache(KNOWN_ADDRESSES)
 def _packed(address: Address) -> bytes:
     """The bytes of `struct address`; size 0 for what is no socket address, so that no datagram comes from it."""
     made = ffi.new("struct address *")
@@ -110,7 +111,7 @@ def _packed(address: Address) -> bytes:
     return bytes(ffi.buffer(made))
 
 
-@lru_cache(_KNOWN_ADDRESSES)
+@lru_cache(KNOWN_ADDRESSES)
 def _unpacked(octets: bytes) -> Address | None:
     made = ffi.new("struct address *")
     ffi.buffer(made)[:] = octets

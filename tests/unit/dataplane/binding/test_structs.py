@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mlvpnd.dataplane._native import ffi, lib
+from mlvpnd.dataplane.binding import structs
 from mlvpnd.dataplane.binding.structs import (
     field,
     link_name,
@@ -86,3 +87,11 @@ def test_a_field_is_that_of_c() -> None:
 def test_what_does_not_fit_is_refused(name: str, value: object) -> None:
     with pytest.raises((OverflowError, TypeError)):
         setattr(Fields(), name, value)
+
+
+def test_few_addresses_are_kept() -> None:
+    """Whoever writes from many addresses takes no memory by it."""
+    for port in range(2 * structs.KNOWN_ADDRESSES):
+        assert read_address(new_address(("192.0.2.1", port))) == ("192.0.2.1", port)
+    for cache in (structs._packed, structs._unpacked):
+        assert cache.cache_info().currsize <= structs.KNOWN_ADDRESSES
