@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from mlvpnd.base.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX
 from mlvpnd.base.printable import printable
 from mlvpnd.config import Config, ConfigError, DeviceKind, Mode, parse
 from mlvpnd.config.file import read
@@ -20,6 +23,8 @@ from mlvpnd.config.values import endpoint
 from mlvpnd.dataplane import choice
 from mlvpnd.net.interface import index_of
 
+CREDENTIAL_STORES = tuple(Path(base) / "credstore.encrypted" for base in ("/etc", "/run", "/usr/local/lib", "/usr/lib"))
+"""Where systemd looks for encrypted credentials."""
 REFUSED = "a start refuses this file"
 TAKEN = "a start takes this file, and only warns of this"
 
@@ -41,6 +46,24 @@ def main(argv: list[str]) -> int:
     return 0 if all(results) else 1
 
 
+def credential_of(name: str) -> str:
+    """The credential that may hold a tunnel's password."""
+    return f"mlvpn.{name}.password"
+
+
+def has_credential(name: str, stores: Sequence[Path] = CREDENTIAL_STORES) -> bool:
+    """Whether systemd would give the tunnel's service a password."""
+    return any((store / credential_of(name)).exists() for store in stores)
+
+
+def _needs_password(path: str) -> bool:
+    """Whether the file must have the password: not that of a service with a credential."""
+    directory, name = os.path.split(os.path.abspath(path))
+    if directory != CONFIG_DIRECTORY or not name.endswith(CONFIG_SUFFIX):
+        return True
+    return not has_credential(name.removesuffix(CONFIG_SUFFIX))
+
+
 def _check(path: str) -> bool:
     """Prints what is wrong with the file, or that it is good; returns whether it is good."""
     try:
@@ -49,15 +72,15 @@ def _check(path: str) -> bool:
         _print(error.problems, "")
         print(f"{printable(path)}: {REFUSED}")
         return False
-    problems, starts = tuple[Problem, ...](), False
+    problems, starts, needs = tuple[Problem, ...](), False, _needs_password(path)
     try:
-        strict = parse(text, path, strict=True)
+        strict = parse(text, path, strict=True, require_password=needs)
         links, warnings = strict.config.links, strict.warnings
     except ConfigError as error:
         problems, warnings = error.problems, error.warnings
     with contextlib.suppress(ConfigError):
         # These can be checked in every file that a start would take.
-        config = parse(text, path).config
+        config = parse(text, path, require_password=needs).config
         refused = tuple(data_plane_problems(config, path))
         problems += (*refused, *device_problems(config, path), *expression_problems(config, path))
         starts = not refused

@@ -12,12 +12,11 @@ from pathlib import Path
 from mlvpnd.base.printable import printable
 from mlvpnd.config import Config, ConfigError, Mode, parse, passwords
 from mlvpnd.config.file import read
-from mlvpnd.ctl.check_config import expression_problems
+from mlvpnd.ctl.check_config import CREDENTIAL_STORES, credential_of, expression_problems, has_credential
 from mlvpnd.helper.files import UnsafeFile, check_script
 
 from .finding import Finding, ok, problem, warning
 
-CREDENTIAL_STORES = tuple(Path(base) / "credstore.encrypted" for base in ("/etc", "/run", "/usr/local/lib", "/usr/lib"))
 _SHOWN_PROBLEMS = 5
 
 
@@ -61,12 +60,13 @@ def check_config_file(path: Path, *, credential: bool = False) -> FileResult:
 
 def check_credential(name: str, config: Config, stores: Sequence[Path] = CREDENTIAL_STORES) -> Iterator[Finding]:
     """Whether a tunnel that systemd runs has a password from anywhere."""
-    wanted = f"mlvpn.{name}.password"
-    if config.password or any((store / wanted).exists() for store in stores):
+    if config.password or has_credential(name, stores):
         return
+    wanted = credential_of(name)
     yield problem(
         "password",
         f"the tunnel {name} has no password, neither in its file nor as a credential",
+        f"mkdir -p -m 700 {stores[0]}",
         f"systemd-ask-password -n | systemd-creds encrypt --name={wanted} - {stores[0] / wanted}",
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mlvpnd.ctl import check_config
 from mlvpnd.ctl.check_config import TAKEN, main
 from mlvpnd.dataplane import choice
 from tests.support.configs import CLIENT, DOCUMENTED_CLIENT, SERVER
@@ -144,3 +145,22 @@ def test_one_interface_by_two_names(
     text = SERVER.partition("[adsl1]")[0] + "".join(links)
     assert main([write(tmp_path / "f", text)]) == code
     assert ("enp1s0 and eth0 are one interface" in capsys.readouterr().err) is bool(code)
+
+
+def test_a_password_may_be_a_credential(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the service whose file it is, and of no other."""
+    monkeypatch.setattr(check_config, "CONFIG_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(check_config, "has_credential", lambda name: name == "home")
+    text = CLIENT.replace('password = "pleasechangeme!"\n', "")
+    home, other = write(tmp_path / "home.conf", text), write(tmp_path / "other.conf", text)
+    assert main([home]) == 0
+    assert main([other]) == 1
+    assert "Password is mandatory" in capsys.readouterr().err
+
+
+def test_credentials_are_where_systemd_looks(tmp_path: Path) -> None:
+    assert not check_config.has_credential("home", [tmp_path])
+    (tmp_path / "mlvpn.home.password").touch()
+    assert check_config.has_credential("home", [tmp_path / "none", tmp_path])

@@ -80,7 +80,7 @@ def test_passwords(path: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     store.mkdir()
     (found,) = check_credential("t", config, [store])
-    assert f"--name=mlvpn.t.password - {store}/mlvpn.t.password" in found.commands[0]
+    assert f"--name=mlvpn.t.password - {store}/mlvpn.t.password" in found.commands[1]
     (store / "mlvpn.t.password").touch()
     assert [*check_credential("t", config, [store])] == []
     assert [*check_credential("u", config_of(), [store])] == []
