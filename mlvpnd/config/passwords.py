@@ -21,6 +21,11 @@ MAX_COMPARED = 64
 """Files of the directory that are compared, in the order of their names."""
 MAX_COMPARED_SIZE = 16384
 """Bytes. Larger files are left out."""
+EXAMPLES = frozenset({b"pleasechangeme!", b"secret", b"password", b"changeme", b"mlvpn", b"a-long-random-text"})
+"""Passwords of our examples and of guides to MLVPN."""
+LEAST_LENGTH = 12
+"""Characters of a password that is not called short."""
+_BETTER = "make one: head -c 24 /dev/urandom | base64"
 TIME_LIMIT = 0.5
 """Seconds after which no further file is read: the start waits for this."""
 
@@ -40,6 +45,18 @@ def files_with_password_of(config: Config, path: str) -> tuple[str, ...]:
     others = [other for name in names if not _is_one(other := os.path.join(directory, name), path)]
     until = time.monotonic() + TIME_LIMIT
     return tuple(other for other in others[:MAX_COMPARED] if time.monotonic() < until and _shares(config, other))
+
+
+def weakness_of(password: bytes) -> str:
+    """Why a password is easily guessed; empty: it is not known why. Nothing of it is said.
+
+    Whoever has recorded a tunnel can try passwords without being noticed: the key is a plain hash of the password.
+    """
+    if password in EXAMPLES:
+        return f"the password is that of an example; {_BETTER}"
+    if len(password) < LEAST_LENGTH:
+        return f"the password is short, and a recording of the tunnel is enough to guess it; {_BETTER}"
+    return ""
 
 
 def warning_of(other: str) -> str:

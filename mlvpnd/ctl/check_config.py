@@ -18,6 +18,7 @@ from mlvpnd.base.printable import printable
 from mlvpnd.config import Config, ConfigError, DeviceKind, Mode, parse
 from mlvpnd.config.file import read
 from mlvpnd.config.model import LinkConfig
+from mlvpnd.config.passwords import weakness_of
 from mlvpnd.config.problems import HIDDEN, Problem, shown
 from mlvpnd.config.values import endpoint
 from mlvpnd.dataplane import choice
@@ -84,6 +85,8 @@ def _check(path: str) -> bool:
         refused = tuple(data_plane_problems(config, path))
         problems += (*refused, *device_problems(config, path), *expression_problems(config, path))
         starts = not refused
+        if config.password and (weakness := weakness_of(config.password)):
+            warnings += (Problem(path, 0, "password", weakness),)
     _print(problems, "")
     _print(warnings, "warning: ")
     if problems:

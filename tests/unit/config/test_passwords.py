@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from mlvpnd.config import parse, passwords
-from mlvpnd.config.passwords import MAX_COMPARED, MAX_COMPARED_SIZE, files_with_password_of
+from mlvpnd.config.passwords import (
+    EXAMPLES,
+    LEAST_LENGTH,
+    MAX_COMPARED,
+    MAX_COMPARED_SIZE,
+    files_with_password_of,
+    weakness_of,
+)
 from tests.support.configs import CLIENT, SERVER
 
 OTHER = CLIENT.replace("pleasechangeme!", "of its own")
@@ -75,3 +82,14 @@ def test_nothing_of_the_password_is_said(tmp_path: Path) -> None:
     said = passwords.warning_of(str(tmp_path / "a\nb.conf"))
     assert "\n" not in said
     assert said.startswith(f"{tmp_path}/a\\x0ab.conf has the same password: ")
+
+
+@pytest.mark.parametrize("password", [b"x", b"elevenchars", *EXAMPLES])
+def test_a_weak_password_is_told_without_it(password: bytes) -> None:
+    said = weakness_of(password)
+    assert "make one: head" in said
+    assert repr(password.decode()) not in said
+
+
+def test_a_long_password_is_not_judged() -> None:
+    assert weakness_of(b"x" * LEAST_LENGTH) == ""

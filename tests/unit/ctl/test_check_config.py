@@ -8,7 +8,12 @@ import pytest
 from mlvpnd.ctl import check_config
 from mlvpnd.ctl.check_config import TAKEN, main
 from mlvpnd.dataplane import choice
-from tests.support.configs import CLIENT, DOCUMENTED_CLIENT, SERVER
+from tests.support import configs
+
+CLIENT, DOCUMENTED_CLIENT, SERVER = (
+    text.replace("pleasechangeme!", "a long one that is not guessed")
+    for text in (configs.CLIENT, configs.DOCUMENTED_CLIENT, configs.SERVER)
+)
 
 
 def write(path: Path, text: str) -> str:
@@ -153,7 +158,7 @@ def test_a_password_may_be_a_credential(
     """Of the service whose file it is, and of no other."""
     monkeypatch.setattr(check_config, "CONFIG_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(check_config, "has_credential", lambda name: name == "home")
-    text = CLIENT.replace('password = "pleasechangeme!"\n', "")
+    text = configs.CLIENT.replace('password = "pleasechangeme!"\n', "")
     home, other = write(tmp_path / "home.conf", text), write(tmp_path / "other.conf", text)
     assert main([home]) == 0
     assert main([other]) == 1
@@ -164,3 +169,11 @@ def test_credentials_are_where_systemd_looks(tmp_path: Path) -> None:
     assert not check_config.has_credential("home", [tmp_path])
     (tmp_path / "mlvpn.home.password").touch()
     assert check_config.has_credential("home", [tmp_path / "none", tmp_path])
+
+
+def test_a_weak_password_is_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "f", configs.CLIENT)
+    assert main([path]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{path}: ok, 1 link\n"
+    assert err.startswith(f"warning: {path}: password: the password is that of an example")
