@@ -83,6 +83,7 @@ class Dispatcher:
             (names.TUNNEL_INTERFACE, "Describe"): self._describe,
             (names.TUNNEL_INTERFACE, "GetLink"): self._get_link,
             (names.TUNNEL_INTERFACE, "Reload"): self._reload,
+            (names.TUNNEL_INTERFACE, "ReloadWithWarnings"): self._reload_with_warnings,
             (names.LINK_INTERFACE, "Reconnect"): self._reconnect,
         }
         self._writes: Mapping[tuple[str, str], Write] = {
@@ -196,19 +197,26 @@ class Dispatcher:
         return Answer()
 
     async def _reload(self, call: Message, one: Object) -> Answer:
+        await self._reloaded(call)
+        return Answer()
+
+    async def _reload_with_warnings(self, call: Message, one: Object) -> Answer:
+        return Answer("as", (list(await self._reloaded(call)),))
+
+    async def _reloaded(self, call: Message) -> Sequence[str]:
         await self._allow(call, authorize.RELOAD, "Reload")
         if self._reloads >= MAX_RELOADS:
             raise BusError(errors.BUSY, "too many reloads wait already")
         self._reloads += 1
         try:
             # A caller that goes away must not stop a reload half-way.
-            await asyncio.shield(self._operator.reload())
+            warnings = await asyncio.shield(self._operator.reload())
         except MlvpndError as error:
             raise of_operator(error) from error
         finally:
             self._reloads -= 1
         self._announce()
-        return Answer()
+        return warnings
 
     async def _allow(self, call: Message, action: str, what: str) -> None:
         uid = await self._authorizer.check(call, action)

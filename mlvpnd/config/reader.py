@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from mlvpnd.base.rates import parse_rate, remark
+from mlvpnd.base.bandwidth import parse_rate, remark
 
 from . import values
 from .problems import Report, Severity, shown

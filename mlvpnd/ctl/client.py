@@ -15,7 +15,7 @@ from mlvpnd.bus.errors import BusError, BusUnavailable
 from mlvpnd.bus.lib import DecodeError, Variant, decode, plain
 from mlvpnd.bus.message import ALLOW_INTERACTIVE_AUTHORIZATION, NO_AUTO_START, Kind, Message
 
-from .errors import ConfigRefused, CtlError, NotAllowed, NotFound, TunnelGone, Unreachable
+from .errors import ConfigRefused, CtlError, NotAllowed, NotFound, TunnelGone, Unreachable, Unsupported
 from .model import ManagedObjects
 
 READ_LIMIT = 10.0
@@ -30,6 +30,7 @@ _CLASSES: dict[str, type[CtlError]] = {
     bus_errors.INTERACTIVE_AUTHORIZATION_REQUIRED: NotAllowed,
     bus_errors.NO_SUCH_LINK: NotFound,
     bus_errors.UNKNOWN_OBJECT: NotFound,
+    bus_errors.UNKNOWN_METHOD: Unsupported,
     bus_errors.CONFIG_INVALID: ConfigRefused,
     bus_errors.CONFIG_UNREADABLE: ConfigRefused,
 }

@@ -40,6 +40,10 @@ class NotFound(CtlError):
     exit_code = NOT_FOUND
 
 
+class Unsupported(CtlError):
+    """The daemon is of an older version, which does not know the call."""
+
+
 class NotAllowed(CtlError):
     """The caller may not do this."""
 

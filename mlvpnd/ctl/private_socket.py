@@ -44,11 +44,15 @@ def ask_status(path: str) -> dict[str, object]:
     return _ask(path, "status", STATUS_LIMIT)
 
 
-def ask_reload(path: str) -> None:
-    """Has the file read again and applied. Raises ConfigRefused, Unreachable, NotAllowed, CtlError."""
+def ask_reload(path: str) -> list[str]:
+    """Has the file read again and applied; returns warnings about it.
+
+    Raises ConfigRefused, Unreachable, NotAllowed, CtlError.
+    """
     answer = _ask(path, "reload", RELOAD_LIMIT)
     if answer.get("ok") is True:
-        return
+        warnings = answer.get("warnings")
+        return [str(one) for one in warnings] if isinstance(warnings, list) else []
     text = str(answer.get("error", "no answer"))
     raise NotAllowed(text) if answer.get("denied") is True else ConfigRefused(text)
 

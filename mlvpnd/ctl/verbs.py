@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlvpnd.base.rates import ALLOWED, MAX_RATE, parse_rate
-from mlvpnd.base.rates import remark as rate_remark
+from mlvpnd.base.bandwidth import ALLOWED, MAX_RATE, parse_rate
+from mlvpnd.base.bandwidth import remark as rate_remark
 from mlvpnd.bus import names
 
 from . import private_socket, render
-from .errors import DONE, CtlError, NotFound, TunnelGone, Unreachable, UsageError
+from .errors import DONE, CtlError, NotFound, TunnelGone, Unreachable, Unsupported, UsageError
 from .model import TunnelView, View
 from .output import Output
 from .source import Source
@@ -136,7 +136,9 @@ def reload(context: Context, arguments: argparse.Namespace) -> int:
         for name in arguments.tunnels:
             try:
                 context.source.check_name(name)
-                _reload(context, name)
+                warnings = _reload(context, name)
+                for line in () if context.output.options.quiet else warnings:
+                    complain(f"{name}: warning: {line}")
             except CtlError as error:
                 result = result or error.exit_code
                 for line in str(error).splitlines():
@@ -146,17 +148,22 @@ def reload(context: Context, arguments: argparse.Namespace) -> int:
     return result
 
 
-def _reload(context: Context, name: str) -> None:
+def _reload(context: Context, name: str) -> list[str]:
+    """Returns warnings about the file."""
     reason: CtlError
+    where = names.tunnel_name(name), names.tunnel_path(name), names.TUNNEL_INTERFACE
     try:
-        context.bus.call(names.tunnel_name(name), names.tunnel_path(name), names.TUNNEL_INTERFACE, "Reload")
-        return
+        (warnings,) = context.bus.call(*where, "ReloadWithWarnings")
+        return [str(one) for one in warnings] if isinstance(warnings, list) else []
+    except Unsupported:  # by a daemon of version 0.1.0
+        context.bus.call(*where, "Reload")
+        return []
     except TunnelGone:
         reason = context.source.absent(name)
     except Unreachable as error:
         reason = error
     try:
-        private_socket.ask_reload(context.source.socket_path(name))
+        return private_socket.ask_reload(context.source.socket_path(name))
     except Unreachable:
         raise (context.source.absent(name) if isinstance(reason, Unreachable) else reason) from None
 

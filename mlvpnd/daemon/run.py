@@ -15,7 +15,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mlvpnd import config as configuration
@@ -126,7 +126,7 @@ class Daemon:
         self._notifier.start_watchdog()
         clocks = ClockWatch()
         clocks.start()
-        config = await self._read_config()
+        config, _ = await self._read_config()
         tunnel = self._tunnel = await self._make_tunnel(config)
         if tunnel.interface.kept:  # packets wait; it is configured, unless the file has changed
             tunnel.start()
@@ -247,13 +247,16 @@ class Daemon:
             raise MlvpndError("the tunnel is not open yet")
         return self._tunnel
 
-    async def reload(self) -> None:
-        """Reads the file again and applies it, one reload after the other. If the file is wrong, raises; no change."""
+    async def reload(self) -> Sequence[str]:
+        """Reads the file again and applies it, one reload after the other; returns warnings about it.
+
+        If the file is wrong, raises, and nothing changes.
+        """
         async with self._one_reload:
             await self._started.wait()
             self._notifier.reloading()
             try:
-                config = await self._read_config()
+                config, warnings = await self._read_config()
                 if not self._stopping.is_set():
                     self._running().apply(config)
             except MlvpndError as error:
@@ -262,6 +265,7 @@ class Daemon:
             else:
                 _config_log.info("configuration reloaded", extra=fields("reloaded"))
                 self._reports.tell(Reloaded(ok=True))
+                return warnings
             finally:
                 self._notifier.ready(self._links_text())
 
@@ -280,7 +284,8 @@ class Daemon:
 
     # Configuration.
 
-    async def _read_config(self) -> Config:
+    async def _read_config(self) -> tuple[Config, Sequence[str]]:
+        """The file's configuration, and what it was warned of."""
         try:
             text = await self._helper.open_config()
         except MlvpndError as error:
@@ -292,7 +297,7 @@ class Daemon:
         config = result.config if password is None else dataclasses.replace(result.config, password=password)
         if isinstance(self._helper, ServiceHelper):
             self._helper.config = config
-        return config
+        return config, tuple(map(str, result.warnings))
 
     def _hup(self) -> None:
         if self._reload_due is None and not self._stopping.is_set():
@@ -314,10 +319,10 @@ class Daemon:
         """The private socket's answer to `reload`."""
         _config_log.info("reload (private socket)")
         try:
-            await self.reload()
+            warnings = await self.reload()
         except MlvpndError as error:
             return json.dumps({"error": str(error)}) + "\n"
-        return json.dumps({"ok": True}) + "\n"
+        return json.dumps({"ok": True, "warnings": warnings}) + "\n"
 
     # What is visible from outside.
 

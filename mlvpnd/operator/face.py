@@ -7,7 +7,7 @@ They call `Operator`, are told a `Notice`, and show `status.TunnelStatus`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,8 +81,8 @@ class Operator(Protocol):
     def subscribe(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
         """Has `listener` called soon after each change, in order; returns a function that ends it."""
 
-    async def reload(self) -> None:
-        """Reads the file again and applies it, one reload after the other.
+    async def reload(self) -> Sequence[str]:
+        """Reads the file again and applies it, one reload after the other. Returns warnings about it.
 
         Raises `config.ConfigError`, ConfigUnreadable, or another MlvpndError if the helper failed. In each case nothing
         has changed.

@@ -171,6 +171,19 @@ def test_exit_codes(bus: PrivateBus) -> None:
     asyncio.run(scenario())
 
 
+def test_a_reload_tells_warnings(bus: PrivateBus) -> None:
+    operator = FakeOperator()
+    operator.warnings = ["/etc/mlvpn/mlvpn0.conf:7: timout: unknown key"]
+
+    async def scenario() -> None:
+        async with tunnel(bus, operator):
+            done = await run(bus, "reload", "mlvpn0")
+            assert done == Done(0, "mlvpn0: reloaded\n", f"mlvpn0: warning: {operator.warnings[0]}\n")
+            assert await run(bus, "reload", "--quiet", "mlvpn0") == Done(0, "", "")
+
+    asyncio.run(scenario())
+
+
 def test_not_allowed(bus: PrivateBus) -> None:
     """An ordinary user without a polkit. The service accepts its own user, so this one must be another."""
 

@@ -333,6 +333,10 @@ def test_reload(bus: PrivateBus) -> None:
                 (TUNNEL, "PropertiesChanged", ["org.mlvpn1.Tunnel", {"LastReloadTimestamp": before + 1000000}, []]),
                 (TUNNEL, "Reloaded", [True, ""]),
             ]
+            operator.warnings = ["f.conf:4: timout: unknown key"]
+            assert await one.call(TUNNEL, names.TUNNEL_INTERFACE, "ReloadWithWarnings") == operator.warnings
+            await until(lambda: len(one.signals) >= 2)
+            one.told()
             for name, error in failures.items():
                 operator.reload_error = error
                 with pytest.raises(BusError) as caught:

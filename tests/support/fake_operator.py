@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlvpnd.errors import MlvpndError
@@ -78,6 +78,7 @@ class FakeOperator:
         self.status = tunnel_status(*(link_status(name) for name in links))
         self.asked: list[tuple[Any, ...]] = []
         self.reload_error: MlvpndError | None = None
+        self.warnings: list[str] = []
         self.reload_gate: asyncio.Event | None = None
         """If there is one, a reload waits for it."""
         self.snapshots = 0
@@ -116,7 +117,7 @@ class FakeOperator:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def reload(self) -> None:
+    async def reload(self) -> Sequence[str]:
         self.asked.append(("reload",))
         if self.reload_gate is not None:
             await self.reload_gate.wait()
@@ -125,6 +126,7 @@ class FakeOperator:
             raise self.reload_error
         self.change(reloaded_at=self.status.reloaded_at + 1)
         self.notify(Reloaded(ok=True))
+        return self.warnings
 
     def reconnect(self, link: str) -> None:
         self.change_link(link)

@@ -12,7 +12,12 @@ from tests.support.fake_operator import FakeOperator
 
 def test_members_and_types() -> None:
     tunnel, link = INTERFACES["org.mlvpn1.Tunnel"], INTERFACES["org.mlvpn1.Link"]
-    assert tunnel.methods == {"Reload": Method("", ""), "Describe": Method("", "s"), "GetLink": Method("s", "o")}
+    assert tunnel.methods == {
+        "Reload": Method("", ""),
+        "ReloadWithWarnings": Method("", "as"),
+        "Describe": Method("", "s"),
+        "GetLink": Method("s", "o"),
+    }
     assert tunnel.signals["LinkSlow"] == "sot"
     assert link.properties["Enabled"] == Property("b", writable=True, emits="true")
     assert link.properties["TxBytes"] == Property("t", writable=False, emits="false")

@@ -61,7 +61,9 @@ def test_status(tmp_path: Path) -> None:
 
 def test_reload(tmp_path: Path) -> None:
     with served_socket(tmp_path, {"reload": '{"ok": true}\n'}) as path:
-        ask_reload(path)
+        assert ask_reload(path) == []
+    with served_socket(tmp_path, {"reload": '{"ok": true, "warnings": ["f:3: odd"]}\n'}) as path:
+        assert ask_reload(path) == ["f:3: odd"]
     wrong = served_socket(tmp_path, {"reload": '{"error": "f:3: bad\\nf:9: worse"}\n'})
     with wrong as path, pytest.raises(ConfigRefused) as caught:
         ask_reload(path)

@@ -53,7 +53,9 @@ def test_the_private_socket_takes_a_reload(host: Host) -> None:
             private = host.runtime / "private.sock"
             await until(private.exists)
             host.helper.more = "timeout = 7"
-            assert await ask(private, "reload") == {"ok": True}
+            told = await ask(private, "reload")
+            assert told["ok"] is True
+            assert "bandwidth_upload" in told["warnings"][0]  # it is a ratio
             assert daemon.snapshot().links[0].timeout == 7
             assert (await ask(private, "status"))["tunnels"][0]["name"] == "adsl1"
             host.helper.interface = "a/b"

@@ -223,13 +223,11 @@ def test_a_restart_with_another_far_end_calls_that(host: Host, lines: pytest.Log
         with host.peer, ScapyPeer(udp_socket(("127.0.0.1", 0)), b"x", server=True) as other:
             async with host.running() as daemon:
                 await until(lambda: is_up(daemon) and host.peer.up)
-            heard = len(host.peer.received)
             host.words()
             host.new_helper().port = other.address[1]
             async with host.running() as daemon:
                 await until(lambda: is_up(daemon) and other.up)
                 assert daemon.snapshot().links[0].peer.endswith(f":{other.address[1]}")
-            assert len(host.peer.received) == heard
         assert "adsl1 has changed in the file: the link begins anew" in lines.messages
 
     run(steps())

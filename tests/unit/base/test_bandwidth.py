@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlvpnd.base.rates import MIN_LINE_RATE, parse_rate, remark
+from mlvpnd.base.bandwidth import MIN_LINE_RATE, parse_rate, remark
 
 
 @pytest.mark.parametrize(
