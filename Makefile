@@ -193,6 +193,7 @@ install-system:
 	$(INSTALL_PROGRAM) bin/mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpnd
 	ln -sf mlvpnd $(DESTDIR)$(PREFIX)/sbin/mlvpn
 	$(INSTALL_PROGRAM) bin/mlvpnctl $(DESTDIR)$(PREFIX)/bin/mlvpnctl
+	$(INSTALL_PROGRAM) bin/mlvpn-decode $(DESTDIR)$(PREFIX)/bin/mlvpn-decode
 	$(INSTALL_PROGRAM) systemd/mlvpn-helper $(LIBEXEC_DIR)/mlvpn-helper
 	$(INSTALL_PROGRAM) systemd/mlvpn-generator $(DESTDIR)$(GENERATOR_DIR)/mlvpn-generator
 	$(INSTALL) --target-directory=$(DESTDIR)$(UNIT_DIR) systemd/*.service systemd/*.socket

@@ -435,14 +435,21 @@ def _port(text: str) -> int:
     return port
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m mlvpnd.scapy_layer", description="MLVPN protocol v1 in scapy.")
-    decode = parser.add_subparsers(required=True).add_parser(
-        "decode",
-        help="print the MLVPN datagrams of a capture",
-        description="Opens and prints the MLVPN datagrams of a pcap or pcapng file. The exit status is 0 if the file"
-        " was read to its end and a datagram opened, else 1.",
-    )
+_DECODES = (
+    "Opens and prints the MLVPN datagrams of a pcap or pcapng file. The exit status is 0 if the file was read to its"
+    " end and a datagram opened, else 1."
+)
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    """That of the module with the verb `decode`, or of `program`, which does only this."""
+    if program:
+        parser = decode = argparse.ArgumentParser(prog=program, description=_DECODES)
+    else:
+        parser = argparse.ArgumentParser(prog="python -m mlvpnd.scapy_layer", description="MLVPN protocol v1 in scapy.")
+        decode = parser.add_subparsers(required=True).add_parser(
+            "decode", help="print the MLVPN datagrams of a capture", description=_DECODES
+        )
     decode.add_argument("file", metavar="FILE", help="a capture, as tcpdump and wireshark write it")
     decode.add_argument(
         "--password-file", metavar="FILE", required=True, help="the file whose first line is the password"
@@ -455,9 +462,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _decode(arguments: argparse.Namespace) -> int:
+def _decode(arguments: argparse.Namespace, program: str) -> int:
     def complain(text: str) -> int:
-        print(f"mlvpnd.scapy_layer: {text}", file=sys.stderr)
+        print(f"{program}: {text}", file=sys.stderr)
         return 1
 
     try:
@@ -482,13 +489,13 @@ def _decode(arguments: argparse.Namespace) -> int:
     return status
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    arguments = _parser().parse_args(argv)
+def main(argv: Sequence[str] | None = None, program: str = "") -> int:
+    """The command line, of the module or of a program that only decodes; returns the exit status."""
+    arguments = _parser(program).parse_args(argv)
     conf.debug_dissector = False  # hostile bytes become Raw, whatever the user's scapy is set to
     conf.warning_threshold = 0  # no warning of a reader is dropped for being frequent
     try:
-        return _decode(arguments)
+        return _decode(arguments, program or "mlvpnd.scapy_layer")
     except BrokenPipeError:  # `| head` has seen enough; leave nothing for the interpreter's last flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -184,7 +184,7 @@ def _reload(path: Path) -> None:
         sock.sendall(b"reload\n")
         sock.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: sock.recv(4096), b""))
-    assert json.loads(answer.splitlines()[0]) == {"ok": True}
+    assert json.loads(answer.splitlines()[0])["ok"] is True
 
 
 def _resources(service: Service) -> tuple[int, int]:

@@ -175,6 +175,7 @@ def test_nothing_gives_up_after_some_starts(name: str) -> None:
         ("sbin/mlvpnd", "mlvpnd.cli.mlvpn"),
         ("sbin/mlvpn", "mlvpnd.cli.mlvpn"),
         ("bin/mlvpnctl", "mlvpnd.cli.mlvpnctl"),
+        ("bin/mlvpn-decode", "mlvpnd.cli.decode"),
         ("libexec/mlvpnd/mlvpn-helper", "mlvpnd.helper.activated"),
         ("lib/systemd/system-generators/mlvpn-generator", "mlvpnd.systemd.generator"),
     ],
