@@ -39,6 +39,8 @@ remotehost = "127.0.0.1"
 remoteport = 5081
 fallback_only = 1
 """
+WARNED = f"/etc/mlvpn/{NAME}.conf:12: bandwidth_upload:"
+"""The link `lte` has no bandwidth."""
 WRONG = GOOD.replace('"mlvpn0"', '"a/b"')
 WRONG_LINE = f"/etc/mlvpn/{NAME}.conf:4: interface_name:"
 
@@ -134,7 +136,8 @@ def test_a_reload(world: World, by: str) -> None:
         assert world.timeout == 30_000_000
         world.write(GOOD.format(timeout=40))
         done = world.run("reload", NAME)
-        assert (done.returncode, done.stdout, done.stderr) == (0, f"{NAME}: reloaded\n", "")
+        assert (done.returncode, done.stdout) == (0, f"{NAME}: reloaded\n")
+        assert done.stderr.startswith(f"{NAME}: warning: {WARNED}")
         assert world.timeout == 40_000_000
         world.write(WRONG.format(timeout=50))
         done = world.run("--quiet", "reload", NAME)
