@@ -55,7 +55,7 @@ def _name(struct: str) -> str:
 def _type(kind: Any, *, given: bool = False) -> str:
     """The type of a field or result; if `given`, of an argument."""
     if kind.kind == "primitive":
-        return {"_Bool": "bool", "double": "float", "void": "None"}.get(kind.cname, "int")
+        return {"_Bool": "bool", "double": "float"}.get(kind.cname, "int")
     if kind.kind in ("enum", "void"):
         return "int" if kind.kind == "enum" else "None"
     if kind.kind in ("struct", "union"):
@@ -123,8 +123,6 @@ def _ffi(ffi: Any) -> Iterator[str]:
     yield "    def cast(kind: str, value: CData | int, /) -> CData: ..."
     yield "    @staticmethod"
     yield "    def sizeof(kind: str | CData, /) -> int: ..."
-    yield "    @staticmethod"
-    yield "    def from_buffer(data: object, /) -> Array[int]: ..."
 
 
 def text(ffi: Any, lib: Any) -> str:

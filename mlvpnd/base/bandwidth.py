@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-MAX_RATE = 2**32 - 1
-"""Bytes per second."""
+MAX_BANDWIDTH = 2**32 - 1
+"""Bytes per second of a link, at most."""
 MIN_LINE_RATE = 8000
 """Bytes per second, 64 kbit/s: a smaller number was hardly meant as the rate of a line."""
 ALLOWED = "bytes per second, as 2500000 or 2.5MB, or bits, as 20Mbit"

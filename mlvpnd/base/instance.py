@@ -20,3 +20,8 @@ def is_name(text: str) -> bool:
 def config_path(name: str) -> str:
     """The file of a tunnel; `name` must be one by `is_name`."""
     return f"{CONFIG_DIRECTORY}/{name}{CONFIG_SUFFIX}"
+
+
+def credential_of(name: str) -> str:
+    """The systemd credential that may hold a tunnel's password."""
+    return f"mlvpn.{name}.password"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mlvpnd.base.bandwidth import MAX_BANDWIDTH
 from mlvpnd.config import ConfigError
 from mlvpnd.errors import MlvpndError
 from mlvpnd.logs import log
@@ -94,7 +95,7 @@ class Dispatcher:
             ),
             (names.LINK_INTERFACE, "BandwidthUpload"): Write(
                 authorize.MANAGE_LINK,
-                lambda value: value <= face.MAX_BANDWIDTH,
+                lambda value: value <= MAX_BANDWIDTH,
                 operator.set_bandwidth_upload,
             ),
             (names.LOG_CONTROL_INTERFACE, "LogLevel"): Write(

@@ -17,6 +17,8 @@ from .schema import GENERAL_KEYS, LINK_KEYS, MAX_TEXT_LENGTH, RETIRED_KEYS, Key,
 from .syntax import Entry, compact, exact, spaced
 
 _LONGEST_SUGGESTED_FOR = 40
+_OTHERS_COMMENTS = (";", "//")
+"""Beginnings of comments in other programs' files."""
 
 Choice = TypeVar("Choice", bound=enum.Enum)
 
@@ -96,6 +98,9 @@ class SectionReader:
     def _report_unknown(self, entry: Entry) -> None:
         if not self._report.has_room(Severity.LAX):
             self._report.lax(entry.line, "", "")
+            return
+        if entry.key.startswith(_OTHERS_COMMENTS):
+            self._report.lax(entry.line, "", "a comment begins with '#': line ignored")
             return
         if entry.key in RETIRED_KEYS:
             message = "retired with MLVPN 1.x, has no effect: remove it"

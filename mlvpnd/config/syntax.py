@@ -19,8 +19,6 @@ from dataclasses import dataclass, field
 from .problems import HIDDEN, Report, shown, shown_key
 
 _BLANKS = " \t"
-_OTHERS_COMMENTS = (";", "//")
-"""Beginnings of comments in other programs' files. No key begins so."""
 _WORD = re.compile(r'(?:[^ \t"]|"[^"]*(?:"|$))+')
 
 
@@ -100,9 +98,6 @@ def read_sections(text: bytes, report: Report) -> list[Section]:
     for number, line in enumerate(text.replace(b"\r", b"").decode("latin-1").split("\n"), start=1):
         content = _without_comment(line)
         if not content.strip(_BLANKS):
-            continue
-        if content.lstrip(_BLANKS).startswith(_OTHERS_COMMENTS):
-            report.lax(number, "", "a comment begins with '#': line ignored")
             continue
         found = _section_name(content, number, report)
         if found is not None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mlvpnd.base.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX
+from mlvpnd.base.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX, credential_of
 from mlvpnd.base.printable import printable
 from mlvpnd.config import Config, ConfigError, DeviceKind, Mode, parse
 from mlvpnd.config.file import read
@@ -45,11 +45,6 @@ def main(argv: list[str]) -> int:
         return 2 if end.code else 0
     results = [_check(path) for path in paths]
     return 0 if all(results) else 1
-
-
-def credential_of(name: str) -> str:
-    """The credential that may hold a tunnel's password."""
-    return f"mlvpn.{name}.password"
 
 
 def has_credential(name: str, stores: Sequence[Path] = CREDENTIAL_STORES) -> bool:

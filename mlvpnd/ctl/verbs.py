@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlvpnd.base.bandwidth import ALLOWED, MAX_RATE, parse_rate
+from mlvpnd.base.bandwidth import ALLOWED, MAX_BANDWIDTH, parse_rate
 from mlvpnd.base.bandwidth import remark as rate_remark
 from mlvpnd.bus import names
 
@@ -247,8 +247,8 @@ def parse_bandwidth(text: str) -> int:
     amount = parse_rate(text)
     if amount is None:
         raise UsageError(f"{text!r} is not a bandwidth; allowed: {ALLOWED}")
-    if amount > MAX_RATE:
-        raise UsageError(f"{text} is too large: at most {MAX_RATE} bytes per second")
+    if amount > MAX_BANDWIDTH:
+        raise UsageError(f"{text} is too large: at most {MAX_BANDWIDTH} bytes per second")
     return amount
 
 

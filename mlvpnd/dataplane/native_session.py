@@ -29,7 +29,7 @@ from .binding.gate import NativeGate
 from .binding.path import NativePath, struct_of
 from .binding.receiver import NativeReceiver
 from .binding.sending import NativeFragments, NativePaced, NativeRetransmissions, NativeWeighted
-from .binding.structs import REASONS, field, new_address, new_engine, new_list, packet_of, pointer, take_packets
+from .binding.structs import field, new_address, new_engine, new_list, packet_of, pointer, take_drops, take_packets
 
 
 @runtime_checkable
@@ -115,15 +115,18 @@ class NativeSender(Sender):
             if now >= self._refresh_at:
                 self._refresh(now)
             lib.engine_pump(self.struct, now)
-        self.note_drops()
-
-    def note_drops(self) -> None:
-        """Adds the engine's drops to the counters."""
         self._note_full()
-        for at, count in enumerate(self.struct.drops):
-            if count:
-                self.drops[REASONS[at]] += count
-                self.struct.drops[at] = 0
+
+    @property
+    def drops(self) -> Counter[DropReason]:
+        """Packets that were not sent. Takes over what C has counted."""
+        self._note_full()
+        take_drops(self.struct.drops, self._drops)
+        return self._drops
+
+    @drops.setter
+    def drops(self, value: Counter[DropReason]) -> None:
+        self._drops = value
 
 
 class NativeSession(Session):
@@ -139,10 +142,7 @@ class NativeSession(Session):
         return NativeGate(self.engine, self._parameters)
 
     def _make_sender(self, first_seq: int) -> Sender:
-        self._native_sender = NativeSender(
-            self.engine, self._paths, first_seq, self._emit_data, layer2=self._parameters.layer2
-        )
-        return self._native_sender
+        return NativeSender(self.engine, self._paths, first_seq, self._emit_data, layer2=self._parameters.layer2)
 
     def _make_receiver(self) -> Receiver:
         of = self._parameters
@@ -158,11 +158,6 @@ class NativeSession(Session):
         path = self._paths[number]
         lib.path_table_remove(pointer(self.engine, "table"), struct_of(path))
         super()._forget_path(number)
-
-    @property
-    def drops(self) -> Counter[DropReason]:
-        self._native_sender.note_drops()
-        return super().drops
 
     def _emit(
         self,

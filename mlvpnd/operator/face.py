@@ -15,9 +15,6 @@ from mlvpnd.errors import MlvpndError
 
 from .status import LinkState, TunnelStatus
 
-MAX_BANDWIDTH = (1 << 32) - 1
-"""Bytes per second, as in the configuration file."""
-
 
 class NoSuchLink(MlvpndError):
     """No link of the running configuration has that name."""

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlvpnd.base.instance import config_path, is_name
+from mlvpnd.base.instance import config_path, credential_of, is_name
 from mlvpnd.base.options import Options
 from mlvpnd.errors import MlvpndError
 
@@ -55,7 +55,7 @@ def credential(instance: str) -> bytes | None:
     if not directory:
         return None
     try:
-        text = (Path(directory) / f"mlvpn.{instance}.password").read_bytes()
+        text = (Path(directory) / credential_of(instance)).read_bytes()
     except FileNotFoundError:
         return None
     return text.removesuffix(b"\n") or None

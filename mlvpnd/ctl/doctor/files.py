@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlvpnd.base.instance import credential_of
 from mlvpnd.base.printable import printable
 from mlvpnd.config import Config, ConfigError, Mode, parse, passwords
 from mlvpnd.config.file import read
-from mlvpnd.ctl.check_config import CREDENTIAL_STORES, credential_of, expression_problems, has_credential
+from mlvpnd.ctl.check_config import CREDENTIAL_STORES, expression_problems, has_credential
 from mlvpnd.helper.files import UnsafeFile, check_script
 
 from .finding import Finding, ok, problem, warning

@@ -8,7 +8,7 @@ from mlvpnd.dataplane import _native
 from mlvpnd.dataplane._native import ffi, lib
 from mlvpnd.protocol.links.path import Address
 
-from .structs import field, packet_of, pointer, read_address, take_packet
+from .structs import field, new_list, packet_of, pointer, read_address, take_packet
 
 _TUN_COUNTS = (
     "packets_read packets_written bytes_read bytes_written tso_reads tso_segments coalesced_writes coalesced_segments"
@@ -55,7 +55,7 @@ class NativeLoop:
 
     def deliver(self, packets: list[bytes]) -> None:
         """Writes packets to the interface."""
-        made, loop = ffi.new("struct packet_list *"), self._enter()
+        made, loop = new_list(), self._enter()
         for packet in packets:
             lib.packet_list_push(made, packet_of(packet))
         lib.tun_write(loop.tun, made)

@@ -15,7 +15,7 @@ from mlvpnd.protocol.wire.drops import DropReason
 from mlvpnd.protocol.wire.replay import PeerFlow
 
 from .flows import NativePeerFlow
-from .structs import REASONS, field, link_number, pointer, read_address, take_packets, write_address
+from .structs import field, link_number, pointer, read_address, take_drops, take_packets, write_address
 
 _STATUSES = tuple(PathStatus)
 
@@ -170,10 +170,7 @@ class NativePath(Path):
     @property
     def drops(self) -> Counter[DropReason]:
         """Datagrams that were refused. Takes over what C has counted."""
-        for at, count in enumerate(self.struct.drops):
-            if count:
-                self._drops[REASONS[at]] += count
-                self.struct.drops[at] = 0
+        take_drops(self.struct.drops, self._drops)
         return self._drops
 
     @drops.setter

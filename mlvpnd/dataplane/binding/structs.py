@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 from operator import attrgetter
@@ -51,6 +52,14 @@ def new_engine(*, layer2: bool) -> _native.Engine:
     return ffi.gc(engine, lib.engine_free)
 
 
+def take_drops(counts: _native.Array[int], into: Counter[DropReason]) -> None:
+    """Moves what C has counted to the counts of Python."""
+    for at, count in enumerate(counts):
+        if count:
+            into[REASONS[at]] += count
+            counts[at] = 0
+
+
 # Packets.
 
 
@@ -78,8 +87,8 @@ def take_packets(packets: _native.PacketList) -> list[bytes]:
 
 
 def new_list() -> _native.PacketList:
-    """An empty list of packets."""
-    return ffi.new("struct packet_list *")
+    """An empty list of packets. What is left in it goes with it."""
+    return ffi.gc(ffi.new("struct packet_list *"), lib.packet_list_free)
 
 
 # Addresses.

@@ -194,10 +194,9 @@ class Sender:
 
     def _note_full(self) -> None:
         """Counts what the schedule has dropped."""
-        if self._paced.dropped:
-            reason = DropReason.QUEUE_FULL if self._chosen else DropReason.NO_LINK
-            self.drops[reason] += self._paced.dropped
-            self._paced.dropped = 0
+        dropped, self._paced.dropped = self._paced.dropped, 0
+        if dropped:
+            self.drops[DropReason.QUEUE_FULL if self._chosen else DropReason.NO_LINK] += dropped
 
     def due(self) -> float | None:
         """When `pump` has something to send, or None while nothing waits."""

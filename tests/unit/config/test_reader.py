@@ -91,3 +91,14 @@ def test_too_long_a_text() -> None:
 def test_a_colon_for_a_sign_of_equality_is_told(line: str) -> None:
     (said,) = warnings_of(f"{CLIENT}{line}\n")
     assert said.endswith("write '=' in the place of ':'")
+
+
+@pytest.mark.parametrize("line", ["; timeout = 4", " ;timeout = 4", "// timeout = 4", "\t// a word"])
+def test_a_comment_of_another_kind_is_told(line: str) -> None:
+    assert warnings_of(f"{CLIENT}{line}\n") == ["f:8: a comment begins with '#': line ignored"]
+
+
+def test_a_section_behind_a_semicolon_is_one_as_ever() -> None:
+    """C MLVPN opens it: a file must mean the same here."""
+    text = f"{CLIENT};[lte]\nremotehost = 192.0.2.9\nremoteport = 5081\n"
+    assert [link.name for link in good(text).config.links] == ["adsl1", "lte"]

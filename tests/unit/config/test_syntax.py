@@ -103,17 +103,11 @@ def test_carriage_returns_are_dropped_anywhere() -> None:
 
 
 def test_comments_start_outside_quotes_only() -> None:
-    assert entries(b'a = 1 # = [x] \xff\n# b = 2\nc = "#3" # "\n') == [
+    assert entries(b'a = 1 # = [x] \xff\n# b = 2\nc = "#3" # "\n; = 4\n') == [
         (2, "a", "1"),
         (4, "c", "#3"),
+        (5, ";", "4"),
     ]
-
-
-@pytest.mark.parametrize("line", ["; a = 4", " ;a = 4", "// a = 4", "\t//"])
-def test_a_comment_of_another_kind_is_told(line: str) -> None:
-    sections, said = read(f"[s]\n{line}\n".encode())
-    assert sections[0].entries == []
-    assert said == ["f:2: a comment begins with '#': line ignored"]
 
 
 def test_a_byte_order_mark_is_told_and_read_over() -> None:
