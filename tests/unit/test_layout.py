@@ -30,7 +30,8 @@ def room(purpose: str, imports: str = "") -> Room:
 # The longest name that fits a module is its room's. A name stands for all that is below it.
 ROOMS = {
     "mlvpnd.errors": room("the root of all errors that are shown to a person"),
-    "mlvpnd.scapy_layer": room("the protocol once more, for tests and captures; only its command imports it"),
+    "mlvpnd.scapy_layer": room("the protocol once more, for tests and captures"),
+    "mlvpnd.capture": room("what mlvpn-decode reads and prints", "scapy_layer"),
     "mlvpnd.base": room("leaves: options, names of instances, titles, printable text", "errors"),
     "mlvpnd.logs": room("where lines go: standard error, syslog, the journal", "base errors"),
     "mlvpnd.config": room("mlvpn.conf to frozen dataclasses, or all that is wrong with it", "base errors"),
@@ -75,7 +76,7 @@ ROOMS = {
     "mlvpnd.ctl": room(
         "mlvpnctl: verbs, top, doctor", "base bus config dataplane.choice errors helper.files net operator"
     ),
-    "mlvpnd.cli": room("command lines", "base bus config ctl daemon errors helper logs scapy_layer systemd"),
+    "mlvpnd.cli": room("command lines", "base bus capture config ctl daemon errors helper logs scapy_layer systemd"),
     "mlvpnd.__main__": room("python -m mlvpnd", "cli"),
 }
 # Modules that only real daemons test honestly, on real sockets or on a real bus.
