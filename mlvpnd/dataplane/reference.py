@@ -78,7 +78,8 @@ class ReferencePlane:
     def _on_link(self, number: int) -> None:
         link_socket = self._sockets[number]
         datagrams = link_socket.receive_batch(LINK_BURST)
-        self.deliver(self._session.receive(number, datagrams, self._loop.time()))
+        if packets := self._session.receive(number, datagrams, self._loop.time()):
+            self.deliver(packets)
         self._driver.received(number)
         if self._news is None:
             self._news = self._loop.call_soon(self._tell)
