@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mlvpnd.protocol.wire.inner import packet_from
 from mlvpnd.protocol.wire.wire import CONTROL, Control, PacketType
 
 
@@ -20,6 +21,14 @@ def test_the_numbers_of_types_leave_no_gap() -> None:
 def test_what_has_one_plaintext_has_its_size(kind: int) -> None:
     control = CONTROL[kind]
     assert control.only is None or len(control.only) == control.size
+
+
+@pytest.mark.parametrize("kind", CONTROL)
+def test_no_control_packet_becomes_a_packet_by_another_type(kind: int) -> None:
+    """The type is not authentic. Whoever makes it DATA on the way must not get the plaintext delivered."""
+    for layer2 in (False, True):
+        assert packet_from(bytes(CONTROL[kind].size), layer2=layer2) is None
+        assert packet_from(b"\x45" * CONTROL[kind].size, layer2=layer2) is None
 
 
 def test_a_plaintext_fits_by_its_size_or_as_the_only_one() -> None:
