@@ -144,11 +144,13 @@ class Announcer:
         read = now[path].read if path in now else {}
         if notice.after is LinkState.CONNECTED:
             self._tunnel_signal("LinkUp", notice.link, path)
+        elif notice.before is LinkState.DISABLED:
+            self._tunnel_signal("LinkEnabled", notice.link, path)
         elif notice.after is LinkState.LOSSY and read:
             self._tunnel_signal("LinkLossy", notice.link, path, read["LossPercent"]())
         elif notice.after is LinkState.SLOW and read:
             self._tunnel_signal("LinkSlow", notice.link, path, read["SmoothedRttUSec"]())
-        elif notice.before.up and not notice.after.up:
+        elif notice.after is LinkState.DISABLED or (notice.before.up and not notice.after.up):
             self._tunnel_signal("LinkDown", notice.link, path, notice.reason)
 
     def _tunnel_signal(self, member: str, *body: Any) -> None:
@@ -175,4 +177,6 @@ def _worth_a_signal(notice: LinkChanged | TunnelChanged) -> bool:
     """Whether a change is worth a named signal; that a link which is down now asks for its peer is not."""
     if notice.before == notice.after:
         return False
-    return isinstance(notice, TunnelChanged) or notice.before.up or notice.after.up
+    if isinstance(notice, TunnelChanged):
+        return True
+    return any(state.up or state is LinkState.DISABLED for state in (notice.before, notice.after))

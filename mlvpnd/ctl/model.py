@@ -54,7 +54,7 @@ class LinkView(View):
 
     @property
     def state(self) -> str:
-        """`down`, `waiting`, `up`, `lossy` or `slow`."""
+        """`down`, `waiting`, `up`, `lossy`, `slow` or `disabled`."""
         return self.text("State")
 
     @property

@@ -25,6 +25,7 @@ _ARGUMENTS = {
     "StateChanged": ("State", "OldState", "Reason"),
     "LinkUp": ("Link", "Path"),
     "LinkDown": ("Link", "Path", "Reason"),
+    "LinkEnabled": ("Link", "Path"),
     "LinkLossy": ("Link", "Path", "LossPercent"),
     "LinkSlow": ("Link", "Path", "SmoothedRttUSec"),
     "Reloaded": ("OK", "Message"),
@@ -115,6 +116,10 @@ def _cells(event: Event) -> list[Cell]:
         return [f"{event['OldState']} -> ", (STATE_STYLE.get(state, ""), state), because]
     if name == "LinkUp":
         return [f"link {link} is ", ("good", "up")]
+    if name == "LinkEnabled":
+        return [f"link {link} is ", ("odd", "enabled")]
+    if name == "LinkDown" and event["Reason"] == "disabled":
+        return [f"link {link} is ", ("faint", "disabled")]
     if name == "LinkDown":
         return [f"link {link} is ", ("bad", "down"), because]
     if name == "LinkLossy":

@@ -25,6 +25,7 @@ STATE_STYLE = {
     "slow": "odd",
     "waiting": "odd",
     "down": "bad",
+    "disabled": "faint",
     "stopping": "odd",
 }
 """By state of a tunnel or link: the style."""

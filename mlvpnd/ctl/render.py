@@ -43,10 +43,9 @@ def link_lines(tunnels: Sequence[TunnelView], output: Output, *, named: bool) ->
 def link_cells(link: LinkView) -> list[Cell]:
     """The cells of one link in `links`."""
     weight, rtt = link.number("Weight"), link.number("SmoothedRttUSec")
-    disabled = link.properties.get("Enabled") is False
     return [
         printable(link.name),
-        ("faint", "disabled") if disabled else state_cell(link.state),
+        state_cell(link.state),
         f"{weight:.1f} %" if weight else "-",
         milliseconds(rtt) if rtt else "-",
         f"{link.number('LossPercent'):.0f} %" if link.up else "-",
@@ -93,7 +92,7 @@ def status_lines(tunnel: TunnelView, output: Output, now: float) -> list[str]:
 
 def link_trouble(link: LinkView) -> str:
     """Why a link does not carry, in the daemon's words; empty: it does, or nothing is known."""
-    if link.up:
+    if link.up or link.state == "disabled":
         return ""
     return "; ".join(dict.fromkeys(filter(None, [link.text("Reason"), link.text("LastError")])))
 

@@ -163,14 +163,13 @@ class Top:
     def _link(self, tunnel: str, link: LinkView, graph: int, tops: tuple[float, float]) -> Line:
         key = tunnel, link.name
         weight, rtt = link.number("Weight"), link.number("SmoothedRttUSec")
-        state = "disabled" if link.properties.get("Enabled") is False else link.state
         cells = [
-            state,
+            link.state,
             f"{weight:.0f} %" if weight else "-",
             milliseconds(rtt) if rtt else "-",
             f"{link.number('LossPercent'):.0f} %" if link.up else "-",
         ]
-        styles = [STATE_STYLE.get(state, "faint"), "", "", "odd" if link.state == "lossy" else ""]
+        styles = [STATE_STYLE.get(link.state, "faint"), "", "", "odd" if link.state == "lossy" else ""]
         line: Line = [("strong", _fit(printable(link.name), _NAME_WIDTH))]
         for text, style, (_, wide) in zip(cells, styles, _COLUMNS, strict=True):
             padded = f" {text:<{wide}}" if style and wide == _COLUMNS[0][1] else f" {text:>{wide}}"

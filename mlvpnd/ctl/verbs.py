@@ -180,7 +180,7 @@ def link(context: Context, arguments: argparse.Namespace) -> int:
     done = {
         "reconnect": "reconnecting",
         "enable": "enabled",
-        "disable": "disabled until it is enabled again or the tunnel is restarted",
+        "disable": "disabled until it is enabled again",
     }
     context.output.remark(f"{arguments.tunnel}: {arguments.link}: {done[arguments.action]}")
     return DONE

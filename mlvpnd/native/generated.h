@@ -52,20 +52,22 @@ enum drop {
     DROP_NOT_UP = 10,
     /* AUTH or AUTH_OK of a link that came and went too often, and is held down for a moment. */
     DROP_DAMPED = 11,
+    /* Authentic, but an operator took the link out of use. */
+    DROP_DISABLED = 12,
     /* A control packet that newer packets of its flow have overtaken, or that this end does not wait for. */
-    DROP_STALE_CONTROL = 12,
+    DROP_STALE_CONTROL = 13,
     /* Clear DATA that is not from the peer's current address and flow. */
-    DROP_CLEAR_NOT_ALLOWED = 13,
+    DROP_CLEAR_NOT_ALLOWED = 14,
     /* Another copy of a packet that came already: its sender duplicates it. */
-    DROP_COPY = 14,
+    DROP_COPY = 15,
     /* Outgoing, and a rule says drop. */
-    DROP_RULE = 15,
+    DROP_RULE = 16,
     /* Outgoing, while no link is up. */
-    DROP_NO_LINK = 16,
+    DROP_NO_LINK = 17,
     /* Outgoing, more than the links carry: the flow with most in the queue gave up a packet. */
-    DROP_QUEUE_FULL = 17,
+    DROP_QUEUE_FULL = 18,
     /* Outgoing, larger than a datagram carries. */
-    DROP_TOO_LONG = 18,
+    DROP_TOO_LONG = 19,
     DROP_REASONS,
 };
 

@@ -26,7 +26,7 @@ class ConfigUnreadable(MlvpndError):
 
 @dataclass(frozen=True, slots=True)
 class LinkChanged:
-    """A link's state changed; `reason` says why it is down: `timeout`, `disconnect`, `config`, `error` or `uplink`."""
+    """A link's state changed; `reason` is a word of the bus's `LinkDown`."""
 
     link: str
     before: LinkState
@@ -89,7 +89,7 @@ class Operator(Protocol):
         """Drops a link and authenticates it again. Raises NoSuchLink."""
 
     def set_enabled(self, link: str, *, enabled: bool) -> None:
-        """Takes a link out of use, after it has drained, or back in, until the next start. Raises NoSuchLink."""
+        """Takes a link out of use at both ends, or back in; this outlasts a restart. Raises NoSuchLink."""
 
     def set_bandwidth_upload(self, link: str, bandwidth: int) -> None:
         """Sets a link's weight, in bytes per second up to MAX_BANDWIDTH; a reload restores the file's.

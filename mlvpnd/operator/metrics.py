@@ -38,11 +38,16 @@ def _upstream_families(status: TunnelStatus) -> Iterator[_Family]:
             yield face.upstream.name, face.upstream.kind, face.upstream.explained, [("", _as_number(value))]
     links = [(_labels(tunnel=link.name), link) for link in newest_first(status)]
     for state, name, explained in _STATES:
-        yield name, "gauge", explained, [(labels, link.status is state) for labels, link in links]
+        yield name, "gauge", explained, [(labels, _upstream_state(link) is state) for labels, link in links]
     for field, face in rows(LinkStatus):
         if (shown := face.upstream) is not None and shown.explained:
             samples = [(labels, _as_number(shown.write(getattr(link, field)))) for labels, link in links]
             yield shown.name, shown.kind, shown.explained, samples
+
+
+def _upstream_state(link: LinkStatus) -> LinkState:
+    """Upstream knows no disabled link; to what reads its families it is down."""
+    return LinkState.DISCONNECTED if link.status is LinkState.DISABLED else link.status
 
 
 _STATES = (

@@ -50,6 +50,8 @@ class LinkState(enum.Enum):
     CONNECTED = (2, "connected", "@", "up")
     LOSSY = (3, "lossy link", "~", "lossy")
     SLOW = (4, "slow link", "~", "slow")
+    DISABLED = (-1, "disabled", "-", "disabled")
+    """An operator took the link out of use. Upstream has no such state."""
 
     def __init__(self, number: int, word: str, mark: str, name_on_bus: str) -> None:
         self.number = number
@@ -150,7 +152,7 @@ class LinkStatus:
         LinkState,
         Face(
             unit=STATE,
-            metric=Metric("state", "Upstream's status number, 0 to 4."),
+            metric=Metric("state", "Upstream's status number, 0 to 4; -1: disabled."),
             bus="State",
             upstream=Upstream("status", write=lambda state: state.word),
         ),

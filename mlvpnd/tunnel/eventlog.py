@@ -24,6 +24,7 @@ REASONS = {
     DownReason.UNHEARD: "unheard",
     DownReason.DISCONNECTED: "disconnect",
     DownReason.CLOSED: "config",
+    DownReason.DISABLED: "disabled",
     DownReason.SOCKET_LOST: "error",
     DownReason.ADDRESS_GONE: "uplink",
     DownReason.CARRIER_LOST: "uplink",
@@ -53,10 +54,10 @@ class EventLog:
     def down(self, path: Path, reason: DownReason) -> None:
         """The link is down. A link closed on purpose already has a line of its own."""
         name = path.parameters.name
-        level = logging.DEBUG if reason is DownReason.CLOSED else logging.INFO
+        on_purpose = reason in (DownReason.CLOSED, DownReason.DISABLED)
         extra = fields("link-down", name, state="down", reason=REASONS[reason])
-        _protocol.log(level, "%s %s", name, reason.value, extra=extra)
-        if reason is not DownReason.CLOSED and path.damping.begins:
+        _protocol.log(logging.DEBUG if on_purpose else logging.INFO, "%s %s", name, reason.value, extra=extra)
+        if not on_purpose and path.damping.begins:
             _protocol.warning("%s comes and goes: from now on it stays down for a second each time", name)
 
     def unheard(self, path: Path, now: float) -> None:
@@ -116,6 +117,15 @@ def log_update(change: LinkChange) -> None:
         if key.name in change.keys:
             numbers = (int(value) if isinstance(value, bool) else value for value in (before, after))
             _config.info(key.changed.format(name=key.name), change.new.name, *numbers)
+
+
+def log_switched(link: str, *, enabled: bool) -> None:
+    """Logs that an operator has taken a link out of use, or back in."""
+    if enabled:
+        _protocol.info("%s enabled", link, extra=fields("link-enabled", link))
+    else:
+        text = "%s disabled: it carries nothing either way until it is enabled"
+        _protocol.info(text, link, extra=fields("link-disabled", link, state="disabled"))
 
 
 def _word(*, bad: bool) -> str:

@@ -11,7 +11,7 @@ from mlvpnd.protocol.links.path import Path
 from mlvpnd.protocol.sending.scheduler import effective_weights
 
 from .link_opener import LinkOpener
-from .tunnel import LINK_STATES, Tunnel
+from .tunnel import Tunnel, link_state
 
 
 def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
@@ -86,7 +86,7 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
     return LinkStatus(
         name=link.name,
         mode=tunnel.config.mode.value,
-        status=LINK_STATES[path.status],
+        status=link_state(path),
         bindaddr=link.bindhost,
         bindport=link.bindport,
         destaddr=link.remotehost,
@@ -117,7 +117,7 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
         latency_tolerance_ms=link.latency_tolerance,
         last_packet_monotonic=max(path.heard_at, 0.0),
         state_since=since,
-        reason=driver.error or reason,
+        reason=driver.error or reason if tunnel.enabled(link.name) else reason,
         drops=_drops(driver, path),
         last_error=driver.socket.last_error if driver.socket else driver.error,
         offload=_offload(driver),

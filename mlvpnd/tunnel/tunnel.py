@@ -34,7 +34,7 @@ from mlvpnd.protocol.links.events import (
     PeerRestarted,
     TierChanged,
 )
-from mlvpnd.protocol.links.path import PathParameters, PathStatus, is_ipv6
+from mlvpnd.protocol.links.path import Path, PathParameters, PathStatus, is_ipv6
 from mlvpnd.protocol.links.selection import Tier
 from mlvpnd.protocol.links.session import Session
 from mlvpnd.systemd.fd_store import Keeper
@@ -42,7 +42,7 @@ from mlvpnd.systemd.inherited_sockets import Sockets
 
 from . import matching
 from .droplog import DropLog
-from .eventlog import REASONS, EventLog, log_update
+from .eventlog import REASONS, EventLog, log_switched, log_update
 from .interface import Interface
 from .link_opener import LinkOpener
 from .parameters import pacing_line, path_parameters, session_parameters
@@ -125,7 +125,7 @@ class Tunnel:
                 self._up.add(path.number)
                 self.states[path.number] = (time.time(), "")
                 self._learn_family(path.number)
-                self._reports.link(path.parameters.name, LINK_STATES[path.status])
+            self._reports.link(path.parameters.name, link_state(path))
         self._reports.tunnel(self.state)  # as it was: no event
         self._continuity.adopt(self.drivers, self.config, self.session)
         self._set_matching()
@@ -235,7 +235,7 @@ class Tunnel:
     def _add_driver(self, link: LinkConfig, remotes: Sequence[Resolved] = ()) -> int:
         number = self._next_number
         self._next_number += 1
-        self.states[number] = (time.time(), "starting")
+        self.states[number] = (time.time(), self._down_reason(link.name))
         self.drivers[number] = LinkOpener(
             link,
             self.config.mode,
@@ -282,13 +282,19 @@ class Tunnel:
     # What an operator may change while the tunnel runs.
 
     def set_enabled(self, name: str, *, enabled: bool) -> None:
-        """Takes a link out of the schedule, or back in. Raises NoSuchLink."""
+        """Takes a link out of use at both ends, or back in. Raises NoSuchLink."""
         number = self._number(name)
+        if enabled == self.enabled(name):
+            return
         if enabled:
             self._disabled.discard(name)
         else:
             self._disabled.add(name)
+        log_switched(name, enabled=enabled)
+        self.states[number] = (time.time(), self._down_reason(name))
         self._set_parameters(number)
+        self._reports.link(name, link_state(self.session.path(number)), "" if enabled else self._down_reason(name))
+        self.changed.set()
 
     def set_bandwidth_upload(self, name: str, bandwidth: int) -> None:
         """Sets a link's weight until the next reload. Raises NoSuchLink."""
@@ -305,8 +311,12 @@ class Tunnel:
         self._reopen(self.drivers[number])
 
     def enabled(self, name: str) -> bool:
-        """Whether a link may carry traffic."""
+        """Whether a link is in use: an operator has not disabled it."""
         return name not in self._disabled
+
+    def _down_reason(self, name: str) -> str:
+        """Why a link is down that has not been up since it began, or since it was enabled or disabled."""
+        return "starting" if self.enabled(name) else DownReason.DISABLED.value
 
     def _number(self, name: str) -> int:
         for number, driver in self.drivers.items():
@@ -316,7 +326,7 @@ class Tunnel:
 
     def _set_parameters(self, number: int) -> None:
         link = self.drivers[number].config
-        self.session.set_parameters(number, self._path_parameters(link))
+        self.plane.deliver(self.session.set_parameters(number, self._path_parameters(link), self._loop.time()))
         self.after()
         self._reports.tell(LinkPropertiesChanged(link.name))
 
@@ -355,7 +365,8 @@ class Tunnel:
             self.after()
         else:
             self._start_anew(number, reason)
-        if self.states[number][1] != reason.value:  # it was down before, for another reason
+        # Where it was down before, it is so for another reason now. What an operator asked goes first.
+        if self.states[number][1] != reason.value and self.enabled(driver.config.name):
             self.states[number] = (time.time(), reason.value)
             self.changed.set()
 
@@ -453,7 +464,7 @@ class Tunnel:
                 unheard = reason is DownReason.UNHEARD and self.config.mode is Mode.CLIENT
                 if (reason is DownReason.TIMEOUT or unheard) and self._may_reopen(driver):
                     driver.timed_out()
-                self._reports.link(name, LINK_STATES[path.status], REASONS[reason])
+                self._reports.link(name, link_state(path), REASONS[reason])
             case PeerMoved(number):
                 self._event_log.moved(path, self._loop.time())
                 self._learn_family(number)
@@ -471,7 +482,7 @@ class Tunnel:
             case PathStatusChanged(number):
                 self.states[number] = (time.time(), "")
                 self._event_log.quality(path, event)
-        self._reports.link(name, LINK_STATES[path.status])
+        self._reports.link(name, link_state(path))
         self._report_tunnel()
         self.changed.set()
 
@@ -502,3 +513,8 @@ LINK_STATES = {
     PathStatus.HIGH_LATENCY: LinkState.SLOW,
 }
 """The protocol's states in the words of status."""
+
+
+def link_state(path: Path) -> LinkState:
+    """A link's state for an operator."""
+    return LINK_STATES[path.status] if path.parameters.enabled else LinkState.DISABLED

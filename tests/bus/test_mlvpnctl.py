@@ -116,7 +116,7 @@ def test_what_is_changed(bus: PrivateBus) -> None:
         level = face.log_level()
         async with tunnel(bus, operator):
             assert await run(bus, "link", "mlvpn0", "adsl-2", "disable") == Done(
-                0, "mlvpn0: adsl-2: disabled until it is enabled again or the tunnel is restarted\n", ""
+                0, "mlvpn0: adsl-2: disabled until it is enabled again\n", ""
             )
             assert await run(bus, "-q", "link", "mlvpn0", "adsl1", "reconnect") == Done(0, "", "")
             assert (await run(bus, "bandwidth", "mlvpn0", "adsl1", "20Mbit")).code == 0

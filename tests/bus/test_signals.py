@@ -94,6 +94,30 @@ def test_links_come_and_go(bus: PrivateBus) -> None:
     assert told[4][2][1] == {"Enabled": True}
 
 
+def test_a_link_that_is_disabled_and_enabled_is_told_of_once_each_way(bus: PrivateBus) -> None:
+    """Whether it was up or not."""
+    operator = FakeOperator("adsl-2", "wifi")
+
+    async def scenario() -> list[tuple[str, str, Any]]:
+        async with served(bus, operator) as one:
+            await one.listen()
+            for name, before in (("adsl-2", LinkState.CONNECTED), ("wifi", LinkState.WAITING)):
+                operator.change_link(name, status=LinkState.DISABLED, enabled=False)
+                operator.notify(LinkChanged(name, before, LinkState.DISABLED, "disabled"))
+                operator.change_link(name, status=LinkState.DISCONNECTED, enabled=True)
+                operator.notify(LinkChanged(name, LinkState.DISABLED, LinkState.DISCONNECTED))
+            await until(lambda: sum(signal.member.startswith("Link") for signal in one.signals) >= 4)
+            return one.told()
+
+    told = asyncio.run(scenario())
+    assert [(member, values) for _, member, values in told if member.startswith("Link")] == [
+        ("LinkDown", ["adsl-2", ADSL, "disabled"]),
+        ("LinkEnabled", ["adsl-2", ADSL]),
+        ("LinkDown", ["wifi", WIFI, "disabled"]),
+        ("LinkEnabled", ["wifi", WIFI]),
+    ]
+
+
 def test_counters_alone_tell_nothing(bus: PrivateBus) -> None:
     operator = FakeOperator("wifi")
 

@@ -291,7 +291,7 @@ class Lockstep(RuleBasedStateMachine):
             enabled=enabled,
         )
         for pair, end in self._ends(is_server):
-            end.session.set_parameters(line, parameters)
+            end.delivered += end.session.set_parameters(line, parameters, pair.now)
             pair.drain(end)
 
     @rule(is_server=st.booleans(), line=LINES, seconds=st.sampled_from([0.0, 0.1, 2.0]))

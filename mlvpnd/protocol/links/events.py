@@ -16,6 +16,8 @@ class DownReason(enum.Enum):
     DISCONNECTED = "disconnect received"
     CLOSED = "closed"
     """On purpose."""
+    DISABLED = "disabled"
+    """An operator took it out of use."""
     UNHEARD = "the peer does not hear us"
     """The peer asks again, or has echoed none of our stamps for too long."""
     SOCKET_LOST = "socket lost"

@@ -202,16 +202,28 @@ class Handshake:
         """
         silent = not path.up or now >= path.heard_at + SILENCE
         if self._gate.is_server:
-            is_traffic = header.type == PacketType.KEEPALIVE or header.type == PacketType.DATA
-            if is_traffic and silent and path.ready and now >= path.last_disconnect_at + DISCONNECT_INTERVAL:
-                path.last_disconnect_at = now
-                self._say(path, PacketType.DISCONNECT, b"", address=address)
+            if silent:
+                self.tell_end(path, header, address, now)
         elif path.up and now >= path.last_auth_at + AUTH_INTERVAL:
             self.ask(path, now)
             if address != path.peer and (counted or silent):
                 self._say(path, PacketType.AUTH, AUTH_PLAINTEXT, address=address)
 
+    def tell_end(self, path: Path, header: Header, address: Address, now: float) -> None:
+        """Says DISCONNECT to a peer that takes the link for up, as its traffic shows. Whoever asks gets no answer."""
+        is_traffic = header.type == PacketType.KEEPALIVE or header.type == PacketType.DATA
+        if is_traffic and path.ready and now >= path.last_disconnect_at + DISCONNECT_INTERVAL:
+            path.last_disconnect_at = now
+            self._say(path, PacketType.DISCONNECT, b"", address=address)
+
     # Up and down.
+
+    def disable(self, path: Path, now: float) -> None:
+        """An operator takes the link out of use; the peer is told, also one that may be about to come up."""
+        if path.status and not path.up:
+            self._say(path, PacketType.DISCONNECT, b"")
+        path.last_disconnect_at = now
+        self.go_down(path, DownReason.DISABLED, now, say_so=True)
 
     def _go_up(self, path: Path, now: float) -> None:
         was_up = path.up
@@ -254,7 +266,7 @@ class Handshake:
         path.distrusted = path.on_trial = False
         path.doubted_until = float("inf")
         path.disconnects += 1
-        if reason is not DownReason.CLOSED:
+        if reason not in (DownReason.CLOSED, DownReason.DISABLED):
             path.damping.end(now - path.up_at, now)
         self._tell(PathDown(path.number, reason))
         self._changed()

@@ -110,7 +110,7 @@ class PathParameters:
     priority: int = 0
     """Links with a higher one carry only what overflows those with a lower one."""
     enabled: bool = True
-    """False: it stays authenticated and carries nothing."""
+    """False: it is down, and neither calls nor answers."""
 
 
 class Path:

@@ -110,7 +110,7 @@ def _take_up(session: Session, path: Path, before: dict[str, Any], now: float) -
     if flow is None:
         return
     path.begin_flow(flow, flow.window.newest)
-    if before["peer"] is not None and before["up"]:
+    if before["peer"] is not None and before["up"] and path.parameters.enabled:
         path.peer = tuple(before["peer"])
         path.step(PathInput.AUTHENTICATE)
         path.heard_at = now - before["silent"]

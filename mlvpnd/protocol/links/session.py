@@ -178,10 +178,20 @@ class Session:
     def _forget_path(self, number: int) -> None:
         del self._paths[number]
 
-    def set_parameters(self, number: int, parameters: PathParameters) -> None:
-        """Changes what a reload may change under an up link."""
-        self._paths[number].parameters = parameters
+    def set_parameters(self, number: int, parameters: PathParameters, now: float) -> list[bytes]:
+        """Changes what a reload may change under an up link, and whether the link is enabled.
+
+        A link that is disabled says DISCONNECT, and is down until it is enabled.
+        """
+        self._now = now
+        path = self._paths[number]
+        was_enabled, path.parameters = path.parameters.enabled, parameters
+        if parameters.enabled and not was_enabled:
+            self._handshake.ask_again(path, now)
+        elif was_enabled and not parameters.enabled:
+            self._handshake.disable(path, now)
         self._reschedule()
+        return self._receiver.take_freed()
 
     def reconfigure(self, parameters: SessionParameters) -> list[bytes]:
         """Takes new parameters; returns packets that the old reorder buffer held.
@@ -340,6 +350,9 @@ class Session:
         datagram = self.gate.admit(path, raw, address, self._paths.values(), self._now)
         if isinstance(datagram, DropReason):
             return datagram
+        if not path.parameters.enabled:
+            self._handshake.tell_end(path, datagram.header, address, self._now)
+            return DropReason.DISABLED
         if isinstance(datagram, Stranger):
             self._handshake.answer_stranger(path, datagram.header, address, self._now, counted=False)
             return DropReason.UNKNOWN_FLOW
@@ -415,7 +428,7 @@ class Session:
 
     def _calls(self, path: Path) -> bool:
         """Whether a link that is down asks for its peer."""
-        return path.ready and not self._parameters.is_server and path.peer is not None
+        return path.ready and path.parameters.enabled and not self._parameters.is_server and path.peer is not None
 
     def handle_timer(self, now: float) -> list[bytes]:
         """Does all that is due; returns packets for the interface whose wait has ended."""

@@ -30,6 +30,8 @@ class DropReason(enum.Enum):
     """Authentic, but the link is down."""
     DAMPED = "damped"
     """AUTH or AUTH_OK of a link that came and went too often, and is held down for a moment."""
+    DISABLED = "disabled"
+    """Authentic, but an operator took the link out of use."""
     STALE_CONTROL = "stale_control"
     """A control packet that newer packets of its flow have overtaken, or that this end does not wait for."""
     CLEAR_NOT_ALLOWED = "clear_not_allowed"

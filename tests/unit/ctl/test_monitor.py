@@ -18,6 +18,8 @@ from mlvpnd.ctl.output import Output, OutputOptions
         ({"Event": "StateChanged", "State": "down", "OldState": "up", "Reason": "timeout"}, "up -> down (timeout)"),
         ({"Event": "LinkUp", "Link": "a"}, "link a is up"),
         ({"Event": "LinkDown", "Link": "a\x1b", "Reason": "config"}, "link a\\x1b is down (config)"),
+        ({"Event": "LinkDown", "Link": "a", "Reason": "disabled"}, "link a is disabled"),
+        ({"Event": "LinkEnabled", "Link": "a"}, "link a is enabled"),
         ({"Event": "LinkLossy", "Link": "a", "LossPercent": 14}, "link a is lossy, 14 % are lost"),
         ({"Event": "LinkSlow", "Link": "a", "SmoothedRttUSec": 320_000}, "link a is slow, round trip 320 ms"),
         ({"Event": "Reloaded", "OK": True, "Message": ""}, "reloaded"),

@@ -43,7 +43,8 @@ def test_a_link_that_is_down_or_taken_out(output: Output) -> None:
     down = link_view("b", State="down", LossPercent=50, SmoothedRttUSec=0, RemoteAddress=["", 0])
     assert render.link_cells(down)[1:5] == [("bad", "down"), "50.0 %", "-", "-"]
     assert render.link_cells(down)[-1] == "-"
-    assert render.link_cells(link_view("c", Enabled=False))[1] == ("faint", "disabled")
+    assert render.link_cells(link_view("c", State="disabled", Reason="disabled"))[1] == ("faint", "disabled")
+    assert render.link_trouble(link_view("c", State="disabled", Reason="disabled")) == ""
 
 
 def test_list(output: Output) -> None:

@@ -45,6 +45,14 @@ UPSTREAM_LINK_METRICS = (
 ).split()
 
 
+def test_a_disabled_link_is_down_to_what_knows_upstream_only() -> None:
+    lines = to_metrics(tunnel(link("t1", LinkState.DISABLED, enabled=False))).splitlines()
+    assert 'disconnected{tunnel="t1"} 1' in lines
+    assert 'waitingpeer{tunnel="t1"} 0' in lines
+    assert 'mlvpn_link_state{link="t1"} -1' in lines
+    assert 'mlvpn_link_enabled{link="t1"} 0' in lines
+
+
 def test_metrics_keep_upstreams_names_units_and_order() -> None:
     one = tunnel(link("t1", LinkState.WAITING, sent_packets=7, bandwidth_upload=1000, loss_percent=4))
     text = to_metrics(one)
@@ -66,7 +74,7 @@ def test_metrics_keep_upstreams_names_units_and_order() -> None:
         assert expected in lines
 
 
-@pytest.mark.parametrize("state", LinkState)
+@pytest.mark.parametrize("state", [state for state in LinkState if state is not LinkState.DISABLED])
 def test_exactly_one_state_metric_is_set(state: LinkState) -> None:
     parsed = samples(to_metrics(tunnel(link("t1", state))))
     values = [parsed[name, (("tunnel", "t1"),)] for name in UPSTREAM_LINK_METRICS[:5]]

@@ -58,6 +58,7 @@ def test_states_are_upstreams() -> None:
         (2, "connected", "@", True),
         (3, "lossy link", "~", True),
         (4, "slow link", "~", True),
+        (-1, "disabled", "-", False),  # ours
     ]
 
 
@@ -66,6 +67,7 @@ def test_title_has_the_newest_link_first() -> None:
     assert status.title(
         tunnel(link("adsl"), link("3g", LinkState.LOSSY), link("wifi", LinkState.SLOW), name="home")
     ) == ("home ~wifi ~3g @adsl")
+    assert status.title(tunnel(link("adsl"), link("lte", LinkState.DISABLED))) == "mlvpn -lte @adsl"
 
 
 def test_title_cuts_long_names_and_leaves_an_empty_one_out() -> None:

@@ -185,7 +185,7 @@ def test_a_disabled_link_and_one_that_cannot_open_say_so() -> None:
         tunnel.set_enabled("adsl1", enabled=False)
         await asyncio.sleep(0.05)
         one, other = snapshot.take(tunnel, OPTIONS).links
-        assert not one.enabled
+        assert (one.enabled, one.status, one.reason) == (False, LinkState.DISABLED, "disabled")
         assert other.enabled
         assert "bind error" in other.reason
         assert other.last_error == other.reason

@@ -17,6 +17,8 @@ from mlvpnd.config.model import Config, DataPlane, LinkConfig, Mode, Pacing, Rul
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperClient
 from mlvpnd.net.tun import TunDevice
+from mlvpnd.operator.face import LinkChanged, Notice
+from mlvpnd.operator.status import LinkState
 from mlvpnd.protocol.links import deadlines, handshake
 from mlvpnd.protocol.links import session as session_module
 from mlvpnd.protocol.links.events import DownReason
@@ -186,6 +188,64 @@ def test_a_link_that_was_taken_out_of_the_file_comes_back_as_another() -> None:
     run(steps)
 
 
+def told_by(tunnel: Tunnel) -> list[Notice]:
+    """Notices about states of links, from now on."""
+    told: list[Notice] = []
+    tunnel._reports.subscribe(lambda notice: told.append(notice) if isinstance(notice, LinkChanged) else None)
+    return told
+
+
+def test_a_disabled_link_is_so_on_every_face_and_told_of_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    caplog.set_level(logging.INFO, "mlvpnd")
+
+    async def steps(tunnel: Tunnel, helper: Helper, peers: list[Peer]) -> None:
+        await both_up(tunnel, helper, peers)
+        for peer in peers:
+            peer.received()
+        told, since = told_by(tunnel), tunnel.states[0][0]
+        caplog.clear()
+        for _ in range(2):
+            tunnel.set_enabled("adsl1", enabled=False)
+        assert told == [LinkChanged("adsl1", LinkState.CONNECTED, LinkState.DISABLED, "disabled")]
+        assert caplog.messages == ["adsl1 disabled: it carries nothing either way until it is enabled"]
+        assert since < tunnel.states[0][0] <= time.time()
+        assert tunnel.states[0][1] == "disabled"
+        await asyncio.sleep(0.02)
+        assert peers[0].received() == [PacketType.DISCONNECT]
+        peers[0].send(*peers[0].hand.joins())
+        await asyncio.sleep(0.02)
+        assert peers[0].received() == []
+        assert len(told) == 1
+        told.clear()
+        caplog.clear()
+        tunnel.set_enabled("adsl1", enabled=True)
+        assert told == [LinkChanged("adsl1", LinkState.DISABLED, LinkState.DISCONNECTED)]
+        assert caplog.messages == ["adsl1 enabled"]
+        peers[0].send(*peers[0].hand.joins())
+        await asyncio.sleep(0.02)
+        assert told[-1] == LinkChanged("adsl1", LinkState.DISCONNECTED, LinkState.CONNECTED)
+
+    assert run(steps).count("rtun_down adsl1") == 2
+
+
+def test_a_link_that_is_down_is_told_of_once_too_and_stays_disabled_when_its_uplink_goes() -> None:
+    async def steps(tunnel: Tunnel, _helper: Helper, _peers: list[Peer]) -> None:
+        told = told_by(tunnel)
+        tunnel.set_enabled("adsl1", enabled=False)
+        assert told == [LinkChanged("adsl1", LinkState.DISCONNECTED, LinkState.DISABLED, "disabled")]
+        tunnel._lose(0, DownReason.CARRIER_LOST)
+        assert tunnel.states[0][1] == "disabled"
+        changed = dataclasses.replace(tunnel.config.links[0], timeout=9)
+        tunnel.apply(dataclasses.replace(tunnel.config, links=(changed, *tunnel.config.links[1:])))
+        assert len(told) == 1
+        assert tunnel.session.path(0).parameters.enabled is False
+
+    run(steps)
+
+
 class Names(Helper):
     """Knows one name, as long as a test says so."""
 
@@ -337,7 +397,7 @@ def test_another_data_plane_waits_for_the_next_start(caplog: pytest.LogCaptureFi
             caplog.clear()
             tunnel.apply(wanted)
             said = "data_plane has changed: the new value takes effect at the next start"
-            assert said in [record.getMessage() for record in caplog.records]
+            assert said in caplog.messages
             assert tunnel.plane.name is data_plane
 
     run(steps)
@@ -349,7 +409,7 @@ def test_a_new_priority_is_told_and_leaves_the_link_up(caplog: pytest.LogCapture
         caplog.set_level(logging.INFO)
         first, second = tunnel.config.links
         tunnel.apply(dataclasses.replace(tunnel.config, links=(first, dataclasses.replace(second, priority=1))))
-        assert "adsl2 priority changed from 0 to 1" in [record.getMessage() for record in caplog.records]
+        assert "adsl2 priority changed from 0 to 1" in caplog.messages
         assert all(path.up for path in tunnel.session.paths)
 
     run(steps)

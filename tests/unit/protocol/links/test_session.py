@@ -375,7 +375,7 @@ def test_a_slow_line_is_judged_after_a_sample_only() -> None:
     assert judged(session, peer, 1.0) is PathStatus.AUTHOK
     hear(session, peer.datagram(KEEPALIVE, timestamp_reply=1000), 1.2)
     assert judged(session, peer, 2.0) is PathStatus.HIGH_LATENCY
-    session.set_parameters(0, PathParameters("adsl", 5.0))
+    session.set_parameters(0, PathParameters("adsl", 5.0), 0.0)
     assert judged(session, peer, 3.0) is PathStatus.AUTHOK
 
 

@@ -34,12 +34,12 @@ def slowed(pair: SessionPair) -> None:
     """A reload makes the link slower. It is up, and what it was given before has to go by the lines as they are now."""
     session = pair.client.session
     slow = dataclasses.replace(session.path(FAST).parameters, bandwidth=session.path(SLOW).parameters.bandwidth)
-    session.set_parameters(FAST, slow)
+    session.set_parameters(FAST, slow, pair.now)
 
 
 def disabled(pair: SessionPair) -> None:
     session = pair.client.session
-    session.set_parameters(FAST, dataclasses.replace(session.path(FAST).parameters, enabled=False))
+    session.set_parameters(FAST, dataclasses.replace(session.path(FAST).parameters, enabled=False), pair.now)
 
 
 def told(pair: SessionPair) -> None:

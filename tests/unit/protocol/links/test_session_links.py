@@ -128,7 +128,7 @@ def test_among_bad_links_the_best_of_now_carries() -> None:
         session.transmits()
         assert (session.tier, session.carrying) == (Tier.LAST_RESORT, (best,)), percents
     # If the links are chosen anew for another reason, the traffic stays where it is.
-    session.set_parameters(0, session.path(0).parameters)
+    session.set_parameters(0, session.path(0).parameters, 0.0)
     assert session.path(0).loss_percent < session.path(1).loss_percent
     assert session.carrying == (1,)
 
