@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 RUNTIME_DIRECTORY = "/run/mlvpn"
 """Has a directory for each running tunnel. In packages it is the home of upstream's user, and so its chroot."""
+STATE_DIRECTORY = "/var/lib/mlvpn"
+"""Has a directory for each tunnel, of what outlasts a stop."""
 CONFIG_DIRECTORY = "/etc/mlvpn"
 CONFIG_SUFFIX = ".conf"
 
@@ -25,3 +28,8 @@ def config_path(name: str) -> str:
 def credential_of(name: str) -> str:
     """The systemd credential that may hold a tunnel's password."""
     return f"mlvpn.{name}.password"
+
+
+def given_state_directory() -> str:
+    """The directory that systemd made for this process by `StateDirectory=`; empty: none."""
+    return os.environ.get("STATE_DIRECTORY", "").partition(":")[0]

@@ -85,6 +85,7 @@ class Dispatcher:
             (names.TUNNEL_INTERFACE, "GetLink"): self._get_link,
             (names.TUNNEL_INTERFACE, "Reload"): self._reload,
             (names.TUNNEL_INTERFACE, "ReloadWithWarnings"): self._reload_with_warnings,
+            (names.TUNNEL_INTERFACE, "Forget"): self._forget,
             (names.LINK_INTERFACE, "Reconnect"): self._reconnect,
         }
         self._writes: Mapping[tuple[str, str], Write] = {
@@ -185,6 +186,9 @@ class Dispatcher:
 
     def _reconnect(self, call: Message, one: Object) -> Result:
         return self._change(call, authorize.MANAGE_LINK, lambda: self._operator.reconnect(one.link), "Reconnect")
+
+    def _forget(self, call: Message, one: Object) -> Result:
+        return self._change(call, authorize.MANAGE_LINK, self._operator.forget, "Forget")
 
     async def _change(self, call: Message, action: str, apply: Callable[[], None], what: str) -> Answer:
         await self._allow(call, action, what)

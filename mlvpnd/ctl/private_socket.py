@@ -1,9 +1,9 @@
 """A tunnel's private socket, `/run/mlvpn/NAME/private.sock`: asked if the bus is down.
 
 It is a unix stream socket that takes one command a line, as the control socket does. The answer to `status` is the JSON
-of `status.to_json`. Only root and the daemon's own user (SO_PEERCRED) may ask for `reload`; others get
-`{"error": …, "denied": true}`. When the reload is done, one line answers: `{"ok": true}`, or, if the file is wrong and
-nothing has changed, `{"error": "file:line: …\\n…"}`. The connection ends when the client has ended its side and been
+of `status.to_json`. Only root and the daemon's own user (SO_PEERCRED) may ask for `reload` and `forget`; others get
+`{"error": …, "denied": true}`. When it is done, one line answers: `{"ok": true}`, or, if the file is wrong and nothing
+has changed, `{"error": "file:line: …\\n…"}`. The connection ends when the client has ended its side and been
 answered.
 """
 
@@ -50,11 +50,22 @@ def ask_reload(path: str) -> list[str]:
     Raises ConfigRefused, Unreachable, NotAllowed, CtlError.
     """
     answer = _ask(path, "reload", RELOAD_LIMIT)
-    if answer.get("ok") is True:
-        warnings = answer.get("warnings")
-        return [str(one) for one in warnings] if isinstance(warnings, list) else []
+    if answer.get("ok") is not True:
+        raise _refusal(answer, ConfigRefused)
+    warnings = answer.get("warnings")
+    return [str(one) for one in warnings] if isinstance(warnings, list) else []
+
+
+def ask_forget(path: str) -> None:
+    """Has what outlasts a stop forgotten. Raises Unreachable, NotAllowed, CtlError."""
+    answer = _ask(path, "forget", STATUS_LIMIT)
+    if answer.get("ok") is not True:
+        raise _refusal(answer, CtlError)
+
+
+def _refusal(answer: dict[str, object], kind: type[CtlError]) -> CtlError:
     text = str(answer.get("error", "no answer"))
-    raise NotAllowed(text) if answer.get("denied") is True else ConfigRefused(text)
+    return NotAllowed(text) if answer.get("denied") is True else kind(text)
 
 
 def _ask(path: str, command: str, limit: float) -> dict[str, object]:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mlvpnd.base.bandwidth import ALLOWED, MAX_BANDWIDTH, parse_rate
 from mlvpnd.base.bandwidth import remark as rate_remark
@@ -35,6 +35,7 @@ class Context(NamedTuple):
     """Whether somebody may be asked for a password."""
 
 
+T = TypeVar("T")
 Verb = Callable[[Context, "argparse.Namespace"], int]
 
 
@@ -150,22 +151,48 @@ def reload(context: Context, arguments: argparse.Namespace) -> int:
 
 def _reload(context: Context, name: str) -> list[str]:
     """Returns warnings about the file."""
-    reason: CtlError
     where = names.tunnel_name(name), names.tunnel_path(name), names.TUNNEL_INTERFACE
-    try:
-        (warnings,) = context.bus.call(*where, "ReloadWithWarnings")
+
+    def on_bus() -> list[str]:
+        try:
+            (warnings,) = context.bus.call(*where, "ReloadWithWarnings")
+        except Unsupported:  # by a daemon of version 0.1.0
+            context.bus.call(*where, "Reload")
+            return []
         return [str(one) for one in warnings] if isinstance(warnings, list) else []
-    except Unsupported:  # by a daemon of version 0.1.0
-        context.bus.call(*where, "Reload")
-        return []
+
+    return _either_way(context, name, on_bus, private_socket.ask_reload)
+
+
+def _either_way(context: Context, name: str, on_bus: Callable[[], T], on_socket: Callable[[str], T]) -> T:
+    """Asks a tunnel on the bus or, if it is not there, at its private socket, by the socket's path."""
+    reason: CtlError
+    try:
+        return on_bus()
     except TunnelGone:
         reason = context.source.absent(name)
     except Unreachable as error:
         reason = error
     try:
-        return private_socket.ask_reload(context.source.socket_path(name))
+        return on_socket(context.source.socket_path(name))
     except Unreachable:
         raise (context.source.absent(name) if isinstance(reason, Unreachable) else reason) from None
+
+
+def forget(context: Context, arguments: argparse.Namespace) -> int:
+    """`forget [TUNNEL]`: has the tunnel, or all that run, forget what outlasts a stop."""
+    wanted = [arguments.tunnel] if arguments.tunnel else [view.name for view in context.source.all()]
+    with password_agent(context):
+        for name in wanted:
+            context.source.check_name(name)
+            where = names.tunnel_name(name), names.tunnel_path(name), names.TUNNEL_INTERFACE
+
+            def on_bus(where: tuple[str, str, str] = where) -> None:
+                context.bus.call(*where, "Forget")
+
+            _either_way(context, name, on_bus, private_socket.ask_forget)
+            context.output.remark(f"{name}: all links are enabled, counters begin at 0, and addresses are forgotten")
+    return DONE
 
 
 def link(context: Context, arguments: argparse.Namespace) -> int:

@@ -48,6 +48,7 @@ from mlvpnd.systemd.inherited_sockets import Sockets
 from mlvpnd.systemd.notify import Notifier
 from mlvpnd.tunnel import snapshot
 from mlvpnd.tunnel.interface import Interface
+from mlvpnd.tunnel.lasting import Lasting
 from mlvpnd.tunnel.tunnel import Tunnel
 
 from .clock import ClockWatch
@@ -163,9 +164,10 @@ class Daemon:
         plane = choice.make(choice.choose(config.data_plane))
         _log.info("data plane: %s", plane.name.value)
         service = self._service
+        lasting = await Lasting.load(self._helper)
         if service is None:
             interface = await self._open_interface(None)
-            return Tunnel(config, self._helper, interface, plane=plane, reports=self._reports)
+            return Tunnel(config, self._helper, interface, plane=plane, reports=self._reports, lasting=lasting)
         keeper = Keeper(service)
         interface = self._kept_interface(service, config, keeper) or await self._open_interface(keeper)
         sockets = Sockets(service, keeper)
@@ -178,6 +180,7 @@ class Daemon:
             reports=self._reports,
             keeper=keeper,
             sockets=sockets,
+            lasting=lasting,
         )
 
     async def _open_interface(self, keeper: Keeper | None) -> Interface:
@@ -233,6 +236,11 @@ class Daemon:
     def set_bandwidth_upload(self, link: str, bandwidth: int) -> None:
         """Sets a link's weight."""
         self._running().set_bandwidth_upload(link, bandwidth)
+
+    def forget(self) -> None:
+        """Forgets what outlasts a stop."""
+        self._running().forget()
+        _log.info("what outlasts a stop is forgotten")
 
     def log_target(self) -> str:
         """Where log lines go."""
@@ -324,6 +332,14 @@ class Daemon:
             return json.dumps({"error": str(error)}) + "\n"
         return json.dumps({"ok": True, "warnings": warnings}) + "\n"
 
+    async def _forget_for_socket(self) -> str:
+        """The private socket's answer to `forget`."""
+        try:
+            self.forget()
+        except MlvpndError as error:
+            return json.dumps({"error": str(error)}) + "\n"
+        return json.dumps({"ok": True}) + "\n"
+
     # What is visible from outside.
 
     async def _serve_control(self, config: Config) -> None:
@@ -349,7 +365,8 @@ class Daemon:
             return None
         path = f"{RUNTIME_DIRECTORY}/{self._service.instance}/{PRIVATE_SOCKET}"
         try:
-            return ControlServer(self.snapshot, listen(path), reload=self._reload_for_socket)
+            actions = {"reload": self._reload_for_socket, "forget": self._forget_for_socket}
+            return ControlServer(self.snapshot, listen(path), actions=actions)
         except MlvpndError as error:
             log.logger("control").warning("cannot bind socket %s: %s", path, error)
             return None

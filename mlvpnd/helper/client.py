@@ -19,7 +19,7 @@ from mlvpnd.errors import MlvpndError
 from mlvpnd.logs.journal import fields
 from mlvpnd.logs.log import logger
 
-from . import channel, requests
+from . import channel, requests, state_file
 
 _MAX_ANSWER_SIZE = 65536
 # Seconds that an answer is waited for; each is above the helper's own limit for the work.
@@ -154,6 +154,24 @@ class HelperClient:
     async def open_log(self) -> socket.socket | None:
         """A socket connected to the system log; None if there is no system log."""
         return _socket(await self._ask(requests.OpenLog(), _LIMIT))
+
+    async def read_state(self) -> bytes | None:
+        """The state file, at most one byte more than it may have; None: there is none."""
+        descriptor = (await self._ask(requests.ReadState(), _LIMIT)).descriptor
+        if descriptor is None:
+            return None
+        try:
+            return state_file.read_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+
+    async def write_state(self, text: bytes) -> None:
+        """Replaces the state file. It takes as long as the disk takes."""
+        descriptor = state_file.in_memory(text)
+        try:
+            await self._ask(requests.WriteState(), _LIMIT, descriptor)
+        finally:
+            os.close(descriptor)
 
     def _tun_descriptor(self) -> int:
         if self._tun is None:

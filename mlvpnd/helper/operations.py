@@ -17,7 +17,7 @@ from mlvpnd.config.model import Config, LinkConfig
 from mlvpnd.errors import MlvpndError
 from mlvpnd.logs.log import connect_syslog, logger
 
-from . import interface, network, requests, script, sockets
+from . import interface, network, requests, script, sockets, state_file
 from .resolver import Resolver
 from .up_links import UpLinks
 
@@ -59,6 +59,7 @@ class Operations:
         self._scripts = script.ScriptRunner()
         self._resolver = Resolver()
         self._control = sockets.ControlSocket(uid, gid)
+        self._state_turn = asyncio.Lock()
 
     async def perform(self, request: requests.Request, descriptor: int | None) -> Answer:
         """Serves one request and closes its descriptor. Raises MlvpndError."""
@@ -201,6 +202,26 @@ class Operations:
         sock = connect_syslog()
         return Answer(descriptor=sock.detach() if sock is not None else None)
 
+    # What outlasts a stop
+
+    async def read_state(self, _request: requests.ReadState) -> Answer:
+        async with self._state_turn:
+            try:
+                text = await asyncio.to_thread(state_file.read, state_file.path_by_hand(self._config_path))
+            except OSError as error:
+                raise OperationError(f"the state file cannot be read: {error.strerror}") from None
+        return Answer(descriptor=None if text is None else state_file.in_memory(text))
+
+    async def write_state(self, _request: requests.WriteState, descriptor: int) -> Answer:
+        path = state_file.path_by_hand(self._config_path)
+        async with self._state_turn:
+            try:
+                text = state_file.read_descriptor(descriptor)
+                await asyncio.to_thread(state_file.write, path, text)
+            except OSError as error:
+                raise OperationError(f"{path}: {error.strerror}") from None
+        return Answer()
+
     # Names
 
     async def resolve(self, request: requests.Resolve) -> Answer:
@@ -265,4 +286,6 @@ _HANDLERS: dict[type[requests.Request], Callable[..., Awaitable[Answer]]] = {
     requests.Resolve: Operations.resolve,
     requests.OpenControl: Operations.open_control,
     requests.OpenLog: Operations.open_log,
+    requests.ReadState: Operations.read_state,
+    requests.WriteState: Operations.write_state,
 }

@@ -144,6 +144,21 @@ class OpenLog(Request):
     OP: ClassVar[str] = "open-log"
 
 
+@dataclass(frozen=True, slots=True)
+class ReadState(Request):
+    """Reads the state file of the configuration file; no descriptor comes back if there is none."""
+
+    OP: ClassVar[str] = "read-state"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteState(Request):
+    """Replaces the state file by the bytes of the descriptor's file."""
+
+    OP: ClassVar[str] = "write-state"
+    DESCRIPTORS: ClassVar[int] = 1
+
+
 TABLE: dict[str, type[Request]] = {
     request.OP: request
     for request in (
@@ -157,6 +172,8 @@ TABLE: dict[str, type[Request]] = {
         Resolve,
         OpenControl,
         OpenLog,
+        ReadState,
+        WriteState,
     )
 }
 """All requests by their `op`."""
@@ -166,7 +183,7 @@ BY_HAND = frozenset(TABLE.values())
 SCRIPT = frozenset((RunScript,))
 """What `mlvpn-script@.service` serves."""
 HELPER = frozenset((OpenConfig, OpenTun, ConfigureTun, UnconfigureTun, TuneSocket, BindSocket))
-"""What `mlvpn-helper@.service` serves. There the daemon needs no help with names, log and control socket."""
+"""What `mlvpn-helper@.service` serves. There the daemon needs no help with names, log, control socket and state."""
 
 
 def _flag(value: object) -> bool:

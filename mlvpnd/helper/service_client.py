@@ -16,7 +16,7 @@ from mlvpnd.config.model import Config
 from mlvpnd.systemd import notify
 from mlvpnd.systemd.given import Service
 
-from . import address, requests
+from . import address, requests, state_file
 from .address import Role
 from .client import HelperClient, HelperError
 
@@ -78,6 +78,27 @@ class ServiceHelper(HelperClient):
     async def open_log(self) -> socket.socket | None:
         """None: the journal needs no connection."""
         return None
+
+    async def read_state(self) -> bytes | None:
+        """As in `HelperClient`, but in this process."""
+        try:
+            return await asyncio.to_thread(state_file.read, self._state_path())
+        except OSError as error:
+            raise HelperError(f"the state file cannot be read: {error.strerror}") from None
+
+    async def write_state(self, text: bytes) -> None:
+        """As in `HelperClient`, but in this process."""
+        path = self._state_path()
+        try:
+            await asyncio.to_thread(state_file.write, path, text)
+        except OSError as error:
+            raise HelperError(f"{path}: {error.strerror}") from None
+
+    def _state_path(self) -> str:
+        directory = self.service.state_directory if self.service is not None else ""
+        if not directory:
+            raise HelperError("the unit has no StateDirectory=")
+        return f"{directory}/{state_file.SERVICE_FILE}"
 
 
 async def _look_up(host: str, port: str, flags: int, ended: Callable[[], None]) -> list[tuple[int, Any]]:

@@ -97,6 +97,9 @@ class Operator(Protocol):
         Raises NoSuchLink.
         """
 
+    def forget(self) -> None:
+        """Forgets what outlasts a stop: enables all links, and counters begin at 0."""
+
     def log_target(self) -> str:
         """Where log lines go now: `journal` or `console`."""
 

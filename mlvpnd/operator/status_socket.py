@@ -24,7 +24,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -81,7 +81,7 @@ class ControlServer:
 
     `unix_socket` is bound and listening; the server owns it from now on. `addresses` are (family, socket address)
     pairs to listen on for HTTP. If an address cannot be bound, the log gets a warning and nothing else happens.
-    `reload` serves the command `reload`, as text on the unix socket only, and only for root and our own user.
+    `actions` serve the commands of their names, as text on the unix socket only, and only for root and our own user.
     """
 
     def __init__(
@@ -90,11 +90,11 @@ class ControlServer:
         unix_socket: socket.socket | None = None,
         addresses: Sequence[tuple[int, Any]] = (),
         *,
-        reload: Callable[[], Awaitable[str]] | None = None,
+        actions: Mapping[str, Callable[[], Awaitable[str]]] | None = None,
         idle_limit: float = IDLE_LIMIT,
     ) -> None:
         self._snapshot = snapshot
-        self._reload = reload
+        self._actions = actions or {}
         self._unix_socket = unix_socket
         self._addresses = addresses
         self._idle_limit = idle_limit
@@ -218,8 +218,8 @@ class ControlServer:
         if command == "quit":
             await client.send(_BYE)
             return False
-        if command == "reload" and self._reload is not None:
-            await client.send((await self._reload() if client.trusted else _DENIED).encode())
+        if (action := self._actions.get(command)) is not None:
+            await client.send((await action() if client.trusted else _DENIED).encode())
             return True
         await self._answer(client, lambda: self._render(command)[1].encode())
         return True

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlvpnd.base.instance import config_path, credential_of, is_name
+from mlvpnd.base.instance import config_path, credential_of, given_state_directory, is_name
 from mlvpnd.base.options import Options
 from mlvpnd.errors import MlvpndError
 
@@ -29,6 +29,8 @@ class Service:
     """Inherited descriptors by name; whoever uses one takes it out."""
     password: bytes | None = None
     """From the credential `mlvpn.NAME.password`; used instead of the file's."""
+    state_directory: str = ""
+    """What `StateDirectory=` gives; empty: nothing."""
 
     def take(self, name: str) -> int | None:
         """A descriptor of that name, which the caller then owns; None: there is none."""
@@ -68,7 +70,7 @@ def gather(instance: str) -> Service:
     for descriptor, name in notify.inherited().items():
         os.set_inheritable(descriptor, False)  # noqa: FBT003  (the standard library's signature)
         descriptors.setdefault(name, []).append(descriptor)
-    return Service(instance, notifier, descriptors, credential(instance))
+    return Service(instance, notifier, descriptors, credential(instance), given_state_directory())
 
 
 def options(instance: str) -> Options:

@@ -17,6 +17,7 @@ import errno
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -71,8 +72,12 @@ class LinkOpener:
         opened: Callable[[Endpoints], None],
         closed: Callable[[], None],
         remembered: Sequence[resolve.Resolved] = (),
+        remembered_at: float | None = None,
     ) -> None:
-        """`remembered` are addresses of the peer, for as long as its name cannot be looked up."""
+        """`remembered` are addresses of the peer, for as long as its name cannot be looked up.
+
+        `remembered_at`: when an earlier process last found them good, in Unix seconds.
+        """
         self.config = config
         self._mode = mode
         self._helper = helper
@@ -86,6 +91,7 @@ class LinkOpener:
         self._known: list[Endpoints] = []
         """What the last look-up found."""
         self._remembered = list(remembered)
+        self._remembered_at = remembered_at
         self._lookup: asyncio.Task[list[Endpoints] | MlvpndError] | None = None
         self._lookup_error = ""
         self._told_bind = ""
@@ -294,11 +300,14 @@ class LinkOpener:
         return found[start:] + found[:start]
 
     async def _find(self) -> list[Endpoints]:
-        """The ends to try: those known before while names cannot be looked up."""
+        """The ends to try: those known before while names cannot be looked up, or while it takes long."""
         if self._lookup is None:
             self._lookup = asyncio.get_running_loop().create_task(self._look_up())
-        await asyncio.wait([self._lookup], timeout=LOOKUP_PATIENCE if self._known else None)
+        await asyncio.wait([self._lookup], timeout=LOOKUP_PATIENCE if self._known or self._remembered else None)
         if not self._lookup.done():
+            if not self._known:
+                self._tell_lookup(MlvpndError(f"{self.config.remotehost}: the look-up takes long"))
+                self._known = self._pairs(await self._local(), self._remembered)
             return self._known
         found, self._lookup = self._lookup.result(), None
         if isinstance(found, list):
@@ -311,8 +320,13 @@ class LinkOpener:
 
     def _tell_lookup(self, error: MlvpndError) -> None:
         """Says once why addresses that were found before are tried."""
-        if str(error) != self._lookup_error:
-            self._lookup_error = str(error)
+        if str(error) == self._lookup_error:
+            return
+        self._lookup_error = str(error)
+        if self._remembered and self._remembered_at is not None:
+            at = time.strftime("%Y-%m-%d %H:%M", time.localtime(self._remembered_at))
+            _dns.warning("%s %s (using the addresses of %s)", self.config.name, error, at)
+        else:
             _dns.warning("%s %s (the addresses found before are tried)", self.config.name, error)
 
     async def _look_up(self) -> list[Endpoints] | MlvpndError:
@@ -323,7 +337,7 @@ class LinkOpener:
 
     async def _resolve(self) -> list[Endpoints]:
         link = self.config
-        local = await self._addresses("bind", link.bindhost, link.bindport, passive=True)
+        local = await self._local()
         if self._mode is Mode.SERVER:
             # Without a `bindhost`, [::] comes first: it takes IPv4 too.
             ordered = sorted(local, key=lambda found: found[0] != socket.AF_INET6) if not link.bindhost else local
@@ -337,9 +351,16 @@ class LinkOpener:
             remote = self._remembered
         else:
             self._remembered, self._lookup_error = [], ""
+        return self._pairs(local, remote)
+
+    async def _local(self) -> list[resolve.Resolved]:
+        return await self._addresses("bind", self.config.bindhost, self.config.bindport, passive=True)
+
+    def _pairs(self, local: list[resolve.Resolved], remote: list[resolve.Resolved]) -> list[Endpoints]:
         found = resolve.pairs(local, remote)
         if not found:
-            raise MlvpndError(f"bind error: {link.bindhost} and {link.remotehost} have no address family in common")
+            ends = f"{self.config.bindhost} and {self.config.remotehost}"
+            raise MlvpndError(f"bind error: {ends} have no address family in common")
         return found
 
     async def _addresses(self, end: str, host: str, port: str, *, passive: bool = False) -> list[resolve.Resolved]:

@@ -22,6 +22,7 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
     order = {link.name: index for index, link in enumerate(tunnel.config.links)}
     numbers = sorted(tunnel.drivers, key=lambda number: order[tunnel.drivers[number].config.name])
     shares = _shares(tunnel)
+    total = tunnel.total(None)
     return TunnelStatus(
         name=options.name,
         interface=tunnel.interface.name,
@@ -38,8 +39,8 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
         tier=session.tier.value,
         state=tunnel.state,
         mode=tunnel.config.mode.value,
-        tun_bytes_read=device.bytes_read,
-        tun_bytes_written=device.bytes_written,
+        tun_bytes_read=total.sent_bytes,
+        tun_bytes_written=total.received_bytes,
         config_file=options.config_path,
         cleartext_data=tunnel.config.cleartext_data,
         paced=tunnel.running.paced,
@@ -55,8 +56,8 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
             timeouts=reorder.timeouts,
             duplicates=reorder.duplicates,
         ),
-        tun_packets_read=device.packets_read,
-        tun_packets_written=device.packets_written,
+        tun_packets_read=total.sent_packets,
+        tun_packets_written=total.received_packets,
         tun_drops=dict(device.drops),
         tun_oversize=device.oversize,
         tun_offload=TunOffload(
@@ -83,6 +84,7 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
     driver = tunnel.drivers[number]
     link, path = driver.config, tunnel.session.path(number)
     since, reason = tunnel.states[number]
+    total = tunnel.total(number)
     return LinkStatus(
         name=link.name,
         mode=tunnel.config.mode.value,
@@ -91,10 +93,10 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
         bindport=link.bindport,
         destaddr=link.remotehost,
         destport=link.remoteport,
-        sent_packets=path.packets_sent,
-        received_packets=path.packets_received,
-        sent_bytes=path.bytes_sent,
-        received_bytes=path.bytes_received,
+        sent_packets=total.sent_packets,
+        received_packets=total.received_packets,
+        sent_bytes=total.sent_bytes,
+        received_bytes=total.received_bytes,
         bandwidth_upload=link.bandwidth_upload,
         has_rtt=path.rtt.has_sample,
         srtt_ms=path.rtt.srtt_ms,
@@ -103,7 +105,7 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
         loss_percent=path.loss_percent,
         retransmitted=path.retransmitted,
         spare=path.spare,
-        disconnects=path.disconnects,
+        disconnects=total.disconnects,
         last_packet_at=tunnel.unix_time(path.heard_at) if path.heard_at > 0 else since,
         timeout=link.timeout,
         peer=format_address(path.peer),

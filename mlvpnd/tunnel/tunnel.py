@@ -44,6 +44,7 @@ from . import matching
 from .droplog import DropLog
 from .eventlog import REASONS, EventLog, log_switched, log_update
 from .interface import Interface
+from .lasting import Counters, Lasting
 from .link_opener import LinkOpener
 from .parameters import pacing_line, path_parameters, session_parameters
 from .restart import Continuity
@@ -82,6 +83,7 @@ class Tunnel:
         reports: Reports | None = None,
         keeper: Keeper | None = None,
         sockets: Sockets | None = None,
+        lasting: Lasting | None = None,
     ) -> None:
         self.config = config
         self.interface = interface
@@ -89,7 +91,7 @@ class Tunnel:
         self.changed = asyncio.Event()
         self._reports = reports or Reports()
         self._continuity = Continuity(keeper, sockets)
-        self._disabled: set[str] = set()
+        self._lasting = lasting or Lasting()
         self._stopping = False
         self._helper = helper
         self._loop = asyncio.get_running_loop()
@@ -116,6 +118,7 @@ class Tunnel:
 
     def start(self) -> None:
         """Starts all links; returns at once."""
+        self._lasting.begin([link.name for link in self.config.links], self._note)
         for link in self.config.links:
             self._add_driver(link)
         self.session = self._continuity.recall(self._new_session, self.config.links)
@@ -125,6 +128,8 @@ class Tunnel:
                 self._up.add(path.number)
                 self.states[path.number] = (time.time(), "")
                 self._learn_family(path.number)
+            elif not path.parameters.enabled:
+                _net.info("%s stays disabled until it is enabled", path.parameters.name)
             self._reports.link(path.parameters.name, link_state(path))
         self._reports.tunnel(self.state)  # as it was: no event
         self._continuity.adopt(self.drivers, self.config, self.session)
@@ -150,6 +155,8 @@ class Tunnel:
         self.interface.pause()
         self._stopping = True
         self._report_tunnel()
+        self._note()
+        saving = self._loop.create_task(self._lasting.close())
         now = self._loop.time()
         self.session.flush(now)
         (self.session.greet if restarting else self.session.close)(now)
@@ -162,6 +169,7 @@ class Tunnel:
             self.plane.detach_link(number)
             driver.stop()
         await self._scripts.drain(limit)
+        await saving
         self.plane.end()
         self.interface.close()
 
@@ -191,7 +199,7 @@ class Tunnel:
         for link in changes.removed:
             _config_log.info("%s tunnel removed", link.name)
             self._remove_link(numbers[link.name])
-            self._disabled.discard(link.name)  # if the name comes back, it is another link
+            self._lasting.drop(link.name)  # if the name comes back, it is another link
         remotes: dict[str, list[Resolved]] = {}
         for change in changes.restarted:
             _config_log.info("%s restart for configuration reload", change.new.name)
@@ -233,6 +241,7 @@ class Tunnel:
         self.session.add_path(number, self._path_parameters(link), clock_seq())
 
     def _add_driver(self, link: LinkConfig, remotes: Sequence[Resolved] = ()) -> int:
+        known = self._lasting.known(link) if not remotes else None
         number = self._next_number
         self._next_number += 1
         self.states[number] = (time.time(), self._down_reason(link.name))
@@ -242,12 +251,14 @@ class Tunnel:
             self._helper,
             lambda ends: self._opened(number, ends),
             lambda: self._closed(number),
-            remotes,
+            known.addresses if known is not None else remotes,
+            known.at if known is not None else None,
         )
         return number
 
     def _remove_link(self, number: int) -> None:
-        """Takes a link out; its DISCONNECT is sent before its socket closes."""
+        """Takes a link out; its DISCONNECT is sent before its socket closes. Its counters go on if it comes back."""
+        self._lasting.restart(self.drivers[number].config.name, self.counted(number))
         self.plane.deliver(self.session.disconnect_path(number, self._loop.time()))
         self.after()
         self.session.remove_path(number, self._loop.time())
@@ -286,10 +297,7 @@ class Tunnel:
         number = self._number(name)
         if enabled == self.enabled(name):
             return
-        if enabled:
-            self._disabled.discard(name)
-        else:
-            self._disabled.add(name)
+        self._lasting.disable(name, disabled=not enabled)
         log_switched(name, enabled=enabled)
         self.states[number] = (time.time(), self._down_reason(name))
         self._set_parameters(number)
@@ -312,11 +320,52 @@ class Tunnel:
 
     def enabled(self, name: str) -> bool:
         """Whether a link is in use: an operator has not disabled it."""
-        return name not in self._disabled
+        return not self._lasting.disabled(name)
 
     def _down_reason(self, name: str) -> str:
         """Why a link is down that has not been up since it began, or since it was enabled or disabled."""
         return "starting" if self.enabled(name) else DownReason.DISABLED.value
+
+    def forget(self) -> None:
+        """Forgets what outlasts a stop: enables all links, and counters begin at 0."""
+        for driver in self.drivers.values():
+            self.set_enabled(driver.config.name, enabled=True)
+        self.plane.sync()
+        counted = {driver.config.name: self.counted(number) for number, driver in self.drivers.items()}
+        self._lasting.forget({**counted, "": self._counted_of_interface()})
+
+    def total(self, number: int | None) -> Counters:
+        """What was counted of a link, over restarts; None: of the interface."""
+        if number is None:
+            return self._lasting.total("", self._counted_of_interface())
+        return self._lasting.total(self.drivers[number].config.name, self.counted(number))
+
+    def counted(self, number: int) -> Counters:
+        """What this process has counted of a link, since the link began."""
+        path = self.session.path(number)
+        return Counters(
+            path.packets_sent, path.bytes_sent, path.packets_received, path.bytes_received, path.disconnects
+        )
+
+    def _counted_of_interface(self) -> Counters:
+        device = self.interface.device
+        return Counters(device.packets_read, device.bytes_read, device.packets_written, device.bytes_written)
+
+    def _note(self) -> None:
+        """Notes what is to outlast a stop."""
+        self.plane.sync()
+        for number in self.drivers:
+            self._lasting.note(self.drivers[number].config.name, self.counted(number))
+            self._learn_address(number)
+        self._lasting.note("", self._counted_of_interface())
+
+    def _learn_address(self, number: int) -> None:
+        """Remembers the addresses of a client's peer while the link is up; first the one where it is."""
+        driver, path = self.drivers[number], self.session.path(number)
+        if path.up and self.config.mode is Mode.CLIENT:
+            peer = path.peer
+            here = [one for one in driver.remotes if peer is not None and one[1][:2] == peer[:2]]
+            self._lasting.learn(driver.config, [*here, *(one for one in driver.remotes if one not in here)])
 
     def _number(self, name: str) -> int:
         for number, driver in self.drivers.items():
@@ -450,6 +499,7 @@ class Tunnel:
                 self._event_log.up(path)
                 self.states[number] = (time.time(), "")
                 self._learn_family(number)  # first: the scripts are told the MTU
+                self._learn_address(number)
                 self._scripts.put("rtun_up", name)
                 if not self._up:
                     self._scripts.put("tuntap_up")

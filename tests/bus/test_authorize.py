@@ -106,16 +106,19 @@ def test_everybody_may_read_and_only_polkit_lets_strangers_change(bus: PrivateBu
             assert await busctl(bus, "introspect", DESTINATION, TUNNEL) == ""
             assert await busctl(bus, "call", DESTINATION, TUNNEL, "org.mlvpn1.Tunnel", "Describe") == ""
             assert "Access denied" in await busctl(bus, *RELOAD)
+            assert "Access denied" in await busctl(bus, "call", DESTINATION, TUNNEL, "org.mlvpn1.Tunnel", "Forget")
             assert operator.asked == []
             async with polkit(bus, YES) as fake:
                 await owned(one, names.POLKIT_NAME)
                 assert await busctl(bus, *RELOAD) == ""
                 assert await busctl(bus, *DISABLE) == ""
                 assert await busctl(bus, "call", DESTINATION, WIFI, "org.mlvpn1.Link", "Reconnect") == ""
+                assert await busctl(bus, "call", DESTINATION, TUNNEL, "org.mlvpn1.Tunnel", "Forget") == ""
                 log_level = "org.freedesktop.LogControl1", "LogTarget", "s", "console"
                 assert await busctl(bus, "set-property", DESTINATION, LOG_CONTROL, *log_level) == ""
                 assert [question[1] for question in fake.asked] == [
                     authorize.RELOAD,
+                    authorize.MANAGE_LINK,
                     authorize.MANAGE_LINK,
                     authorize.MANAGE_LINK,
                     authorize.SET_LOG_LEVEL,
@@ -130,6 +133,7 @@ def test_everybody_may_read_and_only_polkit_lets_strangers_change(bus: PrivateBu
         ("reload",),
         ("set_enabled", "wifi", False),
         ("reconnect", "wifi"),
+        ("forget",),
         ("set_log_target", "console"),
     ]
 

@@ -75,7 +75,8 @@ def test_writable_properties_and_methods_name_their_action() -> None:
     actions = {action.attrib["id"] for action in ET.parse(ROOT / "dbus" / "org.mlvpn1.policy").iter("action")}  # noqa: S314
     for head, text in entries(page).items():
         needs = re.search(r"[Nn]eeds the action (org\.mlvpn1\.[a-z-]+)\.", text)
-        acts = any(one in head for one in ("read-write", "*Reload*()", "*ReloadWithWarnings*()", "*Reconnect*()"))
+        calls = ("*Reload*()", "*ReloadWithWarnings*()", "*Reconnect*()", "*Forget*()")
+        acts = any(one in head for one in ("read-write", *calls))
         assert bool(needs) == acts, head
         assert needs is None or needs[1] in actions
     assert set(re.findall(r"^(org\.mlvpn1\.[a-z-]+)$", page, re.MULTILINE)) == actions

@@ -121,11 +121,17 @@ def test_what_is_changed(bus: PrivateBus) -> None:
             assert await run(bus, "-q", "link", "mlvpn0", "adsl1", "reconnect") == Done(0, "", "")
             assert (await run(bus, "bandwidth", "mlvpn0", "adsl1", "20Mbit")).code == 0
             assert (await run(bus, "reload", "--quiet", "mlvpn0")) == Done(0, "", "")
+            said = "mlvpn0: all links are enabled, counters begin at 0, and addresses are forgotten\n"
+            assert await run(bus, "forget", "mlvpn0") == Done(0, said, "")
+            assert await run(bus, "-q", "forget") == Done(0, "", "")
+            assert (await run(bus, "forget", "nix")).code == 4
             assert operator.asked == [
                 ("set_enabled", "adsl-2", False),
                 ("reconnect", "adsl1"),
                 ("set_bandwidth_upload", "adsl1", 2_500_000),
                 ("reload",),
+                ("forget",),
+                ("forget",),
             ]
             try:
                 assert (await run(bus, "log-level", "mlvpn0", "debug")).code == 0

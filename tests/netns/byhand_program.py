@@ -55,6 +55,8 @@ async def _requests(helper: HelperClient) -> dict[str, Any]:
         seen["device"] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0").decode()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         seen["tune_tcp"] = await _outcome(helper.tune_socket("adsl1", sock))
+    seen["state"] = [await helper.read_state(), await _outcome(helper.write_state(b"kept"))]
+    seen["state"].append(((await helper.read_state()) or b"").decode())
     seen["resolve"] = await _outcome(helper.resolve("remote", "adsl1"))
     seen["resolve_bind"] = await _outcome(helper.resolve("bind", "adsl1"))
     seen["resolve_unknown"] = await _outcome(helper.resolve("remote", "nix"))

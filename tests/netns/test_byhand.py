@@ -71,6 +71,7 @@ exec 7</etc/shadow
 ip link set lo up
 mount -t tmpfs -o mode=755 none /run
 mkdir /run/mlvpn
+export STATE_DIRECTORY=/run/mlvpn-state
 """
 
 
@@ -285,6 +286,17 @@ def test_sockets(daemon: ByHand) -> None:
     assert daemon.seen["tune_tcp"] == "error: not a UDP socket"
 
 
+def test_what_outlasts_a_stop_is_kept_outside_the_chroot(daemon: ByHand) -> None:
+    assert daemon.seen["state"] == [None, None, "kept"]
+    directory = Path(f"/proc/{daemon.parent}/root/run/mlvpn-state")
+    (file,) = directory.iterdir()
+    assert file.name.startswith("mlvpn.conf-")
+    assert file.read_bytes() == b"kept"
+    for path, mode in ((directory, 0o700), (file, 0o600)):
+        found = path.stat()
+        assert (found.st_uid, found.st_mode & 0o777) == (0, mode)
+
+
 def test_names(daemon: ByHand) -> None:
     assert [2, ["127.0.0.1", 5080]] in daemon.seen["resolve"]
     assert daemon.seen["resolve_bind"] == [[2, ["127.0.0.1", 53]]]
@@ -435,6 +447,7 @@ def test_without_root() -> None:
     assert "cannot set the MTU of user0 to 1428: Operation not permitted" in errors
     assert "etc" in seen["root"]
     assert seen["bind"] is None
+    assert "Permission denied" in seen["state"][1]
     assert seen["script"] == [0, 0, 0, 0]
 
 

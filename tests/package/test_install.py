@@ -19,6 +19,7 @@ UPGRADE_GAP = 2.0
 STOP_LIMIT = 10.0
 """Seconds until all units have ended after the package is gone. systemd waits only for the unit that it has to stop."""
 DEFAULTS = "/etc/default/mlvpn"
+STATE = f"/var/lib/mlvpn/{INSTANCE}/state.json"
 COMPLETION = "usr/share/bash-completion/completions/mlvpnctl"
 
 
@@ -111,6 +112,7 @@ def _remove_and_purge(tunnel: ServiceTunnel, release: Release) -> None:
     assert not (node.root / "sys/class/net" / INSTANCE).exists()
     assert tunnel.server.wait_entry("MLVPN_EVENT=link-down", since=since)["MLVPN_REASON"] == "disconnect"
     assert node.read(CONFIG)
+    assert (node.root / STATE.lstrip("/")).exists(), "a removal is no purge"
     assert "none" in node.read(DEFAULTS)
     install(node, release.package)
     assert _units(node) == ["mlvpn.service"], "AUTOSTART has stayed"
@@ -120,6 +122,7 @@ def _remove_and_purge(tunnel: ServiceTunnel, release: Release) -> None:
     apt(node, "purge", "mlvpnd")
     assert wait_until(lambda: not _units(node), STOP_LIMIT), _units(node)
     assert not (node.root / DEFAULTS.lstrip("/")).exists()
+    assert not (node.root / "var/lib/mlvpn").exists()
     assert node.read(CONFIG), "what the administrator wrote stays"
     assert node.run("find", "/usr", "/lib", "/var/lib/systemd/deb-systemd-helper-enabled", "-name", "*mlvpn*") == ""
     install(node, release.package)

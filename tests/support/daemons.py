@@ -78,6 +78,7 @@ class Daemon:
         self.name = name
         self.config_path = directory / f"{name}.conf"
         self.log_path = directory / f"{name}.log"
+        self.state_directory = directory / f"{name}.state"
         self._control = control
         self._options = ("--name", name, "--user", user, "--debug", *options)
         self._process: subprocess.Popen[bytes] | None = None
@@ -96,11 +97,15 @@ class Daemon:
         fresh.replace(self.config_path)
 
     def start(self) -> None:
-        """Starts the daemon and returns at once. Standard error is added to the log."""
+        """Starts the daemon and returns at once. Standard error is added to the log.
+
+        What outlasts a stop is kept beside the log.
+        """
+        keep = f"STATE_DIRECTORY={self.state_directory}"
         assert not self.running
         with self.log_path.open("ab") as log:
             self._process = self.host.start(
-                *self.program, "-c", str(self.config_path), *self._options, stdout=log, stderr=log
+                "env", keep, *self.program, "-c", str(self.config_path), *self._options, stdout=log, stderr=log
             )
 
     @property

@@ -142,6 +142,9 @@ class FakeOperator:
         self.asked.append(("set_bandwidth_upload", link, bandwidth))
         self.notify(LinkPropertiesChanged(link))
 
+    def forget(self) -> None:
+        self.asked.append(("forget",))
+
     def log_target(self) -> str:
         return self._target
 

@@ -82,6 +82,7 @@ class Host:
     def __init__(self, directory: Path) -> None:
         self.runtime = directory / "test"
         self.runtime.mkdir()
+        self.state_directory = directory / "state"
         self.store = Store()
         self.peer = ScapyPeer(udp_socket(("127.0.0.1", 0)), b"x", server=True)
         self.tun, self.kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -95,7 +96,7 @@ class Host:
     @contextlib.asynccontextmanager
     async def running(self, *, password: bytes | None = b"x", **descriptors: int) -> AsyncIterator[Daemon]:
         """A daemon that has started. SIGTERM stops it."""
-        service = self.store.service(password=password)
+        service = self.store.service(password=password, state_directory=str(self.state_directory))
         service.descriptors |= {name: [number] for name, number in descriptors.items()}
         self.helper.service = service
         daemon = Daemon(Options(config_path="f"), self.helper, None, service)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytun
 
-from mlvpnd.base.instance import CONFIG_DIRECTORY, RUNTIME_DIRECTORY, config_path
+from mlvpnd.base.instance import CONFIG_DIRECTORY, RUNTIME_DIRECTORY, STATE_DIRECTORY, config_path
 from mlvpnd.helper import activated, address
 from mlvpnd.logs import journal
 from mlvpnd.systemd import generator
@@ -118,7 +118,8 @@ def test_what_the_sandbox_is_for(name: str) -> None:
     assert settings["NoNewPrivileges"] == "yes"
     assert settings["ProtectSystem"] == "strict"
     assert settings["CapabilityBoundingSet"] == ("" if name == "mlvpn@.service" else "CAP_NET_ADMIN")
-    assert (settings["LimitCORE"], settings["TemporaryFileSystem"]) == ("0", "/run:ro")
+    hidden = "/run:ro /var/lib/mlvpn:ro" if name == "mlvpn@.service" else "/run:ro"
+    assert (settings["LimitCORE"], settings["TemporaryFileSystem"]) == ("0", hidden)
     assert int(settings["LimitNOFILE"]) <= 1024
     assert int(settings["MemoryMax"].removesuffix("M")) <= 512
     assert "/usr" not in settings["ExecPaths"].split()
@@ -158,7 +159,10 @@ def test_the_sockets_name_is_the_role(role: str) -> None:
 
 def test_paths_are_those_of_the_programs() -> None:
     assert config_path("%i") == _read("mlvpn@.service")["Unit"]["AssertPathExists"]
-    assert f"/run/{_read('mlvpn@.service')['Service']['RuntimeDirectory']}" == f"{RUNTIME_DIRECTORY}/%i"
+    service = _read("mlvpn@.service")["Service"]
+    assert f"/run/{service['RuntimeDirectory']}" == f"{RUNTIME_DIRECTORY}/%i"
+    assert f"/var/lib/{service['StateDirectory']}" == f"{STATE_DIRECTORY}/%i"
+    assert service["BindPaths"].split() == [f"{RUNTIME_DIRECTORY}/%i", f"{STATE_DIRECTORY}/%i"]
     for name in ("mlvpn-helper@.socket", "mlvpn-script@.socket"):
         # A Condition, so that the message for a wrong name is the tunnel's.
         assert _read(name)["Unit"]["ConditionPathExists"] == config_path("%i")

@@ -57,7 +57,6 @@ def _path(path: Path, now: float) -> dict[str, Any]:
         "flow": path.flow.flow_id if path.flow is not None else None,
         "peer": list(path.peer) if path.peer is not None else None,
         "silent": now - path.heard_at if path.up else 0.0,
-        "disconnects": path.disconnects,
         "greeted": path.greeted,
     }
 
@@ -104,7 +103,6 @@ def _take_up(session: Session, path: Path, before: dict[str, Any], now: float) -
     session.gate.flows.add_own(path.flow_id)
     path.flow_id = before["flow_id"]
     path.next_seq = max(path.next_seq, before["seq"] + SEQ_MARGIN)
-    path.disconnects = before["disconnects"]
     path.greeted = before["greeted"]
     flow = session.gate.flows.get(before["flow"]) if before["flow"] is not None else None
     if flow is None:

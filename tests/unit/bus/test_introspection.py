@@ -15,6 +15,7 @@ def test_members_and_types() -> None:
     assert tunnel.methods == {
         "Reload": Method("", ""),
         "ReloadWithWarnings": Method("", "as"),
+        "Forget": Method("", ""),
         "Describe": Method("", "s"),
         "GetLink": Method("s", "o"),
     }

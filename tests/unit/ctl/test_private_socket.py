@@ -11,7 +11,7 @@ import pytest
 
 from mlvpnd.ctl import private_socket
 from mlvpnd.ctl.errors import ConfigRefused, CtlError, NotAllowed, Unreachable
-from mlvpnd.ctl.private_socket import SOCKET_NAME, ask_reload, ask_status, names, socket_path
+from mlvpnd.ctl.private_socket import SOCKET_NAME, ask_forget, ask_reload, ask_status, names, socket_path
 
 
 @contextlib.contextmanager
@@ -71,6 +71,17 @@ def test_reload(tmp_path: Path) -> None:
     denied = served_socket(tmp_path, {"reload": '{"error": "not you", "denied": true}\n'})
     with denied as path, pytest.raises(NotAllowed, match="not you"):
         ask_reload(path)
+
+
+def test_forget(tmp_path: Path) -> None:
+    with served_socket(tmp_path, {"forget": '{"ok": true}\n'}) as path:
+        ask_forget(path)
+    for answer, kind in (
+        ('{"error": "not you", "denied": true}', NotAllowed),
+        ('{"error": "unknown command"}', CtlError),
+    ):
+        with served_socket(tmp_path, {"forget": answer}) as path, pytest.raises(kind):
+            ask_forget(path)
 
 
 @pytest.mark.parametrize(("answer", "match"), [("", "not JSON"), ("[]", "not a JSON object"), ('{"a":', "not JSON")])

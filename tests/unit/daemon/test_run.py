@@ -76,6 +76,12 @@ class Helper:
         await self._pass("resolve")
         raise MlvpndError("getaddrinfo(control.test,1040) failed: no answer")
 
+    async def read_state(self) -> bytes | None:
+        return None
+
+    async def write_state(self, text: bytes) -> None:
+        pass
+
     async def tune_socket(self, link: str, sock: socket.socket) -> None:
         pass
 

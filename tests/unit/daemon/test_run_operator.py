@@ -66,11 +66,28 @@ def test_the_private_socket_takes_a_reload(host: Host) -> None:
     run(steps())
 
 
+def test_the_private_socket_forgets(host: Host) -> None:
+    async def steps() -> None:
+        with host.peer:
+            async with host.running() as daemon:
+                await until(lambda: is_up(daemon))
+                daemon.set_enabled("adsl1", enabled=False)
+                private = host.runtime / "private.sock"
+                await until(private.exists)
+                assert await ask(private, "forget") == {"ok": True}
+                link = daemon.snapshot().links[0]
+                assert (link.enabled, link.sent_bytes, link.disconnects) == (True, 0, 0)
+                file = host.state_directory / "state.json"
+                await until(lambda: json.loads(file.read_text()) == {"version": 1, "links": {}})
+
+    run(steps())
+
+
 STRANGER = """
 import socket, sys
 with socket.socket(socket.AF_UNIX) as sock:
     sock.connect(sys.argv[1])
-    sock.sendall(b"reload\\n")
+    sock.sendall(sys.argv[2].encode() + b"\\n")
     print(sock.recv(4096).decode(), end="")
 """
 
@@ -87,11 +104,13 @@ def test_the_private_socket_refuses_other_users(host: Host, monkeypatch: pytest.
             daemon.subscribe(told.append)
             await until(lambda: os.path.exists(path))
             os.chmod(path, 0o666)  # noqa: S103
-            stranger = await asyncio.create_subprocess_exec(
-                *as_user(65534, sys.executable, "-c", STRANGER, path), stdout=asyncio.subprocess.PIPE, cwd=PROJECT
-            )
-            output, _ = await asyncio.wait_for(stranger.communicate(), LIMIT)
-            assert json.loads(output)["denied"] is True
+            daemon.set_enabled("adsl1", enabled=False)
+            for command in ("reload", "forget"):
+                words = as_user(65534, sys.executable, "-c", STRANGER, path, command)
+                stranger = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE, cwd=PROJECT)
+                output, _ = await asyncio.wait_for(stranger.communicate(), LIMIT)
+                assert json.loads(output)["denied"] is True
+            assert not daemon.snapshot().links[0].enabled
             assert not [one for one in told if isinstance(one, Reloaded)]
 
     with tempfile.TemporaryDirectory(prefix="mlvpnd-test-") as directory:

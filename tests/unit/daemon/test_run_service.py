@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from mlvpnd.config.problems import ConfigError
 from mlvpnd.daemon import run as daemon_module
 from mlvpnd.daemon.run import Daemon
 from mlvpnd.helper.client import HelperError
+from mlvpnd.operator.status import LinkState
 from mlvpnd.scapy_layer import AUTH, DISCONNECT
 from mlvpnd.systemd.fd_store import Keeper
 from tests.support.peer import ScapyPeer, udp_socket
@@ -177,6 +179,71 @@ def test_an_interface_that_was_made_again_is_the_one_that_is_kept(
                 tunnel.interface.lost(OSError(77, "File descriptor in bad state"))
                 await until(lambda: "created interface `mlvpn0' again" in lines.messages)
                 assert os.fstat(host.store.kept["tun"]).st_ino == os.fstat(again.fileno()).st_ino
+
+    run(steps())
+
+
+# What outlasts a stop.
+
+
+def test_an_operators_word_and_counters_outlast_a_restart_and_a_stop(host: Host) -> None:
+    file = host.state_directory / "state.json"
+
+    async def steps() -> None:
+        with host.peer:
+            for host.restarting in (False, True, False):
+                host.words()
+                host.new_helper()
+                async with host.running() as daemon:
+                    while not (is_up(daemon) and host.peer.up):  # noqa: ASYNC110  (there is nothing to wait for)
+                        await asyncio.sleep(0.005)
+                    before = daemon.snapshot().links[0].sent_bytes
+                assert json.loads(file.read_text())["links"]["adsl1"]["counters"]["sent_bytes"] >= before
+            host.words()
+            host.new_helper()
+            async with host.running() as daemon:
+                assert daemon.snapshot().links[0].sent_bytes >= before
+                await until(lambda: is_up(daemon))
+                daemon.set_enabled("adsl1", enabled=False)
+                await until(lambda: '"disabled":true' in file.read_text())
+                await until(lambda: not host.peer.up)
+            for host.restarting in (True, False):
+                host.words()
+                host.new_helper()
+                async with host.running() as daemon:
+                    assert daemon.snapshot().links[0].status is LinkState.DISABLED
+                    assert "STATUS=-adsl1" in "".join(host.store.said)
+
+    run(steps())
+
+
+def test_a_restart_that_finds_the_session_leaves_a_link_down_that_was_disabled_meanwhile(host: Host) -> None:
+    async def steps() -> None:
+        host.restarting = True
+        with host.peer:
+            async with host.running() as daemon:
+                await until(lambda: is_up(daemon) and host.peer.up)
+            host.state_directory.mkdir(exist_ok=True)
+            (host.state_directory / "state.json").write_text('{"version":1,"links":{"adsl1":{"disabled":true}}}')
+            host.words()
+            host.new_helper()
+            async with host.running() as daemon:
+                assert daemon.snapshot().links[0].status is LinkState.DISABLED
+
+    run(steps())
+
+
+@pytest.mark.parametrize("text", ['{"version":2}', "broken"])
+def test_a_tunnel_runs_whatever_the_state_file_is(host: Host, lines: pytest.LogCaptureFixture, text: str) -> None:
+    async def steps() -> None:
+        host.state_directory.mkdir()
+        file = host.state_directory / "state.json"
+        file.write_text(text)
+        with host.peer:
+            async with host.running() as daemon:
+                await until(lambda: is_up(daemon))
+        assert (file.read_text() == text) is (text != "broken")
+        assert len([line for line in lines.messages if "state file" in line]) == 1
 
     run(steps())
 

@@ -10,7 +10,7 @@ import pytest
 
 from mlvpnd.config.model import DeviceKind
 from mlvpnd.errors import MlvpndError
-from mlvpnd.helper import interface, network, requests
+from mlvpnd.helper import interface, network, requests, state_file
 from mlvpnd.helper.operations import _HANDLERS, Answer, Operations
 from mlvpnd.helper.requests import ConfigureTun, OpenTun, ScriptEvent
 
@@ -74,6 +74,8 @@ def _do(config_path: Path, *asked: requests.Request) -> list[Answer]:
 
 
 def _descriptor(request: requests.Request) -> int | None:
+    if isinstance(request, requests.WriteState):
+        return state_file.in_memory(b"{}")
     return os.open("/dev/null", os.O_RDWR) if request.DESCRIPTORS else None
 
 
@@ -181,3 +183,33 @@ def test_the_script_gets_the_real_name_and_mtu(config_path: Path, tun: FakeTun, 
     answers = _do(config_path, OpenTun(), requests.RunScript(ScriptEvent.TUNTAP_UP))
     assert answers[-1].members == {"rc": 0}
     assert (trusted_directory / "call").read_text() == "mlvtest7 1500 mlvtest7 tuntap_up\n"
+
+
+def test_the_state_is_kept_for_the_configuration_file(
+    config_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    before = open_descriptors()
+
+    async def scenario() -> None:
+        operations = Operations(str(config_path), os.geteuid(), os.getegid())
+        assert (await operations.perform(requests.ReadState(), None)).descriptor is None
+        await operations.perform(requests.WriteState(), state_file.in_memory(b"kept"))
+        answer = await operations.perform(requests.ReadState(), None)
+        assert answer.descriptor is not None
+        assert state_file.read_descriptor(answer.descriptor) == b"kept"
+        os.close(answer.descriptor)
+        for refused in (os.open("/dev/zero", os.O_RDONLY), state_file.in_memory(bytes(state_file.MAX_SIZE + 1))):
+            with pytest.raises(MlvpndError, match=r"regular file|too large"):
+                await operations.perform(requests.WriteState(), refused)
+        await operations.close()
+
+    asyncio.run(scenario())
+    assert open_descriptors() == before
+    assert state_file.read(state_file.path_by_hand(str(config_path))) == b"kept"
+
+
+def test_a_state_that_cannot_be_kept_is_an_error(config_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/proc/nowhere")
+    with pytest.raises(MlvpndError, match="/proc/nowhere"):
+        _do(config_path, requests.WriteState())

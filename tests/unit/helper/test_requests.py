@@ -21,6 +21,8 @@ GOOD: list[tuple[Request, str]] = [
     (requests.Resolve(End.CONTROL), '{"op": "resolve", "end": "control"}'),
     (requests.OpenControl(), '{"op": "open-control"}'),
     (requests.OpenLog(), '{"op": "open-log"}'),
+    (requests.ReadState(), '{"op": "read-state"}'),
+    (requests.WriteState(), '{"op": "write-state"}'),
 ]
 
 
@@ -35,7 +37,13 @@ def test_the_table_is_complete() -> None:
 
 
 def test_the_table_is_divided_between_the_services() -> None:
-    by_hand_only = {requests.Resolve, requests.OpenControl, requests.OpenLog}
+    by_hand_only = {
+        requests.Resolve,
+        requests.OpenControl,
+        requests.OpenLog,
+        requests.ReadState,
+        requests.WriteState,
+    }
     assert requests.BY_HAND == set(requests.TABLE.values())
     assert requests.SCRIPT == {requests.RunScript}
     assert requests.HELPER == requests.BY_HAND - requests.SCRIPT - by_hand_only

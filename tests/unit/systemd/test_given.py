@@ -92,11 +92,13 @@ def test_what_is_handed_over_is_taken(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(notify, "inherited", lambda: names)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/mlvpn/test:/var/lib/other")
     (tmp_path / "mlvpn.test.password").write_text("secret")
     found = gather("test")
     assert found.instance == "test"
     assert found.descriptors == {"tun": numbers[:1], "link": numbers[1:]}
     assert found.password == b"secret"
+    assert found.state_directory == "/var/lib/mlvpn/test"
     assert not found.notifier.active
     for number in numbers:
         assert not os.get_inheritable(number)

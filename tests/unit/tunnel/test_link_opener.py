@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
@@ -45,11 +46,23 @@ class Helper:
 class Followed:
     """A driver and what it reported."""
 
-    def __init__(self, helper: Helper, config: LinkConfig, remembered: Sequence[Resolved] = ()) -> None:
+    def __init__(
+        self,
+        helper: Helper,
+        config: LinkConfig,
+        remembered: Sequence[Resolved] = (),
+        remembered_at: float | None = None,
+    ) -> None:
         self.opened: asyncio.Queue[Endpoints] = asyncio.Queue()
         self.closed = 0
         self.driver = LinkOpener(
-            config, Mode.CLIENT, cast(HelperClient, helper), self.opened.put_nowait, self._count_close, remembered
+            config,
+            Mode.CLIENT,
+            cast(HelperClient, helper),
+            self.opened.put_nowait,
+            self._count_close,
+            remembered,
+            remembered_at,
         )
 
     def _count_close(self) -> None:
@@ -197,6 +210,63 @@ def test_a_new_opener_tries_the_addresses_that_the_one_before_knew(
     assert [record.getMessage().endswith("(the addresses found before are tried)") for record in caplog.records] == [
         True
     ] * 2
+
+
+NAMED = LinkConfig("adsl1", remotehost="vpn.test", remoteport="5080")
+LAST: list[Resolved] = [(V4, ("192.0.2.7", 5080)), (V4, ("192.0.2.8", 5080))]
+
+
+def test_a_name_that_is_known_through_the_tunnel_only_comes_up_from_a_cold_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    helper = Helper()
+
+    async def steps() -> None:
+        at = time.mktime((2026, 11, 30, 12, 34, 0, 0, 0, -1))
+        followed = Followed(helper, NAMED, LAST, at)
+        try:
+            for _ in range(2):
+                assert await followed.next() == "192.0.2.7"
+                assert followed.unanswered() == "192.0.2.8"
+                assert followed.unanswered() == ""
+            helper.hosts.append("192.0.2.1")
+            assert await followed.next() in ("192.0.2.7", "192.0.2.1")
+            followed.driver.reopen()
+            assert await followed.next() == "192.0.2.1"
+        finally:
+            followed.driver.stop()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(steps())
+    assert caplog.messages == [
+        "adsl1 getaddrinfo(vpn.test,5080) failed: Name or service not known (using the addresses of 2026-11-30 12:34)"
+    ]
+
+
+def test_a_first_look_up_that_hangs_does_not_keep_it_from_the_last_addresses(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    monkeypatch.setattr(link_module, "LOOKUP_PATIENCE", 0.05)
+    helper = Helper("192.0.2.1")
+    helper.answering.clear()
+
+    async def steps() -> None:
+        followed = Followed(helper, NAMED, LAST, 0.0)
+        try:
+            assert await followed.next() == "192.0.2.7"
+            assert followed.unanswered() == "192.0.2.8"
+            helper.answering.set()
+            assert followed.unanswered() == ""
+            assert await followed.next() == "192.0.2.1"
+        finally:
+            followed.driver.stop()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(steps())
+    (line,) = caplog.messages
+    assert line.startswith("adsl1 vpn.test: the look-up takes long (using the addresses of 19")
 
 
 def test_a_look_up_that_hangs_keeps_no_link_from_its_known_addresses(monkeypatch: pytest.MonkeyPatch) -> None:

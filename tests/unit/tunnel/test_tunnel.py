@@ -27,6 +27,7 @@ from mlvpnd.protocol.wire.box import derive_key
 from mlvpnd.protocol.wire.wire import Header, PacketType, parse
 from mlvpnd.tunnel import tunnel as tunnel_module
 from mlvpnd.tunnel.interface import Interface
+from mlvpnd.tunnel.lasting import Counters, Lasting
 from mlvpnd.tunnel.link_opener import MIN_TRY_INTERVAL
 from mlvpnd.tunnel.restart import Continuity
 from mlvpnd.tunnel.tunnel import Tunnel
@@ -94,13 +95,28 @@ class Peer:
         self._socket.close()
 
 
+class Disk:
+    """Where what outlasts a stop is kept."""
+
+    def __init__(self) -> None:
+        self.text: bytes | None = None
+
+    async def read_state(self) -> bytes | None:
+        return self.text
+
+    async def write_state(self, text: bytes) -> None:
+        self.text = text
+
+
 @contextlib.asynccontextmanager
-async def running(config: Config, helper: Helper) -> AsyncIterator[Tunnel]:
+async def running(config: Config, helper: Helper, disk: Disk | None = None) -> AsyncIterator[Tunnel]:
     """A tunnel whose interface is a socket; it is stopped at the end."""
+    lasting = await Lasting.load(disk) if disk is not None else None
     ours, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     with kernel:
         stub = cast(HelperClient, helper)
-        tunnel = Tunnel(config, stub, Interface(stub, TunDevice(ours.detach()), "mlvpn0", 1428), plane=planes.plane())
+        interface = Interface(stub, TunDevice(ours.detach()), "mlvpn0", 1428)
+        tunnel = Tunnel(config, stub, interface, plane=planes.plane(), lasting=lasting)
         tunnel.start()
         await tunnel.wait_tried()
         await asyncio.sleep(0.02)
@@ -246,15 +262,102 @@ def test_a_link_that_is_down_is_told_of_once_too_and_stays_disabled_when_its_upl
     run(steps)
 
 
+def over_stops(*lives: Callable[[Tunnel, list[Peer]], Awaitable[None]], disk: Disk | None = None) -> Disk:
+    """Runs a server once for each life, with one disk."""
+    kept = disk or Disk()
+
+    async def main() -> None:
+        links = tuple(LinkConfig(name, bindhost="127.0.0.1", bindport="0") for name in LINKS)
+        for life in lives:
+            async with running(Config(Mode.SERVER, b"x", links=links), Helper(), kept) as tunnel:
+                peers = [Peer(tunnel, number) for number in range(len(LINKS))]
+                await life(tunnel, peers)
+                for peer in peers:
+                    peer.close()
+
+    planes.run(main())
+    return kept
+
+
+def test_a_disabled_link_stays_so_over_a_stop_until_it_is_enabled() -> None:
+    async def disable(tunnel: Tunnel, peers: list[Peer]) -> None:
+        await both_up(tunnel, Helper(), peers)
+        tunnel.set_enabled("adsl1", enabled=False)
+
+    async def enable(tunnel: Tunnel, peers: list[Peer]) -> None:
+        assert [tunnel.enabled(name) for name in LINKS] == [False, True]
+        assert tunnel.states[0][1] == "disabled"
+        await both_up(tunnel, Helper(), peers)
+        assert [path.up for path in tunnel.session.paths] == [False, True]
+        tunnel.set_enabled("adsl1", enabled=True)
+
+    async def all_are_enabled(tunnel: Tunnel, _peers: list[Peer]) -> None:
+        assert [tunnel.enabled(name) for name in LINKS] == [True, True]
+
+    over_stops(disable, enable, all_are_enabled)
+
+
+def test_counters_go_on_over_a_stop_and_over_a_reload_that_restarts_a_link() -> None:
+    seen: list[Counters] = []
+
+    async def life(tunnel: Tunnel, peers: list[Peer]) -> None:
+        assert tunnel.total(0).sent_bytes == (seen[-1].sent_bytes if seen else 0)
+        await both_up(tunnel, Helper(), peers)
+        peers[0].send(peers[0].hand.data(packet_of(1)))
+        await asyncio.sleep(0.02)
+        before = tunnel.total(0)
+        assert before.received_bytes > (seen[-1].received_bytes if seen else 0)
+        restarted = dataclasses.replace(tunnel.config.links[0], bindhost="127.0.0.2")
+        tunnel.apply(dataclasses.replace(tunnel.config, links=(restarted, tunnel.config.links[1])))
+        number = tunnel._number("adsl1")
+        assert number != 0
+        assert tunnel.total(number) == before
+        tunnel.plane.sync()
+        assert tunnel.total(None).received_packets == len(seen) + 1
+        seen.append(before)
+
+    over_stops(life, life)
+    assert seen[1].sent_bytes >= 2 * seen[0].sent_bytes > 0
+    assert [one.disconnects for one in seen] == [0, 0]  # a stop is no outage
+
+
+def test_what_is_forgotten_is_so_at_once_and_after_a_stop() -> None:
+    async def forget(tunnel: Tunnel, peers: list[Peer]) -> None:
+        await both_up(tunnel, Helper(), peers)
+        tunnel.set_enabled("adsl1", enabled=False)
+        tunnel.forget()
+        assert tunnel.enabled("adsl1")
+        assert [tunnel.total(number) for number in (0, 1, None)] == [Counters()] * 3
+
+    async def begin(tunnel: Tunnel, _peers: list[Peer]) -> None:
+        assert tunnel.enabled("adsl1")
+        assert tunnel.total(0) == Counters()
+
+    over_stops(forget, begin)
+
+
+def test_a_link_that_left_the_file_while_the_tunnel_was_stopped_is_forgotten() -> None:
+    disk = Disk()
+    disk.text = b'{"version":1,"links":{"adsl1":{"disabled":true},"gone":{"disabled":true}}}'
+
+    async def life(tunnel: Tunnel, _peers: list[Peer]) -> None:
+        assert not tunnel.enabled("adsl1")
+        assert tunnel.enabled("gone")
+
+    over_stops(life, disk=disk)
+    assert "gone" not in str(disk.text)
+
+
 class Names(Helper):
     """Knows one name, as long as a test says so."""
 
     known = True
+    port = 5080
 
     async def resolve(self, end: str, link: str) -> list[tuple[int, object]]:
         if not self.known:
             raise MlvpndError("the name server does not answer")
-        return [(socket.AF_INET, ("127.0.0.1", 5080))]
+        return [(socket.AF_INET, ("127.0.0.1", self.port))]
 
 
 @pytest.mark.parametrize(("change", "opened"), [({"bindhost": "127.0.0.2"}, True), ({"remotehost": "b.test"}, False)])
@@ -268,6 +371,34 @@ def test_a_reload_keeps_the_addresses_of_a_name_that_cannot_be_looked_up(change:
             (driver,) = tunnel.drivers.values()
             await asyncio.wait_for(driver.tried.wait(), 5)
             assert (driver.socket is not None) is opened
+
+    planes.run(main())
+
+
+def test_a_cold_start_goes_on_with_the_addresses_at_which_the_server_was_last() -> None:
+    async def main() -> None:
+        disk, helper = Disk(), Names()
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        with server:
+            server.bind(("127.0.0.1", 0))
+            helper.port = server.getsockname()[1]
+            link = LinkConfig("adsl1", bindhost="127.0.0.1", remotehost="a.test", remoteport=str(helper.port))
+            for helper.known in (True, False):
+                async with running(Config(Mode.CLIENT, b"x", links=(link,)), helper, disk) as tunnel:
+                    loop = asyncio.get_running_loop()
+                    _, client = await asyncio.wait_for(loop.sock_recvfrom(server, 1 << 16), 5)
+                    await loop.sock_sendto(server, HandPeer(key=derive_key(b"x")).auth_ok(), client)
+                    async with asyncio.timeout(5):
+                        while not tunnel.session.path(0).up:  # noqa: ASYNC110  (there is nothing to wait for)
+                            await asyncio.sleep(0.01)
+                while True:
+                    try:
+                        server.recv(1 << 16)
+                    except BlockingIOError:
+                        break
+            renamed = dataclasses.replace(link, remotehost="b.test")
+            async with running(Config(Mode.CLIENT, b"x", links=(renamed,)), helper, disk) as tunnel:
+                assert tunnel.drivers[0].socket is None
 
     planes.run(main())
 
