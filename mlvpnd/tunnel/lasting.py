@@ -100,7 +100,7 @@ class Lasting:
         try:
             text = await store.read_state()
         except MlvpndError as error:
-            _log.info("nothing outlasts a stop: %s", error)
+            _log.warning("nothing outlasts a stop: %s", error)
             found._is_left_alone = True
             return found
         if text is None:
