@@ -78,7 +78,7 @@ def test_the_private_socket_forgets(host: Host) -> None:
                 link = daemon.snapshot().links[0]
                 assert (link.enabled, link.sent_bytes, link.disconnects) == (True, 0, 0)
                 file = host.state_directory / "state.json"
-                await until(lambda: json.loads(file.read_text()) == {"version": 1, "links": {}})
+                await until(lambda: file.exists() and json.loads(file.read_text()) == {"version": 1, "links": {}})
 
     run(steps())
 

@@ -205,7 +205,7 @@ def test_an_operators_word_and_counters_outlast_a_restart_and_a_stop(host: Host)
                 assert daemon.snapshot().links[0].sent_bytes >= before
                 await until(lambda: is_up(daemon))
                 daemon.set_enabled("adsl1", enabled=False)
-                await until(lambda: '"disabled":true' in file.read_text())
+                await until(lambda: '"disabled":true' in file.read_text())  # a file is replaced, and always there
                 await until(lambda: not host.peer.up)
             for host.restarting in (True, False):
                 host.words()
