@@ -22,7 +22,7 @@ from mlvpnd.config.passwords import weakness_of
 from mlvpnd.config.problems import HIDDEN, Problem, shown
 from mlvpnd.config.values import endpoint
 from mlvpnd.dataplane import choice
-from mlvpnd.net.interface import index_of
+from mlvpnd.net.interface import index_of, local_end
 
 CREDENTIAL_STORES = tuple(Path(base) / "credstore.encrypted" for base in ("/etc", "/run", "/usr/local/lib", "/usr/lib"))
 """Where systemd looks for encrypted credentials."""
@@ -80,6 +80,7 @@ def _check(path: str) -> bool:
         refused = tuple(data_plane_problems(config, path))
         problems += (*refused, *device_problems(config, path), *expression_problems(config, path))
         starts = not refused
+        warnings += tuple(device_remarks(config, path))
         if config.password and (weakness := weakness_of(config.password)):
             warnings += (Problem(path, 0, "password", weakness),)
     _print(problems, "")
@@ -110,6 +111,16 @@ def device_problems(config: Config, path: str) -> Iterator[Problem]:
                 f" {other.line}: {shown(link.binddevice)} and {shown(other.binddevice)} are one interface"
             )
             yield Problem(path, link.line, "binddevice", message)
+
+
+def device_remarks(config: Config, path: str) -> Iterator[Problem]:
+    """Links whose `bindhost` is taken as the interface of that name, which exists on this host."""
+    for link in config.links:
+        host, device = local_end(link.bindhost, link.binddevice)
+        if host != link.bindhost:
+            name = shown(link.bindhost)
+            text = f"[{shown(link.name)}] {name} is an interface: the link is bound to {shown(device)}"
+            yield Problem(path, link.line, "bindhost", f'{text}; write binddevice = "{shown(device)}"')
 
 
 def expression_problems(config: Config, path: str) -> Iterator[Problem]:

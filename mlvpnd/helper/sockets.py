@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mlvpnd.config.model import LinkConfig
 from mlvpnd.config.schema import RUNTIME_DIRECTORY
 from mlvpnd.errors import MlvpndError
+from mlvpnd.net.interface import local_end
 
 from .files import UnsafeFile, open_trusted_directory
 from .resolver import Resolver
@@ -51,12 +52,13 @@ def tune(sock: socket.socket) -> None:
 
 async def bind(sock: socket.socket, link: LinkConfig, resolver: Resolver) -> None:
     """Binds a link's socket to its `binddevice`, `bindhost` and `bindport`. Raises SocketError or ResolveError."""
-    if link.binddevice:
+    host, device = local_end(link.bindhost, link.binddevice)
+    if device:
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, os.fsencode(link.binddevice) + b"\0")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, os.fsencode(device) + b"\0")
         except OSError as error:
-            raise SocketError(f"bind error: binddevice {link.binddevice}: {error.strerror}") from None
-    addresses = await resolver.resolve(link.bindhost or None, link.bindport or "0", family=sock.family, passive=True)
+            raise SocketError(f"bind error: binddevice {device}: {error.strerror}") from None
+    addresses = await resolver.resolve(host or None, link.bindport or "0", family=sock.family, passive=True)
     problem = "no address"
     for _family, host, port, flow, scope in addresses:
         try:

@@ -79,4 +79,23 @@ def index_of(name: str) -> int:
 
 def bound_index(sock: socket.socket) -> int:
     """The number of the interface that a socket is bound to, even if it is gone; 0: to none. Raises OSError."""
+def local_end(bindhost: str, binddevice: str) -> tuple[str, str]:
+    """The local host and the device of a link now; either may be empty.
+
+    A `bindhost` that is no address, and is the name of an interface that exists, is a device, as for OpenMPTCProuter's
+    MLVPN. A `binddevice` of its own goes first.
+    """
+    if bindhost and index_of(bindhost) and not _is_address(bindhost):
+        return "", binddevice or bindhost
+    return bindhost, binddevice
+
+
+def _is_address(text: str) -> bool:
+    try:
+        socket.getaddrinfo(text, None, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
     return sock.getsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.logs.log import logger
 from mlvpnd.net import resolve
-from mlvpnd.net.interface import bound_index, index_of
+from mlvpnd.net.interface import bound_index, index_of, local_end
 from mlvpnd.net.resolve import Endpoints
 
 from . import notify
@@ -45,7 +45,8 @@ class Sockets:
 
     def take(self, link: LinkConfig, config: Config) -> Adopted | None:
         """The socket that fits a link; None: there is none, and the link binds one itself."""
-        wanted = resolve.numeric(link.bindhost, link.bindport, passive=True) or []
+        host, _device = local_end(link.bindhost, link.binddevice)
+        wanted = resolve.numeric(host, link.bindport, passive=True) or []
         name = notify.link_name(link.name)
         kept = self._kept.pop(name, None) if name else None
         if kept is not None:
@@ -93,13 +94,14 @@ def _udp(descriptor: int) -> socket.socket | None:
 
 def _fits(sock: socket.socket, wanted: list[resolve.Resolved], link: LinkConfig) -> bool:
     """Whether a socket is bound as the link's section says. None fits if host or port is a name."""
-    device = index_of(link.binddevice) if link.binddevice else 0
-    if bound_index(sock) != device or bool(device) != bool(link.binddevice):  # the interface may be gone, too
+    bindhost, binddevice = local_end(link.bindhost, link.binddevice)
+    device = index_of(binddevice) if binddevice else 0
+    if bound_index(sock) != device or bool(device) != bool(binddevice):  # the interface may be gone, too
         return False
     host, port = sock.getsockname()[:2]
     for family, address in wanted:
         same_port = not link.bindport or address[1] == port
-        if family == sock.family and same_port and (address[0] == host or not link.bindhost):
+        if family == sock.family and same_port and (address[0] == host or not bindhost):
             return True
     return False
 

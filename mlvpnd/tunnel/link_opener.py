@@ -28,7 +28,7 @@ from mlvpnd.logs.journal import fields
 from mlvpnd.logs.log import logger
 from mlvpnd.logs.tasks import watched
 from mlvpnd.net import resolve
-from mlvpnd.net.interface import index_of
+from mlvpnd.net.interface import index_of, local_end
 from mlvpnd.net.link_socket import LinkSocket
 from mlvpnd.net.resolve import Endpoints
 
@@ -84,6 +84,10 @@ class LinkOpener:
         self._opened = opened
         self._closed = closed
         self.socket: LinkSocket | None = None
+        self.device = config.binddevice
+        """The interface that the link is bound to; empty: to none."""
+        self._device_is_host = False
+        """Whether `bindhost` is the name of an interface. That stays so while the interface is away."""
         self.error = ""
         """Why there is no socket, for status."""
         self.tried = asyncio.Event()
@@ -224,7 +228,7 @@ class LinkOpener:
 
     async def _until_due(self) -> None:
         """Waits for `reopen`, or until another interface has the name that the socket is bound to."""
-        device = self.config.binddevice
+        device = self.device
         index = index_of(device)
         while True:
             try:
@@ -255,6 +259,7 @@ class LinkOpener:
     async def _open(self) -> None:
         if self._adopted is not None:
             (sock, ends), self._adopted = self._adopted, None
+            self._bindhost()
             self._candidates, self._current, self._last = [ends], 0, ends
             self.socket = LinkSocket(sock, answers=self._mode is Mode.SERVER)
             self._opened(ends)
@@ -340,7 +345,7 @@ class LinkOpener:
         local = await self._local()
         if self._mode is Mode.SERVER:
             # Without a `bindhost`, [::] comes first: it takes IPv4 too.
-            ordered = sorted(local, key=lambda found: found[0] != socket.AF_INET6) if not link.bindhost else local
+            ordered = sorted(local, key=lambda found: found[0] != socket.AF_INET6) if not self._bindhost() else local
             return [Endpoints(family, address, None) for family, address in ordered]
         try:
             remote = await self._addresses("remote", link.remotehost, link.remoteport)
@@ -354,14 +359,25 @@ class LinkOpener:
         return self._pairs(local, remote)
 
     async def _local(self) -> list[resolve.Resolved]:
-        return await self._addresses("bind", self.config.bindhost, self.config.bindport, passive=True)
+        return await self._addresses("bind", self._bindhost(), self.config.bindport, passive=True)
 
     def _pairs(self, local: list[resolve.Resolved], remote: list[resolve.Resolved]) -> list[Endpoints]:
         found = resolve.pairs(local, remote)
         if not found:
-            ends = f"{self.config.bindhost} and {self.config.remotehost}"
+            ends = f"{self._bindhost()} and {self.config.remotehost}"
             raise MlvpndError(f"bind error: {ends} have no address family in common")
         return found
+
+    def _bindhost(self) -> str:
+        """The local host; empty: any. A `bindhost` that is an interface's name is a device from now on."""
+        link = self.config
+        if not self._device_is_host:
+            host, self.device = local_end(link.bindhost, link.binddevice)
+            self._device_is_host = host != link.bindhost
+            if self._device_is_host:
+                text = "%s bindhost %s is the name of an interface: the link is bound to %s, as with binddevice"
+                _protocol.warning(text, link.name, link.bindhost, self.device)
+        return "" if self._device_is_host else link.bindhost
 
     async def _addresses(self, end: str, host: str, port: str, *, passive: bool = False) -> list[resolve.Resolved]:
         async def lookup() -> list[resolve.Resolved]:
@@ -377,13 +393,13 @@ class LinkOpener:
         local = (ends.local[0], 0, *ends.local[2:]) if self._port_is_free else ends.local
         sock = socket.socket(ends.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
-            wildcard = not link.bindhost
+            wildcard = not link.bindhost or self._device_is_host
             if ends.family == socket.AF_INET6:
                 both = wildcard and self._mode is Mode.SERVER
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
             try:
-                if link.binddevice:
-                    device = link.binddevice.encode() + b"\0"
+                if self.device:
+                    device = self.device.encode() + b"\0"
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
                 sock.bind(local)
             except PermissionError:
@@ -392,7 +408,7 @@ class LinkOpener:
             await self._tune(sock)
         except OSError as error:
             sock.close()
-            what = f"binddevice {link.binddevice}" if error.errno == errno.ENODEV else f"bind to {_shown(local)}"
+            what = f"binddevice {self.device}" if error.errno == errno.ENODEV else f"bind to {_shown(local)}"
             raise MlvpndError(f"bind error: {what}: {os.strerror(error.errno or 0)}") from None
         except BaseException:
             sock.close()

@@ -110,7 +110,7 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
         timeout=link.timeout,
         peer=format_address(path.peer),
         local=format_address(driver.socket.local_address) if driver.socket else "",
-        device=link.binddevice,
+        device=driver.device,
         fallback_only=link.fallback_only,
         share=share,
         priority=link.priority,

@@ -403,7 +403,7 @@ class Tunnel:
         A server's socket that systemd holds too is left alone: its port would not be free. It is as good as a new one
         unless it is bound to an interface.
         """
-        return not self._continuity.holds_ports or self.config.mode is Mode.CLIENT or bool(driver.config.binddevice)
+        return not self._continuity.holds_ports or self.config.mode is Mode.CLIENT or bool(driver.device)
 
     def _lose(self, number: int, reason: DownReason) -> None:
         """A link's uplink is of no use now: the link goes down, and further packets take other links."""

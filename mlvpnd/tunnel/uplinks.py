@@ -162,7 +162,7 @@ class Uplinks:
         gained, self._gains = mirror.gains != self._gains, mirror.gains
         before, self._before = self._before, {}
         for number, driver in list(self._drivers.items()):
-            device = driver.config.binddevice
+            device = driver.device
             now = self._before[number] = condition_of(mirror, device, _packed(driver.local_hosts))
             was = before.get(number, now)
             if driver.socket is not None:

@@ -177,3 +177,23 @@ def test_a_weak_password_is_advice(tmp_path: Path, capsys: pytest.CaptureFixture
     out, err = capsys.readouterr()
     assert out == f"{path}: ok, 1 link\n"
     assert err.startswith(f"warning: {path}: password: the password is that of an example")
+
+
+def test_a_bindhost_that_is_an_interface_is_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = CONFIG.format(bindhost="lo")
+    assert main([write(tmp_path / "a.conf", text)]) == 0
+    assert 'bindhost: [adsl1] lo is an interface: the link is bound to lo; write binddevice = "lo"' in (
+        capsys.readouterr().err
+    )
+    assert main([write(tmp_path / "a.conf", CONFIG.format(bindhost="localhost"))]) == 0
+    assert "interface" not in capsys.readouterr().err
+
+
+CONFIG = """[general]
+mode = client
+password = "dJ0tYv6Bq2n8Hs4XwZ1rKcQm"
+[adsl1]
+bindhost = {bindhost}
+remotehost = 192.0.2.1
+remoteport = 5080
+"""

@@ -181,3 +181,9 @@ def test_the_umask_of_other_threads_is_never_changed(trusted_directory: Path, mo
     control.open(str(trusted_directory / "control")).close()
     control.remove()
     assert not called.is_set()
+
+
+def test_a_bindhost_that_is_an_interface(udp: socket.socket) -> None:
+    asyncio.run(sockets.bind(udp, LinkConfig("adsl1", bindhost="lo"), Resolver()))
+    assert udp.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0") == b"lo"
+    assert udp.getsockname()[0] == "0.0.0.0"

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from mlvpnd.net import interface
 from mlvpnd.net.interface import interface_of, matches, mtu_of
 
 # In a namespace of its own: a TUN, a TAP, another name, another MTU, and no interface any more.
@@ -108,3 +109,24 @@ def test_the_mtu_of_an_interface() -> None:
 )
 def test_names_that_a_pattern_makes(pattern: str, name: str, expected: bool) -> None:
     assert matches(pattern, name) is expected
+
+
+@pytest.mark.parametrize(
+    ("bindhost", "binddevice", "expected"),
+    [
+        ("", "", ("", "")),
+        ("192.0.2.1", "eth1", ("192.0.2.1", "eth1")),
+        ("lo", "", ("", "lo")),
+        ("lo", "eth1", ("", "eth1")),
+        ("localhost", "", ("localhost", "")),
+        ("mlvnix9", "", ("mlvnix9", "")),
+    ],
+)
+def test_a_host_that_is_an_interface(bindhost: str, binddevice: str, expected: tuple[str, str]) -> None:
+    assert interface.local_end(bindhost, binddevice) == expected
+
+
+def test_an_address_is_never_an_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interface, "index_of", lambda _name: 7)
+    for text in ("10", "192.0.2.1", "::1", "0x7f000001"):
+        assert interface.local_end(text, "") == (text, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +16,7 @@ import pytest
 from mlvpnd.config.model import LinkConfig, Mode
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperClient
+from mlvpnd.net.interface import bound_index
 from mlvpnd.net.resolve import Endpoints, Resolved
 from mlvpnd.tunnel import link_opener as link_module
 from mlvpnd.tunnel.link_opener import LinkOpener
@@ -565,3 +567,27 @@ def test_an_uplink_that_comes_and_goes_is_no_time_out() -> None:
             followed.driver.reopen()
 
     follow(Helper("192.0.2.1"), steps, bound_to(port))
+
+
+def test_a_bindhost_that_is_an_interface_is_a_device_also_while_that_is_away(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    config = LinkConfig("adsl1", bindhost="lo", remotehost="127.0.0.1", remoteport="5080")
+
+    async def steps(followed: Followed) -> None:
+        assert await followed.next() == "127.0.0.1"
+        sock = followed.driver.socket
+        assert sock is not None
+        assert followed.driver.device == "lo"
+        with socket.socket(fileno=os.dup(sock.fileno())) as same:
+            assert bound_index(same) == socket.if_nametoindex("lo")
+        with monkeypatch.context() as away:
+            away.setattr(link_module, "local_end", lambda host, device: (host, device))
+            followed.driver.reopen()
+            await followed.next()
+        assert followed.driver.device == "lo"
+
+    follow(Helper(), steps, config)  # which is never asked for a name
+    warning = "adsl1 bindhost lo is the name of an interface: the link is bound to lo, as with binddevice"
+    assert caplog.messages.count(warning) == 1

@@ -43,6 +43,10 @@ class PlaneListener:
     nameless: bool = False
     back: int = 0
 
+    @property
+    def device(self) -> str:
+        return self.config.binddevice
+
     def uplink_is_back(self) -> None:
         self.back += 1
 
