@@ -112,6 +112,12 @@ def _check_together(section: SectionReader, config: Config) -> None:
         if config.control_bind_port:
             given, missing = missing, given
         section.advise(given, f"has no effect without {missing}: set both")
+    if config.kill_switch:
+        if not config.configure_interface:
+            section.advise("kill_switch", "has no effect without configure_interface = 1")
+        elif not values.has_default_route(f"{config.ip4_routes} {config.ip6_routes}"):
+            text = "has no effect without a default route: 0.0.0.0/0 in ip4_routes, or ::/0 in ip6_routes"
+            section.advise("kill_switch", text)
     if not config.configure_interface:
         return
     for name, text, version in (("ip4", config.ip4, 4), ("ip6", config.ip6, 6)):

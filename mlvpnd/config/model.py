@@ -159,6 +159,8 @@ class Config:
     ip6_routes: str = ""
     configure_interface: bool = False
     """True: the helper sets up the link, its addresses and routes; False: the status command does. Not in upstream."""
+    kill_switch: bool = False
+    """True: while no link is up, what would take the file's default routes is refused. Not in upstream."""
     control_unix_path: str = ""
     control_bind_host: str = ""
     control_bind_port: str = ""

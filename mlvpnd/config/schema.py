@@ -174,6 +174,7 @@ GENERAL_KEYS = (
         default="0",
         upstream=False,
     ),
+    Key("kill_switch", "kill_switch", Kind.FLAG, ReloadEffect.INTERFACE, "0 or 1", default="0", upstream=False),
     Key(
         "control_unix_path",
         "control_unix_path",

@@ -103,6 +103,22 @@ def routes_problem(text: str, version: int, *, say: Say = shown) -> str:
     return ""
 
 
+def is_default(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Whether a route to `network` is a default route: for all addresses, or for one half of them."""
+    return network.prefixlen <= 1
+
+
+def has_default_route(text: str) -> bool:
+    """Whether one of the words of `text` is a default route. Other words may be anything."""
+    for word in text.split():
+        try:
+            if word == "default" or is_default(ipaddress.ip_network(word, strict=False)):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
 def ip_version(text: str) -> int:
     """4 or 6 for an address of that version; 0 for all else. An IPv4 address in IPv6 is one of IPv4."""
     try:

@@ -154,7 +154,8 @@ class Daemon:
             titles.cancel()
             control.cancel()
             await asyncio.wait([control])
-            await tunnel.stop(STOP_LIMIT, restarting=restarting)
+            meant = self._stopping.is_set() and not self._exit_code
+            await tunnel.stop(STOP_LIMIT, restarting=restarting, meant=meant)
             if bus is not None:
                 bus.close()
         return self._exit_code

@@ -49,6 +49,18 @@ class TunDescriptor:
 
 
 @dataclass(frozen=True, slots=True)
+class Configured:
+    """What a configuration of the interface has done."""
+
+    mtu: int
+    """Bytes."""
+    done: tuple[str, ...] = ()
+    """What was missing and was set, in words."""
+    refused: str = ""
+    """What could not be set, and why; empty: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     members: dict[str, Any]
     descriptor: int | None
@@ -112,13 +124,20 @@ class HelperClient:
         answer = await self._ask(requests.OpenTun(), _LIMIT)
         return TunDescriptor(_required(answer), str(answer.members["name"]), int(answer.members["mtu"]))
 
-    async def configure_tun(self, *, ipv6_path: bool) -> int:
-        """Sets the MTU and, if the file asks for it, addresses and routes. Returns the MTU. May be repeated."""
-        answer = await self._ask(requests.ConfigureTun(ipv6_path), _LIMIT, self._tun_descriptor())
-        return int(answer.members["mtu"])
+    async def configure_tun(self, *, ipv6_path: bool, default_routes: bool = True) -> Configured:
+        """Sets the MTU and, if the file asks for it, addresses and routes. May be repeated.
+
+        The file's default routes are set only with `default_routes`, else they are removed.
+        """
+        request = requests.ConfigureTun(ipv6_path, default_routes)
+        members = (await self._ask(request, _LIMIT, self._tun_descriptor())).members
+        # A helper of an older version tells the MTU alone.
+        return Configured(
+            int(members["mtu"]), tuple(map(str, members.get("done", ()))), str(members.get("refused", ""))
+        )
 
     async def unconfigure_tun(self) -> None:
-        """Removes what `configure_tun` set, before a stop; needed only if the interface outlives the daemon."""
+        """Removes what `configure_tun` set, before a stop: needed for what outlives the interface, as a kill switch."""
         await self._ask(requests.UnconfigureTun(), _LIMIT, self._tun_descriptor())
 
     async def tune_socket(self, link: str, sock: socket.socket) -> None:

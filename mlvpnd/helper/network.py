@@ -33,13 +33,13 @@ from ipaddress import (
 from typing import TYPE_CHECKING
 
 from mlvpnd.config.model import Config
+from mlvpnd.config.values import is_default
 from mlvpnd.errors import MlvpndError
+from mlvpnd.net.interface import ROUTE_PROTOCOL as ROUTE_PROTOCOL
 
 if TYPE_CHECKING:
     from pyroute2 import IPRoute  # type: ignore[import-untyped]  # ships no types
 
-ROUTE_PROTOCOL = 109
-"""Protocol number of our routes (`ip route show proto 109`); unused in iproute2's table."""
 _MARK = "mlvpnd has set: "
 _UP = "up"
 _GSO = "gso:"
@@ -53,7 +53,7 @@ _INNER_HEADERS = 40 + 20 + 12
 """Bytes of headers in each segment: IPv6, TCP, timestamps."""
 _DEFAULT_GSO = 65536  # GSO_LEGACY_MAX_SIZE of linux/netdevice.h
 _IFF_UP = 1
-_TABLE_MAIN = 254
+TABLE_MAIN = 254
 _RTN_UNICAST = 1
 _ANYWHERE4 = "0.0.0.0"  # noqa: S104 - a route's destination
 _ANYWHERE6 = "::"
@@ -61,7 +61,11 @@ _GONE = frozenset((errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENETDOW
 
 
 class NetworkError(MlvpndError):
-    """Something could not be set; the text names each address and route. The rest was set."""
+    """Something could not be set; the text names each address and route. The rest was set: `done` names it."""
+
+    def __init__(self, text: str, done: list[str] | None = None) -> None:
+        super().__init__(text)
+        self.done = done or []
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +116,13 @@ def gso_limit(mtu: int) -> int:
     return max(mtu, segments * (mtu - _INNER_HEADERS) + _INNER_HEADERS)
 
 
-def wanted(config: Config, problems: list[str]) -> list[Item]:
-    """What the file asks for, in the order of setting it; appends to `problems` what cannot be read."""
+def wanted(config: Config, problems: list[str], *, default_routes: bool = True) -> list[Item]:
+    """What the file asks for, in the order of setting it; appends to `problems` what cannot be read.
+
+    Default routes are left out unless they are to be in.
+    """
     addresses: list[Item] = []
-    routes: list[Item] = []
+    routes: list[Route] = []
     if config.ip4:
         try:
             addresses.append(Address(IPv4Interface(config.ip4)))
@@ -138,28 +145,34 @@ def wanted(config: Config, problems: list[str]) -> list[Item]:
             routes.append(Route(IPv6Network("::/0" if route == "default" else route), gateway6))
         except ValueError as error:
             problems.append(f"ip6_routes: {route}: {error}")
-    return list(dict.fromkeys([LinkUp(), *addresses, *routes]))
+    now = [route for route in routes if default_routes or not is_default(route.network)]
+    return list(dict.fromkeys([LinkUp(), *addresses, *now]))
 
 
-def apply(device: str, config: Config) -> None:
+def default_routes_of(config: Config) -> list[Route]:
+    """The default routes that the file asks for."""
+    return [item for item in wanted(config, []) if isinstance(item, Route) and is_default(item.network)]
+
+
+def apply(device: str, config: Config, *, default_routes: bool = True) -> list[str]:
     """Makes `device` what the file asks for: sets what is missing, removes what only an earlier file asked for.
 
-    What the file asks for and somebody else had set before is left alone, also by `withdraw`. May be repeated. Raises
-    NetworkError.
+    What the file asks for and somebody else had set before is left alone, also by `withdraw`. May be repeated. Returns
+    what was missing and was set, in words. Raises NetworkError.
     """
     problems: list[str] = []
-    items = wanted(config, problems)
-    with _opened(device) as (netlink, index):
+    items = wanted(config, problems, default_routes=default_routes)
+    with opened(device) as (netlink, index):
         if _gso(netlink, index) is not None:
             items.append(GsoLimit(gso_limit(_mtu(netlink, index))))
         ours = _ours(netlink, index)
         _remove(netlink, index, [item for item in ours if item not in items], problems)
-        kept = [item for item in ours if item in items]
         present = set(_present(netlink, index))
         missing = [item for item in items if item not in present]
+        noted = [item for item in items if item in ours or item in missing]
         # Noted before it is done: if this process dies meanwhile, what was set must not be forgotten.
-        _note(netlink, index, kept + missing)
-        done = kept
+        _note(netlink, index, noted)
+        done: list[Item] = []
         for item in missing:
             try:
                 _change(netlink, "add", item, index)
@@ -167,24 +180,30 @@ def apply(device: str, config: Config) -> None:
                 problems.append(_refusal(item, error))
             else:
                 done.append(item)
-        if len(done) < len(kept) + len(missing):
-            _note(netlink, index, done)
+        if len(done) < len(missing):
+            _note(netlink, index, [item for item in noted if item in done or item not in missing])
+    words = [str(item) for item in done]
     if problems:
-        raise NetworkError(f"{device}: " + "; ".join(problems))
+        raise NetworkError(f"{device}: " + "; ".join(problems), words)
+    return words
 
 
-def withdraw(device: str) -> None:
-    """Removes everything that `apply` has set on `device`, in this or an earlier process. Raises NetworkError."""
+def withdraw(device: str) -> bool:
+    """Removes everything that `apply` has set on `device`, in this or an earlier process. Raises NetworkError.
+
+    Returns False if it is sure that `apply` has set nothing.
+    """
     if _is_surely_untouched(device):
-        return
+        return False
     problems: list[str] = []
-    with _opened(device) as (netlink, index):
+    with opened(device) as (netlink, index):
         ours = _ours(netlink, index)
         _remove(netlink, index, ours, problems)
         if ours:
             _note(netlink, index, [])
     if problems:
         raise NetworkError(f"{device}: " + "; ".join(problems))
+    return True
 
 
 def _is_surely_untouched(device: str) -> bool:
@@ -229,7 +248,10 @@ def _ours(netlink: IPRoute, index: int) -> list[Item]:
 
 
 def _note(netlink: IPRoute, index: int, items: list[Item]) -> None:
-    """Notes `items` in the alias for `_ours`, except routes: their protocol number tells them."""
+    """Notes `items` in the alias for `_ours`, except routes: their protocol number tells them.
+
+    An alias that says so already is not written: the kernel would tell everybody of a change.
+    """
     words = []
     for item in items:
         if isinstance(item, LinkUp):
@@ -238,22 +260,24 @@ def _note(netlink: IPRoute, index: int, items: list[Item]) -> None:
             words.append(f"{_GSO}{item.size}")
         elif isinstance(item, Address):
             words.append(str(item.value))
-    netlink.link("set", index=index, IFLA_IFALIAS=_MARK + " ".join(words) if words else "")
+    alias = _MARK + " ".join(words) if words else ""
+    if alias != (netlink.get_links(index)[0].get_attr("IFLA_IFALIAS") or ""):
+        netlink.link("set", index=index, IFLA_IFALIAS=alias)
 
 
 @contextlib.contextmanager
-def _opened(device: str) -> Iterator[tuple[IPRoute, int]]:
+def opened(device: str) -> Iterator[tuple[IPRoute, int]]:
     """A netlink socket and the interface's index. Raises NetworkError, also if the interface goes meanwhile."""
     from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]  # ships no types
 
     try:
-        with _netlink() as netlink:
+        with connect() as netlink:
             yield netlink, _find(netlink, device)
     except NetlinkError as error:
         raise NetworkError(f"{device}: {os.strerror(error.code)}") from None
 
 
-def _netlink() -> IPRoute:
+def connect() -> IPRoute:
     from pyroute2 import IPRoute
 
     return IPRoute()
@@ -298,7 +322,7 @@ def _routes(netlink: IPRoute, index: int) -> Iterator[tuple[Route, int]]:
     """The interface's routes in the main table, each with its protocol number."""
     for family, anywhere in ((socket.AF_INET, _ANYWHERE4), (socket.AF_INET6, _ANYWHERE6)):
         for route in netlink.get_routes(family=family, oif=index):
-            if route["table"] != _TABLE_MAIN or route["type"] != _RTN_UNICAST:
+            if route["table"] != TABLE_MAIN or route["type"] != _RTN_UNICAST:
                 continue
             network = ip_network(f"{route.get_attr('RTA_DST') or anywhere}/{route['dst_len']}")
             gateway = route.get_attr("RTA_GATEWAY")
@@ -317,14 +341,19 @@ def _change(netlink: IPRoute, verb: str, item: Item, index: int) -> None:
         elif isinstance(item, Address):
             netlink.addr(verb, index=index, address=str(item.value.ip), prefixlen=item.value.network.prefixlen)
         else:
-            family = socket.AF_INET if item.network.version == 4 else socket.AF_INET6
-            gateway: dict[str, object] = {}
-            if item.gateway is not None:
-                # The far end is always on the link, whether or not our address's prefix covers it.
-                gateway = {"gateway": str(item.gateway), "flags": ["onlink"]}
-            netlink.route(verb, family=family, dst=str(item.network), oif=index, proto=ROUTE_PROTOCOL, **gateway)
+            change_route(netlink, verb, item, index)
     except NetlinkError as error:
         raise OSError(error.code, os.strerror(error.code)) from None
+
+
+def change_route(netlink: IPRoute, verb: str, route: Route, index: int, table: int = TABLE_MAIN) -> None:
+    """Adds or removes a route; raises pyroute2's NetlinkError."""
+    family = socket.AF_INET if route.network.version == 4 else socket.AF_INET6
+    more: dict[str, object] = {"table": table} if table != TABLE_MAIN else {}
+    if route.gateway is not None:
+        # The far end is always on the link, whether or not our address's prefix covers it.
+        more |= {"gateway": str(route.gateway), "flags": ["onlink"]}
+    netlink.route(verb, family=family, dst=str(route.network), oif=index, proto=ROUTE_PROTOCOL, **more)
 
 
 def _refusal(item: Item, error: OSError) -> str:

@@ -17,7 +17,7 @@ from mlvpnd.config.model import Config, LinkConfig
 from mlvpnd.errors import MlvpndError
 from mlvpnd.logs.log import connect_syslog, logger
 
-from . import interface, network, requests, script, sockets, state_file
+from . import interface, kill_switch, network, requests, script, sockets, state_file
 from .resolver import Resolver
 from .up_links import UpLinks
 
@@ -50,6 +50,7 @@ class Operations:
         self, config_path: str, uid: int, gid: int, *, follow_symlinks: bool = True, up_links_path: str = ""
     ) -> None:
         self._config_path = config_path
+        self._table = kill_switch.table_of(config_path)
         self._follow_symlinks = follow_symlinks
         self._last_good: Config | None = None
         self._up_links = UpLinks(up_links_path)
@@ -79,14 +80,18 @@ class Operations:
         """Undoes what was set up: the daemon is gone for good."""
         self._control.remove()
         async with self._network_turn:
+            if not self._configured:
+                return
             try:
-                device = socket.if_indextoname(self._configured)
-            except OSError:
-                return  # the interface went with the daemon, or there is none
-            try:
-                await asyncio.to_thread(network.withdraw, device)
+                await asyncio.to_thread(self._withdraw, self._name_of_configured())
             except network.NetworkError as error:
                 _log.warning("cannot undo: %s", error)
+
+    def _name_of_configured(self) -> str:
+        try:
+            return socket.if_indextoname(self._configured)
+        except OSError:
+            return ""  # it went with the daemon
 
     # Configuration
 
@@ -146,21 +151,36 @@ class Operations:
         async with self._network_turn:
             config = self._config()
             name = self._device_name(config, descriptor)
+            before = interface.get_mtu(name)
             mtu = self._set_mtu(name, config, ipv6_path=request.ipv6_path)
+            done = [f"mtu {mtu}"] if mtu != before else []
+            refused: list[str] = []
             if config.configure_interface:
                 self._configured = socket.if_nametoindex(name)
-                await asyncio.to_thread(network.apply, name, config)
+                for one in (network.apply, self._hold):
+                    try:
+                        done += await asyncio.to_thread(one, name, config, default_routes=request.default_routes)
+                    except network.NetworkError as error:
+                        refused.append(str(error))
+                        done += error.done
             else:
-                await asyncio.to_thread(network.withdraw, name)
+                await asyncio.to_thread(self._withdraw, name)
                 self._limit_gso(name, mtu)
-            return Answer({"mtu": mtu})
+            return Answer({"mtu": mtu, "done": done, "refused": "; ".join(refused)})
 
     async def unconfigure_tun(self, _request: requests.UnconfigureTun, descriptor: int) -> Answer:
         async with self._network_turn:
             name = interface.attached(descriptor)
-            if name:
-                await asyncio.to_thread(network.withdraw, name)
+            await asyncio.to_thread(self._withdraw, name)
             return Answer()
+
+    def _hold(self, name: str, config: Config, *, default_routes: bool) -> list[str]:
+        return kill_switch.apply(name, config, self._table, default_routes=default_routes)
+
+    def _withdraw(self, name: str) -> None:
+        """Removes what was set, also by an earlier process; without a name, the interface is gone."""
+        if not name or network.withdraw(name):
+            kill_switch.release(self._table)
 
     def _set_mtu(self, name: str, config: Config, *, ipv6_path: bool) -> int:
         """Sets the MTU; returns the one that the interface then has. A refusal does not stop the daemon."""

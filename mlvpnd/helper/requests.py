@@ -75,11 +75,13 @@ class ConfigureTun(Request):
     OP: ClassVar[str] = "configure-tun"
     DESCRIPTORS: ClassVar[int] = 1
     ipv6_path: bool
+    default_routes: bool = True
+    """Whether the file's default routes are to be in: a link is up, or was a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnconfigureTun(Request):
-    """Removes what `ConfigureTun` set, except the MTU: the tunnel is about to stop."""
+    """Removes what `ConfigureTun` set, also a kill switch, but not the MTU: the tunnel is about to stop."""
 
     OP: ClassVar[str] = "unconfigure-tun"
     DESCRIPTORS: ClassVar[int] = 1
@@ -212,7 +214,13 @@ def _end(value: object) -> End:
         raise Refused("unknown end") from None
 
 
-_FIELD: dict[str, Callable[[object], object]] = {"ipv6_path": _flag, "link": _text, "event": _event, "end": _end}
+_FIELD: dict[str, Callable[[object], object]] = {
+    "ipv6_path": _flag,
+    "default_routes": _flag,
+    "link": _text,
+    "event": _event,
+    "end": _end,
+}
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -223,11 +231,11 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def encode(request: Request) -> bytes:
-    """The request's message."""
+    """The request's message. What is the default is left out, as a helper of an older version knows fewer fields."""
     members: dict[str, object] = {"op": request.OP}
     for field in dataclasses.fields(request):
         value = getattr(request, field.name)
-        if value is not None:
+        if value != field.default:
             members[field.name] = value.value if isinstance(value, enum.Enum) else value
     return json.dumps(members).encode()
 

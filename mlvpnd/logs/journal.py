@@ -44,6 +44,8 @@ EVENTS: Mapping[str, Event] = {
     "script-failed": Event(_ERR, "5eb4a1ff3a84445788f590201f2b932f"),
     "state-restored": Event(_INFO, "38086b7b356f45a297e7d9aacac17712"),
     "interface-lost": Event(_WARNING, "244ed7cca53e4fa2a71684df383b6081"),
+    "interface-changed": Event(_WARNING, "1a23f265a93940ba84933324a4b6cb95"),
+    "interface-given-up": Event(_ERR, "caf53be29515496ebc2a0f4cef77f67d"),
     "helper-refused": Event(_ERR, "52331aabb4174fc288e9e620c6bfa1ba"),
     "helper-lost": Event(_WARNING, "f7ac689cfd1041a59d7718b0cd615adc"),
     "bus-flooded": Event(_WARNING, "187eb3f12908407fb2adf570f732ced2"),

@@ -9,6 +9,8 @@ import socket
 import struct
 from dataclasses import dataclass
 
+ROUTE_PROTOCOL = 109
+"""Protocol number of our routes and rules (`ip route show proto 109`); unused in iproute2's table."""
 _TUNGETIFF = 0x800454D2  # linux/if_tun.h
 _SIOCGIFMTU = 0x8921  # linux/sockios.h
 _SO_BINDTOIFINDEX = 62  # asm-generic/socket.h, Linux 5.0
@@ -77,8 +79,6 @@ def index_of(name: str) -> int:
         return 0
 
 
-def bound_index(sock: socket.socket) -> int:
-    """The number of the interface that a socket is bound to, even if it is gone; 0: to none. Raises OSError."""
 def local_end(bindhost: str, binddevice: str) -> tuple[str, str]:
     """The local host and the device of a link now; either may be empty.
 
@@ -98,4 +98,6 @@ def _is_address(text: str) -> bool:
     return True
 
 
+def bound_index(sock: socket.socket) -> int:
+    """The number of the interface that a socket is bound to, even if it is gone; 0: to none. Raises OSError."""
     return sock.getsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX)

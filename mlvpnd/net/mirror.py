@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
-from .netlink import AddressNews, LinkNews
+from .netlink import AddressNews, LinkNews, RouteLost
 
 
 @dataclass(slots=True)
@@ -31,10 +32,24 @@ class Mirror:
         self._by_name: dict[str, int] = {}
         self.gains = 0
         """How often an address came, or an interface became usable."""
+        self._changes: Counter[int] = Counter()
 
-    def take(self, news: LinkNews | AddressNews) -> bool:
-        """Takes one change; False: nothing has changed."""
-        return self._take_link(news) if isinstance(news, LinkNews) else self._take_address(news)
+    def take(self, news: LinkNews | AddressNews | RouteLost) -> bool:
+        """Takes one change; False: no interface and no address has changed."""
+        if isinstance(news, RouteLost):
+            if news.number == 0 or news.number in self._uplinks:
+                self._changes[news.number] += 1
+            return False
+        changed = self._take_link(news) if isinstance(news, LinkNews) else self._take_address(news)
+        if news.number in self._uplinks:
+            self._changes[news.number] += changed
+        else:
+            self._changes.pop(news.number, None)
+        return changed
+
+    def changes(self, number: int) -> int:
+        """A number that is another one after each change of an interface, and after each loss of a rule."""
+        return self._changes[number] + (self._changes[0] if number else 0)
 
     def _take_link(self, news: LinkNews) -> bool:
         if news.gone:

@@ -7,10 +7,13 @@ seconds. Only a message's names, flags, MTU, bridge or address are needed.
 
 from __future__ import annotations
 
+import ctypes
 import socket
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from .interface import ROUTE_PROTOCOL
 
 # linux/netlink.h
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence number, port
@@ -23,7 +26,13 @@ _TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
 # linux/rtnetlink.h
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
-_GROUPS = 1 << 0 | 1 << 4 | 1 << 8  # RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+_NEWROUTE, _DELROUTE = 24, 25
+_DELRULE = 33
+_LINK_GROUPS = 1 << 0 | 1 << 4 | 1 << 8  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+_ROUTE_GROUPS = (
+    1 << 6 | 1 << 10 | 1 << 7 | 1 << 18
+)  # RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, …IPV6_RULE
+_REPLACE = 0x100  # NLM_F_REPLACE
 
 # linux/if_link.h, linux/if.h: struct ifinfomsg
 _LINK = struct.Struct("=BxHiII")  # family, type, number, flags, changed flags
@@ -36,6 +45,20 @@ _UP, _RUNNING, _LOWER_UP = 0x1, 0x40, 0x10000
 # linux/if_addr.h: struct ifaddrmsg
 _ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, interface
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
+
+# linux/rtnetlink.h: struct rtmsg; linux/fib_rules.h: struct fib_rule_hdr, of the same size
+_ROUTE = struct.Struct("=BBBBBBBBI")  # family, two lengths, tos, table, protocol, scope, type, flags
+_RTA_OIF, _FRA_PROTOCOL = 4, 21
+_LENGTH_AT, _PROTOCOL_AT = _HEADER.size + 1, _HEADER.size + 5
+"""Places of a route's prefix length and protocol in a message."""
+_HALF = 1
+"""Prefix length of a route to half of all addresses; a default route's is not longer."""
+
+# linux/filter.h, linux/bpf_common.h; asm-generic/socket.h
+_SO_ATTACH_FILTER = 26
+_LOAD_HALF, _LOAD_BYTE, _IF_EQUAL, _IF_GREATER, _IF_SET, _RETURN = 0x28, 0x30, 0x15, 0x25, 0x45, 0x06
+_INSTRUCTION = struct.Struct("=HBBI")  # code, steps if true, steps if false, number
+
 _OPTIMISTIC, _DAD_FAILED, _TENTATIVE = 0x04, 0x08, 0x40
 
 _SIZES = {socket.AF_INET: 4, socket.AF_INET6: 16}
@@ -73,6 +96,13 @@ class AddressNews(NamedTuple):
     """False: it is gone, or failed or has not yet passed the test that nobody else has it."""
 
 
+class RouteLost(NamedTuple):
+    """A route or a rule that the helper has set is gone, or may be: a default route has replaced another one."""
+
+    number: int
+    """Of the interface; 0: not told, as of a rule."""
+
+
 class DumpEnd(NamedTuple):
     """The answer to a request is complete."""
 
@@ -80,7 +110,7 @@ class DumpEnd(NamedTuple):
     """False: the request was refused, or the data changed during the answer."""
 
 
-News = LinkNews | AddressNews | DumpEnd
+News = LinkNews | AddressNews | RouteLost | DumpEnd
 
 
 class Told(NamedTuple):
@@ -113,6 +143,8 @@ def parse(data: bytes, port: int) -> Iterator[Told]:
             news = _link(body, gone=kind == _DELLINK)
         elif kind in (_NEWADDR, _DELADDR):
             news = _address(body, gone=kind == _DELADDR)
+        elif kind in (_NEWROUTE, _DELROUTE, _DELRULE):
+            news = _lost(kind, flags, body)
         elif kind in (_DONE, _ERROR) and asked:
             news = DumpEnd(whole=kind == _DONE and not any(body[:4]))
         if news is not None:
@@ -163,6 +195,18 @@ def _address(body: bytes, *, gone: bool) -> AddressNews | None:
     return AddressNews(number, address, usable=not gone and not (family == socket.AF_INET6 and tested))
 
 
+def _lost(kind: int, flags: int, body: bytes) -> RouteLost | None:
+    if len(body) < _ROUTE.size:
+        return None
+    _, length, _, _, _, protocol, _, _, _ = _ROUTE.unpack_from(body)
+    if kind == _NEWROUTE:
+        return RouteLost(0) if flags & _REPLACE and length <= _HALF else None
+    found = _attributes(body, _ROUTE.size, _RTA_OIF, _FRA_PROTOCOL)
+    if kind == _DELRULE:
+        return RouteLost(0) if found.get(_FRA_PROTOCOL) == bytes([ROUTE_PROTOCOL]) else None
+    return RouteLost(_number(found.get(_RTA_OIF, b""))) if protocol == ROUTE_PROTOCOL else None
+
+
 def _attributes(body: bytes, place: int, *wanted: int) -> dict[int, bytes]:
     """The values of the wanted attributes that are there."""
     found: dict[int, bytes] = {}
@@ -188,8 +232,40 @@ def _aligned(length: int) -> int:
     return length + 3 & ~3
 
 
+def _routes_filter() -> bytes:
+    """A program for SO_ATTACH_FILTER: of routes, only those of ours that go, and default routes that replace another.
+
+    A host may change thousands of routes a second that are nothing to us.
+    """
+    kind, flags = (_LOAD_HALF, 0, 0, 4), (_LOAD_HALF, 0, 0, 6)  # offsets in struct nlmsghdr
+    program = (
+        kind,
+        (_IF_EQUAL, 3, 0, socket.htons(_NEWROUTE)),  # loads are in network order
+        (_IF_EQUAL, 0, 6, socket.htons(_DELROUTE)),
+        (_LOAD_BYTE, 0, 0, _PROTOCOL_AT),
+        (_IF_EQUAL, 4, 5, ROUTE_PROTOCOL),
+        flags,
+        (_IF_SET, 0, 3, socket.htons(_REPLACE)),
+        (_LOAD_BYTE, 0, 0, _LENGTH_AT),
+        (_IF_GREATER, 1, 0, _HALF),
+        (_RETURN, 0, 0, 0xFFFFFFFF),
+        (_RETURN, 0, 0, 0),
+    )
+    return b"".join(_INSTRUCTION.pack(*one) for one in program)
+
+
+def attach_filter(sock: socket.socket) -> None:
+    """Has the kernel drop what `_routes_filter` does not let pass. Raises OSError."""
+    program = ctypes.create_string_buffer(_routes_filter())
+    described = struct.pack("HP", len(program) // _INSTRUCTION.size, ctypes.addressof(program))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+
+
 class NetlinkSocket:
-    """Hears of each change to this network namespace's interfaces and addresses from its construction on."""
+    """Hears of each change to this network namespace's interfaces and addresses from its construction on.
+
+    Of routes and rules it hears what `RouteLost` tells.
+    """
 
     def __init__(self) -> None:
         """Raises OSError."""
@@ -197,7 +273,8 @@ class NetlinkSocket:
         self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_SIZE)
-            self._socket.bind((0, _GROUPS))
+            attach_filter(self._socket)
+            self._socket.bind((0, _LINK_GROUPS | _ROUTE_GROUPS))
             self._port: int = self._socket.getsockname()[0]
         except BaseException:
             self._socket.close()

@@ -19,6 +19,8 @@ from mlvpnd.offload.mss import limits_for
 from mlvpnd.systemd.fd_store import Keeper
 from mlvpnd.systemd.notify import TUN
 
+from .upkeep import Upkeep
+
 RETRY = 1.0
 """Seconds between attempts to make a deleted interface again."""
 
@@ -54,10 +56,23 @@ class Interface:
         self._wider: tuple[str, int] | None = None
         """As last warned of: a port of the same bridge with a larger MTU, and this MTU."""
         self._ipv6_path = False
+        self.configures = False
+        """Whether the file has `configure_interface`: what others change is then put back."""
+        self.default_routes = False
+        """Whether the file's default routes are to be in."""
+        self._out: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._upkeep = Upkeep()
+        self._seen: tuple[Mirror, int] | None = None
+        """The state of this interface in the kernel's news at the last look."""
         self._work: set[asyncio.Task[None]] = set()
         self._configuring: asyncio.Task[None] | None = None
         self._stale = False
         """Whether the interface must be configured once more."""
+        self._meant = False
+        """Whether that is for a reason of our own. If not, what is missing then was taken by somebody."""
+        self._refused = ""
+        """What could not be set at the last time."""
         helper.use_tun(device.fileno)
 
     def start(self, plane: Plane, on_regained: Callable[[], None], mss_clamp: int | None = None) -> None:
@@ -79,7 +94,7 @@ class Interface:
         self._plane.set_limits(self.mtu, *self.mss)
 
     def look(self, mirror: Mirror) -> None:
-        """Some interface of this host has changed: checks this one's MTU and its bridge."""
+        """Some interface of this host has changed: checks this one's MTU, its bridge and what was set on it."""
         try:
             name, _ = interface_of(self.device.fileno())
             mtu = mtu_of(name)
@@ -87,7 +102,13 @@ class Interface:
             return
         if mtu != self.mtu:
             self._take_mtu(mtu)
-        beside = mirror.widest_beside(mirror.number(name))
+        number = mirror.number(name)
+        seen = mirror, mirror.changes(number)
+        if seen != self._seen:
+            self._seen = seen
+            if self.configures and not self._upkeep.given_up:
+                self._begin_configuring()
+        beside = mirror.widest_beside(number)
         wider = (beside.name, beside.mtu) if beside is not None and beside.mtu > mtu else None
         if wider is not None and wider != self._wider:
             _log.warning(
@@ -104,6 +125,8 @@ class Interface:
     def pause(self) -> None:
         """Stops reading; packets can still be written."""
         self._plane.unwatch_device()
+        self._paused = True
+        self._keep_routes()
         for task in self._work:
             task.cancel()
 
@@ -118,13 +141,43 @@ class Interface:
             if mtu_is_unset:
                 self.reconfigure()
 
+    def link_is_up(self) -> None:
+        """A link is up: the file's default routes may lead here."""
+        self._keep_routes()
+        self._route(default=True)
+
+    def no_link_is_up(self, patience: float) -> None:
+        """The last link is down: the default routes go out, unless a link is up again within `patience` seconds."""
+        self._keep_routes()
+        self._out = asyncio.get_running_loop().call_later(patience, lambda: self._route(default=False))
+
+    def _keep_routes(self) -> None:
+        if self._out is not None:
+            self._out.cancel()
+            self._out = None
+
+    def _route(self, *, default: bool) -> None:
+        if default != self.default_routes and not self._paused:
+            self.default_routes = default
+            if self.configures:
+                self.reconfigure()
+
+    async def release(self) -> None:
+        """Has everything removed that was set. The tunnel stops, and a kill switch would outlast the interface."""
+        try:
+            await self._helper.unconfigure_tun()
+        except MlvpndError as error:
+            _log.warning("%s %s", self.name, error)
+
     def reconfigure(self) -> None:
         """Begins `configure`; returns at once."""
+        self._meant = True
         self._begin_configuring()
 
-    def follow(self, mss_clamp: int | None) -> None:
-        """As `reconfigure`, with a new `mss_clamp`, which is in force at once."""
-        self._mss_clamp = mss_clamp
+    def follow(self, mss_clamp: int | None, *, configures: bool) -> None:
+        """As `reconfigure`, with new values of the file. A new `mss_clamp` is in force at once."""
+        self._mss_clamp, self.configures = mss_clamp, configures
+        self._upkeep.renew()
         self._clamp()
         self.reconfigure()
 
@@ -133,6 +186,7 @@ class Interface:
 
         If a run is under way, one more follows it, for any number of callers.
         """
+        self._meant = True
         await asyncio.wait([self._begin_configuring()])
 
     def _begin_configuring(self) -> asyncio.Task[None]:
@@ -145,15 +199,23 @@ class Interface:
     async def _follow(self) -> None:
         while self._stale:
             self._stale = False
-            await self._configure_once()
+            meant, self._meant = self._meant, False
+            await self._configure_once(meant=meant)
 
-    async def _configure_once(self) -> None:
+    async def _configure_once(self, *, meant: bool) -> None:
         try:
-            self._take_mtu(await self._helper.configure_tun(ipv6_path=self._ipv6_path))
+            answer = await self._helper.configure_tun(ipv6_path=self._ipv6_path, default_routes=self.default_routes)
         except MlvpndError as error:
             # If it was deleted meanwhile, it is made again and then configured.
             level = logging.DEBUG if is_gone(self.device.fileno()) else logging.WARNING
             _log.log(level, "%s %s", self.name, error)
+            return
+        self._take_mtu(answer.mtu)
+        if answer.refused and (meant or answer.refused != self._refused):
+            _log.warning("%s", answer.refused)
+        self._refused = answer.refused
+        if answer.done and not meant and not self._meant:
+            self._upkeep.put_back(self.name, answer.done, asyncio.get_running_loop().time())
 
     def lost(self, error: OSError) -> None:
         """Somebody deleted the interface: it is made again."""
@@ -177,6 +239,7 @@ class Interface:
             self._keeper.forget_inherited(TUN)
             self._keeper.store(TUN, opened.fd)
         _log.info("created interface `%s' again", self.name)
+        self._upkeep.renew()
         self._plane.watch_device(self.lost)
         await self.configure()
         self._on_regained()

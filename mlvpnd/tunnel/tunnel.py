@@ -87,6 +87,7 @@ class Tunnel:
     ) -> None:
         self.config = config
         self.interface = interface
+        interface.configures = config.configure_interface
         self.reloaded_at = self.started_at = time.time()
         self.changed = asyncio.Event()
         self._reports = reports or Reports()
@@ -132,6 +133,7 @@ class Tunnel:
                 _net.info("%s stays disabled until it is enabled", path.parameters.name)
             self._reports.link(path.parameters.name, link_state(path))
         self._reports.tunnel(self.state)  # as it was: no event
+        self.interface.default_routes = bool(self._up)
         self._continuity.adopt(self.drivers, self.config, self.session)
         self._set_matching()
         self._say_pacing()
@@ -146,10 +148,11 @@ class Tunnel:
         for driver in list(self.drivers.values()):
             await driver.tried.wait()
 
-    async def stop(self, limit: float, *, restarting: bool = False) -> None:
+    async def stop(self, limit: float, *, restarting: bool = False, meant: bool = True) -> None:
         """Sends DISCONNECT on every link, runs the down scripts, closes everything. Scripts have `limit` seconds.
 
         Before a restart there are no DISCONNECTs, and nothing is undone: the next process goes on with what is kept.
+        A stop that nobody has asked for leaves a kill switch.
         """
         self.plane.settle()
         self.interface.pause()
@@ -170,6 +173,8 @@ class Tunnel:
             driver.stop()
         await self._scripts.drain(limit)
         await saving
+        if self.config.kill_switch and meant and not restarting:
+            await self.interface.release()
         self.plane.end()
         self.interface.close()
 
@@ -224,7 +229,7 @@ class Tunnel:
         self._set_matching()
         self._say_pacing()
         self.reloaded_at = time.time()
-        self.interface.follow(self.config.mss_clamp)
+        self.interface.follow(self.config.mss_clamp, configures=self.config.configure_interface)
         self._expire(self._loop.time())
         if changes.added or changes.removed:
             names = [tuple(link.name for link in links) for links in (changes.added, changes.removed)]
@@ -500,6 +505,7 @@ class Tunnel:
                 self.states[number] = (time.time(), "")
                 self._learn_family(number)  # first: the scripts are told the MTU
                 self._learn_address(number)
+                self.interface.link_is_up()
                 self._scripts.put("rtun_up", name)
                 if not self._up:
                     self._scripts.put("tuntap_up")
@@ -511,6 +517,7 @@ class Tunnel:
                 self._up.remove(number)
                 if not self._up:
                     self._scripts.put("tuntap_down")
+                    self.interface.no_link_is_up(self.config.timeout)
                 unheard = reason is DownReason.UNHEARD and self.config.mode is Mode.CLIENT
                 if (reason is DownReason.TIMEOUT or unheard) and self._may_reopen(driver):
                     driver.timed_out()

@@ -30,6 +30,10 @@ from mlvpnd.logs import log
 TUNGETIFF = 0x800454D2
 
 
+async def _configured_mtu(helper: HelperClient) -> int:
+    return (await helper.configure_tun(ipv6_path=True)).mtu
+
+
 async def _outcome(call: Any) -> Any:
     try:
         return await call
@@ -46,7 +50,7 @@ async def _requests(helper: HelperClient) -> dict[str, Any]:
     seen["tun_flags"] = struct.unpack_from("16sH", fcntl.ioctl(tun.fd, TUNGETIFF, bytes(40)))[1]
     seen["tun_blocking"] = os.get_blocking(tun.fd)
     seen["tun_inheritable"] = os.get_inheritable(tun.fd)
-    seen["configure"] = await _outcome(helper.configure_tun(ipv6_path=True))
+    seen["configure"] = await _outcome(_configured_mtu(helper))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         seen["tune"] = await _outcome(helper.tune_socket("adsl1", sock))
         seen["rcvbuf"] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)

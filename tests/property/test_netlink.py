@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlvpnd.net.mirror import Mirror
-from mlvpnd.net.netlink import AddressNews, DumpEnd, LinkNews, parse
+from mlvpnd.net.netlink import AddressNews, DumpEnd, LinkNews, RouteLost, parse
 
 PORT = 7
 BODIES = st.one_of(
@@ -31,7 +31,7 @@ BODIES = st.one_of(
 )
 MESSAGES = st.builds(
     lambda kind, flags, port, body, more: struct.pack("=IHHII", 16 + len(body) + more, kind, flags, 1, port) + body,
-    st.sampled_from([2, 3, 16, 17, 20, 21]) | st.integers(0, 0xFFFF),
+    st.sampled_from([2, 3, 16, 17, 20, 21, 24, 25, 33]) | st.integers(0, 0xFFFF),
     st.integers(0, 0xFFFF),
     st.sampled_from([0, PORT]),
     BODIES,
@@ -48,6 +48,8 @@ def test_any_bytes(data: bytes) -> None:
             assert asked
         elif isinstance(news, AddressNews):
             assert len(news.address) in (4, 16)
+        elif isinstance(news, RouteLost):
+            assert 0 <= news.number < 1 << 32
         else:
             assert news.up or not news.running
 

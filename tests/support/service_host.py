@@ -18,7 +18,7 @@ from mlvpnd.base.options import Options
 from mlvpnd.bus import manager
 from mlvpnd.daemon import run as daemon_module
 from mlvpnd.daemon.run import Daemon
-from mlvpnd.helper.client import HelperError, TunDescriptor
+from mlvpnd.helper.client import Configured, HelperError, TunDescriptor
 from mlvpnd.helper.service_client import ServiceHelper
 from mlvpnd.operator.status import LinkState
 from mlvpnd.tunnel import restart
@@ -63,10 +63,10 @@ class Helper(ServiceHelper):
         self.asked.append("open_tun")
         return TunDescriptor(os.dup(self._tun_end.fileno()), self.interface, 1428)
 
-    async def configure_tun(self, *, ipv6_path: bool) -> int:
+    async def configure_tun(self, *, ipv6_path: bool, default_routes: bool = True) -> Configured:
         if self.broken:
             raise self.broken
-        return 1428
+        return Configured(1428)
 
     async def tune_socket(self, link: str, sock: socket.socket) -> None:
         pass

@@ -93,6 +93,7 @@ TESTED_ELSEWHERE = {
     "dataplane/binding/sending.py": "property/test_twins_sending.py",
     "tunnel/restart.py": "unit/daemon/test_run_service.py",
     "tunnel/droplog.py": "netns/test_floods.py",
+    "helper/kill_switch.py": "netns/test_routes.py",
     "net/resolve.py": "netns/test_recovery.py",
     "tunnel/snapshot.py": "netns/test_byhand.py",
     "bus/authorize.py": "bus/test_authorize.py",

@@ -225,7 +225,7 @@ def test_the_catalog_explains_every_event(installed: Path) -> None:
     listed = _run("journalctl", f"--root={installed}", "--list-catalog").stdout.splitlines()
     assert {line.split()[0] for line in listed} == {event.message_id for event in journal.EVENTS.values()}
     used = set(re.findall(r"@(\w+)@", (SYSTEMD / "mlvpnd.catalog").read_text()))
-    known = ("INSTANCE", "LINK", "REASON", "LOSS", "SRTT_USEC", "REQUEST", "SENDER", "SECONDS")
+    known = ("INSTANCE", "LINK", "REASON", "LOSS", "SRTT_USEC", "REQUEST", "SENDER", "SECONDS", "TAKEN")
     assert used <= {f"MLVPN_{name}" for name in known}
 
 

@@ -66,6 +66,7 @@ def test_odd_tuntap_is_warned_of() -> None:
         ("ip4 = 10.0.0.1 / 24", "ip4", "10.0.0.1/24", None),
         ("interface_name = mlvpn%d", "interface_name", "mlvpn%d", None),
         ("configure_interface = 1", "configure_interface", True, None),
+        ("kill_switch = 0", "kill_switch", False, None),
         ("reorder_buffer_size 64", "reorder_buffer_size", 64, None),
         ("pacing = auto", "pacing", Pacing.AUTO, None),
         ("pacing = off", "pacing", Pacing.OFF, None),
@@ -187,3 +188,18 @@ def test_bad_mode_specific_checks_wait_for_a_mode() -> None:
     assert errors_of(SERVER.replace('mode = "server"', "mode =")) == [
         "f:1: mode: Operation mode is mandatory. allowed: server or client"
     ]
+
+
+def kill_switch_remarks(keys: str) -> list[str]:
+    return [str(warning) for warning in good(with_general(f"kill_switch = 1\n{keys}")).warnings]
+
+
+def test_a_kill_switch_that_has_no_effect_is_told() -> None:
+    assert kill_switch_remarks("ip4_routes = 0.0.0.0/0") == [
+        "f:5: kill_switch: has no effect without configure_interface = 1"
+    ]
+    assert kill_switch_remarks("configure_interface = 1\nip4_routes = 10.0.0.0/8 10.1.0.0/16") == [
+        "f:5: kill_switch: has no effect without a default route: 0.0.0.0/0 in ip4_routes, or ::/0 in ip6_routes"
+    ]
+    for routes in ("ip4_routes = 10.0.0.0/8 0.0.0.0/0", "ip4_routes = 0.0.0.0/1 128.0.0.0/1", "ip6_routes = ::/0"):
+        assert kill_switch_remarks(f"configure_interface = 1\n{routes}") == []

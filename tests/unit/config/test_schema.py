@@ -35,6 +35,7 @@ GENERAL_VALUES = {
     "ip4_routes": ("10.0.0.0/8", "10.0.0.0/8 11.0.0.0/8"),
     "ip6_routes": ("fd00::/64", "fd00::/64 fd01::/64"),
     "configure_interface": ("0", "1"),
+    "kill_switch": ("0", "1"),
     "control_unix_path": ("/a", "/b"),
     "control_bind_host": ("h", "i"),
     "control_bind_port": ("1", "2"),
@@ -142,6 +143,7 @@ def test_aliases_mean_the_same() -> None:
 def test_what_is_new_is_marked() -> None:
     assert {key.name for key in GENERAL_KEYS + LINK_KEYS if not key.upstream} == {
         "configure_interface",
+        "kill_switch",
         "binddevice",
         "pacing",
         "peer",

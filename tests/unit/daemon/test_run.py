@@ -18,7 +18,7 @@ from mlvpnd.daemon import run as daemon_module
 from mlvpnd.daemon.run import Daemon
 from mlvpnd.dataplane import choice
 from mlvpnd.errors import MlvpndError
-from mlvpnd.helper.client import HelperClient, TunDescriptor
+from mlvpnd.helper.client import Configured, HelperClient, TunDescriptor
 from tests.support import planes
 
 CONFIG = """
@@ -68,9 +68,9 @@ class Helper:
         await self._pass("open_tun")
         return TunDescriptor(self.tun.detach(), "mlvpn0", 1428)
 
-    async def configure_tun(self, *, ipv6_path: bool) -> int:
+    async def configure_tun(self, *, ipv6_path: bool, default_routes: bool) -> Configured:
         await self._pass("configure_tun")
-        return 1428
+        return Configured(1428)
 
     async def resolve(self, end: str, link: str | None = None) -> list[tuple[int, Any]]:
         await self._pass("resolve")

@@ -18,7 +18,7 @@ from mlvpnd.base.options import Options
 from mlvpnd.config.problems import ConfigError
 from mlvpnd.daemon import run as daemon_module
 from mlvpnd.daemon.run import Daemon
-from mlvpnd.helper.client import HelperError
+from mlvpnd.helper.client import Configured, HelperError
 from mlvpnd.operator.status import LinkState
 from mlvpnd.scapy_layer import AUTH, DISCONNECT
 from mlvpnd.systemd.fd_store import Keeper
@@ -129,7 +129,7 @@ def test_its_mtu_is_known_also_while_the_helper_is_not_there(host: Host, lines: 
             pass
         host.words()
 
-        async def refuse(*, ipv6_path: bool) -> int:
+        async def refuse(*, ipv6_path: bool, default_routes: bool = True) -> Configured:
             raise HelperError("configure-tun: the helper cannot be reached")
 
         host.new_helper().configure_tun = refuse  # type: ignore[method-assign]

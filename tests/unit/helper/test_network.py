@@ -51,6 +51,8 @@ class FakeKernel:
     def __init__(self) -> None:
         self.state: set[str] = set()
         self.alias = ""
+        self.aliases = 0
+        """How often the alias was written."""
         self.protocol: dict[str, int] = {}
         self.kind = "tun"
         self.gso: int | None = None
@@ -116,6 +118,7 @@ class FakeKernel:
             self.gso = gso_max_size
         if IFLA_IFALIAS is not None:
             self.alias = IFLA_IFALIAS
+            self.aliases += 1
         if state:
             self._change("add" if state == "up" else "del", "up")
 
@@ -131,7 +134,7 @@ class FakeKernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     fake = FakeKernel()
-    monkeypatch.setattr(network, "_netlink", lambda: fake)
+    monkeypatch.setattr(network, "connect", lambda: fake)
     monkeypatch.setattr(socket, "if_nametoindex", lambda _name: INDEX)
     return fake
 
@@ -242,7 +245,7 @@ def test_what_is_about_to_be_set_is_remembered_before(kernel: FakeKernel, monkey
     with pytest.raises(KeyboardInterrupt):
         network.apply("mlvpn0", CONFIG)
     monkeypatch.undo()
-    monkeypatch.setattr(network, "_netlink", lambda: kernel)
+    monkeypatch.setattr(network, "connect", lambda: kernel)
     monkeypatch.setattr(socket, "if_nametoindex", lambda _name: INDEX)
     network.withdraw("mlvpn0")
     assert kernel.state == set()
@@ -284,7 +287,7 @@ def test_an_alias_that_somebody_else_has_written(kernel: FakeKernel, alias: str)
 
 
 def test_an_interface_without_our_alias_costs_no_netlink(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "_netlink", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(network, "connect", lambda: pytest.fail("asked"))
     if not network._is_surely_untouched("lo"):
         pytest.skip("/sys is that of another network namespace")
     network.withdraw("lo")
@@ -303,3 +306,41 @@ def test_an_interface_that_is_deleted_meanwhile(kernel: FakeKernel, call: str, m
 def test_an_unknown_interface() -> None:
     with pytest.raises(NetworkError, match="mlvnix9: no such interface"):
         network.apply("mlvnix9", CONFIG)
+
+
+def test_default_routes_go_out_and_in_alone(kernel: FakeKernel) -> None:
+    halves = replace(
+        CONFIG, ip4_routes="10.1.0.0/16 0.0.0.0/1 128.0.0.0/1", ip4_gateway="", ip6_routes="fd01::/64 ::/0"
+    )
+    network.apply("mlvpn0", halves)
+    kernel.calls.clear()
+    network.apply("mlvpn0", halves, default_routes=False)
+    assert sorted(kernel.calls) == ["del 0.0.0.0/1", "del 128.0.0.0/1", "del ::/0"]
+    assert {"10.1.0.0/16", "fd01::/64"} <= kernel.state
+    assert network.apply("mlvpn0", halves) == ["route 0.0.0.0/1", "route 128.0.0.0/1", "route ::/0"]
+
+
+def test_what_was_missing_is_told(kernel: FakeKernel) -> None:
+    assert network.apply("mlvpn0", replace(CONFIG, ip6="", ip6_routes="", ip4_routes="")) == [
+        "link up",
+        "address 10.0.0.2/30",
+    ]
+    kernel.state.discard("up")
+    assert network.apply("mlvpn0", replace(CONFIG, ip6="", ip6_routes="", ip4_routes="")) == ["link up"]
+
+
+def test_what_is_put_back_again_and_again_makes_the_note_no_longer(kernel: FakeKernel) -> None:
+    network.apply("mlvpn0", CONFIG)
+    noted, written = kernel.alias, kernel.aliases
+    for _ in range(3):
+        kernel.state.clear()
+        network.apply("mlvpn0", CONFIG)
+    assert kernel.alias == noted
+    assert kernel.aliases == written  # a note that is true already is no news for anybody
+
+
+def test_what_was_set_beside_an_error_is_told(kernel: FakeKernel) -> None:
+    kernel.refuse = {"fd00::2/64": errno.EACCES}
+    with pytest.raises(NetworkError) as refused:
+        network.apply("mlvpn0", replace(CONFIG, ip4_routes="", ip6_routes=""))
+    assert refused.value.done == ["link up", "address 10.0.0.2/30"]

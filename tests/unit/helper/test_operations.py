@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from mlvpnd.config.model import DeviceKind
+from mlvpnd.config.model import Config, DeviceKind
 from mlvpnd.errors import MlvpndError
-from mlvpnd.helper import interface, network, requests, state_file
+from mlvpnd.helper import interface, kill_switch, network, requests, state_file
 from mlvpnd.helper.operations import _HANDLERS, Answer, Operations
 from mlvpnd.helper.requests import ConfigureTun, OpenTun, ScriptEvent
 
@@ -213,3 +214,49 @@ def test_a_state_that_cannot_be_kept_is_an_error(config_path: Path, monkeypatch:
     monkeypatch.setenv("STATE_DIRECTORY", "/proc/nowhere")
     with pytest.raises(MlvpndError, match="/proc/nowhere"):
         _do(config_path, requests.WriteState())
+
+
+def test_what_was_set_and_what_was_refused_is_told(
+    config_path: Path, tun: FakeTun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def apply(name: str, _config: Config, *, default_routes: bool) -> list[str]:
+        asked.append(default_routes)
+        if default_routes:
+            raise network.NetworkError(f"{name}: route 0.0.0.0/0: another one exists already", ["link up"])
+        return []
+
+    monkeypatch.setattr(network, "apply", apply)
+    monkeypatch.setattr(kill_switch, "apply", lambda *_arguments, **_more: ["IPv4 kill switch"])
+    monkeypatch.setattr(socket, "if_nametoindex", lambda _name: 7)
+    _edit(config_path, "[general]", "[general]\nconfigure_interface = 1")
+    both, neither = _do(config_path, ConfigureTun(ipv6_path=False), ConfigureTun(ipv6_path=False, default_routes=False))
+    assert asked == [True, False]
+    assert both.members == {
+        "mtu": 1428,
+        "done": ["mtu 1428", "link up", "IPv4 kill switch"],
+        "refused": "mlvtest7: route 0.0.0.0/0: another one exists already",
+    }
+    assert neither.members == {"mtu": 1428, "done": ["IPv4 kill switch"], "refused": ""}
+
+
+def test_a_kill_switch_goes_with_all_else_and_without_the_interface(
+    config_path: Path, tun: FakeTun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    withdrawn: list[str] = []
+    released: list[int] = []
+
+    def withdraw(name: str) -> bool:
+        withdrawn.append(name)
+        return name == "mlvtest7" and len(withdrawn) > 1
+
+    monkeypatch.setattr(network, "withdraw", withdraw)
+    monkeypatch.setattr(kill_switch, "release", released.append)
+    _do(config_path, ConfigureTun(ipv6_path=False))  # a file that sets nothing, and never did
+    assert released == []
+    _do(config_path, requests.UnconfigureTun())
+    tun.name = ""
+    _do(config_path, requests.UnconfigureTun())
+    assert withdrawn == ["mlvtest7", "mlvtest7"]
+    assert released == [kill_switch.table_of(str(config_path))] * 2

@@ -9,6 +9,10 @@ GOOD: list[tuple[Request, str]] = [
     (requests.OpenConfig(), '{"op": "open-config"}'),
     (requests.OpenTun(), '{"op": "open-tun"}'),
     (requests.ConfigureTun(ipv6_path=True), '{"op": "configure-tun", "ipv6_path": true}'),
+    (
+        requests.ConfigureTun(ipv6_path=False, default_routes=False),
+        '{"op": "configure-tun", "ipv6_path": false, "default_routes": false}',
+    ),
     (requests.UnconfigureTun(), '{"op": "unconfigure-tun"}'),
     (requests.TuneSocket("adsl1"), '{"op": "tune-socket", "link": "adsl1"}'),
     (requests.BindSocket("ä\udcff"), '{"op": "bind-socket", "link": "\\u00e4\\udcff"}'),

@@ -16,7 +16,7 @@ import pytest
 
 from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.helper import address
-from mlvpnd.helper.client import HelperError
+from mlvpnd.helper.client import Configured, HelperError
 from mlvpnd.helper.service_client import MAX_LOOKUPS, ServiceHelper, listen
 from mlvpnd.systemd.given import Service
 from mlvpnd.systemd.notify import Notifier
@@ -98,7 +98,7 @@ def test_scripts_go_to_the_role_for_scripts(tmp_path: Path, roles: tuple[Role, R
             helper.configure_tun(ipv6_path=False),
             helper.run_script("tuntap_up", None),
         )
-        assert list(found) == [3, 1428, 3]
+        assert list(found) == [3, Configured(1428), 3]
         for role in roles:
             loop.remove_reader(role.socket)
 

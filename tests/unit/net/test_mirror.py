@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlvpnd.net.mirror import Mirror
-from mlvpnd.net.netlink import AddressNews, LinkNews
+from mlvpnd.net.netlink import AddressNews, LinkNews, RouteLost
 
 A, B = b"\xc0\0\2\1", b"\xc0\0\2\2"
 
@@ -116,3 +116,32 @@ def test_what_stands_beside_a_port_in_its_bridge() -> None:
     assert mirror.widest_beside(4) is None
     assert mirror.take(port(2, "mlvpn0", 1414, 0))
     assert mirror.widest_beside(2) is None
+
+
+def test_each_change_of_an_interface_counts() -> None:
+    mirror = Mirror()
+    seen = [mirror.changes(7)]
+
+    def changed(*news: LinkNews | AddressNews | RouteLost) -> bool:
+        for one in news:
+            mirror.take(one)
+        seen.append(mirror.changes(7))
+        return seen[-1] != seen[-2]
+
+    assert changed(link(7))
+    assert not changed(link(7), link(8), AddressNews(8, b"\1\2\3\4", usable=True), RouteLost(8))
+    assert changed(AddressNews(7, b"\1\2\3\4", usable=True))
+    assert changed(AddressNews(7, b"\1\2\3\4", usable=False))
+    assert changed(link(7, up=False))
+    assert changed(RouteLost(7))
+    assert changed(RouteLost(0))  # of a rule the kernel tells no interface
+    assert not mirror.take(RouteLost(7))  # it is nothing to a link
+
+
+def test_an_interface_that_is_gone_is_not_remembered() -> None:
+    mirror = Mirror()
+    for number in range(10, 1000):
+        mirror.take(link(number))
+        mirror.take(link(number, gone=True))
+        mirror.take(RouteLost(number))
+    assert not mirror._changes

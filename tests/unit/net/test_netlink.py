@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 
@@ -9,10 +10,12 @@ import pytest
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # type: ignore[import-untyped]  # ships no types
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # type: ignore[import-untyped]  # ships no types
 
-from mlvpnd.net.netlink import AddressNews, DumpEnd, LinkNews, NetlinkSocket, Told, parse
+from mlvpnd.net.netlink import AddressNews, DumpEnd, LinkNews, NetlinkSocket, RouteLost, Told, attach_filter, parse
 
 PORT = 4711
 NEWLINK, DELLINK, NEWADDR, DELADDR = 16, 17, 20, 21
+NEWROUTE, DELROUTE, DELRULE = 24, 25, 33
+REPLACE = 0x100
 UP, RUNNING, LOWER_UP = 0x1, 0x40, 0x10000
 IPV4, IPV6 = bytes([192, 0, 2, 1]), bytes.fromhex("20010db8000000000000000000000001")
 
@@ -206,3 +209,56 @@ def test_a_socket_asks_for_everything_and_gets_it() -> None:
         assert sock.receive(100)[-1] == Told(DumpEnd(whole=True), asked=True)
     finally:
         sock.close()
+
+
+def route(protocol: int, *attributes: bytes, length: int = 0) -> bytes:
+    return struct.pack("=BBBBBBBBI", socket.AF_INET, length, 0, 0, 254, protocol, 0, 1, 0) + b"".join(attributes)
+
+
+def test_a_route_of_ours_that_is_gone() -> None:
+    oif = attribute(4, struct.pack("=I", 7))
+    assert news(message(DELROUTE, route(109, oif))) == RouteLost(7)
+    assert news(message(DELROUTE, route(109))) == RouteLost(0)
+    assert read(message(DELROUTE, route(3, oif))) == []
+    assert read(message(DELROUTE, route(109)[:11])) == []
+
+
+def test_a_default_route_that_replaces_another_one() -> None:
+    for length, told in ((0, [RouteLost(0)]), (1, [RouteLost(0)]), (2, [])):
+        assert [one.news for one in read(message(NEWROUTE, route(3, length=length), flags=REPLACE))] == told
+    assert read(message(NEWROUTE, route(3))) == []
+
+
+def test_a_rule_of_ours_that_is_gone() -> None:
+    assert news(message(DELRULE, route(0, attribute(21, b"m")))) == RouteLost(0)
+    assert read(message(DELRULE, route(0, attribute(21, b"\3")))) == []
+    assert read(message(DELRULE, route(109))) == []  # this byte of a rule is another field
+
+
+@pytest.mark.parametrize(
+    ("data", "passes"),
+    [
+        (message(DELROUTE, route(109)), True),
+        (message(DELROUTE, route(3)), False),
+        (message(NEWROUTE, route(109)), False),
+        (message(NEWROUTE, route(3), flags=REPLACE), True),
+        (message(NEWROUTE, route(3, length=1), flags=REPLACE), True),
+        (message(NEWROUTE, route(3, length=24), flags=REPLACE), False),
+        (message(DELRULE, route(0)), True),
+        (message(NEWLINK, link(UP)), True),
+        (message(DELADDR, address(socket.AF_INET, attribute(1, IPV4))), True),
+    ],
+)
+def test_the_kernel_keeps_other_routes_away(data: bytes, passes: bool) -> None:
+    with contextlib.ExitStack() as stack:
+        ours, theirs = (stack.enter_context(one) for one in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        attach_filter(ours)
+        ours.setblocking(False)
+        # The kernel drops it without a word.
+        with contextlib.suppress(OSError):
+            theirs.send(data)
+        if passes:
+            assert ours.recv(1000) == data
+        else:
+            with pytest.raises(BlockingIOError):
+                ours.recv(1000)

@@ -15,7 +15,7 @@ import pytest
 from mlvpnd.dataplane.plane import PlaneListener
 from mlvpnd.dataplane.reference import TUN_BURST as BURST
 from mlvpnd.dataplane.reference import ReferencePlane
-from mlvpnd.helper.client import HelperClient, HelperError, TunDescriptor
+from mlvpnd.helper.client import Configured, HelperClient, HelperError, TunDescriptor
 from mlvpnd.net.mirror import Mirror
 from mlvpnd.net.netlink import LinkNews
 from mlvpnd.net.tun import TunDevice
@@ -36,6 +36,9 @@ class Helper:
     def __init__(self) -> None:
         self.ends: list[socket.socket] = []
         self.asked: list[str] = []
+        self.routes: list[bool] = []
+        self.done: tuple[str, ...] = ()
+        self.refused = ""
         self.refuses = False
         self.answering = asyncio.Event()
         self.answering.set()
@@ -49,12 +52,18 @@ class Helper:
             raise HelperError("open-tun: busy")
         return TunDescriptor(self.ends.pop().detach(), "mlvpn1", 1400)
 
-    async def configure_tun(self, *, ipv6_path: bool) -> int:
+    async def configure_tun(self, *, ipv6_path: bool, default_routes: bool) -> Configured:
         self.asked.append(f"configure ipv6_path={ipv6_path}")
         await self.answering.wait()
         if self.refuses:
             raise HelperError("configure-tun: no")
-        return 1408 if ipv6_path else 1428
+        self.routes.append(default_routes)
+        return Configured(1408 if ipv6_path else 1428, self.done, self.refused)
+
+    async def unconfigure_tun(self) -> None:
+        self.asked.append("unconfigure")
+        if self.refuses:
+            raise HelperError("unconfigure-tun: no")
 
 
 class Made:
@@ -218,11 +227,11 @@ def test_segments_are_limited_to_the_mtu_or_to_what_the_file_says() -> None:
         async with made() as one:
             interface = one.interface
             assert interface.mss == limits_for(1428) == interface.device.mss
-            interface.follow(1200)
+            interface.follow(1200, configures=False)
             assert interface.mss == (1200, 1200) == interface.device.mss
-            interface.follow(0)
+            interface.follow(0, configures=False)
             assert interface.mss == (0, 0) == interface.device.mss
-            interface.follow(None)
+            interface.follow(None, configures=False)
             assert interface.mss == limits_for(1428)
             interface.use_ipv6(mtu_is_unset=True)
             await until(lambda: interface.mtu == 1408)
@@ -297,5 +306,131 @@ def test_an_interface_may_be_configured_before_it_starts() -> None:
             assert interface.mss == limits_for(1428)
             interface.pause()
             interface.close()
+
+    run(steps)
+
+
+def test_default_routes_are_in_while_a_link_is_up_and_a_while_longer() -> None:
+    async def steps() -> None:
+        async with made() as one:
+            one.interface.configures = True
+            for _ in range(2):
+                one.interface.link_is_up()
+            await until(lambda: one.helper.routes == [True])
+            one.interface.no_link_is_up(0.05)
+            one.interface.link_is_up()
+            await asyncio.sleep(0.1)
+            assert one.helper.routes == [True]
+            one.interface.no_link_is_up(0.05)
+            await until(lambda: one.helper.routes == [True, False])
+
+    run(steps)
+
+
+def test_nothing_is_asked_for_routes_that_are_not_ours_to_set() -> None:
+    async def steps() -> None:
+        async with made() as one:
+            one.interface.link_is_up()
+            await asyncio.sleep(0.02)
+            assert one.helper.asked == []
+            one.interface.follow(None, configures=True)  # the file asks for them now
+            await until(lambda: one.helper.routes == [True])
+
+    run(steps)
+
+
+def test_a_stop_takes_no_routes_out() -> None:
+    async def steps() -> None:
+        async with made() as one:
+            one.interface.configures = True
+            one.interface.link_is_up()
+            await until(lambda: one.helper.routes == [True])
+            one.interface.pause()
+            one.interface.no_link_is_up(0.01)
+            await asyncio.sleep(0.05)
+            assert one.helper.routes == [True]
+
+    run(steps)
+
+
+def test_what_somebody_takes_is_put_back_until_it_is_given_up(
+    mtus: dict[str, int], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    mirror = Mirror()
+    up = LinkNews(7, "mlvpn7", up=True, running=True, gone=False, mtu=1428)
+
+    async def steps() -> None:
+        async with made() as one:
+            one.interface.configures = True
+            mirror.take(up)
+            one.interface.look(mirror)
+            await until(lambda: len(one.helper.asked) == 1)
+            one.interface.look(mirror)  # the news was about another interface
+            await asyncio.sleep(0.02)
+            assert (len(one.helper.asked), caplog.messages) == (1, [])
+            one.helper.done = ("link up",)
+            for number in range(7):
+                mirror.take(up._replace(up=bool(number % 2)))
+                one.interface.look(mirror)
+                await asyncio.sleep(0.02)
+            assert len(one.helper.asked) == 1 + 5
+            assert caplog.messages[:5] == ["mlvpn0 somebody took away: link up; put back"] * 5
+            assert len(caplog.messages) == 6
+            one.interface.follow(None, configures=True)
+            await until(lambda: len(one.helper.asked) == 7)
+            assert len(caplog.messages) == 6  # what a reload sets was taken by nobody
+            mirror.take(up)
+            one.interface.look(mirror)
+            await until(lambda: len(caplog.messages) == 7)
+
+    run(steps)
+
+
+def test_without_configure_interface_nothing_is_put_back(mtus: dict[str, int]) -> None:
+    async def steps() -> None:
+        async with made() as one:
+            mirror = Mirror()
+            mirror.take(LinkNews(7, "mlvpn7", up=False, running=False, gone=False))
+            one.interface.look(mirror)
+            await asyncio.sleep(0.02)
+            assert one.helper.asked == []
+
+    run(steps)
+
+
+def test_what_is_refused_each_time_is_told_once(
+    mtus: dict[str, int], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+    mirror = Mirror()
+
+    async def steps() -> None:
+        async with made() as one:
+            one.interface.configures = True
+            one.helper.refused = "mlvpn0: route 0.0.0.0/0: another one exists already"
+            await one.interface.configure()
+            for number in range(3):
+                mirror.take(LinkNews(7, "mlvpn7", up=bool(number % 2), running=True, gone=False))
+                one.interface.look(mirror)
+                await asyncio.sleep(0.02)
+            assert len(one.helper.asked) == 4
+            assert caplog.messages == [one.helper.refused]
+
+    run(steps)
+
+
+def test_all_is_undone_before_a_stop_that_was_asked_for(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("mlvpnd"), "propagate", True)
+
+    async def steps() -> None:
+        async with made() as one:
+            await one.interface.release()
+            one.helper.refuses = True
+            await one.interface.release()
+            assert one.helper.asked == ["unconfigure"] * 2
+            assert caplog.messages == ["mlvpn0 unconfigure-tun: no"]
 
     run(steps)

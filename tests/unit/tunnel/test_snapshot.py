@@ -12,7 +12,7 @@ from typing import cast
 
 from mlvpnd.base.options import Options
 from mlvpnd.config.model import Config, LinkConfig, Mode, RuleAction, RuleConfig
-from mlvpnd.helper.client import HelperClient
+from mlvpnd.helper.client import Configured, HelperClient
 from mlvpnd.net.tun import TunDevice
 from mlvpnd.operator.status import LinkState
 from mlvpnd.protocol.wire.box import derive_key
@@ -34,8 +34,8 @@ class Helper:
     async def tune_socket(self, link: str, sock: socket.socket) -> None:
         pass
 
-    async def configure_tun(self, *, ipv6_path: bool) -> int:
-        return 1428
+    async def configure_tun(self, *, ipv6_path: bool, default_routes: bool) -> Configured:
+        return Configured(1428)
 
     async def run_script(self, event: str, link: str | None) -> int:
         return 0

@@ -15,7 +15,7 @@ import pytest
 
 from mlvpnd.config.model import Config, DataPlane, LinkConfig, Mode, Pacing, RuleAction, RuleConfig
 from mlvpnd.errors import MlvpndError
-from mlvpnd.helper.client import HelperClient
+from mlvpnd.helper.client import Configured, HelperClient
 from mlvpnd.net.tun import TunDevice
 from mlvpnd.operator.face import LinkChanged, Notice
 from mlvpnd.operator.status import LinkState
@@ -57,9 +57,9 @@ class Helper:
     async def tune_socket(self, link: str, sock: socket.socket) -> None:
         pass
 
-    async def configure_tun(self, *, ipv6_path: bool) -> int:
+    async def configure_tun(self, *, ipv6_path: bool, default_routes: bool) -> Configured:
         self.asked.append(f"configure ipv6_path={ipv6_path}")
-        return 1408 if ipv6_path else 1428
+        return Configured(1408 if ipv6_path else 1428)
 
     async def run_script(self, event: str, link: str | None) -> int:
         self.asked.append(f"{event} {link}" if link else event)
