@@ -17,6 +17,7 @@ _SO_BINDTOIFINDEX = 62  # asm-generic/socket.h, Linux 5.0
 _FLAGS_REQUEST = struct.Struct("16sH22x")
 _NUMBER_REQUEST = struct.Struct("16si20x")
 _IFF_TAP = 0x0002
+_IFF_PERSIST = 0x0800
 _IFF_VNET_HDR = 0x4000
 
 
@@ -35,9 +36,21 @@ def kind_of(descriptor: int) -> Kind:
 
     Raises OSError for a descriptor without an interface; EBADFD: its interface is gone.
     """
-    answer = fcntl.ioctl(descriptor, _TUNGETIFF, bytes(_FLAGS_REQUEST.size))
-    name, flags = _FLAGS_REQUEST.unpack(answer)
+    name, flags = _name_and_flags(descriptor)
     return Kind(os.fsdecode(name.rstrip(b"\0")), bool(flags & _IFF_TAP), bool(flags & _IFF_VNET_HDR))
+
+
+def _name_and_flags(descriptor: int) -> tuple[bytes, int]:
+    name, flags = _FLAGS_REQUEST.unpack(fcntl.ioctl(descriptor, _TUNGETIFF, bytes(_FLAGS_REQUEST.size)))
+    return name, flags
+
+
+def is_persistent(descriptor: int) -> bool:
+    """Whether a TUN or TAP descriptor's interface stays when its last descriptor is closed."""
+    try:
+        return bool(_name_and_flags(descriptor)[1] & _IFF_PERSIST)
+    except OSError:
+        return False  # it is gone
 
 
 def interface_of(descriptor: int) -> tuple[str, bool]:

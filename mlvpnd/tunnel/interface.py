@@ -12,7 +12,7 @@ from mlvpnd.helper.client import HelperClient
 from mlvpnd.logs.journal import fields
 from mlvpnd.logs.log import logger
 from mlvpnd.logs.tasks import watched
-from mlvpnd.net.interface import interface_of, is_gone, mtu_of
+from mlvpnd.net.interface import interface_of, is_gone, is_persistent, mtu_of
 from mlvpnd.net.mirror import Mirror
 from mlvpnd.net.tun import TunDevice
 from mlvpnd.offload.mss import limits_for
@@ -162,8 +162,10 @@ class Interface:
             if self.configures:
                 self.reconfigure()
 
-    async def release(self) -> None:
-        """Has everything removed that was set. The tunnel stops, and a kill switch would outlast the interface."""
+    async def release(self, *, kill_switch: bool) -> None:
+        """Has everything removed that was set and would stay: a kill switch, or what a persistent interface has."""
+        if not self.configures or not (kill_switch or is_persistent(self.device.fileno())):
+            return
         try:
             await self._helper.unconfigure_tun()
         except MlvpndError as error:

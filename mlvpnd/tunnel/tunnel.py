@@ -173,8 +173,8 @@ class Tunnel:
             driver.stop()
         await self._scripts.drain(limit)
         await saving
-        if self.config.kill_switch and meant and not restarting:
-            await self.interface.release()
+        if meant and not restarting:
+            await self.interface.release(kill_switch=self.config.kill_switch)
         self.plane.end()
         self.interface.close()
 

@@ -185,7 +185,7 @@ class Leaks:
                     self.arrived += 1
 
 
-KILL = {"kill_switch": 1, "ip4_routes": f"{NEAR} 0.0.0.0/0", "ip6_routes": "::/0"}
+KILL = {"kill_switch": 1, "ip4_gateway": SERVER_INNER_IPV4, "ip4_routes": f"{NEAR} 0.0.0.0/0", "ip6_routes": "::/0"}
 
 
 def test_a_kill_switch_holds_the_place() -> None:

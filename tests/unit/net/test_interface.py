@@ -16,17 +16,19 @@ from mlvpnd.net.interface import interface_of, matches, mtu_of
 # In a namespace of its own: a TUN, a TAP, another name, another MTU, and no interface any more.
 INTERFACES = """
 import os, subprocess, pytun
-from mlvpnd.net.interface import interface_of, mtu_of
+from mlvpnd.net.interface import interface_of, is_persistent, mtu_of
 tun = pytun.TunTapDevice(name="tun%d", flags=pytun.IFF_TUN | pytun.IFF_NO_PI)
 tap = pytun.TunTapDevice(name="mlvpnt0", flags=pytun.IFF_TAP | pytun.IFF_NO_PI)
 print(interface_of(tun.fileno()), interface_of(tap.fileno()))
 subprocess.run(["ip", "link", "set", "tun0", "name", "renamed", "mtu", "1234"], check=True)
-print(interface_of(tun.fileno()), mtu_of("renamed"))
+print(interface_of(tun.fileno()), mtu_of("renamed"), is_persistent(tun.fileno()))
+tun.persist(True)
+print(is_persistent(tun.fileno()))
 subprocess.run(["ip", "link", "delete", "renamed"], check=True)
 try:
     interface_of(tun.fileno())
 except OSError as error:
-    print(error.strerror)
+    print(error.strerror, is_persistent(tun.fileno()))
 """
 
 # An interface with two more names, and sockets that are bound to it by each name.
@@ -67,8 +69,9 @@ def test_alternative_names() -> None:
 def test_the_interface_behind_a_descriptor() -> None:
     assert in_a_namespace(INTERFACES) == [
         "('tun0', False) ('mlvpnt0', True)",
-        "('renamed', False) 1234",
-        "File descriptor in bad state",
+        "('renamed', False) 1234 False",
+        "True",
+        "File descriptor in bad state False",
     ]
 
 

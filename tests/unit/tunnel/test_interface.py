@@ -427,9 +427,14 @@ def test_all_is_undone_before_a_stop_that_was_asked_for(
 
     async def steps() -> None:
         async with made() as one:
-            await one.interface.release()
+            await one.interface.release(kill_switch=True)  # the file does not let us configure it
+            one.interface.configures = True
+            await one.interface.release(kill_switch=False)
+            assert one.helper.asked == []  # all goes with the interface
+            await one.interface.release(kill_switch=True)
             one.helper.refuses = True
-            await one.interface.release()
+            monkeypatch.setattr(interface_module, "is_persistent", lambda _descriptor: True)
+            await one.interface.release(kill_switch=False)
             assert one.helper.asked == ["unconfigure"] * 2
             assert caplog.messages == ["mlvpn0 unconfigure-tun: no"]
 
