@@ -202,7 +202,8 @@ class Interface:
         while self._stale:
             self._stale = False
             meant, self._meant = self._meant, False
-            await self._configure_once(meant=meant)
+            if meant or not self._upkeep.given_up:  # it may have been given up since it was asked for
+                await self._configure_once(meant=meant)
 
     async def _configure_once(self, *, meant: bool) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from tests.support.lab import Host, LabError, wait_until
@@ -99,7 +100,7 @@ def test_a_kill_switch_holds_until_a_stop(tunnel: ServiceTunnel) -> None:
 
 def test_what_others_take_is_put_back_by_a_helper_that_must_be_started(tunnel: ServiceTunnel) -> None:
     client, host = _begin(tunnel)
-    before = client.interface()
+    before, since = client.interface(), time.time()
     for command in ("link set mlvpn0 down", "addr flush dev mlvpn0", "link set mlvpn0 mtu 1300"):
         client.node.run("systemctl", "stop", HELPER)
         host.ip(command)
@@ -107,9 +108,17 @@ def test_what_others_take_is_put_back_by_a_helper_that_must_be_started(tunnel: S
         assert wait_until(lambda: _way(host) == INSTANCE and client.interface()["mtu"] == before["mtu"], 5), command
         assert taken.own < 1, command
         assert client.interface()["routes"] == before["routes"]
-    entries = client.entries("MLVPN_EVENT=interface-changed")[-3:]
-    assert ["link up" in entry["MLVPN_TAKEN"] for entry in entries] == [True, False, False]
-    assert entries[-1]["MLVPN_TAKEN"] == "mtu 1428"
+    taken_away: list[str] = []
+
+    def told() -> bool:
+        """The line follows what was done."""
+        entries = client.entries("MLVPN_EVENT=interface-changed", since=since)
+        taken_away[:] = [entry["MLVPN_TAKEN"] for entry in entries]
+        return len(taken_away) >= 3
+
+    assert wait_until(told, 3), taken_away
+    assert ["link up" in text for text in taken_away] == [True, False, False]
+    assert taken_away[-1] == "mtu 1428"
     assert tunnel.ping() == 3
 
 
