@@ -182,7 +182,7 @@ def apply(device: str, config: Config, *, default_routes: bool = True) -> list[s
                 done.append(item)
         if len(done) < len(missing):
             _note(netlink, index, [item for item in noted if item in done or item not in missing])
-    words = [str(item) for item in done]
+    words = [str(item) for item in done if not isinstance(item, GsoLimit)]  # it follows the MTU, which may just change
     if problems:
         raise NetworkError(f"{device}: " + "; ".join(problems), words)
     return words

@@ -95,11 +95,10 @@ class Interface:
 
     def look(self, mirror: Mirror) -> None:
         """Some interface of this host has changed: checks this one's MTU, its bridge and what was set on it."""
-        try:
-            name, _ = interface_of(self.device.fileno())
-            mtu = mtu_of(name)
-        except OSError:
+        present = self._present()
+        if present is None:
             return
+        name, mtu = present
         if mtu != self.mtu:
             self._take_mtu(mtu)
         number = mirror.number(name)
@@ -117,6 +116,14 @@ class Interface:
                 mtu, name, *wider, wider[1],
             )  # fmt: skip
         self._wider = wider
+
+    def _present(self) -> tuple[str, int] | None:
+        """The interface's name and MTU now; None: it is gone."""
+        try:
+            name, _ = interface_of(self.device.fileno())
+            return name, mtu_of(name)
+        except OSError:
+            return None
 
     def _take_mtu(self, mtu: int) -> None:
         self.mtu = mtu
@@ -213,7 +220,8 @@ class Interface:
             level = logging.DEBUG if is_gone(self.device.fileno()) else logging.WARNING
             _log.log(level, "%s %s", self.name, error)
             return
-        self._take_mtu(answer.mtu)
+        present = self._present()
+        self._take_mtu(present[1] if present else answer.mtu)  # somebody may have changed it since
         if answer.refused and (meant or answer.refused != self._refused):
             _log.warning("%s", answer.refused)
         self._refused = answer.refused

@@ -260,7 +260,7 @@ def test_the_limit_of_what_we_are_left_to_cut_follows_the_mtu(kernel: FakeKernel
     network.apply("mlvpn0", CONFIG)
     assert kernel.calls == []
     kernel.mtu = 1300
-    network.apply("mlvpn0", CONFIG)
+    assert network.apply("mlvpn0", CONFIG) == []  # nobody has taken it
     assert kernel.gso == 48 * (1300 - 72) + 72
     network.withdraw("mlvpn0")
     assert (kernel.gso, kernel.alias) == (65536, "")

@@ -262,6 +262,21 @@ def test_an_mtu_that_somebody_sets_is_followed(mtus: dict[str, int], monkeypatch
     run(steps)
 
 
+def test_an_answer_of_the_helper_does_not_hide_what_somebody_set_meanwhile(mtus: dict[str, int]) -> None:
+    async def steps() -> None:
+        async with made() as one:
+            one.helper.answering.clear()
+            one.interface.reconfigure()
+            await until(lambda: one.helper.asked)
+            mtus["mlvpn7"] = 1300
+            one.interface.look(Mirror())
+            one.helper.answering.set()
+            await asyncio.sleep(0.02)
+            assert one.interface.mtu == 1300
+
+    run(steps)
+
+
 def test_a_bridge_with_longer_frames_is_told_of_once(
     mtus: dict[str, int], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
