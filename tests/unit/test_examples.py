@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import fnmatch
 import subprocess
 from pathlib import Path
 
@@ -36,3 +38,21 @@ def test_the_weights_are_those_of_the_lines_in_the_demo(name: str) -> None:
 
 def test_the_status_command_is_a_shell_script() -> None:
     subprocess.run(["sh", "-n", str(EXAMPLES / "mlvpn_updown.sh")], check=True)
+
+
+def settings(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read_string((EXAMPLES / "network" / name).read_text())
+    return parser
+
+
+def test_other_programs_are_told_of_the_interfaces_of_the_examples() -> None:
+    """tests/system/test_routes.py has a systemd-networkd that reads them."""
+    networkd = settings("systemd-networkd/05-mlvpn.network")
+    manager = settings("NetworkManager/mlvpn.conf")["keyfile"]["unmanaged-devices"]
+    assert networkd["Link"]["Unmanaged"] == "yes"
+    for scenario in ("", "two-adsl/", "adsl-sdsl-voip/"):
+        for end in ("client", "server"):
+            name = example(f"{scenario}{end}.conf").interface_name
+            assert fnmatch.fnmatch(name, networkd["Match"]["Name"])
+            assert fnmatch.fnmatch(name, manager.removeprefix("interface-name:"))
