@@ -7,8 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import pytest
-
 from tests.support.lab import Host, LabError, wait_until
 from tests.support.linkemu import PROJECT
 from tests.support.noise import Stopwatch
@@ -141,34 +139,22 @@ def test_a_stop_leaves_nothing_on_an_interface_that_stays(tunnel: ServiceTunnel)
         host.ip(f"tuntap del dev {INSTANCE} mode tun")
 
 
-@pytest.fixture
-def networkd(tunnel: ServiceTunnel) -> Iterator[ServiceTunnel]:
-    """The client has systemd-networkd, which manages the tunnel's interface by a file of its own."""
-    node = tunnel.client.node
-    node.write("/etc/systemd/network/50-all.network", "[Match]\nName=mlvpn*\n[Network]\nLinkLocalAddressing=no\n")
-    yield tunnel
-    node.run("systemctl", "stop", "systemd-networkd.socket", NETWORKD)
-    node.run("sh", "-c", "rm -rf /etc/systemd/network/*.network /etc/systemd/networkd.conf.d")
-
-
-def test_networkd_takes_away_and_gets_it_back(networkd: ServiceTunnel) -> None:
-    client, host = _begin(networkd, kill_switch=1)
-    before, rules = client.interface(), host.run("ip", "rule")
-    since = time.time()
-    client.node.run("systemctl", "start", NETWORKD)
-    client.wait_entry("MLVPN_EVENT=interface-changed", since=since)
-    assert wait_until(lambda: (client.interface(), host.run("ip", "rule")) == (before, rules), 5)
-    assert _way(host) == INSTANCE
-
-
-def test_the_examples_tell_networkd_to_leave_it_alone(networkd: ServiceTunnel) -> None:
-    client, host = _begin(networkd, kill_switch=1)
-    before, rules = client.interface(), host.run("ip", "rule")
+def test_the_examples_tell_networkd_to_leave_it_alone(tunnel: ServiceTunnel) -> None:
+    """Without them it manages the interface by the host's own file, and removes all rules that it has not made."""
+    client, host = _begin(tunnel, kill_switch=1)
+    node = client.node
+    before, rules, since = client.interface(), host.run("ip", "rule"), time.time()
+    node.write("/etc/systemd/network/50-all.network", "[Match]\nName=mlvpn*\n[Network]\nKeepConfiguration=yes\n")
     for name, directory in (("05-mlvpn.network", "network"), ("mlvpn.conf", "networkd.conf.d")):
-        client.node.write(f"/etc/systemd/{directory}/{name}", (EXAMPLES / name).read_text())
-    since = time.time()
-    client.node.run("systemctl", "start", NETWORKD)
-    with _always(lambda: _way(host) == INSTANCE):
-        time.sleep(3)
-    assert (client.interface(), host.run("ip", "rule")) == (before, rules)
-    assert client.entries("MLVPN_EVENT=interface-changed", since=since) == []
+        node.write(f"/etc/systemd/{directory}/{name}", (EXAMPLES / name).read_text())
+    try:
+        node.run("systemctl", "start", NETWORKD)
+        with _always(lambda: _way(host) == INSTANCE):
+            time.sleep(3)
+        (state,) = (line for line in node.run("networkctl", "list").splitlines() if INSTANCE in line)
+        assert "unmanaged" in state
+        assert (client.interface(), host.run("ip", "rule")) == (before, rules)
+        assert client.entries("MLVPN_EVENT=interface-changed", since=since) == []
+    finally:
+        node.run("systemctl", "stop", "systemd-networkd.socket", NETWORKD)
+        node.run("sh", "-c", "rm -rf /etc/systemd/network/*.network /etc/systemd/networkd.conf.d")
