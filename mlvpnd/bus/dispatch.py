@@ -15,6 +15,7 @@ from mlvpnd.base.bandwidth import MAX_BANDWIDTH
 from mlvpnd.config import ConfigError
 from mlvpnd.errors import MlvpndError
 from mlvpnd.logs import log
+from mlvpnd.logs.journal import of_link
 from mlvpnd.operator import face
 from mlvpnd.operator.face import ConfigUnreadable, NoSuchLink, Operator
 
@@ -171,7 +172,9 @@ class Dispatcher:
             raise BusError(errors.INVALID_ARGS, f"{name} is of type {expected}, not {variant.signature}")
         if not write.check(variant.value):
             raise BusError(errors.INVALID_ARGS, f"{name} cannot be {str(variant.value)[:80]}")
-        return self._change(call, write.action, lambda: write.apply(one.link, variant.value), f"{name}={variant.value}")
+        return self._change(
+            call, write.action, lambda: write.apply(one.link, variant.value), f"{name}={variant.value}", one.link
+        )
 
     # Ours.
 
@@ -185,13 +188,17 @@ class Dispatcher:
         return Answer("o", [self._tree.link_path(name)])
 
     def _reconnect(self, call: Message, one: Object) -> Result:
-        return self._change(call, authorize.MANAGE_LINK, lambda: self._operator.reconnect(one.link), "Reconnect")
+        return self._change(
+            call, authorize.MANAGE_LINK, lambda: self._operator.reconnect(one.link), "Reconnect", one.link
+        )
 
     def _forget(self, call: Message, one: Object) -> Result:
         return self._change(call, authorize.MANAGE_LINK, self._operator.forget, "Forget")
 
-    async def _change(self, call: Message, action: str, apply: Callable[[], None], what: str) -> Answer:
-        await self._allow(call, action, what)
+    async def _change(
+        self, call: Message, action: str, apply: Callable[[], None], what: str, link: str = ""
+    ) -> Answer:
+        await self._allow(call, action, what, link)
         if call.path not in self._tree.all():  # the question took time
             raise BusError(errors.UNKNOWN_OBJECT, f"no object {call.path}")
         try:
@@ -223,9 +230,10 @@ class Dispatcher:
         self._announce()
         return warnings
 
-    async def _allow(self, call: Message, action: str, what: str) -> None:
+    async def _allow(self, call: Message, action: str, what: str, link: str = "") -> None:
         uid = await self._authorizer.check(call, action)
-        _log.info("%s: %s asked for by uid %d (%s)", call.path, what, uid, call.sender, extra=log.ASKED)
+        extra = {**log.ASKED, **of_link(link)}
+        _log.info("%s: %s asked for by uid %d (%s)", call.path, what, uid, call.sender, extra=extra)
 
 
 def _children(paths: Mapping[str, Object], path: str) -> list[str]:

@@ -63,6 +63,11 @@ def fields(event: str, link: str = "", **more: object) -> dict[str, object]:
     return {"journal": {key: value for key, value in found.items() if value not in ("", None)}}
 
 
+def of_link(link: str) -> dict[str, object]:
+    """The `extra=` of a logging call about a link that is no event; `mlvpnctl log TUNNEL LINK` finds the line by it."""
+    return fields("", link)
+
+
 def entry(message: str, priority: int, named: Mapping[str, object], identifier: str = IDENTIFIER) -> bytes:
     """One entry in the native protocol; a key's field is named `MLVPN_` and the key."""
     event = EVENTS.get(str(named.get("EVENT", "")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mlvpnd.logs.journal import fields
+from mlvpnd.logs.journal import fields, of_link
 from mlvpnd.logs.log import logger
 from mlvpnd.protocol.wire.drops import DropReason
 
@@ -47,7 +47,7 @@ class DropLog:
         parts = [f"{_WORDS[reason]} ({count})" for reason, count in fresh.items() if count and reason in _WORDS]
         if parts:
             self._next_at[link] = now + INTERVAL
-            extra = fields("auth-failed", link) if fresh.get(DropReason.NOT_AUTHENTIC) else None
+            extra = fields("auth-failed", link) if fresh.get(DropReason.NOT_AUTHENTIC) else of_link(link)
             _protocol.warning("%s %s", link, ", ".join(parts), extra=extra)
 
     def forget(self, link: str) -> None:

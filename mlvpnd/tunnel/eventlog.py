@@ -7,7 +7,7 @@ import logging
 from mlvpnd.base.allowance import Allowances
 from mlvpnd.config.changes import LinkChange
 from mlvpnd.config.schema import LINK_KEYS
-from mlvpnd.logs.journal import fields
+from mlvpnd.logs.journal import fields, of_link
 from mlvpnd.logs.log import logger
 from mlvpnd.operator.status import format_address
 from mlvpnd.protocol.links.events import DownReason, PathStatusChanged, TierChanged
@@ -58,36 +58,38 @@ class EventLog:
         extra = fields("link-down", name, state="down", reason=REASONS[reason])
         _protocol.log(logging.DEBUG if on_purpose else logging.INFO, "%s %s", name, reason.value, extra=extra)
         if not on_purpose and path.damping.begins:
-            _protocol.warning("%s comes and goes: from now on it stays down for a second each time", name)
+            text = "%s comes and goes: from now on it stays down for a second each time"
+            _protocol.warning(text, name, extra=of_link(name))
 
     def unheard(self, path: Path, now: float) -> None:
         """The peer asks again and again because it does not hear the answers."""
-        text = f"{path.parameters.name} the peer asks and does not hear the answers: the line is dead towards"
-        self._seldom(text, format_address(path.peer), now, logging.WARNING)
+        text = "the peer asks and does not hear the answers: the line is dead towards"
+        self._seldom(path, text, format_address(path.peer), now, logging.WARNING)
 
     def moved(self, path: Path, now: float) -> None:
         """The peer has another address."""
-        self._seldom(f"{path.parameters.name} new connection ->", format_address(path.peer), now)
+        self._seldom(path, "new connection ->", format_address(path.peer), now)
 
     def restarted(self, path: Path, now: float) -> None:
         """The peer has begun a new session."""
-        self._seldom(f"{path.parameters.name} the peer has restarted", "", now)
+        self._seldom(path, "the peer has restarted", "", now)
 
-    def _seldom(self, text: str, value: str, now: float, level: int = logging.INFO) -> None:
-        if self._allowed.take(text, now):
-            _protocol.log(level, "%s", f"{text} {value}".rstrip())
+    def _seldom(self, path: Path, text: str, value: str, now: float, level: int = logging.INFO) -> None:
+        name = path.parameters.name
+        if self._allowed.take(f"{name} {text}", now):
+            _protocol.log(level, "%s", f"{name} {text} {value}".rstrip(), extra=of_link(name))
 
     def quality(self, path: Path, event: PathStatusChanged) -> None:
         """An up link became lossy or slow, or well again."""
         name, limits = path.parameters.name, path.parameters
         if PathStatus.LOSSY in (event.before, event.after):
             now_lossy = event.after is PathStatus.LOSSY
-            extra = fields("link-lossy", name, loss=path.loss_percent) if now_lossy else None
+            extra = fields("link-lossy", name, loss=path.loss_percent) if now_lossy else of_link(name)
             text = f"%s packet loss {_word(bad=now_lossy)}: %d%%/%d%%"
             _rtt.info(text, name, path.loss_percent, limits.loss_tolerance, extra=extra)
         if PathStatus.HIGH_LATENCY in (event.before, event.after):
             now_slow = event.after is PathStatus.HIGH_LATENCY
-            extra = fields("link-slow", name, srtt_usec=int(path.rtt.srtt_ms * 1000)) if now_slow else None
+            extra = fields("link-slow", name, srtt_usec=int(path.rtt.srtt_ms * 1000)) if now_slow else of_link(name)
             text = f"%s latency {_word(bad=now_slow)}: %fms/%dms"
             _rtt.info(text, name, path.rtt.srtt_ms, limits.latency_tolerance, extra=extra)
 
@@ -116,7 +118,8 @@ def log_update(change: LinkChange) -> None:
         before, after = getattr(change.old, key.field), getattr(change.new, key.field)
         if key.name in change.keys:
             numbers = (int(value) if isinstance(value, bool) else value for value in (before, after))
-            _config.info(key.changed.format(name=key.name), change.new.name, *numbers)
+            text = key.changed.format(name=key.name)
+            _config.info(text, change.new.name, *numbers, extra=of_link(change.new.name))
 
 
 def log_switched(link: str, *, enabled: bool) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 from mlvpnd.config.model import LinkConfig, Mode
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperClient
-from mlvpnd.logs.journal import fields
+from mlvpnd.logs.journal import fields, of_link
 from mlvpnd.logs.log import logger
 from mlvpnd.logs.tasks import watched
 from mlvpnd.net import resolve
@@ -248,11 +248,16 @@ class LinkOpener:
             # If the link was up, its end is already in the log. A link that never had a socket has no line yet.
             first = self._last is None and not self._told_down
             self._told_down = True
-            extra = fields("link-down", self.config.name, state="down", reason="error") if first else None
+            extra = (
+                fields("link-down", self.config.name, state="down", reason="error")
+                if first
+                else of_link(self.config.name)
+            )
             level = logging.WARNING if first else logging.INFO
             log.log(level, "%s %s (trying again until it works)", self.config.name, text, extra=extra)
         else:
-            log.debug("%s %s, next try in %d s", self.config.name, text, backoff)
+            extra = of_link(self.config.name)
+            log.debug("%s %s, next try in %d s", self.config.name, text, backoff, extra=extra)
         self.error = text
         self._told_bind = ""
 
@@ -280,7 +285,7 @@ class LinkOpener:
             where = self.config.bindhost or "any"
             # A client whose peer is away opens a socket every few seconds.
             level = logging.DEBUG if where == self._told_bind else logging.INFO
-            _protocol.log(level, "%s bind to %s", self.config.name, where)
+            _protocol.log(level, "%s bind to %s", self.config.name, where, extra=of_link(self.config.name))
             self._told_bind = where
             self._opened(ends)
             return
@@ -295,7 +300,8 @@ class LinkOpener:
             self._port_is_free = self._begins_free != (turn >= 0 and turn % 2 == 0)
             if turn == 0 and self._port_is_free:
                 text = "%s no answer arrives at bindport %s after %d time-outs: a free port is tried every other time"
-                _protocol.warning(text, self.config.name, self.config.bindport, self._timeouts)
+                name = self.config.name
+                _protocol.warning(text, name, self.config.bindport, self._timeouts, extra=of_link(name))
 
     def _in_turn(self, found: list[Endpoints]) -> list[Endpoints]:
         """Begins with the last address, or with the next one if nobody answered there."""
@@ -328,11 +334,10 @@ class LinkOpener:
         if str(error) == self._lookup_error:
             return
         self._lookup_error = str(error)
+        which = "the addresses found before are tried"
         if self._remembered and self._remembered_at is not None:
-            at = time.strftime("%Y-%m-%d %H:%M", time.localtime(self._remembered_at))
-            _dns.warning("%s %s (using the addresses of %s)", self.config.name, error, at)
-        else:
-            _dns.warning("%s %s (the addresses found before are tried)", self.config.name, error)
+            which = f"using the addresses of {time.strftime('%Y-%m-%d %H:%M', time.localtime(self._remembered_at))}"
+        _dns.warning("%s %s (%s)", self.config.name, error, which, extra=of_link(self.config.name))
 
     async def _look_up(self) -> list[Endpoints] | MlvpndError:
         try:
@@ -419,7 +424,8 @@ class LinkOpener:
         try:
             await self._helper.tune_socket(self.config.name, sock)
         except MlvpndError as error:
-            logger("net").debug("%s receive buffer stays small: %s", self.config.name, error)
+            name = self.config.name
+            logger("net").debug("%s receive buffer stays small: %s", name, error, extra=of_link(name))
 
     def _close(self) -> None:
         if self.socket is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlvpnd.config.changes import restarting_values
 from mlvpnd.config.model import Config, LinkConfig, Mode
-from mlvpnd.logs.journal import fields
+from mlvpnd.logs.journal import fields, of_link
 from mlvpnd.logs.log import logger
 from mlvpnd.protocol.links.resume import recall, remember
 from mlvpnd.protocol.links.session import Session
@@ -121,5 +121,5 @@ def _forget_changed(memory: dict[str, Any], links: Sequence[LinkConfig]) -> None
     before = memory.get(_CONFIGURED, {})
     changed = {link.name for link in links if before.get(link.name, restarting_values(link)) != restarting_values(link)}
     for name in sorted(changed):
-        _log.info("%s has changed in the file: the link begins anew", name)
+        _log.info("%s has changed in the file: the link begins anew", name, extra=of_link(name))
     memory["paths"] = [path for path in memory["paths"] if path["name"] not in changed]

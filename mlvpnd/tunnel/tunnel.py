@@ -17,6 +17,7 @@ from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.dataplane.plane import Plane
 from mlvpnd.dataplane.reference import ReferencePlane
 from mlvpnd.helper.client import HelperClient
+from mlvpnd.logs.journal import of_link
 from mlvpnd.logs.log import logger
 from mlvpnd.net.resolve import Endpoints, Resolved
 from mlvpnd.operator.face import LinkPropertiesChanged, LinksChanged, NoSuchLink
@@ -202,15 +203,16 @@ class Tunnel:
         )
         numbers = {driver.config.name: number for number, driver in self.drivers.items()}
         for link in changes.removed:
-            _config_log.info("%s tunnel removed", link.name)
+            _config_log.info("%s tunnel removed", link.name, extra=of_link(link.name))
             self._remove_link(numbers[link.name])
             self._lasting.drop(link.name)  # if the name comes back, it is another link
         remotes: dict[str, list[Resolved]] = {}
         for change in changes.restarted:
-            _config_log.info("%s restart for configuration reload", change.new.name)
-            number = numbers[change.new.name]
+            name = change.new.name
+            _config_log.info("%s restart for configuration reload", name, extra=of_link(name))
+            number = numbers[name]
             if {"remotehost", "remoteport"}.isdisjoint(change.keys):
-                remotes[change.new.name] = self.drivers[number].remotes
+                remotes[name] = self.drivers[number].remotes
             self._remove_link(number)
         for change in changes.updated:
             self._update_link(numbers[change.new.name], change)
@@ -224,7 +226,7 @@ class Tunnel:
         for change in changes.restarted:
             self._add_link(change.new, remotes.get(change.new.name, ()))
         for link in changes.added:
-            _config_log.info("%s tunnel added", link.name)
+            _config_log.info("%s tunnel added", link.name, extra=of_link(link.name))
             self._add_link(link)
         self._set_matching()
         self._say_pacing()
@@ -482,7 +484,8 @@ class Tunnel:
     def _refused(self, number: int, driver: LinkOpener) -> None:
         """The system keeps refusing what is sent: the link goes down, and its socket is opened anew if it can be."""
         error = driver.socket.last_error if driver.socket is not None else ""
-        _net.info("%s write error: %s", driver.config.name, error)
+        name = driver.config.name
+        _net.info("%s write error: %s", name, error, extra=of_link(name))
         if self._may_reopen(driver):
             driver.reopen()
         else:

@@ -234,6 +234,26 @@ def test_methods_that_only_read(bus: PrivateBus) -> None:
     asyncio.run(scenario())
 
 
+def test_what_operators_do_to_a_link_is_found_by_the_link(bus: PrivateBus, caplog: pytest.LogCaptureFixture) -> None:
+    """`mlvpnctl log TUNNEL LINK` asks the journal for the field."""
+    caplog.set_level(logging.INFO, "mlvpnd")
+
+    async def scenario() -> None:
+        async with served(bus, FakeOperator("adsl-2")) as one:
+            await one.set(ADSL, "org.mlvpn1.Link", "Enabled", "b", False)
+            await one.set(ADSL, "org.mlvpn1.Link", "BandwidthUpload", "t", 5)
+            await one.call(ADSL, "org.mlvpn1.Link", "Reconnect")
+            await one.call(TUNNEL, "org.mlvpn1.Tunnel", "Reload")
+
+    asyncio.run(scenario())
+    asked = [
+        (one.getMessage(), one.__dict__["journal"]) for one in caplog.records if "asked for by" in one.getMessage()
+    ]
+    assert [fields for _, fields in asked] == [{"LINK": "adsl-2"}] * 3 + [{}]
+    for (text, _), what in zip(asked, ("Enabled=False", "BandwidthUpload=5", "Reconnect", "Reload"), strict=True):
+        assert what in text
+
+
 # Errors.
 
 CALLS: dict[str, tuple[str, tuple[Any, ...]]] = {

@@ -37,7 +37,7 @@ def test_links_have_lines_of_their_own(caplog: pytest.LogCaptureFixture, lines: 
     log.look("adsl1", {FORGED: 1}, 0.0)
     log.look("adsl2", {SHORT: 2}, 0.0)
     assert caplog.messages == ["adsl1 crypto_decrypt failed: -1 (1)", "adsl2 received invalid packet (2)"]
-    assert "journal" not in vars(caplog.records[1])
+    assert vars(caplog.records[1])["journal"] == {"LINK": "adsl2"}
 
 
 def test_what_is_no_attack_has_no_line_and_delays_none(caplog: pytest.LogCaptureFixture, lines: list[str]) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from mlvpnd.config.changes import LinkChange
+from mlvpnd.config.model import LinkConfig
 from mlvpnd.logs import log
 from mlvpnd.protocol.links.events import DownReason, PathStatusChanged, TierChanged
 from mlvpnd.protocol.links.path import Path, PathParameters, PathStatus
 from mlvpnd.protocol.links.selection import Tier
-from mlvpnd.tunnel.eventlog import FLAP_BURST, FLAP_INTERVAL, EventLog
+from mlvpnd.tunnel.eventlog import FLAP_BURST, FLAP_INTERVAL, EventLog, log_update
 
 OK, LOSSY, SLOW = PathStatus.AUTHOK, PathStatus.LOSSY, PathStatus.HIGH_LATENCY
 
@@ -143,3 +145,20 @@ def test_tiers(
     EventLog().tier(TierChanged(before, after))
     assert [message for _, message, _ in told(caplog)] == messages
     assert [journal["EVENT"] for _, _, journal in told(caplog) if journal] == ([event] if event else [])
+
+
+def test_every_line_about_a_link_has_the_link_as_a_field(caplog: pytest.LogCaptureFixture, path: Path) -> None:
+    """`mlvpnctl log TUNNEL LINK` asks the journal for it."""
+    caplog.set_level(logging.DEBUG, "mlvpnd")
+    events = EventLog()
+    events.moved(path, 1.0)
+    events.restarted(path, 1.0)
+    events.unheard(path, 1.0)
+    for before, after in ((OK, LOSSY), (LOSSY, OK), (OK, SLOW), (SLOW, OK)):
+        events.quality(path, PathStatusChanged(0, before, after))
+    for _ in range(20):
+        path.damping.end(0.1, 1.0)
+        events.down(path, DownReason.DISCONNECTED)
+    log_update(LinkChange(LinkConfig("adsl1"), LinkConfig("adsl1", timeout=7), ("timeout",)))
+    assert any("timeout" in one.getMessage() for one in caplog.records)
+    assert {fields.get("LINK") for _, _, fields in told(caplog)} == {"adsl1"}

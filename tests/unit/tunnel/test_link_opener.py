@@ -433,9 +433,9 @@ def test_of_a_link_that_was_there_nothing_is_told_twice(
         follow(Helper(), lack, missing)
     told = [one for one in caplog.records if "Cannot assign requested address" in one.getMessage()]
     assert [(one.levelno, getattr(one, "journal", {})) for one in told] == [
-        (logging.INFO, {}),
+        (logging.INFO, {"LINK": "adsl1"}),
         (logging.WARNING, {"EVENT": "link-down", "LINK": "adsl1", "STATE": "down", "REASON": "error"}),
-        (logging.INFO, {}),
+        (logging.INFO, {"LINK": "adsl1"}),
     ]
 
 
