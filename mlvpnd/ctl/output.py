@@ -24,6 +24,8 @@ STATE_STYLE = {
     "lossy": "odd",
     "slow": "odd",
     "waiting": "odd",
+    "degraded": "odd",
+    "connecting": "odd",
     "down": "bad",
     "disabled": "faint",
     "stopping": "odd",

@@ -135,7 +135,7 @@ class Daemon:
         else:
             await tunnel.interface.configure()
             tunnel.start()
-        if isinstance(self._helper, ServiceHelper) and config.statuscommand and tunnel.state != "down":
+        if isinstance(self._helper, ServiceHelper) and config.statuscommand and tunnel.state in status.CARRYING:
             self._helper.wake(Role.SCRIPT)  # the process before has run up scripts: down scripts are owed
         self._started.set()
         # In a task: the control socket's name may take long to look up, and the links do not need it.
@@ -143,7 +143,7 @@ class Daemon:
         titles = watched(loop.create_task(self._keep_title(tunnel), name="title"))
         bus = self._start_bus()
         await self._wait_tried(tunnel)
-        self._notifier.ready(self._links_text())
+        self._notifier.ready(self._service_text())
         gc.freeze()  # the collector need not look again and again at what lives to the end
         try:
             await self._stopping.wait()
@@ -276,7 +276,7 @@ class Daemon:
                 self._reports.tell(Reloaded(ok=True))
                 return warnings
             finally:
-                self._notifier.ready(self._links_text())
+                self._notifier.ready(self._service_text())
 
     def _reload_failed(self, error: MlvpndError) -> None:
         problems = error.problems if isinstance(error, ConfigError) else (error,)
@@ -391,13 +391,13 @@ class Daemon:
         while True:
             text = status.title(snapshot.take(tunnel, self._options))
             proctitle.set_title(f"mlvpn: {text}", natural=self._options.natural_title)
-            self._notifier.status(self._links_text())
+            self._notifier.status(self._service_text())
             tunnel.changed.clear()
             await tunnel.changed.wait()
             await asyncio.sleep(TITLE_DELAY)
 
-    def _links_text(self) -> str:
-        return status.marked_links(self.snapshot())
+    def _service_text(self) -> str:
+        return status.service_text(self.snapshot())
 
     def _start_bus(self) -> BusService | None:
         if self._service is None:

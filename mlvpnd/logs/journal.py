@@ -32,6 +32,7 @@ EVENTS: Mapping[str, Event] = {
     "link-down": Event(_WARNING, "b7bb5d6344e349f399649939b108deae"),
     "link-disabled": Event(_NOTICE, "a21af73793f846168d6a18fc437124bb"),
     "link-enabled": Event(_NOTICE, "3550330571894dce834d171baad6549c"),
+    "no-answer": Event(_WARNING, "3486fd70ef124941becbebe017f1bc20"),
     "link-lossy": Event(_WARNING, "288eb50ad93c481eb54f5721e05bf31f"),
     "link-slow": Event(_WARNING, "91ed0a829b764214bf03eed29e163d7d"),
     "tunnel-up": Event(_NOTICE, "1419453eeb48484bacb64b3682f477b0"),

@@ -6,9 +6,11 @@ everything else is added. Points in time are Unix seconds.
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import ipaddress
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -17,6 +19,7 @@ from mlvpnd import __version__
 from mlvpnd.base.printable import TITLE_NAME_LENGTH
 
 from .faces import (
+    AS_IT_IS,
     COUNTS,
     ENDPOINT,
     MILLISECONDS,
@@ -64,6 +67,12 @@ class LinkState(enum.Enum):
         """Whether the link can carry traffic."""
         return self.number >= LinkState.CONNECTED.number
 
+
+TUNNEL_STATES = ("down", "connecting", "degraded", "up", "fallback", "stopping")
+"""A tunnel's states, on every face; in metrics their numbers from 0 on. A new one is added behind the last."""
+CARRYING = frozenset(("degraded", "up", "fallback"))
+"""The states in which packets can pass."""
+TUNNEL_STATE = dataclasses.replace(AS_IT_IS, metric=TUNNEL_STATES.index)
 
 _NAME_OF_WORD = {state.word: state.name_on_bus for state in LinkState}
 STATE = Unit(
@@ -456,8 +465,29 @@ class TunnelStatus:
     """The twin that runs: `reference` or `native`."""
     tier: Annotated[str, Face(json="tier", bus="Tier")] = ""
     """The kind of links that carry the traffic now."""
-    state: Annotated[str, Face(json="state", bus="State")] = "down"
-    """`down`: no link is up; `up`; `fallback`: only `fallback_only` links carry; `stopping`."""
+    state: Annotated[
+        str,
+        Face(
+            unit=TUNNEL_STATE,
+            json="state",
+            metric=Metric("state", "0: down, 1: connecting, 2: degraded, 3: up, 4: fallback, 5: stopping."),
+            bus="State",
+        ),
+    ] = "down"
+    """One of `TUNNEL_STATES`. `down`: no link is up, and nobody is asked. `connecting`: no link is up, and the peer is
+    asked. `degraded`: some links that are enabled are up, and others are not. `up`: all are. `fallback`: only
+    `fallback_only` links carry. `stopping`."""
+    state_since: Annotated[
+        float,
+        Face(
+            unit=MOMENT,
+            json="state_since",
+            metric=Metric("state_since_seconds", "When the state began, Unix seconds."),
+            bus="StateChangeTimestamp",
+        ),
+    ] = 0.0
+    reason: Annotated[str, Face(json="reason", bus="Reason")] = ""
+    """Why a tunnel is `connecting`: what is known of each link on which nobody answers."""
     mode: Annotated[str, Face(json="mode", bus="Mode")] = ""
     """`server` or `client`."""
     config_file: Annotated[str, Face(json="config_file", bus="ConfigFile")] = ""
@@ -575,6 +605,14 @@ def format_address(address: Address | None) -> str:
 def marked_links(status: TunnelStatus) -> str:
     """`!t2 @t1`: each link behind the mark of its state."""
     return " ".join(link.status.mark + link.name[:TITLE_NAME_LENGTH] for link in newest_first(status))
+
+
+def service_text(status: TunnelStatus) -> str:
+    """The line in `systemctl status`: the marked links, and what is known of why a tunnel does not come up."""
+    if status.state != "connecting" or not status.reason:
+        return marked_links(status)
+    since = time.strftime("%a %Y-%m-%d %H:%M:%S %Z", time.localtime(status.state_since))
+    return f"{marked_links(status)} connecting since {since}: {status.reason}"
 
 
 def title(status: TunnelStatus) -> str:

@@ -9,7 +9,7 @@ from mlvpnd.config.changes import LinkChange
 from mlvpnd.config.schema import LINK_KEYS
 from mlvpnd.logs.journal import fields, of_link
 from mlvpnd.logs.log import logger
-from mlvpnd.operator.status import format_address
+from mlvpnd.operator.status import CARRYING, format_address
 from mlvpnd.protocol.links.events import DownReason, PathStatusChanged, TierChanged
 from mlvpnd.protocol.links.path import Path, PathStatus
 from mlvpnd.protocol.links.selection import Tier
@@ -95,9 +95,9 @@ class EventLog:
 
     def tunnel(self, before: str, after: str) -> None:
         """Packets can pass from now on, or no longer; both states are words of `status.TunnelStatus.state`."""
-        if before == "down" and after in ("up", "fallback"):
+        if before not in CARRYING and after in CARRYING:
             _log.info("tunnel is up", extra=fields("tunnel-up", old_state=before, state=after))
-        elif before in ("up", "fallback") and after == "down":
+        elif before in CARRYING and after not in CARRYING and after != "stopping":
             _log.info("tunnel is down", extra=fields("tunnel-down", old_state=before, state=after))
 
     def tier(self, event: TierChanged) -> None:

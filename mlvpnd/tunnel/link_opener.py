@@ -156,6 +156,11 @@ class LinkOpener:
         return list(known) or self._remembered
 
     @property
+    def looks_up(self) -> bool:
+        """Whether a name is being looked up."""
+        return self._lookup is not None and not self._lookup.done()
+
+    @property
     def local_hosts(self) -> list[str]:
         """The local address of the socket; while there is no socket, the addresses that it may be bound to."""
         if self.socket is not None:

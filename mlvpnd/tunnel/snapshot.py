@@ -11,7 +11,7 @@ from mlvpnd.protocol.links.path import Path
 from mlvpnd.protocol.sending.scheduler import effective_weights
 
 from .link_opener import LinkOpener
-from .tunnel import Tunnel, link_state
+from .tunnel import STARTING, Tunnel, link_state
 
 
 def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
@@ -38,6 +38,8 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
         links=tuple(_link(tunnel, number, shares.get(number, 0.0)) for number in numbers),
         tier=session.tier.value,
         state=tunnel.state,
+        state_since=tunnel.state_since,
+        reason=tunnel.silence.summary() if tunnel.state == "connecting" else "",
         mode=tunnel.config.mode.value,
         tun_bytes_read=total.sent_bytes,
         tun_bytes_written=total.received_bytes,
@@ -119,11 +121,16 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
         latency_tolerance_ms=link.latency_tolerance,
         last_packet_monotonic=max(path.heard_at, 0.0),
         state_since=since,
-        reason=driver.error or reason if tunnel.enabled(link.name) else reason,
+        reason=driver.error or _reason(reason, tunnel.silence.cause(number)) if tunnel.enabled(link.name) else reason,
         drops=_drops(driver, path),
         last_error=driver.socket.last_error if driver.socket else driver.error,
         offload=_offload(driver),
     )
+
+
+def _reason(reason: str, cause: str) -> str:
+    """Why a link is down, and then why it is not up again."""
+    return "; ".join(filter(None, ["" if reason == STARTING and cause else reason, cause]))
 
 
 def _drops(driver: LinkOpener, path: Path) -> dict[str, int]:

@@ -35,7 +35,7 @@ from mlvpnd.protocol.links.events import (
     PeerRestarted,
     TierChanged,
 )
-from mlvpnd.protocol.links.path import Path, PathParameters, PathStatus, is_ipv6
+from mlvpnd.protocol.links.path import Address, Path, PathParameters, PathStatus, is_ipv6
 from mlvpnd.protocol.links.selection import Tier
 from mlvpnd.protocol.links.session import Session
 from mlvpnd.systemd.fd_store import Keeper
@@ -50,6 +50,7 @@ from .link_opener import LinkOpener
 from .parameters import pacing_line, path_parameters, session_parameters
 from .restart import Continuity
 from .scripts import ScriptQueue
+from .silence import Silence
 from .uplinks import Uplinks
 
 REFUSED_LIMIT = 0.9
@@ -58,6 +59,9 @@ Less than the second between two KEEPALIVEs, so that two refused in a row are en
 
 The peer's silence would tell too, but only after `timeout`; until then everything given to the link would be lost.
 """
+
+STARTING = "starting"
+"""Why a link is down that has not been up yet, while nothing more is known."""
 
 _config_log = logger("config")
 _net = logger("net")
@@ -114,7 +118,11 @@ class Tunnel:
         """How many rules are in force: the file's, without those that libpcap refuses."""
         self._pacing_said = ""
         self._next_number = 0
+        self.state_since = self.started_at
+        """When the tunnel's state began, in Unix seconds."""
+        self._last_state = ""
         self._uplinks = Uplinks(self.drivers, self._lose, interface.look)
+        self.silence = Silence(self.drivers, self._is_answered, self._peer_of, self.changed.set)
 
     # Life.
 
@@ -169,6 +177,7 @@ class Tunnel:
         if self._timer is not None:
             self._timer.cancel()
         self._uplinks.stop()
+        self.silence.stop()
         for number, driver in self.drivers.items():
             self.plane.detach_link(number)
             driver.stop()
@@ -233,6 +242,7 @@ class Tunnel:
         self.reloaded_at = time.time()
         self.interface.follow(self.config.mss_clamp, configures=self.config.configure_interface)
         self._expire(self._loop.time())
+        self._report_tunnel()  # of the links that are left, more or fewer may be up
         if changes.added or changes.removed:
             names = [tuple(link.name for link in links) for links in (changes.added, changes.removed)]
             self._reports.tell(LinksChanged(*names))
@@ -384,6 +394,7 @@ class Tunnel:
         link = self.drivers[number].config
         self.plane.deliver(self.session.set_parameters(number, self._path_parameters(link), self._loop.time()))
         self.after()
+        self._report_tunnel()
         self._reports.tell(LinkPropertiesChanged(link.name))
 
     def _path_parameters(self, link: LinkConfig) -> PathParameters:
@@ -551,13 +562,28 @@ class Tunnel:
         """One of the words of `status.TunnelStatus.state`."""
         if self._stopping:
             return "stopping"
+        wanted = [path for path in self.session.paths if path.parameters.enabled]
         if not any(path.up for path in self.session.paths):
-            return "down"
-        return "fallback" if self.session.tier is Tier.FALLBACK else "up"
+            return "connecting" if wanted and self.config.mode is Mode.CLIENT else "down"
+        if self.session.tier is Tier.FALLBACK:
+            return "fallback"
+        return "up" if all(path.up for path in wanted) else "degraded"
 
     def _report_tunnel(self) -> None:
         state = self.state
+        if state != self._last_state:
+            self._last_state, self.state_since = state, time.time()
         self._event_log.tunnel(self._reports.tunnel(state), state)
+        self.silence.look()
+
+    def _is_answered(self, number: int) -> bool | None:
+        """Whether a link is up; None: it asks nobody."""
+        path = self.session.path(number)
+        asks = self.config.mode is Mode.CLIENT and path.parameters.enabled and not self._stopping
+        return path.up if asks else None
+
+    def _peer_of(self, number: int) -> Address | None:
+        return self.session.path(number).peer
 
     def _learn_family(self, number: int) -> None:
         """Looks whether a link's peer has an IPv6 address, on which an unset MTU depends."""

@@ -144,6 +144,7 @@ def test_every_property_has_its_value(bus: PrivateBus) -> None:
         "ConfigFile": "/etc/mlvpn/mlvpn0.conf",
         "Mode": "client",
         "State": "up",
+        "StateChangeTimestamp": 1700000000250000,
         "StatusText": "@wifi @adsl-2",
         "Interface": "tun7",
         "InterfaceType": "tun",

@@ -63,6 +63,7 @@ def tunnel_status(*links: LinkStatus) -> TunnelStatus:
         tun_bytes_read=23,
         tun_bytes_written=24,
         state="up",
+        state_since=1700000000.25,
         mode="client",
         config_file="/etc/mlvpn/mlvpn0.conf",
         cleartext_data=True,

@@ -175,8 +175,8 @@ def test_a_link_is_disabled_weighted_and_dropped(host: Host) -> None:
                 daemon.reconnect("adsl1")
                 assert not is_up(daemon)
                 await until(lambda: is_up(daemon))
-                assert TunnelChanged("up", "down") in told
-                assert TunnelChanged("down", "up") in told
+                assert TunnelChanged("up", "connecting") in told
+                assert TunnelChanged("connecting", "up") in told
                 assert host.peer.downs == 2
                 with pytest.raises(NoSuchLink, match="no link nix"):
                     daemon.reconnect("nix")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 
 import pytest
 
 from mlvpnd import __version__
 from mlvpnd.operator import faces, status
+from mlvpnd.operator.metrics import to_metrics
 from mlvpnd.operator.status import LinkOffload, LinkState, ReorderStatus, TunOffload, format_address
 from tests.support.example_status import HOSTILE, START, link, tunnel
 
@@ -231,6 +233,26 @@ def test_json_has_what_upstream_lacks() -> None:
     }
     assert set(second["offload"].values()) == {0}
     assert (second["up"], second["fallback_only"], second["state_since"]) == (False, True, START + 1)
+
+
+@pytest.mark.parametrize("state", status.TUNNEL_STATES)
+def test_a_tunnels_state_is_on_every_face(state: str) -> None:
+    one = tunnel(state=state, state_since=START + 1.5, reason="adsl1: no answer")
+    found = json.loads(status.to_json(one))
+    assert (found["state"], found["state_since"], found["reason"]) == (state, START + 1, "adsl1: no answer")
+    metrics = to_metrics(one).splitlines()
+    assert f"mlvpn_state {status.TUNNEL_STATES.index(state)}" in metrics
+    assert f"mlvpn_state_since_seconds {START + 1.5}" in metrics
+
+
+def test_the_line_for_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    one = tunnel(link("adsl1"), link("lte", LinkState.WAITING), state="degraded", state_since=86400.0)
+    assert status.service_text(one) == "!lte @adsl1"
+    silent = dataclasses.replace(one, state="connecting", reason="adsl1: no answer from 192.0.2.1:5080")
+    since = "Fri 1970-01-02 00:00:00 UTC"
+    assert status.service_text(silent) == f"!lte @adsl1 connecting since {since}: adsl1: no answer from 192.0.2.1:5080"
 
 
 def test_uptime_is_not_negative_after_a_clock_step() -> None:

@@ -46,6 +46,11 @@ def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, dict[str, Any
         ("fallback", "down", "tunnel-down"),
         ("up", "stopping", ""),
         ("down", "stopping", ""),
+        ("connecting", "degraded", "tunnel-up"),
+        ("connecting", "stopping", ""),
+        ("degraded", "up", ""),
+        ("degraded", "connecting", "tunnel-down"),
+        ("connecting", "down", ""),
     ],
 )
 def test_whether_packets_can_pass(caplog: pytest.LogCaptureFixture, before: str, after: str, event: str) -> None:

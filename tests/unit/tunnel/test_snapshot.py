@@ -99,7 +99,13 @@ def test_shares_follow_the_weights_of_what_carries() -> None:
     async def steps(tunnel: Tunnel, _kernel: socket.socket) -> None:
         sock, _ = await join(tunnel, 0)
         with sock:
-            assert [one.share for one in snapshot.take(tunnel, OPTIONS).links] == [1.0, 0.0]
+            found = snapshot.take(tunnel, OPTIONS)
+            assert [one.share for one in found.links] == [1.0, 0.0]
+            assert found.state == "degraded"
+            assert tunnel.started_at < found.state_since <= found.now
+            tunnel.set_enabled("adsl2", enabled=False)
+            assert snapshot.take(tunnel, OPTIONS).state == "up"  # what an operator took out of use is not missed
+            tunnel.set_enabled("adsl2", enabled=True)
             sock2, _ = await join(tunnel, 1)
             with sock2:
                 found = snapshot.take(tunnel, OPTIONS)

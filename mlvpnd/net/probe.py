@@ -1,0 +1,63 @@
+"""Whether an error comes back from the way to a peer, asked by a socket of its own.
+
+A link's own socket does not have the system report what routers and the peer refuse (IP_RECVERR): anybody who forges
+an ICMP error could then make the link's sends fail, and each error would cost the loop that carries packets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from typing import Any
+
+_IP_RECVERR = 11  # linux/in.h
+_IPV6_RECVERR = 25  # linux/in6.h
+
+
+async def refusal(local: Any, remote: Any, device: str, limit: float) -> int:
+    """Sends an empty datagram from the address `local` to `remote`; returns the number of the error that comes back.
+
+    0: none came within `limit` seconds. `local` and `remote` are socket addresses of one family. The port is another
+    one than `local` has. `device`: the interface that the socket is bound to; empty: none.
+    """
+    try:
+        sock = _probe(local, remote, device)
+    except OSError as error:
+        return error.errno or errno.EINVAL
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[int] = loop.create_future()
+
+    def take() -> None:
+        loop.remove_reader(sock.fileno())
+        if not answered.done():
+            answered.set_result(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    with sock:
+        loop.add_reader(sock.fileno(), take)  # an error counts as something to read
+        try:
+            async with asyncio.timeout(limit):
+                return await answered
+        except TimeoutError:
+            return 0
+        finally:
+            loop.remove_reader(sock.fileno())
+
+
+def _probe(local: Any, remote: Any, device: str) -> socket.socket:
+    """A socket that has sent its datagram. Raises OSError."""
+    ipv6 = ":" in remote[0]
+    family = socket.AF_INET6 if ipv6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        # Has routers' errors reported too, not only a closed port.
+        sock.setsockopt(*((socket.IPPROTO_IPV6, _IPV6_RECVERR) if ipv6 else (socket.IPPROTO_IP, _IP_RECVERR)), 1)
+        if device:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+        sock.bind((local[0], 0, *local[2:]))
+        sock.connect(remote)
+        sock.send(b"")
+    except BaseException:
+        sock.close()
+        raise
+    return sock

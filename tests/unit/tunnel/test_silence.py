@@ -1,0 +1,182 @@
+"""When nobody answers: what is told, when, and how often."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mlvpnd.config.model import LinkConfig
+from mlvpnd.logs import log
+from mlvpnd.tunnel import silence as module
+from mlvpnd.tunnel.silence import MOST_NAMED, Silence
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A hundredth of the times: the first line after 40 ms, the next ones each 200 ms."""
+    monkeypatch.setattr(logging.getLogger(log.ROOT), "propagate", True)
+    caplog.set_level(logging.INFO, "mlvpnd")
+    for name, seconds in {"PROBE_AFTER": 0.015, "TELL_AFTER": 0.04, "TELL_AGAIN": 0.2, "TOGETHER": 0.01}.items():
+        monkeypatch.setattr(module, name, seconds)
+
+
+class World:
+    """Links whose answers a test chooses."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+        self.drivers: dict[int, Any] = {
+            number: SimpleNamespace(
+                config=LinkConfig(name, remotehost="vpn.test"),
+                error="",
+                looks_up=False,
+                socket=SimpleNamespace(local_address=("127.0.0.1", 1000)),
+            )
+            for number, name in enumerate(names)
+        }
+        self.answered: dict[int, bool | None] = dict.fromkeys(self.drivers, False)
+        self.refusals: dict[int, int] = {}
+        self.learnt = 0
+        monkeypatch.setattr(module, "refusal", self._refusal)
+        self.silence: Silence
+
+    async def _refusal(self, _local: Any, remote: Any, _device: str, _limit: float) -> int:
+        return self.refusals.get(remote[1] - 5080, 0)
+
+    def _learn(self) -> None:
+        self.learnt += 1
+
+    def play(self, steps: Callable[[], Awaitable[None]]) -> None:
+        async def scenario() -> None:
+            self.silence = Silence(
+                self.drivers, self.answered.__getitem__, lambda number: ("192.0.2.1", 5080 + number), self._learn
+            )
+            self.silence.look()
+            await steps()
+            self.silence.stop()
+
+        asyncio.run(scenario())
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str, dict[str, Any]]]:
+    return [(one.levelno, one.getMessage().partition("): ")[2], one.__dict__["journal"]) for one in caplog.records]
+
+
+EVENT = {"EVENT": "no-answer", "STATE": "connecting", "SECONDS": 0}
+
+
+def test_one_line_for_all_links_then_one_each_interval(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(monkeypatch, "adsl1", "adsl2")
+    world.refusals[1] = errno.ECONNREFUSED
+
+    async def steps() -> None:
+        await asyncio.sleep(0.03)
+        assert world.learnt == 1
+        assert world.silence.cause(0) == "no answer from 192.0.2.1:5080"
+        await asyncio.sleep(0.27)
+
+    world.play(steps)
+    text = "adsl1: no answer from 192.0.2.1:5080; adsl2: 192.0.2.1:5081 refuses: no program has this port"
+    # The second line is no event: one cause is one event.
+    assert lines(caplog) == [(logging.WARNING, text, EVENT), (logging.INFO, text, {})]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (errno.EHOSTUNREACH, "192.0.2.1:5080 cannot be reached: No route to host"),
+        (errno.ENETUNREACH, "192.0.2.1:5080 cannot be reached: Network is unreachable"),
+    ],
+)
+def test_routers_and_routes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int, text: str
+) -> None:
+    world = World(monkeypatch, "adsl1")
+    world.refusals[0] = error
+    world.play(lambda: asyncio.sleep(0.1))
+    assert lines(caplog) == [(logging.WARNING, f"adsl1: {text}", {**EVENT, "LINK": "adsl1"})]
+
+
+def test_a_look_up_that_hangs(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(monkeypatch, "adsl1")
+    world.drivers[0].socket, world.drivers[0].looks_up = None, True
+    world.play(lambda: asyncio.sleep(0.1))
+    assert [text for _, text, _ in lines(caplog)] == ["adsl1: the look-up of vpn.test is not answered"]
+
+
+def test_what_has_a_line_already_has_none_soon(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(monkeypatch, "adsl1")
+    world.drivers[0].error = "getaddrinfo(vpn.test,5080) failed"
+
+    async def steps() -> None:
+        await asyncio.sleep(0.15)
+        assert lines(caplog) == []
+        assert world.silence.summary() == "adsl1: getaddrinfo(vpn.test,5080) failed"
+        await asyncio.sleep(0.15)
+
+    world.play(steps)
+    assert [text for _, text, _ in lines(caplog)] == ["adsl1: getaddrinfo(vpn.test,5080) failed"]
+
+
+def test_a_link_that_is_answered_or_asks_nobody_has_no_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(monkeypatch, "adsl1", "adsl2", "adsl3")
+    world.answered[0] = True
+    world.answered[1] = None
+
+    async def steps() -> None:
+        await asyncio.sleep(0.02)
+        world.answered[2] = True
+        world.silence.look()
+        await asyncio.sleep(0.06)
+        assert world.silence.summary() == ""
+
+    world.play(steps)
+    assert lines(caplog) == []
+
+
+def test_a_link_that_was_up_has_an_event_already(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(monkeypatch, "adsl1")
+    world.answered[0] = True
+
+    async def steps() -> None:
+        world.answered[0] = False
+        world.silence.look()
+        await asyncio.sleep(0.1)
+
+    world.play(steps)
+    assert lines(caplog) == [(logging.INFO, "adsl1: no answer from 192.0.2.1:5080", {"LINK": "adsl1"})]
+
+
+def test_a_link_that_goes_is_forgotten(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(monkeypatch, "adsl1")
+
+    async def steps() -> None:
+        await asyncio.sleep(0.016)  # the probe is under way
+        world.drivers.clear()
+        world.silence.look()
+        await asyncio.sleep(0.06)
+        assert world.silence.cause(0) == ""
+
+    world.play(steps)
+    assert lines(caplog) == []
+
+
+def test_a_line_has_a_limit(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(monkeypatch, *(f"link{number}" for number in range(128)))
+    world.play(lambda: asyncio.sleep(0.15))
+    ((_, text, _),) = lines(caplog)
+    assert text.count("no answer") == MOST_NAMED
+    assert text.endswith(f"; {128 - MOST_NAMED} more links")
