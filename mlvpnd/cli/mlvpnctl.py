@@ -235,7 +235,7 @@ def _add_doctor(verb: argparse.ArgumentParser) -> None:
 
 
 _VERBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
-    "list": ("One line for each running tunnel.", _add_nothing),
+    "list": ("One line for each tunnel, running or not.", _add_nothing),
     "status": ("All about tunnels and their links.", _add_any_tunnels),
     "links": ("One line for each link.", _add_any_tunnel),
     "show": ("Properties of a tunnel or a link, as KEY=value.", _add_show),

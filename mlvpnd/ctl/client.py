@@ -7,6 +7,7 @@ that is forbidden.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mlvpnd.bus import errors as bus_errors
 from mlvpnd.bus import names
@@ -17,6 +18,7 @@ from mlvpnd.bus.message import ALLOW_INTERACTIVE_AUTHORIZATION, NO_AUTO_START, K
 
 from .errors import ConfigRefused, CtlError, NotAllowed, NotFound, TunnelGone, Unreachable, Unsupported
 from .model import ManagedObjects
+from .units import Unit, loaded
 
 READ_LIMIT = 10.0
 """Seconds for an answer to a question."""
@@ -74,6 +76,17 @@ class SystemBus:
         except ValueError:
             raise CtlError(f"{tunnel}: the answer is not JSON") from None
         return found if isinstance(found, dict) else {}
+
+    def units(self) -> Mapping[str, Unit]:
+        """See `source.Bus`."""
+
+        def call(*words: Any) -> list[object]:
+            return self.call(*words, limit=READ_LIMIT)
+
+        try:
+            return loaded(call)
+        except TunnelGone:  # there is a bus without systemd
+            return {}
 
     def call(
         self,

@@ -40,6 +40,11 @@ class View:
         value = self.properties.get(key)
         return value if isinstance(value, int | float) else 0
 
+    def texts(self, key: str) -> list[str]:
+        """A list of strings."""
+        value = self.properties.get(key)
+        return [str(one) for one in value] if isinstance(value, list) else []
+
     def flag(self, key: str) -> bool:
         """A truth value."""
         return self.properties.get(key) is True

@@ -29,6 +29,10 @@ STATE_STYLE = {
     "down": "bad",
     "disabled": "faint",
     "stopping": "odd",
+    "starting": "odd",
+    "restarting": "bad",
+    "failed": "bad",
+    "stopped": "faint",
 }
 """By state of a tunnel or link: the style."""
 JSON_MODES = ("pretty", "short", "off")

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from mlvpnd.base.printable import printable
 
 from .model import LinkView, TunnelView, View, format_endpoint
-from .output import Cell, Output, milliseconds, moment, rate, size, state_cell
+from .output import Cell, Output, duration, milliseconds, moment, rate, size, state_cell
 
 LIST_HEADS = ("TUNNEL", "STATE", "MODE", "INTERFACE", "LINKS")
-LINK_HEADS = ("LINK", "STATE", "WEIGHT", "RTT", "LOSS", "TX", "RX", "REMOTE")
+LINK_HEADS = ("LINK", "STATE", "WEIGHT", "RTT", "LOSS", "TX", "RX", "REMOTE", "SINCE", "HEARD", "OUTAGES")
 _LABEL_WIDTH = 11
+
+
+class Now(NamedTuple):
+    """The present."""
+
+    unix: float
+    """Seconds since 1970."""
+    monotonic: float
+    """Seconds of the host's monotonic clock, which the daemon has too."""
 
 
 def list_lines(tunnels: Sequence[TunnelView], output: Output) -> list[str]:
@@ -29,19 +39,20 @@ def list_lines(tunnels: Sequence[TunnelView], output: Output) -> list[str]:
     return output.table(LIST_HEADS, rows)
 
 
-def link_lines(tunnels: Sequence[TunnelView], output: Output, *, named: bool) -> list[str]:
+def link_lines(tunnels: Sequence[TunnelView], output: Output, now: Now, *, named: bool) -> list[str]:
     """One line for each link; `named`: behind the tunnel's name."""
     heads = ("TUNNEL", *LINK_HEADS) if named else LINK_HEADS
     rows = []
     for tunnel in tunnels:
         for link in tunnel.links:
-            cells = link_cells(link)
+            cells = link_cells(link, now)
             rows.append([printable(tunnel.name), *cells] if named else cells)
     return output.table(heads, rows)
 
 
-def link_cells(link: LinkView) -> list[Cell]:
+def link_cells(link: LinkView, now: Now) -> list[Cell]:
     """The cells of one link in `links`."""
+    since, heard = (link.number(key) / 1e6 for key in ("StateChangeTimestamp", "LastPacketTimestampMonotonic"))
     weight, rtt = link.number("Weight"), link.number("SmoothedRttUSec")
     return [
         printable(link.name),
@@ -52,11 +63,14 @@ def link_cells(link: LinkView) -> list[Cell]:
         size(link.number("TxBytes")),
         size(link.number("RxBytes")),
         printable(link.address("RemoteAddress")) or "-",
+        duration(now.unix - since) if since else "-",
+        f"{duration(now.monotonic - heard)} ago" if heard else "-",
+        f"{link.number('Disconnects'):.0f}",
     ]
 
 
-def status_lines(tunnel: TunnelView, output: Output, now: float) -> list[str]:
-    """All lines about a tunnel; `now` is the Unix time."""
+def status_lines(tunnel: TunnelView, output: Output, now: Now) -> list[str]:
+    """All lines about a tunnel."""
     state, style = tunnel.text("State"), state_cell(tunnel.text("State"))
     dot = output.styled((style[0], output.dot) if isinstance(style, tuple) else output.dot)
     lines = [f"{dot} {output.styled(('strong', printable(tunnel.name)))}"]
@@ -64,29 +78,37 @@ def status_lines(tunnel: TunnelView, output: Output, now: float) -> list[str]:
     device = " ".join(filter(None, [tunnel.text("Interface"), f"({kind})" if kind else ""]))
     traffic = _traffic(tunnel)
     reorder = tunnel.number("ReorderBufferSize")
+    runs = "StartTimestamp" in tunnel.properties
+    since = moment(tunnel.number("StateChangeTimestamp"), now.unix)
     fields: list[tuple[str, Cell]] = [
-        ("State", state_cell(state)),
+        ("State", output.styled(state_cell(state)) + (f" since {since}" if since != "-" else "")),
+        ("Reason", ("odd", printable(tunnel.text("Reason")))),
         ("Mode", printable(tunnel.text("Mode"))),
         ("Interface", printable(device) + (f", MTU {mtu:.0f}" if mtu else "")),
+        ("Addresses", printable(", ".join(tunnel.texts("Addresses")))),
+        ("Routes", printable(", ".join(tunnel.texts("Routes")))),
         ("Config", printable(tunnel.text("ConfigFile"))),
         ("Version", printable(tunnel.text("Version"))),
         ("Data plane", printable(tunnel.text("DataPlane"))),
-        ("Since", moment(tunnel.number("StartTimestamp"), now)),
-        ("Reloaded", moment(tunnel.number("LastReloadTimestamp"), now)),
+        ("Since", moment(tunnel.number("StartTimestamp"), now.unix) if runs else ""),
+        ("Reloaded", moment(tunnel.number("LastReloadTimestamp"), now.unix) if runs else ""),
         ("Traffic", traffic),
-        ("Reorder", f"up to {reorder:.0f} packets" if reorder else "off"),
+        ("Reorder", (f"up to {reorder:.0f} packets" if reorder else "off") if runs else ""),
         ("Cleartext", ("odd", "yes, data is not encrypted") if tunnel.flag("CleartextData") else ""),
     ]
     for label, cell in fields:
         text = output.styled(cell)
         if text:
             lines.append(f"{label:>{_LABEL_WIDTH}}: {text}")
-    lines.append("")
-    lines += link_lines([tunnel], output, named=False) if tunnel.links else ["no links"]
+    if runs:
+        lines.append("")
+        lines += link_lines([tunnel], output, now, named=False) if tunnel.links else ["no links"]
     for link in tunnel.links:
         trouble = link_trouble(link)
         if trouble:
             lines.append(output.styled(("odd", f"{printable(link.name)}: {printable(trouble)}")))
+    if log := tunnel.texts("Log"):
+        lines += ["", *map(printable, log)]
     return lines
 
 

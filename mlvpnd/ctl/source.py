@@ -11,6 +11,7 @@ from mlvpnd.base.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX, RUNTIME_DIRECT
 from . import private_socket
 from .errors import CtlError, NotFound, NotRunning, TunnelGone, Unreachable
 from .model import ManagedObjects, TunnelView, from_control, from_description, from_objects
+from .units import Unit
 
 
 class Bus(Protocol):
@@ -27,6 +28,9 @@ class Bus(Protocol):
 
     def describe(self, tunnel: str) -> Mapping[str, object]:
         """Everything that a tunnel tells about itself; raises as `objects`."""
+
+    def units(self) -> Mapping[str, Unit]:
+        """The units that systemd has loaded, by their tunnels. Raises Unreachable, CtlError."""
 
 
 class Source:
@@ -58,6 +62,41 @@ class Source:
             if view is not None:
                 found.append(view)
         return sorted(found, key=lambda view: view.name)
+
+    def listed(self) -> tuple[list[TunnelView], str]:
+        """Every tunnel that runs, has a file or is known to systemd, by name; and what could not be seen, or nothing.
+
+        Raises as `all`.
+        """
+        views = {view.name: view for view in self.all()}
+        units = self._units()
+        configured, unseen = self._configured()
+        # Units of tunnels whose files are gone stay loaded for a while.
+        wanted = configured | {name for name, unit in units.items() if unseen or unit.state != "stopped"}
+        for name in wanted - views.keys():
+            views[name] = _silent_view(name, units.get(name))
+        return [views[name] for name in sorted(views)], unseen
+
+    def silent(self, name: str) -> TunnelView | None:
+        """What is known of a tunnel that does not answer; None: nothing."""
+        unit = self._units().get(name)
+        return _silent_view(name, unit) if unit is not None or name in self._configured()[0] else None
+
+    def _units(self) -> Mapping[str, Unit]:
+        try:
+            return self._bus.units()
+        except CtlError:
+            return {}
+
+    def _configured(self) -> tuple[set[str], str]:
+        """The names of all files; and why they could not be seen, or nothing."""
+        try:
+            found = {entry.removesuffix(CONFIG_SUFFIX) for entry in os.listdir(self._config) if _is_file_name(entry)}
+        except PermissionError:
+            return set(), f"{self._config} cannot be read as this user: tunnels that systemd has not loaded are missing"
+        except OSError:
+            return set(), ""
+        return found, ""
 
     def _all_by_socket(self, reason: Unreachable) -> list[TunnelView]:
         found = []
@@ -131,3 +170,13 @@ class Source:
         except OSError:
             return NotFound(f"{name}: no such tunnel ({path} does not exist)")
         return NotRunning(f"{name}: not running; start it with 'systemctl start mlvpn@{name}'")
+
+
+def _silent_view(name: str, unit: Unit | None) -> TunnelView:
+    """A tunnel that does not answer; systemd does not load a unit that nobody has asked for."""
+    state, reason = (unit.state, unit.reason) if unit is not None else ("stopped", "")
+    return TunnelView(name, {"Name": name, "State": state, **({"Reason": reason} if reason else {})}, ())
+
+
+def _is_file_name(entry: str) -> bool:
+    return entry.endswith(CONFIG_SUFFIX) and is_name(entry.removesuffix(CONFIG_SUFFIX))

@@ -12,8 +12,8 @@ from mlvpnd.base.bandwidth import ALLOWED, MAX_BANDWIDTH, parse_rate
 from mlvpnd.base.bandwidth import remark as rate_remark
 from mlvpnd.bus import names
 
-from . import private_socket, render
-from .errors import DONE, CtlError, NotFound, TunnelGone, Unreachable, Unsupported, UsageError
+from . import host, private_socket, render
+from .errors import DONE, CtlError, NotFound, NotRunning, TunnelGone, Unreachable, Unsupported, UsageError
 from .model import TunnelView, View
 from .output import Output
 from .source import Source
@@ -52,37 +52,67 @@ def complain(text: str) -> None:
 
 
 def list_tunnels(context: Context, _arguments: argparse.Namespace) -> int:
-    """`list`: one line for each running tunnel."""
-    output, tunnels = context.output, context.source.all()
+    """`list`: one line for each tunnel, running or not."""
+    output, (tunnels, unseen) = context.output, context.source.listed()
     if output.as_json:
         output.json([{key: value for key, value in view.properties.items() if key != "Links"} for view in tunnels])
     elif tunnels:
         output.page(render.list_lines(tunnels, output))
     elif output.options.legend and not output.options.quiet:
-        complain("no tunnel is running")
+        complain("there is no tunnel")
+    if not output.options.quiet and not output.as_json:
+        for view in tunnels:
+            if view.text("State") in ("restarting", "failed"):
+                complain(f"{view.name}: {view.text('Reason')}; see 'mlvpnctl status {view.name}'".replace(": ;", ":"))
+        if unseen:
+            complain(unseen)
     return DONE
 
 
 def status(context: Context, arguments: argparse.Namespace) -> int:
     """`status [TUNNEL…]`: everything about the named tunnels, or about all."""
-    output, result = context.output, DONE
+    output, source, result, unseen = context.output, context.source, DONE, ""
     found: list[TunnelView] = []
-    names_wanted = arguments.tunnels or [view.name for view in context.source.all()]
-    for name in names_wanted:
+    wanted = arguments.tunnels
+    if not wanted:
+        views, unseen = source.listed()
+        wanted = [view.name for view in views]
+    for name in wanted:
         try:
-            found.append(context.source.full(name))
+            view = source.full(name)
         except CtlError as error:
-            complain(f"mlvpnctl: {error}")
-            result = result or error.exit_code
+            silent = source.silent(name) if isinstance(error, NotRunning) else None
+            if silent is not None:
+                found.append(_with_host(silent))
+            if arguments.tunnels or silent is None:
+                state = silent.text("State") if silent is not None else "stopped"
+                complain(f"mlvpnctl: {error if state == 'stopped' else f'{name}: not running, but {state}'}")
+                result = result or error.exit_code
+        else:
+            found.append(_with_host(view))
     if output.as_json:
         output.json([view.to_json() for view in found])
         return result
-    now = time.time()
+    now = render.Now(time.time(), time.monotonic())
     blocks = [render.status_lines(view, output, now) for view in found]
     output.page([line for block in blocks for line in ([*block, ""] if block is not blocks[-1] else block)])
-    if not found and not arguments.tunnels and not output.options.quiet:
-        complain("no tunnel is running")
+    if not output.options.quiet:
+        if not found and not arguments.tunnels:
+            complain("there is no tunnel")
+        if unseen:
+            complain(unseen)
+        if found and os.geteuid() and not any(view.properties["Log"] for view in found):
+            complain("the journal shows nothing to this user: it is for root and the groups adm and systemd-journal")
     return result
+
+
+def _with_host(view: TunnelView) -> TunnelView:
+    """The view, also with what the host tells of the tunnel."""
+    interface = view.text("Interface")
+    told: dict[str, object] = {"Log": host.last_lines(view.name, host.LINES if interface else host.MORE_LINES)}
+    if interface:
+        told |= {"Addresses": host.addresses(interface), "Routes": host.routes(interface)}
+    return TunnelView(view.name, {**view.properties, **told}, view.links)
 
 
 def links(context: Context, arguments: argparse.Namespace) -> int:
@@ -92,7 +122,8 @@ def links(context: Context, arguments: argparse.Namespace) -> int:
     if output.as_json:
         output.json([{"Tunnel": view.name, **_without(link, "Tunnel")} for view in tunnels for link in view.links])
     else:
-        output.page(render.link_lines(tunnels, output, named=not name))
+        now = render.Now(time.time(), time.monotonic())
+        output.page(render.link_lines(tunnels, output, now, named=not name))
     return DONE
 
 
@@ -257,7 +288,7 @@ def check_config(_context: Context, arguments: argparse.Namespace) -> int:
 def log(context: Context, arguments: argparse.Namespace) -> int:
     """`log TUNNEL [LINK]`: becomes journalctl with the right arguments."""
     context.source.check_name(arguments.tunnel)
-    command = ["journalctl", "--unit", f"mlvpn@{arguments.tunnel}.service"]
+    command = ["journalctl", "--unit", host.unit_of(arguments.tunnel)]
     command += [f"MLVPN_LINK={arguments.link}"] if arguments.link else []
     command += ["--follow"] if arguments.follow else []
     command += [f"--lines={arguments.lines}"] if arguments.lines is not None else []

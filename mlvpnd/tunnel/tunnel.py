@@ -341,7 +341,7 @@ class Tunnel:
 
     def _down_reason(self, name: str) -> str:
         """Why a link is down that has not been up since it began, or since it was enabled or disabled."""
-        return "starting" if self.enabled(name) else DownReason.DISABLED.value
+        return STARTING if self.enabled(name) else DownReason.DISABLED.value
 
     def forget(self) -> None:
         """Forgets what outlasts a stop: enables all links, and counters begin at 0."""

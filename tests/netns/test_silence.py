@@ -11,7 +11,7 @@ import pytest
 from tests.support.daemons import Daemon
 from tests.support.lab import HOSTS_DIR, SERVER_IPV4, Lab, Line, wait_until
 from tests.support.noise import Noise
-from tests.support.tunnels import Tunnel, TunnelSpec
+from tests.support.tunnels import Keys, Tunnel, TunnelSpec
 
 pytestmark = pytest.mark.netns
 
@@ -82,7 +82,7 @@ def test_another_password(lab: Lab) -> None:
 
 def test_ways_that_end(lab: Lab) -> None:
     """The first peer is a neighbour that does not answer; to the second there is no route."""
-    links = {"link1": {"remotehost": AWAY}, "link2": {"remotehost": NOWHERE, "bindhost": None}}
+    links: dict[str, Keys] = {"link1": {"remotehost": AWAY}, "link2": {"remotehost": NOWHERE, "bindhost": None}}
     tunnel = Tunnel(lab, TunnelSpec(client_links=links))
     routes = (f"{AWAY} dev {lab.line(1).client.device} table 101", f"throw {NOWHERE}")
     lab.client.ip(*(f"route add {route}" for route in routes))

@@ -8,6 +8,7 @@ import pytest
 from mlvpnd.ctl.errors import CtlError, NotAllowed, NotFound, NotRunning, TunnelGone, Unreachable
 from mlvpnd.ctl.model import ManagedObjects
 from mlvpnd.ctl.source import Source
+from mlvpnd.ctl.units import Unit
 
 from .test_private_socket import served_socket
 
@@ -20,6 +21,8 @@ class FakeBus:
         self.error = error
         self.gone: set[str] = set()
         """Tunnels that are listed, but no longer there when asked."""
+        self.loaded: dict[str, Unit] = {}
+        """The units that systemd has loaded."""
 
     def instances(self) -> list[str]:
         if self.error is not None:
@@ -36,6 +39,11 @@ class FakeBus:
         if name not in self.tunnels or name in self.gone:
             raise TunnelGone(name)
         return {"/t": {"org.mlvpn1.Tunnel": {"Name": name, "State": "up", "Links": []}}}
+
+    def units(self) -> Mapping[str, Unit]:
+        if self.error is not None:
+            raise self.error
+        return self.loaded
 
     def describe(self, tunnel: str) -> Mapping[str, object]:
         self.objects(f"bus.{tunnel}")
@@ -106,3 +114,45 @@ def test_the_private_socket_where_the_bus_is_down(directories: tuple[Path, Path]
         assert (view.text("State"), view.links[0].state) == ("up", "up")
         # The same where there is a bus, but the tunnel could not get its name.
         assert source(FakeBus("other"), directories).full("mlvpn0").name == "mlvpn0"
+
+
+def test_what_does_not_run_is_listed_too(directories: tuple[Path, Path]) -> None:
+    for name in ("loops.conf", "no name.conf", "not.a-file", ".conf"):
+        (directories[1] / name).touch()
+    bus = FakeBus("a")
+    bus.loaded = {
+        "a": Unit("active", "running"),
+        "loops": Unit("activating", "auto-restart", 3, "exit-code"),
+        "gone": Unit("inactive", "dead"),
+        "broken": Unit("failed", "failed", 0, "exit-code"),
+    }
+    views, unseen = source(bus, directories).listed()
+    assert [(view.name, view.text("State")) for view in views] == [
+        ("a", "up"),
+        ("broken", "failed"),
+        ("loops", "restarting"),
+        ("stopped", "stopped"),
+    ]
+    assert "3 times" in views[2].text("Reason")
+    assert unseen == ""
+    silent = source(bus, directories).silent("stopped")
+    assert silent is not None
+    assert silent.properties == {"Name": "stopped", "State": "stopped"}
+    assert source(bus, directories).silent("absent") is None
+
+
+def test_without_systemd_the_files_are_listed(directories: tuple[Path, Path]) -> None:
+    views, _ = source(FakeBus(), directories).listed()
+    assert [(view.name, view.text("State")) for view in views] == [("stopped", "stopped")]
+
+
+def test_who_may_not_see_the_files_is_told_so(directories: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_path: str) -> list[str]:
+        raise PermissionError
+
+    bus = FakeBus("a")
+    bus.loaded = {"idle": Unit("inactive", "dead")}
+    monkeypatch.setattr("mlvpnd.ctl.source.os.listdir", refuse)
+    views, unseen = source(bus, directories).listed()
+    assert [(view.name, view.text("State")) for view in views] == [("a", "up"), ("idle", "stopped")]
+    assert "cannot be read as this user" in unseen
