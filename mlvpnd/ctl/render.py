@@ -10,7 +10,7 @@ from mlvpnd.base.printable import printable
 from .model import LinkView, TunnelView, View, format_endpoint
 from .output import Cell, Output, duration, milliseconds, moment, rate, size, state_cell
 
-LIST_HEADS = ("TUNNEL", "STATE", "MODE", "INTERFACE", "LINKS")
+LIST_HEADS = ("TUNNEL", "STATE", "MODE", "INTERFACE", "SINCE", "LINKS")
 LINK_HEADS = ("LINK", "STATE", "WEIGHT", "RTT", "LOSS", "TX", "RX", "REMOTE", "SINCE", "HEARD", "OUTAGES")
 _LABEL_WIDTH = 11
 
@@ -24,7 +24,7 @@ class Now(NamedTuple):
     """Seconds of the host's monotonic clock, which the daemon has too."""
 
 
-def list_lines(tunnels: Sequence[TunnelView], output: Output) -> list[str]:
+def list_lines(tunnels: Sequence[TunnelView], output: Output, now: Now) -> list[str]:
     """One line for each tunnel."""
     rows: list[list[Cell]] = [
         [
@@ -32,6 +32,7 @@ def list_lines(tunnels: Sequence[TunnelView], output: Output) -> list[str]:
             state_cell(tunnel.text("State")),
             printable(tunnel.text("Mode")) or "-",
             printable(tunnel.text("Interface")) or "-",
+            _since(tunnel, now),
             printable(tunnel.text("StatusText")) or "-",
         ]
         for tunnel in tunnels
@@ -52,7 +53,7 @@ def link_lines(tunnels: Sequence[TunnelView], output: Output, now: Now, *, named
 
 def link_cells(link: LinkView, now: Now) -> list[Cell]:
     """The cells of one link in `links`."""
-    since, heard = (link.number(key) / 1e6 for key in ("StateChangeTimestamp", "LastPacketTimestampMonotonic"))
+    heard = link.number("LastPacketTimestampMonotonic") / 1e6
     weight, rtt = link.number("Weight"), link.number("SmoothedRttUSec")
     return [
         printable(link.name),
@@ -63,10 +64,16 @@ def link_cells(link: LinkView, now: Now) -> list[Cell]:
         size(link.number("TxBytes")),
         size(link.number("RxBytes")),
         printable(link.address("RemoteAddress")) or "-",
-        duration(now.unix - since) if since else "-",
+        _since(link, now),
         f"{duration(now.monotonic - heard)} ago" if heard else "-",
         f"{link.number('Disconnects'):.0f}",
     ]
+
+
+def _since(view: View, now: Now) -> str:
+    """For how long the state has lasted."""
+    since = view.number("StateChangeTimestamp") / 1e6
+    return duration(now.unix - since) if since else "-"
 
 
 def status_lines(tunnel: TunnelView, output: Output, now: Now) -> list[str]:

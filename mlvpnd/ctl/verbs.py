@@ -57,7 +57,7 @@ def list_tunnels(context: Context, _arguments: argparse.Namespace) -> int:
     if output.as_json:
         output.json([{key: value for key, value in view.properties.items() if key != "Links"} for view in tunnels])
     elif tunnels:
-        output.page(render.list_lines(tunnels, output))
+        output.page(render.list_lines(tunnels, output, _now()))
     elif output.options.legend and not output.options.quiet:
         complain("there is no tunnel")
     if not output.options.quiet and not output.as_json:
@@ -93,7 +93,7 @@ def status(context: Context, arguments: argparse.Namespace) -> int:
     if output.as_json:
         output.json([view.to_json() for view in found])
         return result
-    now = render.Now(time.time(), time.monotonic())
+    now = _now()
     blocks = [render.status_lines(view, output, now) for view in found]
     output.page([line for block in blocks for line in ([*block, ""] if block is not blocks[-1] else block)])
     if not output.options.quiet:
@@ -104,6 +104,10 @@ def status(context: Context, arguments: argparse.Namespace) -> int:
         if found and os.geteuid() and not any(view.properties["Log"] for view in found):
             complain("the journal shows nothing to this user: it is for root and the groups adm and systemd-journal")
     return result
+
+
+def _now() -> render.Now:
+    return render.Now(time.time(), time.monotonic())
 
 
 def _with_host(view: TunnelView) -> TunnelView:
@@ -122,8 +126,7 @@ def links(context: Context, arguments: argparse.Namespace) -> int:
     if output.as_json:
         output.json([{"Tunnel": view.name, **_without(link, "Tunnel")} for view in tunnels for link in view.links])
     else:
-        now = render.Now(time.time(), time.monotonic())
-        output.page(render.link_lines(tunnels, output, now, named=not name))
+        output.page(render.link_lines(tunnels, output, _now(), named=not name))
     return DONE
 
 

@@ -83,11 +83,11 @@ def test_what_is_shown(bus: PrivateBus) -> None:
             for words in ((), ("list",)):
                 done = await run(bus, *words)
                 assert done.code == 0
-                assert [line.split() for line in done.out.splitlines()] == [
-                    ["TUNNEL", "STATE", "MODE", "INTERFACE", "LINKS"],
-                    ["mlvpn0", "up", "client", "tun7", "!adsl-2", "@adsl1"],
-                    ["srv-1", "up", "client", "tun7", "-"],
-                ]
+                heads, first, second = (line.split() for line in done.out.splitlines())
+                assert heads == ["TUNNEL", "STATE", "MODE", "INTERFACE", "SINCE", "LINKS"]
+                assert (first[:4], first[-2:]) == (["mlvpn0", "up", "client", "tun7"], ["!adsl-2", "@adsl1"])
+                assert (second[:4], second[-1]) == (["srv-1", "up", "client", "tun7"], "-")
+                assert first[4].endswith("d")  # days, since the operator's time
             done = await run(bus, "links", "mlvpn0", "--no-legend")
             up, down = done.out.splitlines()
             assert up.startswith("adsl1   up    50.0 %  24 ms  3 %  13 B  14 B  198.51.100.1:5080  ")

@@ -54,10 +54,12 @@ def test_a_link_that_is_down_or_taken_out(output: Output) -> None:
 
 
 def test_list(output: Output) -> None:
-    assert render.list_lines([tunnel_view(), tunnel_view(name="b", StatusText="")], output) == [
-        "TUNNEL  STATE  MODE    INTERFACE  LINKS",
-        "mlvpn0  up     client  mlvpn0     @adsl1",
-        "b       up     client  mlvpn0     -",
+    assert render.list_lines(
+        [tunnel_view(), tunnel_view(name="b", StatusText="", StateChangeTimestamp=1)], output, NOW
+    ) == [
+        "TUNNEL  STATE  MODE    INTERFACE  SINCE      LINKS",
+        "mlvpn0  up     client  mlvpn0     -          @adsl1",
+        "b       up     client  mlvpn0     17min 39s  -",
     ]
 
 
@@ -104,7 +106,7 @@ def test_status_of_a_tunnel_that_does_not_answer(output: Output) -> None:
         "",
         "why",
     ]
-    assert render.list_lines([view], output)[1] == "b       restarting  -     -          -"
+    assert render.list_lines([view], output, NOW)[1] == "b       restarting  -     -          -      -"
 
 
 def test_values() -> None:
