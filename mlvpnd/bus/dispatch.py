@@ -195,9 +195,7 @@ class Dispatcher:
     def _forget(self, call: Message, one: Object) -> Result:
         return self._change(call, authorize.MANAGE_LINK, self._operator.forget, "Forget")
 
-    async def _change(
-        self, call: Message, action: str, apply: Callable[[], None], what: str, link: str = ""
-    ) -> Answer:
+    async def _change(self, call: Message, action: str, apply: Callable[[], None], what: str, link: str = "") -> Answer:
         await self._allow(call, action, what, link)
         if call.path not in self._tree.all():  # the question took time
             raise BusError(errors.UNKNOWN_OBJECT, f"no object {call.path}")

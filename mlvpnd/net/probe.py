@@ -25,6 +25,8 @@ async def refusal(local: Any, remote: Any, device: str, limit: float) -> int:
         sock = _probe(local, remote, device)
     except OSError as error:
         return error.errno or errno.EINVAL
+    if sock is None:
+        return 0
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[int] = loop.create_future()
 
@@ -44,8 +46,8 @@ async def refusal(local: Any, remote: Any, device: str, limit: float) -> int:
             loop.remove_reader(sock.fileno())
 
 
-def _probe(local: Any, remote: Any, device: str) -> socket.socket:
-    """A socket that has sent its datagram. Raises OSError."""
+def _probe(local: Any, remote: Any, device: str) -> socket.socket | None:
+    """A socket that has sent its datagram; None: it may not bind to the device (before Linux 5.7). Raises OSError."""
     ipv6 = ":" in remote[0]
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -53,7 +55,11 @@ def _probe(local: Any, remote: Any, device: str) -> socket.socket:
         # Has routers' errors reported too, not only a closed port.
         sock.setsockopt(*((socket.IPPROTO_IPV6, _IPV6_RECVERR) if ipv6 else (socket.IPPROTO_IP, _IP_RECVERR)), 1)
         if device:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+            except PermissionError:
+                sock.close()
+                return None
         sock.bind((local[0], 0, *local[2:]))
         sock.connect(remote)
         sock.send(b"")

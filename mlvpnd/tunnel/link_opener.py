@@ -99,7 +99,8 @@ class LinkOpener:
         self._lookup: asyncio.Task[list[Endpoints] | MlvpndError] | None = None
         self._lookup_error = ""
         self._told_bind = ""
-        self._told_down = False
+        self.told_down = False
+        """Whether an event in the log tells that the link, which was not up yet, is down. One cause is one event."""
         self._candidates: list[Endpoints] = []
         self._current = 0
         self._last: Endpoints | None = None
@@ -251,8 +252,8 @@ class LinkOpener:
         log = _dns if isinstance(error, _LookupError) else _protocol
         if text != self.error:  # once, not at every try
             # If the link was up, its end is already in the log. A link that never had a socket has no line yet.
-            first = self._last is None and not self._told_down
-            self._told_down = True
+            first = self._last is None and not self.told_down
+            self.told_down = True
             extra = (
                 fields("link-down", self.config.name, state="down", reason="error")
                 if first

@@ -169,7 +169,7 @@ class Silence:
         name = self._drivers[next(iter(causes))].config.name if len(causes) == 1 else ""
         new = not all(due[number].known for number in causes)
         for number in causes:
-            due[number].known = True
+            due[number].known = self._drivers[number].told_down = True
         seconds = round(now - min(due[number].since for number in causes))
         _protocol.log(
             logging.WARNING if new else logging.INFO,

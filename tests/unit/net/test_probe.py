@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -46,3 +47,16 @@ def test_an_answer_is_no_refusal(peer: socket.socket) -> None:
 
 def test_what_cannot_even_be_sent(peer: socket.socket) -> None:
     assert asyncio.run(refusal(ANY[peer.family], peer.getsockname(), "no-such-device", 1)) == errno.ENODEV
+
+
+def test_who_may_not_bind_to_a_device_learns_nothing(peer: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(socket.socket):
+        def setsockopt(self, *words: Any) -> None:
+            if words[:2] == (socket.SOL_SOCKET, socket.SO_BINDTODEVICE):
+                raise PermissionError(errno.EPERM, "no")
+            super().setsockopt(*words)
+
+    monkeypatch.setattr("mlvpnd.net.probe.socket.socket", Refused)
+    local, remote = ANY[peer.family], peer.getsockname()
+    peer.close()
+    assert asyncio.run(refusal(local, remote, "lo", 1)) == 0

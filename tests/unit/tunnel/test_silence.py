@@ -34,6 +34,7 @@ class World:
             number: SimpleNamespace(
                 config=LinkConfig(name, remotehost="vpn.test"),
                 error="",
+                told_down=False,
                 looks_up=False,
                 socket=SimpleNamespace(local_address=("127.0.0.1", 1000)),
             )
@@ -109,6 +110,7 @@ def test_a_look_up_that_hangs(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
     world.drivers[0].socket, world.drivers[0].looks_up = None, True
     world.play(lambda: asyncio.sleep(0.1))
     assert [text for _, text, _ in lines(caplog)] == ["adsl1: the look-up of vpn.test is not answered"]
+    assert world.drivers[0].told_down  # so that the end of the look-up is no second event
 
 
 def test_what_has_a_line_already_has_none_soon(
