@@ -63,9 +63,10 @@ def list_tunnels(context: Context, _arguments: argparse.Namespace) -> int:
     if not output.options.quiet and not output.as_json:
         for view in tunnels:
             if view.text("State") in ("restarting", "failed"):
-                complain(f"{view.name}: {view.text('Reason')}; see 'mlvpnctl status {view.name}'".replace(": ;", ":"))
-        if unseen:
-            complain(unseen)
+                advice = f"see 'mlvpnctl status {view.name}'"
+                complain(f"{view.name}: {'; '.join(filter(None, [view.text('Reason'), advice]))}")
+    if unseen and not output.options.quiet:
+        complain(unseen)
     return DONE
 
 
@@ -77,6 +78,8 @@ def status(context: Context, arguments: argparse.Namespace) -> int:
     if not wanted:
         views, unseen = source.listed()
         wanted = [view.name for view in views]
+    if unseen and not output.options.quiet:
+        complain(unseen)
     for name in wanted:
         try:
             view = source.full(name)
@@ -99,8 +102,6 @@ def status(context: Context, arguments: argparse.Namespace) -> int:
     if not output.options.quiet:
         if not found and not arguments.tunnels:
             complain("there is no tunnel")
-        if unseen:
-            complain(unseen)
         if found and os.geteuid() and not any(view.properties["Log"] for view in found):
             complain("the journal shows nothing to this user: it is for root and the groups adm and systemd-journal")
     return result
