@@ -90,8 +90,8 @@ class World:
         ) as process:
             try:
                 noise = Noise()
-                asked = wait_until(lambda: self.run("list", "--no-legend").stdout.startswith(NAME), LIMIT)
-                assert asked or wait_until(lambda: bool(self.run("list").stdout), noise.seconds + 0.1)
+                asked = wait_until(lambda: self.run("show", NAME).returncode == 0, LIMIT)
+                assert asked or wait_until(lambda: self.run("show", NAME).returncode == 0, noise.seconds + 0.1)
                 yield
             finally:
                 process.terminate()
@@ -164,11 +164,11 @@ def test_what_is_shown_by_either_way_is_the_same(world: World) -> None:
         links = world.json("links", NAME)
     assert set(by_bus) == set(by_socket)
     moving = {"StatusText", "StartTimestamp", "LastReloadTimestamp", "Drops", "Links", "RxPackets", "RxBytes"}
-    moving |= {"TxPackets", "TxBytes", "ReorderBuffer"}
+    moving |= {"TxPackets", "TxBytes", "ReorderBuffer", "StateChangeTimestamp", "Reason"}
     assert {key: by_bus[key] for key in set(by_bus) - moving} == {key: by_socket[key] for key in set(by_bus) - moving}
     assert [set(link) for link in by_bus["Links"]] == [set(link) for link in by_socket["Links"]]
     assert (by_socket["State"], by_socket["Mode"], by_socket["ConfigFile"]) == (
-        "down",
+        "connecting",
         "client",
         f"/etc/mlvpn/{NAME}.conf",
     )
@@ -176,7 +176,27 @@ def test_what_is_shown_by_either_way_is_the_same(world: World) -> None:
         ("adsl1", True, False),
         ("lte", True, True),
     ]
-    assert text.split("Since:")[0] == text_by_socket.split("Since:")[0]
+    assert by_bus["Addresses"] == by_socket["Addresses"] == ["10.42.0.2/24"]
+    shown, shown_by_socket = (_without_times(one) for one in (text, text_by_socket))
+    assert shown == shown_by_socket
+    assert "  Addresses: 10.42.0.2/24" in shown
+
+
+def _without_times(text: str) -> list[str]:
+    """The lines of `status` that do not change with time."""
+    lines = text.split("Since:")[0].splitlines()
+    return [line for line in lines if not line.strip().startswith(("State:", "Reason:"))]
+
+
+def test_a_tunnel_that_does_not_run_is_listed(world: World) -> None:
+    """Whether or not it can be asked, and without systemd."""
+    assert world.json("list") == [{"Name": NAME, "State": "stopped"}]
+    (status,) = world.json("status", NAME)
+    assert (status["State"], status["Links"]) == ("stopped", [])
+    with world.daemon():
+        for user in ("root", "daemon"):
+            listed = world.run("list", "--no-legend", user=user).stdout.split()
+            assert listed[:4] == [NAME, "connecting", "client", "mlvpn0"]
 
 
 def test_links_are_changed(world: World) -> None:
@@ -202,7 +222,9 @@ def test_exit_codes(world: World, by: str) -> None:
     for name, code in ((NAME, 3), ("absent", 4)):
         for words in verbs:
             done = world.run(*(word.format(name) for word in words))
-            assert (done.returncode, done.stdout) == (code, ""), (words, done.stderr)
+            assert done.returncode == code, (words, done.stderr)
+            shown = f"● {NAME}\n      State: stopped\n" if words[0] == "status" and code == 3 else ""
+            assert done.stdout == shown, words
             assert name in done.stderr
     with world.daemon():
         for words in verbs:
