@@ -20,6 +20,7 @@ from mlvpnd.logs.tasks import watched
 from mlvpnd.net.probe import refusal
 from mlvpnd.operator.status import format_address
 
+from .eventlog import REASONS
 from .link_opener import LinkOpener
 
 PROBE_AFTER = 1.5
@@ -38,6 +39,7 @@ TOGETHER = 1.0
 MOST_NAMED = 8
 """Links that one line tells of; of further links it has the number."""
 
+_OF_UPLINK = frozenset(reason.value for reason, word in REASONS.items() if word == "uplink")
 _protocol = logger("protocol")
 
 
@@ -50,7 +52,10 @@ class _Silent:
     """Whether the journal has it already that the link is down: it was up, and the line about its end is an event."""
     tell_at: float
     probe_at: float
-    cause: str = ""
+    found: str = ""
+    """What the last probe has found; empty: there was none yet."""
+    refused: bool = False
+    """Whether an error came back."""
 
 
 class Silence:
@@ -61,15 +66,18 @@ class Silence:
         drivers: Mapping[int, LinkOpener],
         answered: Callable[[int], bool | None],
         peer: Callable[[int], Any],
+        reason: Callable[[int], str],
         learnt: Callable[[], None],
     ) -> None:
         """`answered` says whether a link is up; None: it asks nobody, as a server's or a disabled one.
 
-        `peer` gives the address that a link asks, None if there is none yet. `learnt` is called when a cause is known.
+        `peer` gives the address that a link asks, None if there is none yet. `reason` says why a link went down; empty:
+        it was not up yet. `learnt` is called when a cause is known.
         """
         self._drivers = drivers
         self._answered = answered
         self._peer = peer
+        self._reason = reason
         self._learnt = learnt
         self._silent: dict[int, _Silent] = {}
         self._were_up: set[int] = set()
@@ -111,7 +119,10 @@ class Silence:
             return driver.error
         if driver.socket is None and driver.looks_up and self._loop.time() >= silent.since + PROBE_AFTER:
             return f"the look-up of {driver.config.remotehost} is not answered"
-        return silent.cause
+        reason = self._reason(number)
+        # Where the uplink is gone, it is no news that nothing comes back.
+        found = "" if reason in _OF_UPLINK and not silent.refused else silent.found
+        return "; ".join(filter(None, [reason, found]))
 
     def summary(self) -> str:
         """All causes, each behind its links; empty: none is known."""
@@ -151,7 +162,7 @@ class Silence:
             return
         error = await refusal(driver.socket.local_address, peer, driver.config.binddevice, PROBE_WAIT)
         if silent := self._silent.get(number):
-            silent.cause = _words(error, format_address(peer))
+            silent.found, silent.refused = _words(error, format_address(peer)), bool(error)
 
     # Lines.
 

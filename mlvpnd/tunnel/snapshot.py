@@ -11,7 +11,7 @@ from mlvpnd.protocol.links.path import Path
 from mlvpnd.protocol.sending.scheduler import effective_weights
 
 from .link_opener import LinkOpener
-from .tunnel import STARTING, Tunnel, link_state
+from .tunnel import Tunnel, link_state
 
 
 def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
@@ -121,16 +121,11 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
         latency_tolerance_ms=link.latency_tolerance,
         last_packet_monotonic=max(path.heard_at, 0.0),
         state_since=since,
-        reason=driver.error or _reason(reason, tunnel.silence.cause(number)) if tunnel.enabled(link.name) else reason,
+        reason=driver.error or tunnel.silence.cause(number) or reason if tunnel.enabled(link.name) else reason,
         drops=_drops(driver, path),
         last_error=driver.socket.last_error if driver.socket else driver.error,
         offload=_offload(driver),
     )
-
-
-def _reason(reason: str, cause: str) -> str:
-    """Why a link is down, and then why it is not up again."""
-    return "; ".join(filter(None, ["" if reason == STARTING and cause else reason, cause]))
 
 
 def _drops(driver: LinkOpener, path: Path) -> dict[str, int]:

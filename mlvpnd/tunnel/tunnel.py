@@ -122,7 +122,7 @@ class Tunnel:
         """When the tunnel's state began, in Unix seconds."""
         self._last_state = ""
         self._uplinks = Uplinks(self.drivers, self._lose, interface.look)
-        self.silence = Silence(self.drivers, self._is_answered, self._peer_of, self.changed.set)
+        self.silence = Silence(self.drivers, self._is_answered, self._peer_of, self._reason_of, self.changed.set)
 
     # Life.
 
@@ -584,6 +584,11 @@ class Tunnel:
 
     def _peer_of(self, number: int) -> Address | None:
         return self.session.path(number).peer
+
+    def _reason_of(self, number: int) -> str:
+        """Why a link went down; empty: it was not up yet."""
+        reason = self.states[number][1]
+        return "" if reason == STARTING else reason
 
     def _learn_family(self, number: int) -> None:
         """Looks whether a link's peer has an IPv6 address, on which an unset MTU depends."""

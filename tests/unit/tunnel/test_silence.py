@@ -42,6 +42,7 @@ class World:
         }
         self.answered: dict[int, bool | None] = dict.fromkeys(self.drivers, False)
         self.refusals: dict[int, int] = {}
+        self.reasons: dict[int, str] = {}
         self.learnt = 0
         monkeypatch.setattr(module, "refusal", self._refusal)
         self.silence: Silence
@@ -55,7 +56,11 @@ class World:
     def play(self, steps: Callable[[], Awaitable[None]]) -> None:
         async def scenario() -> None:
             self.silence = Silence(
-                self.drivers, self.answered.__getitem__, lambda number: ("192.0.2.1", 5080 + number), self._learn
+                self.drivers,
+                self.answered.__getitem__,
+                lambda number: ("192.0.2.1", 5080 + number),
+                lambda number: self.reasons.get(number, ""),
+                self._learn,
             )
             self.silence.look()
             await steps()
@@ -160,6 +165,33 @@ def test_a_link_that_was_up_has_an_event_already(
 
     world.play(steps)
     assert lines(caplog) == [(logging.INFO, "adsl1: no answer from 192.0.2.1:5080", {"LINK": "adsl1"})]
+
+
+@pytest.mark.parametrize(
+    ("reason", "error", "cause"),
+    [
+        ("timeout", 0, "timeout; no answer from 192.0.2.1:5080"),
+        ("carrier lost", 0, "carrier lost"),
+        ("address gone", errno.ENETUNREACH, "address gone; 192.0.2.1:5080 cannot be reached: Network is unreachable"),
+        (
+            "disconnect received",
+            errno.ECONNREFUSED,
+            "disconnect received; 192.0.2.1:5080 refuses: no program has this port",
+        ),
+    ],
+)
+def test_why_it_went_stands_before_why_it_does_not_come(
+    monkeypatch: pytest.MonkeyPatch, reason: str, error: int, cause: str
+) -> None:
+    world = World(monkeypatch, "adsl1")
+    world.reasons[0], world.refusals[0] = reason, error
+
+    async def steps() -> None:
+        assert world.silence.cause(0) == reason
+        await asyncio.sleep(0.03)
+        assert world.silence.cause(0) == cause
+
+    world.play(steps)
 
 
 def test_a_link_that_goes_is_forgotten(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
