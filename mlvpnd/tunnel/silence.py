@@ -55,7 +55,7 @@ class _Silent:
     found: str = ""
     """What the last probe has found; empty: there was none yet."""
     refused: bool = False
-    """Whether an error came back."""
+    """Whether the peer itself has answered, by an error."""
 
 
 class Silence:
@@ -120,7 +120,7 @@ class Silence:
         if driver.socket is None and driver.looks_up and self._loop.time() >= silent.since + PROBE_AFTER:
             return f"the look-up of {driver.config.remotehost} is not answered"
         reason = self._reason(number)
-        # Where the uplink is gone, it is no news that nothing comes back.
+        # Where the uplink is gone, it is no news that nothing comes back, or that there is no route.
         found = "" if reason in _OF_UPLINK and not silent.refused else silent.found
         return "; ".join(filter(None, [reason, found]))
 
@@ -162,7 +162,7 @@ class Silence:
             return
         error = await refusal(driver.socket.local_address, peer, driver.config.binddevice, PROBE_WAIT)
         if silent := self._silent.get(number):
-            silent.found, silent.refused = _words(error, format_address(peer)), bool(error)
+            silent.found, silent.refused = _words(error, format_address(peer)), error == errno.ECONNREFUSED
 
     # Lines.
 

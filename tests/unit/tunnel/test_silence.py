@@ -172,7 +172,8 @@ def test_a_link_that_was_up_has_an_event_already(
     [
         ("timeout", 0, "timeout; no answer from 192.0.2.1:5080"),
         ("carrier lost", 0, "carrier lost"),
-        ("address gone", errno.ENETUNREACH, "address gone; 192.0.2.1:5080 cannot be reached: Network is unreachable"),
+        ("address gone", errno.ENETUNREACH, "address gone"),
+        ("address gone", errno.ECONNREFUSED, "address gone; 192.0.2.1:5080 refuses: no program has this port"),
         (
             "disconnect received",
             errno.ECONNREFUSED,
