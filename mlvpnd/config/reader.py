@@ -209,7 +209,7 @@ class SectionReader:
         elif rate > key.most:
             self.lax(key.name, key.capped.format(name=key.name, limit=key.most))
             rate = key.most
-        if rate is not None and (odd := remark(rate)):
+        if rate is not None and (odd := remark(rate, text)):
             self.advise(key.name, odd)
         return rate
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mlvpnd.base.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX, credential_of
 from mlvpnd.base.printable import printable
-from mlvpnd.config import Config, ConfigError, DeviceKind, Mode, parse
+from mlvpnd.config import Config, ConfigError, DeviceKind, Mode, parse, rates
 from mlvpnd.config.file import read
 from mlvpnd.config.model import LinkConfig
 from mlvpnd.config.passwords import weakness_of
@@ -83,6 +83,8 @@ def _check(path: str) -> bool:
         warnings += tuple(device_remarks(config, path))
         if config.password and (weakness := weakness_of(config.password)):
             warnings += (Problem(path, 0, "password", weakness),)
+        if copied := rates.examples_of(config.links):
+            warnings += (Problem(path, config.links[0].line, "bandwidth_upload", copied),)
     _print(problems, "")
     _print(warnings, "warning: ")
     if problems:

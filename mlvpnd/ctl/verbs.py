@@ -257,7 +257,7 @@ def bandwidth(context: Context, arguments: argparse.Namespace) -> int:
     context.output.remark(
         f"{arguments.tunnel}: {arguments.link}: {render.bandwidth_text(amount)} until the next reload"
     )
-    if odd := rate_remark(amount):
+    if odd := rate_remark(amount, arguments.bytes):
         print(f"{arguments.tunnel}: {arguments.link}: {odd}", file=sys.stderr)
     return DONE
 

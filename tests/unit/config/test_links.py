@@ -223,6 +223,11 @@ def test_a_bandwidth_may_have_a_unit(text: str, rate: int) -> None:
     assert good(f"{CLIENT}bandwidth_upload = {text}\n", strict=True).config.links[0].bandwidth_upload == rate
 
 
+def test_a_bandwidth_in_bps_is_bytes_and_said_to_be() -> None:
+    (said,) = warnings_of(f"{CLIENT}bandwidth_upload = 20Mbps\n")
+    assert "160000000 bits" in said
+
+
 def test_a_bandwidth_beyond_the_limit_is_capped() -> None:
     assert warnings_of(f"{CLIENT}bandwidth_upload = 100Gbit\n") == [
         "f:8: bandwidth_upload: bandwidth_upload capped to 4294967295"
@@ -231,6 +236,4 @@ def test_a_bandwidth_beyond_the_limit_is_capped() -> None:
 
 def test_an_unknown_unit_is_read_as_ever() -> None:
     """As C MLVPN reads it: the digits count."""
-    assert any(
-        "'Mbps' after the number is ignored" in one for one in warnings_of(f"{CLIENT}bandwidth_upload = 20Mbps\n")
-    )
+    assert any("'Mb' after the number is ignored" in one for one in warnings_of(f"{CLIENT}bandwidth_upload = 20Mb\n"))

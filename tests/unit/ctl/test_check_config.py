@@ -9,11 +9,15 @@ from mlvpnd.ctl import check_config
 from mlvpnd.ctl.check_config import TAKEN, main
 from mlvpnd.dataplane import choice
 from tests.support import configs
+from tests.support.linkemu import PROJECT
 
 CLIENT, DOCUMENTED_CLIENT, SERVER = (
     text.replace("pleasechangeme!", "a long one that is not guessed")
     for text in (configs.CLIENT, configs.DOCUMENTED_CLIENT, configs.SERVER)
 )
+
+
+EXAMPLES = PROJECT / "examples"
 
 
 def write(path: Path, text: str) -> str:
@@ -177,6 +181,16 @@ def test_a_weak_password_is_advice(tmp_path: Path, capsys: pytest.CaptureFixture
     out, err = capsys.readouterr()
     assert out == f"{path}: ok, 1 link\n"
     assert err.startswith(f"warning: {path}: password: the password is that of an example")
+
+
+def test_the_rates_of_an_example_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (EXAMPLES / "two-adsl/client.conf").read_text()
+    path = write(tmp_path / "f", text)
+    assert main([path]) == 0
+    assert f"warning: {path}:18: bandwidth_upload: the rates are those of an example" in capsys.readouterr().err
+    write(tmp_path / "f", text.replace("125000", "130000"))
+    assert main([path]) == 0
+    assert "bandwidth_upload" not in capsys.readouterr().err
 
 
 def test_a_bindhost_that_is_an_interface_is_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
