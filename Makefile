@@ -151,7 +151,7 @@ build/fuzz/kept.o: tests/fuzz/kept.c
 test-package: build
 	$(BIN)/python -m pytest tests/package
 
-# Packages for this machine's release of Debian in build/deb; without a network if they were made before.
+# Packages for this machine's release of Debian in build/deb, if anything has changed; without a network if they were made before.
 deb: deb-source
 	tests/support/install-packages $(DEB_PACKAGES)
 	debian/build-package $(DEB_DIR) $(DEB_DIR)
