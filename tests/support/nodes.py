@@ -1,7 +1,7 @@
 """The hosts of a lab as booted Debian systems: containers with systemd as PID 1, a system bus and a journal.
 
 A node's network is the host's namespace in the lab. So everything of the lab works on it: lines, transfers, `Host.run`
-with this machine's programs. A node's changes are in memory; the root below them is shared.
+with this machine's programs. A node's changes are in memory, also over a reboot; the root below them is shared.
 
 A node is no jail: run nothing in it that you would not run on this machine.
 """
@@ -14,7 +14,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .lab import Host, Lab, wait_until
@@ -38,17 +38,23 @@ _ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
 # Runs in its own mount namespace, so that nothing is left when it ends. $1 is a scratch directory. The words up to `--`
 # are control groups, the words behind it run the container. The container has its own node for /dev/net/tun, because
 # its systemd sets the mode. Each container has its own groups: in one group, two containers would share what
-# systemd-nspawn makes there.
+# systemd-nspawn makes there. $2 is the root below the node's changes. 133 is systemd-nspawn's word for a reboot.
 _BOOT = """
-scratch=$1; shift
+scratch=$1 lower=$2; shift 2
 mount -t tmpfs -o mode=755 node "$scratch" || exit
+mkdir "$scratch/upper" "$scratch/work" "$scratch/root" || exit
+mount -t overlay -o "lowerdir=$lower,upperdir=$scratch/upper,workdir=$scratch/work" overlay "$scratch/root" || exit
 mknod -m 666 "$scratch/tun" c 10 200 || exit
 groups=
 while [ "$1" != -- ]; do mkdir -p "$1" && groups="$groups $1"; shift; done
 shift
-sh -c 'for group in $1; do echo $$ >"$group/cgroup.procs" || exit; done; shift; exec "$@"' sh "$groups" "$@"
-status=$?
-for group in $groups; do find "$group" -depth -type d -exec rmdir {} +; done
+while
+	sh -c 'for group in $1; do echo $$ >"$group/cgroup.procs" || exit; done; shift; exec "$@"' sh "$groups" "$@"
+	status=$?
+	for group in $groups; do find "$group" -mindepth 1 -depth -type d -exec rmdir {} +; done
+	[ $status = 133 ]
+do :; done
+for group in $groups; do rmdir "$group"; done
 exit $status
 """
 
@@ -60,14 +66,19 @@ class NodeError(AssertionError):
 class Node:
     """A booted system."""
 
-    def __init__(self, name: str, host: Host, leader: int, process: subprocess.Popen[bytes], group: Path) -> None:
-        """`leader` is the PID of the node's systemd as seen from outside. `process` runs the node, in `group`."""
+    def __init__(self, name: str, host: Host, leader: int, process: subprocess.Popen[bytes], directory: Path) -> None:
+        """`leader` is the PID of the node's systemd as seen from outside. `process` runs the node. `directory` is the
+        lab's."""
         self.name = name
         self.host = host
         """The node's network, for programs of this machine."""
-        self.leader = leader
         self._process = process
-        self._group = group
+        self._group = _group_mounts()["unified"] / host.name
+        self._directory = directory
+        self._enter(leader)
+
+    def _enter(self, leader: int) -> None:
+        self.leader = leader
         self.root = Path(f"/proc/{leader}/root")
         """The node's files."""
         kinds = ("-m", "-u", "-i", "-p", "-n", "-C", "-r", "-w")
@@ -121,6 +132,13 @@ class Node:
         if not wait_until(lambda: wanted in (self._group / "cgroup.events").read_text().splitlines(), 5):
             raise NodeError(f"{self.name}: not {wanted}")
 
+    def reboot(self) -> None:
+        """Reboots the system. Its files stay, but for those in /run and /tmp; its network stays as it is."""
+        notify = _listen(self._directory, self.name)
+        self.attempt("systemctl", "reboot")
+        if not _await_boot(notify, self._process, self._enter):
+            raise NodeError(f"{self.name}: does not come back\n{_console(self._directory, self.name)}")
+
     def stop(self) -> None:
         """Kills the node's PID 1; the whole node goes with it."""
         with contextlib.suppress(ProcessLookupError):
@@ -158,23 +176,22 @@ class Nodes:
 
     def _boot(self, name: str, host: Host) -> tuple[str, Host, socket.socket, subprocess.Popen[bytes]]:
         """Starts a node. Its systemd tells the socket when the node is up."""
-        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        path = str(self._lab.directory / f"{name}.notify")
-        notify.bind(path)
+        notify = _listen(self._lab.directory, name)
         scratch = self._lab.directory / f"{name}.scratch"
         scratch.mkdir()
         nspawn = (
-            *("systemd-nspawn", "--quiet", "--boot", f"--directory={self._roots[name]}", "--volatile=overlay"),
-            *(f"--machine={host.name}", f"--hostname={name}", f"--network-namespace-path=/run/netns/{host.name}"),
+            *("systemd-nspawn", "--quiet", "--boot", f"--directory={scratch}/root", f"--hostname={name}"),
+            *(f"--machine={host.name}", f"--network-namespace-path=/run/netns/{host.name}"),
             *("--register=no", "--keep-unit", "--notify-ready=yes", "--console=read-only", "--resolv-conf=off"),
             *("--timezone=off", "--link-journal=no", f"--bind={scratch}/tun:/dev/net/tun", *_RIGHTS),
         )
         groups = [str(mount / host.name) for mount in _group_mounts().values()]
-        words = ["unshare", "--mount", "--propagation=private", "sh", "-c", _BOOT, "sh", str(scratch), *groups, "--"]
-        with self._console(name).open("wb") as console:
+        words = ["unshare", "--mount", "--propagation=private", "sh", "-c", _BOOT, "sh", str(scratch)]
+        words += [str(self._roots[name]), *groups, "--"]
+        with _console_of(self._lab.directory, name).open("wb") as console:
             process = subprocess.Popen(
                 [*words, *nspawn],
-                env={**os.environ, **_NSPAWN_VARIABLES, "NOTIFY_SOCKET": path},
+                env={**os.environ, **_NSPAWN_VARIABLES, "NOTIFY_SOCKET": _notify_path(self._lab.directory, name)},
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -184,25 +201,59 @@ class Nodes:
 
     def _booted(self, name: str, host: Host, notify: socket.socket, process: subprocess.Popen[bytes]) -> Node:
         """Waits until the node is up."""
-        node: Node | None = None
-        notify.settimeout(0.5)
-        end_at = time.monotonic() + BOOT_LIMIT
-        with notify:  # closed afterwards: its systemd would wait until somebody reads its later messages
-            while process.poll() is None and time.monotonic() < end_at:
-                try:
-                    message = notify.recv(4096).decode()
-                except TimeoutError:
-                    continue
-                if found := re.search(r"^X_NSPAWN_LEADER_PID=(\d+)", message, re.M):
-                    node = Node(name, host, int(found[1]), process, _group_mounts()["unified"] / host.name)
-                    self._cleanup.callback(node.stop)
-                if re.search(r"^READY=1", message, re.M) and node is not None:
-                    return node
-        console = self._console(name).read_text(errors="replace")
-        raise NodeError(f"node {name} did not boot:\n{console[-4000:]}")
+        nodes: list[Node] = []
 
-    def _console(self, name: str) -> Path:
-        return self._lab.directory / f"{name}.console"
+        def begun(leader: int) -> None:
+            nodes.append(Node(name, host, leader, process, self._lab.directory))
+            self._cleanup.callback(nodes[0].stop)
+
+        if not _await_boot(notify, process, begun):
+            raise NodeError(f"node {name} did not boot:\n{_console(self._lab.directory, name)}")
+        return nodes[0]
+
+
+def _notify_path(directory: Path, name: str) -> str:
+    return str(directory / f"{name}.notify")
+
+
+def _listen(directory: Path, name: str) -> socket.socket:
+    """The socket to which a node's systemd tells that it is up."""
+    path = _notify_path(directory, name)
+    Path(path).unlink(missing_ok=True)
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(path)
+    notify.settimeout(0.5)
+    return notify
+
+
+def _await_boot(notify: socket.socket, process: subprocess.Popen[bytes], begun: Callable[[int], None]) -> bool:
+    """Waits until a node is up; returns whether it is. `begun` gets the PID of its systemd as soon as there is one.
+
+    It closes the socket: the node's systemd would wait until somebody reads its later messages.
+    """
+    begins = False
+    end_at = time.monotonic() + BOOT_LIMIT
+    with notify:
+        while process.poll() is None and time.monotonic() < end_at:
+            try:
+                message = notify.recv(4096).decode()
+            except TimeoutError:
+                continue
+            if found := re.search(r"^X_NSPAWN_LEADER_PID=(\d+)", message, re.M):
+                begins = True
+                begun(int(found[1]))
+            if begins and re.search(r"^READY=1", message, re.M):
+                return True
+    return False
+
+
+def _console_of(directory: Path, name: str) -> Path:
+    return directory / f"{name}.console"
+
+
+def _console(directory: Path, name: str) -> str:
+    """The end of what a node's console has shown."""
+    return _console_of(directory, name).read_text(errors="replace")[-4000:]
 
 
 def stage(directory: Path) -> None:
