@@ -1,4 +1,4 @@
-"""The rates of the example files: a copied file whose rates nobody has changed shares traffic out wrongly."""
+"""The rates of the examples: a copied file whose rates nobody has changed shares traffic out wrongly."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from collections.abc import Sequence
 from .model import LinkConfig
 
 EXAMPLES = frozenset(
-    {(2_500_000, 1_250_000), (125_000, 100_000), (1_250_000, 1_000_000), (500_000, 125_000), (500_000, 1_250_000)}
+    {
+        (2_500_000, 1_250_000),
+        (125_000, 100_000),
+        (1_250_000, 1_000_000),
+        (500_000, 125_000),
+        (500_000, 1_250_000),
+        (625_000, 250_000),
+    }
 )
-"""Bytes per second of the links, in the order of each file of ours."""
+"""Bytes per second of the links, in the order of each file of ours, and of those in mlvpn-routing(7)."""
 
 
 def examples_of(links: Sequence[LinkConfig]) -> str:

@@ -6,7 +6,6 @@ import re
 
 from mlvpnd.cli import mlvpn
 from mlvpnd.logs import log
-from mlvpnd.systemd.generator import DEFAULTS_PATH
 from tests.support.linkemu import PROJECT
 from tests.support.manual import MAN, part, render, source
 
@@ -31,7 +30,6 @@ def test_units_are_there() -> None:
     named = set(re.findall(r"\*(mlvpn[\w-]*@?)\*", PAGE)) | set(re.findall(r"\*(mlvpn\.service)\*", PAGE))
     units = {re.sub(r"(@).*", r"\1", path.name) for path in (PROJECT / "systemd").glob("mlvpn*.service")}
     assert units <= named
-    assert DEFAULTS_PATH in PAGE
 
 
 def test_pages_that_units_and_pages_name_are_there() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from mlvpnd.config import parse, rates
 from mlvpnd.config.model import LinkConfig
 from tests.support.linkemu import PROJECT
+from tests.support.manual import source
 
 EXAMPLES = PROJECT / "examples"
 
@@ -11,8 +12,10 @@ def _links(*amounts: int) -> tuple[LinkConfig, ...]:
     return tuple(LinkConfig(f"link{number}", bandwidth_upload=rate) for number, rate in enumerate(amounts))
 
 
-def test_they_are_those_of_the_example_files() -> None:
-    files = [parse(path.read_bytes(), path.name).config for path in EXAMPLES.rglob("*.conf")]
+def test_they_are_those_of_the_examples() -> None:
+    texts = [path.read_text() for path in EXAMPLES.rglob("*.conf")]
+    texts += [text for text in source("mlvpn-routing.7").split("```") if "[general]" in text]
+    files = [parse(text.lstrip().encode(), "f").config for text in texts]
     assert {tuple(link.bandwidth_upload for link in config.links) for config in files} == rates.EXAMPLES
     assert all(rates.examples_of(config.links) for config in files)
 
