@@ -1,8 +1,9 @@
-"""`mlvpn-generator`: makes units from `/etc/default/mlvpn` and `/etc/mlvpn/*.conf`.
+"""`mlvpn-generator`: makes sockets' units from `/etc/mlvpn/*.conf`.
 
-systemd runs it at boot and at `systemctl daemon-reload`. It writes which tunnels start with `mlvpn.service`. It writes
-servers' addresses and ports for `mlvpn@NAME.socket`, and the path of a control socket that the daemon cannot make.
-Nothing else of a file may get into a unit: everybody can read units, and the file holds the password.
+systemd runs it at boot and at `systemctl daemon-reload`. It writes servers' addresses and ports for
+`mlvpn@NAME.socket`, and the path of a control socket that the daemon cannot make. Nothing else of a file may get into a
+unit: everybody can read units, and the file holds the password. Which tunnels start is not its matter: `systemctl
+enable` says that.
 
 So early only the kernel's log works, and nothing may be waited for.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from mlvpnd.base.instance import CONFIG_DIRECTORY, CONFIG_SUFFIX, RUNTIME_DIRECT
 from mlvpnd.config import Config, ConfigError, Mode, parse
 from mlvpnd.config import file as config_file
 
-DEFAULTS_PATH = "/etc/default/mlvpn"
 UNIT_DIRECTORY = "/lib/systemd/system"
 _DROP_IN = "50-mlvpn.conf"
 _KERNEL_LOG = "/dev/kmsg"
@@ -34,27 +33,18 @@ Log = Callable[[str], None]
 def main(argv: list[str]) -> int:
     """Runs `mlvpn-generator NORMAL [EARLY LATE]`, see systemd.generator(7). Returns 0, whatever is wrong.
 
-    The environment's MLVPN_CONFDIR and MLVPN_DEFAULTS replace the places to read from.
+    The environment's MLVPN_CONFDIR replaces the directory to read from.
     """
     try:
-        generate(
-            Path(argv[1]),
-            Path(os.environ.get("MLVPN_CONFDIR", CONFIG_DIRECTORY)),
-            Path(os.environ.get("MLVPN_DEFAULTS", DEFAULTS_PATH)),
-            log_to_kernel,
-        )
+        generate(Path(argv[1]), Path(os.environ.get("MLVPN_CONFDIR", CONFIG_DIRECTORY)), log_to_kernel)
     except Exception as error:
         log_to_kernel(f"failed: {type(error).__name__}")  # the error's text might quote the file
     return 0
 
 
-def generate(output: Path, config_directory: Path, defaults: Path, log: Log) -> None:
+def generate(output: Path, config_directory: Path, log: Log) -> None:
     """Writes the units below `output`; `log` gets a line for everything that is left out."""
-    names = _instances(config_directory, log)
-    # First, so that a wrong file cannot keep the others from being started.
-    for name in autostart(_read_defaults(defaults), names, log):
-        _link(output / "mlvpn.service.wants" / f"mlvpn@{name}.service", "mlvpn@.service")
-    for name in names:
+    for name in _instances(config_directory, log):
         path = config_directory / f"{name}{CONFIG_SUFFIX}"
         try:
             _write_sockets(output, name, path, log)
@@ -62,31 +52,6 @@ def generate(output: Path, config_directory: Path, defaults: Path, log: Log) -> 
             log(f"{path}: cannot be used, its sockets are left out: {_places(error)}")
         except Exception as error:
             log(f"{path}: {type(error).__name__}, its sockets are left out")
-
-
-def autostart(text: str, names: list[str], log: Log) -> list[str]:
-    """The tunnels to start, by the AUTOSTART line of `/etc/default/mlvpn`.
-
-    `all`, or no word: every tunnel that has a file. `none`: no tunnel. Else names, also without a file, so that the
-    start shows a wrong one.
-    """
-    value = ""
-    for line in text.splitlines():
-        key, sign, rest = line.strip().partition("=")
-        if key == "AUTOSTART" and sign:
-            try:
-                value = " ".join(shlex.split(rest, comments=True))
-            except ValueError:
-                log("AUTOSTART is ignored: it has a quote that does not end")
-    words = list(dict.fromkeys(value.split()))
-    if words in ([], ["all"]):
-        return names
-    if words == ["none"]:
-        return []
-    for word in words:
-        if not is_name(word):
-            log("AUTOSTART has a word that is not the name of a tunnel")
-    return [word for word in words if is_name(word)]
 
 
 def link_addresses(config: Config) -> tuple[list[str], bool]:
@@ -145,13 +110,6 @@ def _instances(config_directory: Path, log: Log) -> list[str]:
         if not is_name(name):
             log(f"{config_directory}: {name!a} is not the name of a tunnel")
     return [name for name in names if is_name(name)]
-
-
-def _read_defaults(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 def _write_sockets(output: Path, name: str, path: Path, log: Log) -> None:

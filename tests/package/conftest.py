@@ -36,6 +36,7 @@ class Release:
     """A minimal system."""
     package: Path
     newer: Path
+    first: Path
     upstreams: Path
 
 
@@ -59,7 +60,7 @@ def _make_release(suite: str, source: Path, made: Future[None], work: Path) -> R
     made.result()
     package = debs.build(building, source, work / "out", work / "scratch")
     root = root_of(suite, debs.minimal_system())
-    return Release(root, package, debs.newer(package, work), debs.upstreams(work))
+    return Release(root, package, debs.newer(package, work), debs.first(package, work), debs.upstreams(work))
 
 
 @pytest.fixture(scope="session", params=sorted(PYTHONS))

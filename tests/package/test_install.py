@@ -18,7 +18,6 @@ UPGRADE_GAP = 2.0
 """Seconds without a byte during an upgrade of the package, at most: a restart of the daemon."""
 STOP_LIMIT = 10.0
 """Seconds until all units have ended after the package is gone. systemd waits only for the unit that it has to stop."""
-DEFAULTS = "/etc/default/mlvpn"
 STATE = f"/var/lib/mlvpn/{INSTANCE}/state.json"
 COMPLETION = "usr/share/bash-completion/completions/mlvpnctl"
 
@@ -55,10 +54,10 @@ def test_from_nothing_to_traffic_and_back_to_nothing(tunnel: ServiceTunnel, rele
 
 
 def _start(tunnel: ServiceTunnel) -> None:
-    """The steps of a reader of the manual: a file, `systemctl start`."""
+    """The steps of a reader of the manual: a file, `systemctl enable --now`."""
     for end, service in (("server", tunnel.server), ("client", tunnel.client)):
         service.node.write(CONFIG, tunnel.config(end), mode=0o600)
-        service.ctl("start")
+        service.node.run("systemctl", "enable", "--now", UNIT)
     tunnel.wait_up()
 
 
@@ -104,7 +103,6 @@ def _ends(tunnel: ServiceTunnel) -> tuple[Service, ...]:
 def _remove_and_purge(tunnel: ServiceTunnel, release: Release) -> None:
     client = tunnel.client
     node = client.node
-    node.write(DEFAULTS, node.read(DEFAULTS) + 'AUTOSTART="none"\n')
     since = time.time()
     apt(node, "remove", "mlvpnd")
     assert wait_until(lambda: not _units(node), STOP_LIMIT), _units(node)
@@ -113,18 +111,14 @@ def _remove_and_purge(tunnel: ServiceTunnel, release: Release) -> None:
     assert tunnel.server.wait_entry("MLVPN_EVENT=link-down", since=since)["MLVPN_REASON"] == "disconnect"
     assert node.read(CONFIG)
     assert (node.root / STATE.lstrip("/")).exists(), "a removal is no purge"
-    assert "none" in node.read(DEFAULTS)
     install(node, release.package)
-    assert _units(node) == ["mlvpn.service"], "AUTOSTART has stayed"
-    client.ctl("start")
     tunnel.wait_up()
     assert tunnel.ping() == 3
     apt(node, "purge", "mlvpnd")
     assert wait_until(lambda: not _units(node), STOP_LIMIT), _units(node)
-    assert not (node.root / DEFAULTS.lstrip("/")).exists()
     assert not (node.root / "var/lib/mlvpn").exists()
     assert node.read(CONFIG), "what the administrator wrote stays"
-    assert node.run("find", "/usr", "/lib", "/var/lib/systemd/deb-systemd-helper-enabled", "-name", "*mlvpn*") == ""
+    places = ("/usr", "/lib", "/etc/systemd", "/etc/default", "/var/lib/systemd/deb-systemd-helper-enabled")
+    assert node.run("find", *places, "-name", "*mlvpn*") == ""
     install(node, release.package)
-    tunnel.wait_up()
-    assert tunnel.ping() == 3
+    assert _units(node) == ["mlvpn.service"], "nothing is enabled any more"

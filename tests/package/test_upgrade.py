@@ -52,7 +52,7 @@ def _purge_upstreams(service: Service) -> None:
     """A purge of what is left of the old package takes nothing of the new one."""
     node, pid = service.node, service.pid
     apt(node, "purge", "mlvpn")
-    assert 'AUTOSTART="mlvpn0"' in node.read(DEFAULTS)
+    assert node.read(DEFAULTS) == ""
     assert node.read("/etc/init.d/mlvpn") == ""
     node.run("systemctl", "daemon-reload")
     node.run("systemctl", "restart", "mlvpn.service")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from .linkemu import PROJECT
@@ -118,19 +119,33 @@ def newer(package: Path, directory: Path) -> Path:
     return _pack(tree, directory / "mlvpnd_newer.deb")
 
 
+def first(package: Path, directory: Path) -> Path:
+    """The package as its first version was: AUTOSTART says which tunnels start."""
+    tree = directory / "first"
+    subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(tree)], check=True)
+    control = tree / "DEBIAN" / "control"
+    control.write_text(re.sub(r"^Version: .*$", "Version: 0.1.0-1", control.read_text(), flags=re.MULTILINE))
+    (generator,) = tree.rglob("mlvpn-generator")
+    generator.write_text(_GENERATOR)
+    _add(tree, {"DEBIAN/conffiles": "/etc/default/mlvpn\n", "etc/default/mlvpn": _DEFAULTS})
+    return _pack(tree, directory / "mlvpnd_first.deb")
+
+
 def upstreams(directory: Path) -> Path:
     """A package with the names and the files of C MLVPN's, and a daemon that does nothing."""
     tree = directory / "upstreams"
-    for name, text in _UPSTREAM.items():
+    _add(tree, _UPSTREAM)
+    (tree / "etc/mlvpn").mkdir(mode=0o755)
+    return _pack(tree, directory / "mlvpn.deb")
+
+
+def _add(tree: Path, files: Mapping[str, str]) -> None:
+    """Writes files of a package; a script may be run."""
+    for name, text in files.items():
         file = tree / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         file.chmod(0o755 if text.startswith("#!") else 0o644)
-    defaults = tree / "etc/default/mlvpn"
-    defaults.parent.mkdir()
-    defaults.write_bytes((PROJECT / "debian/default/mlvpn").read_bytes())
-    (tree / "etc/mlvpn").mkdir(mode=0o755)
-    return _pack(tree, directory / "mlvpn.deb")
 
 
 def _pack(tree: Path, package: Path) -> Path:
@@ -139,6 +154,26 @@ def _pack(tree: Path, package: Path) -> Path:
     return package
 
 
+_DEFAULTS = """\
+# Allowed values are "all", "none", or a list of names. Empty means "all".
+#AUTOSTART="all"
+#AUTOSTART="none"
+#AUTOSTART="paris berlin"
+USER=mlvpn
+"""
+_GENERATOR = """\
+#!/bin/sh
+AUTOSTART=all
+[ ! -e /etc/default/mlvpn ] || . /etc/default/mlvpn
+mkdir -p "$1/mlvpn.service.wants"
+case $AUTOSTART in
+none) exit ;;
+all | '') AUTOSTART=$(cd /etc/mlvpn && for file in *.conf; do echo "${file%.conf}"; done) ;;
+esac
+for name in $AUTOSTART; do
+    ln -sf /lib/systemd/system/mlvpn@.service "$1/mlvpn.service.wants/mlvpn@$name.service"
+done
+"""
 _UPSTREAM = {
     "DEBIAN/control": """\
 Package: mlvpn
@@ -198,12 +233,6 @@ ExecStart=/usr/sbin/mlvpn --config /etc/mlvpn/%i.conf --name %i --user mlvpn
 [Install]
 WantedBy=multi-user.target
 """,
-    "lib/systemd/system-generators/mlvpn-generator": """\
-#!/bin/sh
-. /etc/default/mlvpn
-mkdir -p "$1/mlvpn.service.wants"
-for name in $AUTOSTART; do
-    ln -sf /lib/systemd/system/mlvpn@.service "$1/mlvpn.service.wants/mlvpn@$name.service"
-done
-""",
+    "lib/systemd/system-generators/mlvpn-generator": _GENERATOR,
+    "etc/default/mlvpn": _DEFAULTS,
 }

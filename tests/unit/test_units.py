@@ -68,7 +68,7 @@ def unit_directory(installed: Path, tmp_path_factory: pytest.TempPathFactory) ->
     config.write_text(SERVER.replace("[general]", '[general]\ncontrol_unix_path = "/mlvpn.sock"'))
     config.chmod(0o600)
     problems: list[str] = []
-    generator.generate(directory, configs, configs / "default", problems.append)
+    generator.generate(directory, configs, problems.append)
     assert problems == []
     for path in (installed / "usr/lib/systemd/system").iterdir():
         (directory / path.name).write_text(EXEC.sub(rf"\1{installed}\2", path.read_text()))

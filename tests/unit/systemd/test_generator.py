@@ -72,7 +72,6 @@ class Host:
     def __init__(self, directory: Path) -> None:
         self.configs = directory / "etc"
         self.output = directory / "out"
-        self.defaults = directory / "default"
         self.lines: list[str] = []
         self.configs.mkdir()
 
@@ -84,7 +83,7 @@ class Host:
 
     def generate(self) -> dict[str, str]:
         """All files that were written with their text, and all links with their targets."""
-        generator.generate(self.output, self.configs, self.defaults, self.lines.append)
+        generator.generate(self.output, self.configs, self.lines.append)
         found = {}
         for path in self.output.rglob("*"):
             name = str(path.relative_to(self.output))
@@ -95,10 +94,6 @@ class Host:
         assert PASSWORD not in repr(found) + repr(self.lines)
         return found
 
-    def started(self) -> list[str]:
-        prefix = "mlvpn.service.wants/mlvpn@"
-        return sorted(name.removeprefix(prefix)[: -len(".service")] for name in self.generate() if prefix in name)
-
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
@@ -108,7 +103,6 @@ def host(tmp_path: Path) -> Host:
 def test_a_server(host: Host) -> None:
     path = host.add("srv-1", SERVER)
     assert host.generate() == {
-        "mlvpn.service.wants/mlvpn@srv-1.service": "-> /lib/systemd/system/mlvpn@.service",
         "mlvpn@srv-1.socket.d/50-mlvpn.conf": f"""\
 # Written by mlvpn-generator.
 [Unit]
@@ -126,7 +120,7 @@ ListenDatagram=0.0.0.0:5084
 
 def test_a_client_has_no_ports_to_wait_at(host: Host) -> None:
     host.add("home", CLIENT)
-    assert host.generate() == {"mlvpn.service.wants/mlvpn@home.service": "-> /lib/systemd/system/mlvpn@.service"}
+    assert host.generate() == {}
 
 
 def test_a_wildcard_for_ipv6_only(host: Host) -> None:
@@ -158,47 +152,15 @@ def test_a_control_socket_where_the_daemon_may_not_write(host: Host, path: str, 
 
 def test_a_control_socket_that_the_daemon_makes(host: Host) -> None:
     host.add("home", CLIENT.replace("[general]", '[general]\ncontrol_unix_path = "/run/mlvpn/home/control"'))
-    assert list(host.generate()) == ["mlvpn.service.wants/mlvpn@home.service"]
+    assert host.generate() == {}
 
 
 @pytest.mark.parametrize("path", ["/run/%i", "/run/a b", "/run/a\\", "/run/$x"])
 def test_a_path_that_would_mean_another_thing_in_a_unit(host: Host, path: str) -> None:
     host.add("home", CLIENT.replace("[general]", f'[general]\ncontrol_unix_path = "{path}"'))
-    assert list(host.generate()) == ["mlvpn.service.wants/mlvpn@home.service"]
+    assert host.generate() == {}
     assert len(host.lines) == 1
     assert "control_unix_path" in host.lines[0]
-
-
-@pytest.mark.parametrize(
-    ("defaults", "started"),
-    [
-        (None, ["a", "b"]),
-        ("", ["a", "b"]),
-        ("# AUTOSTART=none\n", ["a", "b"]),
-        ('AUTOSTART="all"\n', ["a", "b"]),
-        ("AUTOSTART=\n", ["a", "b"]),
-        ('AUTOSTART="none"\n', []),
-        ("  AUTOSTART=none  # not now\n", []),
-        ('AUTOSTART="b typo"\n', ["b", "typo"]),
-        ("AUTOSTART='b'\n", ["b"]),
-        ("AUTOSTART=none\nAUTOSTART=a\n", ["a"]),
-        ("NOAUTOSTART=none\nUSER=mlvpn\n", ["a", "b"]),
-    ],
-)
-def test_autostart(host: Host, defaults: str | None, started: list[str]) -> None:
-    host.add("a", CLIENT)
-    host.add("b", CLIENT)
-    if defaults is not None:
-        host.defaults.write_text(defaults)
-    assert host.started() == started
-    assert host.lines == []
-
-
-def test_autostart_that_cannot_be_read(host: Host) -> None:
-    host.add("a", CLIENT)
-    host.defaults.write_bytes(b'AUTOSTART="none\n\xff\xfe\nAUTOSTART=../../x\n')
-    assert host.started() == []
-    assert len(host.lines) == 2
 
 
 def test_a_broken_file_stops_nobody(host: Host) -> None:
@@ -208,7 +170,7 @@ def test_a_broken_file_stops_nobody(host: Host) -> None:
     (host.configs / "d.conf").mkdir()
     (host.configs / "e.conf").symlink_to(host.add("elsewhere", SERVER))
     host.add("srv", SERVER)
-    assert host.started() == ["a", "b", "c", "d", "e", "elsewhere", "srv"]
+    host.generate()
     sockets = [path.name for path in host.output.glob("*.socket.d")]
     assert sorted(sockets) == ["mlvpn@elsewhere.socket.d", "mlvpn@srv.socket.d"]
     named = {Path(line.split(": ")[0]).stem for line in host.lines}
@@ -223,8 +185,8 @@ def test_a_file_without_its_password(host: Host) -> None:
 
 def test_names_that_are_none(host: Host) -> None:
     for name in ("a b", "x@y", ".hidden", "ok"):
-        host.add(name, CLIENT)
-    assert host.started() == ["ok"]
+        host.add(name, SERVER)
+    assert list(host.generate()) == ["mlvpn@ok.socket.d/50-mlvpn.conf"]
     assert len(host.lines) == 2
 
 
@@ -242,7 +204,6 @@ def test_the_program(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[str] = []
     monkeypatch.setattr(generator, "log_to_kernel", logged.append)
     monkeypatch.setenv("MLVPN_CONFDIR", str(host.configs))
-    monkeypatch.setenv("MLVPN_DEFAULTS", str(host.defaults))
     host.add("srv", SERVER)
     assert generator.main(["mlvpn-generator", str(host.output), "early", "late"]) == 0
     assert (host.output / "mlvpn@srv.socket.d/50-mlvpn.conf").exists()
@@ -253,11 +214,11 @@ def test_nothing_makes_the_program_fail(host: Host, monkeypatch: pytest.MonkeyPa
     logged: list[str] = []
     monkeypatch.setattr(generator, "log_to_kernel", logged.append)
     monkeypatch.setenv("MLVPN_CONFDIR", str(host.configs))
-    host.add("srv", SERVER)
+    path = host.add("srv", SERVER)
     host.output.write_text("not a directory")
     assert generator.main(["mlvpn-generator"]) == 0
     assert generator.main(["mlvpn-generator", str(host.output)]) == 0
-    assert logged == ["failed: IndexError", "failed: NotADirectoryError"]
+    assert logged == ["failed: IndexError", f"{path}: NotADirectoryError, its sockets are left out"]
 
 
 def test_without_a_kernel_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
