@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import queue
 import socket
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 
 from mlvpnd.config import Config, LinkConfig
 
+from .finding import Finding, listed, problem
 from .network import IPAddress
 
 
@@ -24,33 +30,58 @@ class Ends:
     remote_port: int = 0
     problems: tuple[str, ...] = ()
     """Look-ups that failed, and ends that do not fit."""
+    remotes: tuple[IPAddress, ...] = ()
+    """All addresses of `remotehost`, also of the other family."""
+
+    def at(self, remote: IPAddress) -> Ends:
+        """The same link with a peer whose address is known from elsewhere."""
+        return replace(self, remote=remote)
 
 
 class Resolver:
-    """Looks up each host once: while the lines are down, a look-up takes the system's full time limit."""
+    """Looks up each host once, all at the same time: while the lines are down, a look-up takes minutes."""
 
     def __init__(self) -> None:
         self._known: dict[str, list[IPAddress] | OSError] = {}
 
-    def addresses(self, host: str) -> list[IPAddress]:
-        """All addresses in the resolver's order. Raises OSError."""
-        if host not in self._known:
+    def look_up(self, hosts: Iterable[str], limit: float) -> None:
+        """Looks up the hosts that are not known yet, in `limit` seconds. What takes longer counts as failed."""
+        wanted = sorted({host for host in hosts if host and host not in self._known})
+        answers: queue.SimpleQueue[tuple[str, list[IPAddress] | OSError]] = queue.SimpleQueue()
+        for host in wanted:
+            # A thread, because nothing interrupts getaddrinfo. The end of the program does not wait for it.
+            threading.Thread(target=lambda host=host: answers.put((host, _look_up(host))), daemon=True).start()
+        until = time.monotonic() + limit
+        while not all(host in self._known for host in wanted):
             try:
-                found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-            except OSError as error:
-                self._known[host] = error
-            except UnicodeError:
-                self._known[host] = OSError("it is not a host name")
-            else:
-                self._known[host] = [ip_address(str(address[0]).partition("%")[0]) for *_, address in found]
+                host, answer = answers.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                late = OSError(f"not finished within {math.ceil(limit)} s")
+                self._known |= {host: late for host in wanted if host not in self._known}
+                return
+            self._known[host] = answer
+
+    def addresses(self, host: str) -> list[IPAddress]:
+        """All addresses in the resolver's order, of a host that was looked up. Raises OSError."""
         known = self._known[host]
         if isinstance(known, OSError):
             raise known
         return known
 
 
-def ends_of(config: Config, resolver: Resolver) -> list[Ends]:
-    """The ends of all links; a link's ends have the same address family."""
+def _look_up(host: str) -> list[IPAddress] | OSError:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        return error
+    except UnicodeError:
+        return OSError("it is not a host name")
+    return [ip_address(str(address[0]).partition("%")[0]) for *_, address in found]
+
+
+def ends_of(config: Config, resolver: Resolver, limit: float) -> list[Ends]:
+    """The ends of all links; a link's ends have the same address family. Names are looked up for `limit` seconds."""
+    resolver.look_up((host for link in config.links for host in (link.bindhost, link.remotehost)), limit)
     return [_ends(link, resolver) for link in config.links]
 
 
@@ -79,6 +110,7 @@ def _ends(link: LinkConfig, resolver: Resolver) -> Ends:
         chosen,
         _port(link.remoteport, problems),
         tuple(problems),
+        tuple(remote),
     )
 
 
@@ -90,6 +122,16 @@ def _port(text: str, problems: list[str]) -> int:
     except OSError:
         problems.append(f"there is no service {text} in /etc/services")
         return 0
+
+
+def check_ends(ends: Sequence[Ends]) -> Iterator[Finding]:
+    """One finding for each thing that is wrong with ends, however many links have it."""
+    links: dict[str, list[str]] = {}
+    for one in ends:
+        for text in dict.fromkeys(one.problems):
+            links.setdefault(text, []).append(one.link.name)
+    for text, names in links.items():
+        yield problem("look-up", f"{listed(names)}: {text}", link=names[0] if len(names) == 1 else "")
 
 
 def is_ipv6(address: IPAddress | None) -> bool:

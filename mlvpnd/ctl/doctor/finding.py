@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+UNTIL_REBOOT = "These commands last until the next reboot."
+"""The note of commands that change the kernel alone."""
 
 
 class Severity(enum.Enum):
@@ -27,7 +30,13 @@ class Finding:
     commands: tuple[str, ...] = ()
     """Commands to type."""
     link: str = ""
-    """The finding's link; empty: it is about the tunnel or the host."""
+    """The finding's link; empty: it is about the tunnel, the host, or several links."""
+    note: str = ""
+    """What else there is to know of the commands, as how long their effect lasts."""
+
+    def noted(self, note: str) -> Finding:
+        """The same with a note."""
+        return replace(self, note=note)
 
     def to_json(self) -> dict[str, object]:
         """For programs."""
@@ -37,6 +46,7 @@ class Finding:
             "Link": self.link,
             "Text": self.text,
             "Commands": list(self.commands),
+            "Note": self.note,
         }
 
 
@@ -53,3 +63,13 @@ def warning(check: str, text: str, *commands: str, link: str = "") -> Finding:
 def problem(check: str, text: str, *commands: str, link: str = "") -> Finding:
     """See `Severity.PROBLEM`."""
     return Finding(Severity.PROBLEM, check, text, commands, link)
+
+
+def sysctl(name: str, value: int) -> tuple[str, str]:
+    """Commands that set a parameter of the kernel now and at each boot."""
+    return f"sysctl -w {name}={value}", f"echo {name}={value} >>/etc/sysctl.d/90-mlvpn.conf"
+
+
+def listed(names: list[str]) -> str:
+    """`link1`, `link1 and link2`, `link1, link2 and link3`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -12,6 +12,8 @@ from pathlib import Path
 from .finding import Finding, ok, problem, warning
 
 TUN_DEVICE = Path("/dev/net/tun")
+MISC_DEVICES = Path("/proc/misc")
+"""Drivers that the kernel has now."""
 USER = "mlvpn"
 OLDEST_YEAR = 2020
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
@@ -19,18 +21,29 @@ _TIMEX_SIZE = 512
 """Bytes; struct timex has 208."""
 
 
-def check_tun(path: Path = TUN_DEVICE) -> Iterator[Finding]:
+def check_tun(path: Path = TUN_DEVICE, misc: Path = MISC_DEVICES) -> Iterator[Finding]:
     """The device by which interfaces are made."""
     try:
         found = path.stat()
     except OSError as error:
         text = f"{path} cannot be used ({error.strerror}): without it no tunnel has an interface"
-        yield problem("tun-device", text, "modprobe tun", "echo tun >/etc/modules-load.d/tun.conf")
+        if _has_driver(misc):
+            # As in a container whose host has the driver: only the node is missing.
+            yield problem("tun-device", text, f"mkdir -p {path.parent}", f"mknod -m 666 {path} c 10 200")
+        else:
+            yield problem("tun-device", text, "modprobe tun", "echo tun >/etc/modules-load.d/tun.conf")
         return
     if stat.S_ISCHR(found.st_mode):
         yield ok("tun-device", f"{path} is there")
     else:
-        yield problem("tun-device", f"{path} is not a device", f"rm {path}", f"mknod {path} c 10 200")
+        yield problem("tun-device", f"{path} is not a device", f"rm {path}", f"mknod -m 666 {path} c 10 200")
+
+
+def _has_driver(misc: Path) -> bool:
+    try:
+        return any(line.split()[1:] == ["tun"] for line in misc.read_text().splitlines())
+    except OSError:
+        return False
 
 
 def check_user(name: str = USER) -> Iterator[Finding]:

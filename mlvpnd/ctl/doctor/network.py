@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
+IPInterface = IPv4Interface | IPv6Interface
 
 TABLE_MAIN = 254
 _TABLE_LOCAL = 255
@@ -21,6 +30,8 @@ _IFF_UP = 1
 _IFF_POINTOPOINT = 0x10
 _IFF_LOWER_UP = 0x10000
 _RTAX_MTU = "RTAX_MTU"
+_RTM_F_FIB_MATCH = 0x2000  # linux/rtnetlink.h: answer with the table's entry, and fail if there is none
+_RTN_UNICAST = 1
 _NUD_DEAD = 0x01 | 0x20  # incomplete, failed
 _SYSCTL = Path("/proc/sys/net/ipv4/conf")
 
@@ -56,6 +67,18 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of a routing table that sends packets somewhere."""
+
+    network: IPNetwork
+    table: int
+    interface: int
+    """The interface's index; 0: there are several."""
+    gateway: IPAddress | None = None
+    metric: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """A rule of policy routing that looks at the source address only."""
 
@@ -69,11 +92,17 @@ class Network(Protocol):
     def interfaces(self) -> list[Interface]:
         """All interfaces."""
 
+    def addresses(self) -> Sequence[tuple[Interface, IPInterface]]:
+        """All addresses with their prefixes."""
+
     def owner(self, address: IPAddress) -> Interface | None:
         """The interface that has the address; None: there is none."""
 
     def route(self, remote: IPAddress, local: IPAddress | None, interface: Interface | None) -> Route | None:
         """The route of a packet to `remote` from `local`, by a socket bound to `interface`; None: there is none."""
+
+    def entries(self, version: int) -> Sequence[Entry]:
+        """The entries of all tables, without those that refuse packets."""
 
     def gateway(self, interface: Interface, version: int) -> IPAddress | None:
         """The router behind an interface, from the default routes of all tables."""
@@ -83,6 +112,9 @@ class Network(Protocol):
 
     def rules(self, version: int) -> list[Rule]:
         """The rules by source, in the order of their priority."""
+
+    def device_table(self, interface: Interface, version: int) -> int | None:
+        """The table that a rule gives to sockets that are bound to the interface."""
 
     def tables(self) -> set[int]:
         """Routing tables with a route or a rule."""
@@ -103,12 +135,13 @@ class KernelNetwork:
         self._netlink = IPRoute()
         self._interfaces = [_interface(link) for link in self._netlink.get_links()]
         by_index = {one.index: one for one in self._interfaces}
-        self._owners: dict[IPAddress, Interface] = {}
+        self._addresses: list[tuple[Interface, IPInterface]] = []
         for address in self._netlink.get_addr():
             text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
             if address["index"] in by_index and text:
-                self._owners.setdefault(ip_address(text), by_index[address["index"]])
-        self._routes = {version: list(self._netlink.get_routes(family=_family(version))) for version in (4, 6)}
+                self._addresses.append((by_index[address["index"]], ip_interface(f"{text}/{address['prefixlen']}")))
+        self._tables: set[int] = set()
+        self._entries = {version: [*self._read_entries(version)] for version in (4, 6)}
 
     def __enter__(self) -> Self:
         return self
@@ -122,9 +155,13 @@ class KernelNetwork:
         """See `Network`."""
         return self._interfaces
 
+    def addresses(self) -> Sequence[tuple[Interface, IPInterface]]:
+        """See `Network`."""
+        return self._addresses
+
     def owner(self, address: IPAddress) -> Interface | None:
         """See `Network`."""
-        return self._owners.get(address)
+        return next((owner for owner, one in self._addresses if one.ip == address), None)
 
     def route(self, remote: IPAddress, local: IPAddress | None, interface: Interface | None) -> Route | None:
         """See `Network`."""
@@ -136,26 +173,33 @@ class KernelNetwork:
         if interface is not None:
             what["oif"] = interface.index
         try:
-            answers = self._netlink.route("get", **what)
+            answers = list(self._netlink.route("get", **what))
+            if interface is not None and not interface.point_to_point:
+                # To a bound socket without a route the kernel says "on-link". Only a device without a router is so.
+                list(self._netlink.route("get", **what, flags=_RTM_F_FIB_MATCH))
         except NetlinkError:
             return None
         return next((_route(answer) for answer in answers if answer.get_attr("RTA_OIF")), None)
 
+    def entries(self, version: int) -> Sequence[Entry]:
+        """See `Network`."""
+        return self._entries[version]
+
     def gateway(self, interface: Interface, version: int) -> IPAddress | None:
         """See `Network`."""
-        for route in self._routes[version]:
-            found = route.get_attr("RTA_GATEWAY")
-            if route["dst_len"] == 0 and found and route.get_attr("RTA_OIF") == interface.index:
-                return ip_address(found)
-        return None
+        return next((one.gateway for one in self._defaults(interface, version) if one.gateway is not None), None)
 
     def own_table(self, interface: Interface, version: int) -> int | None:
         """See `Network`."""
-        for route in self._routes[version]:
-            table = _table(route)
-            leaves = route["dst_len"] == 0 and route.get_attr("RTA_OIF") == interface.index
-            if leaves and table not in (TABLE_MAIN, _TABLE_LOCAL):
-                return table
+        tables = (one.table for one in self._defaults(interface, version))
+        return next((table for table in tables if table not in (TABLE_MAIN, _TABLE_LOCAL)), None)
+
+    def device_table(self, interface: Interface, version: int) -> int | None:
+        """See `Network`."""
+        for message in self._rules(version):
+            if message.get_attr("FRA_OIFNAME") == interface.name and not message.get_attr("FRA_SRC"):
+                table = message.get_attr("FRA_TABLE")
+                return int(table) if table else None
         return None
 
     def rules(self, version: int) -> list[Rule]:
@@ -164,9 +208,8 @@ class KernelNetwork:
 
     def tables(self) -> set[int]:
         """See `Network`."""
-        of_routes = {_table(route) for routes in self._routes.values() for route in routes}
         of_rules = {rule.get_attr("FRA_TABLE") for version in (4, 6) for rule in self._rules(version)}
-        return {table for table in of_routes | of_rules if table}
+        return {table for table in self._tables | of_rules if table}
 
     def dead_neighbour(self, interface: int, address: IPAddress) -> bool:
         """See `Network`."""
@@ -179,6 +222,27 @@ class KernelNetwork:
         """See `Network`."""
         # The kernel uses the greater of the two; 1 is strict, 2 is loose.
         return max(map(_sysctl, ("all", interface.name))) == 1
+
+    def _defaults(self, interface: Interface, version: int) -> Iterator[Entry]:
+        """The default routes by an interface, in all tables."""
+        for one in self._entries[version]:
+            if one.network.prefixlen == 0 and one.interface == interface.index:
+                yield one
+
+    def _read_entries(self, version: int) -> Iterator[Entry]:
+        anywhere = "0.0.0.0" if version == 4 else "::"  # noqa: S104 - a route's destination
+        for route in self._netlink.get_routes(family=_family(version)):
+            table = int(route.get_attr("RTA_TABLE") or route["table"])
+            self._tables.add(table)
+            if route["type"] == _RTN_UNICAST:
+                gateway = route.get_attr("RTA_GATEWAY")
+                yield Entry(
+                    ip_network(f"{route.get_attr('RTA_DST') or anywhere}/{route['dst_len']}"),
+                    table,
+                    route.get_attr("RTA_OIF") or 0,
+                    ip_address(gateway) if gateway else None,
+                    route.get_attr("RTA_PRIORITY") or 0,
+                )
 
     def _rules(self, version: int) -> Iterator[Any]:
         messages = self._netlink.get_rules(family=_family(version))
@@ -211,10 +275,6 @@ def _interface(link: Any) -> Interface:
     )
 
 
-def _table(route: Any) -> int:
-    return int(route.get_attr("RTA_TABLE") or route["table"])
-
-
 def _route(answer: Any) -> Route:
     gateway = answer.get_attr("RTA_GATEWAY")
     metrics = answer.get_attr("RTA_METRICS")
@@ -235,9 +295,3 @@ def _sysctl(name: str) -> int:
         return int((_SYSCTL / name / "rp_filter").read_text())
     except (OSError, ValueError):
         return 0
-
-
-def strerror(number: int) -> str:
-    """The system's text for an error number, in lower case for the middle of a sentence."""
-    special = {errno.EPERM: "the local firewall refuses it", errno.ECONNREFUSED: "connection refused"}
-    return special.get(number) or os.strerror(number).lower()

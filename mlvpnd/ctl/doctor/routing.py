@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mlvpnd.config import Config, DeviceKind, Mode
 from mlvpnd.config.model import ETHERNET_HEADER_SIZE, UNSET_MTU_IPV4, UNSET_MTU_IPV6
 
+from .advice import Advice, Networkd, WayAdviser
 from .ends import Ends, is_ipv6
-from .finding import Finding, Severity, ok, problem, warning
+from .finding import UNTIL_REBOOT, Finding, Severity, ok, problem, sysctl, warning
 from .network import Interface, IPAddress, Network, Route, widest_beside
 
 _BOX_OVERHEAD = {False: 1500 - UNSET_MTU_IPV4, True: 1500 - UNSET_MTU_IPV6}
 """Bytes of IP, UDP, header and MAC around an inner packet, by whether the outer packet is IPv6."""
-_FIRST_OWN_TABLE = 101
+_ADDRESS_NOTE = (
+    "If the line gets its addresses from its router, they change: then 'binddevice' with the interface's name is better"
+    " than 'bindhost'. " + UNTIL_REBOOT
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +37,17 @@ class Uplink:
 class RoutingDoctor:
     """Checks the links of one configuration against the kernel's tables."""
 
-    def __init__(self, config: Config, network: Network) -> None:
+    def __init__(self, config: Config, network: Network, networkd: Networkd) -> None:
         self._config = config
         self._network = network
         self._by_name = {name: one for one in network.interfaces() for name in (one.name, *one.alternatives)}
         self._by_index = {one.index: one for one in network.interfaces()}
-        self._tables = set(network.tables())
+        self._adviser = WayAdviser(network, networkd)
         self.uplinks: list[Uplink] = []
         """The uplinks of the links that `check` has examined."""
 
     def check(self, ends: Ends) -> Iterator[Finding]:
         """Checks one link, and adds its way to `uplinks`."""
-        name = ends.link.name
-        for text in ends.problems:
-            yield problem("look-up", f"{name}: {text}", link=name)
         findings, interface = self._interface(ends)
         yield from findings
         if any(finding.severity is Severity.PROBLEM for finding in findings):
@@ -67,8 +68,8 @@ class RoutingDoctor:
             if owner is None:
                 prefix = 64 if is_ipv6(ends.local) else 24
                 text = f"{name}: no interface of this host has its bindhost {ends.local}"
-                add = f"ip addr add {ends.local}/{prefix} dev {link.binddevice or 'INTERFACE'}"
-                return [problem("address", text, "ip addr", add, link=name)], None
+                add = f"ip addr add {ends.local}/{prefix} dev {device.name if device is not None else 'INTERFACE'}"
+                return [problem("address", text, "ip addr", add, link=name).noted(_ADDRESS_NOTE)], None
             if device is not None and owner.index != device.index and not owner.loopback:
                 text = f"{name}: its bindhost {ends.local} is on {owner.name} and not on its binddevice {device.name}"
                 findings.append(warning("address", text, "ip addr", link=name))
@@ -93,16 +94,16 @@ class RoutingDoctor:
         leaves = self._by_index.get(route.interface) if route is not None else None
         if route is None or leaves is None:
             text = f"{name}: there is no route to the peer {remote}" + _from(ends)
-            yield problem("route", text, *self._own_table(ends, interface), link=name)
+            yield self._astray(text, name, self._adviser.own_table(ends, interface))
         elif leaves.name == self._config.interface_name:
             text = f"{name}: the way to the peer {remote} leads into the tunnel's own interface {leaves.name}"
-            yield problem("route", text, *self._way_out(ends, interface), link=name)
+            yield self._astray(text, name, self._adviser.way_out(ends, interface))
         elif interface is not None and leaves.index != interface.index:
             text = (
                 f"{name}: packets to the peer {remote}{_from(ends)} leave by {leaves.name} and not by {interface.name}:"
                 " they need a routing table of their own"
             )
-            yield problem("route", text, *self._own_table(ends, interface), link=name)
+            yield self._astray(text, name, self._adviser.own_table(ends, interface))
         else:
             self.uplinks.append(Uplink(ends, leaves, route, good=True))
             via = f" via {route.gateway}" if route.gateway else ""
@@ -111,6 +112,9 @@ class RoutingDoctor:
             yield from self._mtu(ends, leaves, route)
             return
         self.uplinks.append(Uplink(ends, interface, route))
+
+    def _astray(self, text: str, link: str, advice: Advice) -> Finding:
+        return problem("route", text, *advice.commands, link=link).noted(advice.note)
 
     def _source_check(self, ends: Ends, interface: Interface) -> Iterator[Finding]:
         """A strict rp_filter drops what comes by an interface that answers would not take, even for bound sockets."""
@@ -123,8 +127,7 @@ class RoutingDoctor:
                 "rp-filter",
                 f"{name}: the kernel drops packets of the peer on {interface.name}: rp_filter is strict there, and the"
                 " route back does not leave by this interface",
-                f"sysctl -w net.ipv4.conf.{interface.name}.rp_filter=2",
-                f"echo net.ipv4.conf.{interface.name}.rp_filter=2 >/etc/sysctl.d/90-mlvpn.conf",
+                *sysctl(f"net.ipv4.conf.{interface.name}.rp_filter", 2),
                 link=name,
             )
 
@@ -166,7 +169,9 @@ class RoutingDoctor:
             return
         shared: dict[tuple[int, IPAddress | None], list[Uplink]] = {}
         for uplink in self.uplinks:
-            if uplink.route is not None:
+            # A link that goes astray, or is bound to nothing, has its own finding.
+            link = uplink.ends.link
+            if uplink.route is not None and uplink.good and (link.bindhost or link.binddevice):
                 shared.setdefault((uplink.route.interface, uplink.route.gateway), []).append(uplink)
         for (index, gateway), uplinks in shared.items():
             if len(uplinks) < 2:
@@ -179,50 +184,6 @@ class RoutingDoctor:
                 f"{names} leave by the same uplink, {device.name if device else index}{via}: their bandwidths do not"
                 " add up, and they fail together",
             )
-
-    def _own_table(self, ends: Ends, interface: Interface | None) -> Sequence[str]:
-        """Commands that give a source a route of its own."""
-        if ends.remote is None:
-            return ()
-        if interface is None:
-            return self._way_out(ends, None)
-        version = ends.remote.version
-        ip = "ip -6" if version == 6 else "ip"
-        rule = next(
-            (rule for rule in self._network.rules(version) if ends.local is not None and ends.local in rule.source),
-            None,
-        )
-        if ends.local is None:
-            # The link is bound to a device: a route by the device is enough, whatever its metric.
-            return (f"{ip} route add default {self._by(interface, version)} metric {1000 + interface.index}",)
-        there = self._network.own_table(interface, version) if rule is None else None
-        table = rule.table if rule is not None else there or self._free_table()
-        commands = []
-        if there is None:
-            commands.append(f"{ip} route replace default {self._by(interface, version)} table {table}")
-        if rule is None:
-            commands.append(f"{ip} rule add from {ends.local} lookup {table}")
-        return commands
-
-    def _way_out(self, ends: Ends, interface: Interface | None) -> Sequence[str]:
-        """Commands that give the peer a route outside the tunnel."""
-        if ends.remote is None:
-            return ()
-        version = ends.remote.version
-        by = self._by(interface, version) if interface is not None else "via GATEWAY dev INTERFACE"
-        return (f"ip {'-6 ' if version == 6 else ''}route add {ends.remote} {by}",)
-
-    def _by(self, interface: Interface, version: int) -> str:
-        if interface.point_to_point:
-            return f"dev {interface.name}"
-        return f"via {self._network.gateway(interface, version) or 'GATEWAY'} dev {interface.name}"
-
-    def _free_table(self) -> int:
-        table = _FIRST_OWN_TABLE
-        while table in self._tables:
-            table += 1
-        self._tables.add(table)
-        return table
 
 
 def _from(ends: Ends) -> str:

@@ -6,7 +6,7 @@ import argparse
 import os
 import shutil
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mlvpnd.base import instance
@@ -21,6 +21,7 @@ from mlvpnd.ctl.verbs import Context
 
 from .examine import Patient, examine, examine_host, kernel_tools
 from .finding import Finding, Severity, problem, warning
+from .limits import Limits, NotFinished
 from .network import KernelNetwork
 
 CONFIG_DIRECTORY = Path(instance.CONFIG_DIRECTORY)
@@ -31,20 +32,30 @@ _INDENT = " " * (_WORD_WIDTH + 4)
 
 def doctor(context: Context, arguments: argparse.Namespace) -> int:
     """Examines the host, and the named tunnel (or a file given by its path), or all tunnels of /etc/mlvpn."""
-    groups: dict[str, list[Finding]] = {"": examine_host()}
+    limits = Limits()
+    report = _Report(context.output)
+    report.add("", examine_host(limits))
     paths, remark = _paths(context, arguments.tunnel)
     if remark is not None:
-        groups[""].append(remark)
+        report.add("", [remark])
     if paths:
-        with KernelNetwork() as network:
-            tools = kernel_tools(network)
-            for name, path in paths.items():
-                is_instance = path.parent == CONFIG_DIRECTORY
-                tunnel = _running(context, name) if is_instance else _running_by_hand(path)
-                groups[name] = examine(Patient(name, path, tunnel, is_instance), tools)
-    _show(groups, context.output)
-    findings = [finding for group in groups.values() for finding in group]
-    return FAILED if any(finding.severity is Severity.PROBLEM for finding in findings) else DONE
+        try:
+            with limits.value(KernelNetwork) as network:
+                tools = kernel_tools(network)
+                for name, path in paths.items():
+                    report.add(name, examine(_patient(context, name, path, limits), tools, limits))
+        except NotFinished as late:
+            report.add("", [warning("route", f"interfaces, addresses and routes: {late}")])
+    return report.end()
+
+
+def _patient(context: Context, name: str, path: Path, limits: Limits) -> Patient:
+    is_instance = path.parent == CONFIG_DIRECTORY
+    try:
+        tunnel = limits.value(lambda: _running(context, name) if is_instance else _running_by_hand(path))
+    except NotFinished as late:
+        return Patient(name, path, None, is_instance, str(late))
+    return Patient(name, path, tunnel, is_instance)
 
 
 def _paths(context: Context, what: str | None) -> tuple[dict[str, Path], Finding | None]:
@@ -94,21 +105,47 @@ def _config(path: Path) -> Config | None:
         return None
 
 
-def _show(groups: Mapping[str, list[Finding]], output: Output) -> None:
-    if output.as_json:
-        output.json([{"Tunnel": name, **finding.to_json()} for name, group in groups.items() for finding in group])
-        return
-    lines = []
-    columns = max(60, min(120, shutil.get_terminal_size((100, 24)).columns))
-    for name, group in groups.items():
-        lines.append(output.styled(("strong", f"tunnel {printable(name)}" if name else "this host")))
-        for finding in group:
-            if finding.severity is Severity.OK and output.options.quiet:
-                continue
-            word = output.styled((_STYLE[finding.severity], f"{finding.severity.value:<{_WORD_WIDTH}}"))
-            first, *more = textwrap.wrap(printable(finding.text), columns - len(_INDENT), break_on_hyphens=False)
-            lines.append(f"  {word}  {first}")
-            lines += [f"{_INDENT}{line}" for line in more]
-            # Commands are not wrapped: people copy them.
-            lines += [f"{_INDENT}  {printable(command)}" for command in finding.commands]
-    output.page(lines)
+class _Report:
+    """Writes findings as they come, for programs all at the end: their answer is one list."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._bad = False
+        self._group: str | None = None
+        self._columns = max(60, min(120, shutil.get_terminal_size((100, 24)).columns))
+        self._objects: list[dict[str, object]] = []
+
+    def add(self, name: str, findings: Iterable[Finding]) -> None:
+        """Writes the findings of a tunnel, or of the host for an empty name."""
+        if name != self._group and not self._output.as_json:
+            self._output.line(("strong", f"tunnel {printable(name)}" if name else "this host"))
+        self._group = name
+        for finding in findings:
+            self._bad = self._bad or finding.severity is Severity.PROBLEM
+            if self._output.as_json:
+                self._objects.append({"Tunnel": name, **finding.to_json()})
+            elif finding.severity is not Severity.OK or not self._output.options.quiet:
+                for line in self._lines(finding):
+                    self._output.line(line)
+
+    def end(self) -> int:
+        """The exit code, after all findings."""
+        if self._output.as_json:
+            self._output.json(self._objects)
+        return FAILED if self._bad else DONE
+
+    def _lines(self, finding: Finding) -> Iterator[str]:
+        word = self._output.styled((_STYLE[finding.severity], f"{finding.severity.value:<{_WORD_WIDTH}}"))
+        first, *more = self._wrapped(finding.text)
+        yield f"  {word}  {first}"
+        for line in more:
+            yield f"{_INDENT}{line}"
+        # Commands are not wrapped: people copy them.
+        for command in finding.commands:
+            yield f"{_INDENT}  {printable(command)}"
+        if finding.note:
+            for line in self._wrapped(finding.note):
+                yield f"{_INDENT}{line}"
+
+    def _wrapped(self, text: str) -> list[str]:
+        return textwrap.wrap(printable(text), self._columns - len(_INDENT), break_on_hyphens=False)

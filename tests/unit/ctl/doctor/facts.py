@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
 
 from mlvpnd.config import Config, parse
 from mlvpnd.ctl.doctor.ends import Ends
 from mlvpnd.ctl.doctor.finding import Finding, Severity
-from mlvpnd.ctl.doctor.network import Interface, IPAddress, Route, Rule
+from mlvpnd.ctl.doctor.network import Entry, Interface, IPAddress, IPInterface, Route, Rule
+from mlvpnd.ctl.doctor.system import System
 
 PEER = "198.51.100.1"
 
@@ -68,6 +70,7 @@ def ends(config: Config) -> list[Ends]:
             int(link.bindport or 0),
             ip_address(link.remotehost) if link.remotehost else None,
             int(link.remoteport or 0),
+            remotes=(ip_address(link.remotehost),) if link.remotehost else (),
         )
         for link in config.links
     ]
@@ -92,8 +95,24 @@ class FakeNetwork:
     dead: set[str] = field(default_factory=set)
     strict: set[str] = field(default_factory=set)
 
+    listed: list[Entry] = field(default_factory=list)
+    """The entries of all tables."""
+    device_tables: Mapping[str, int] = field(default_factory=dict)
+    """The table of each interface's rule for bound sockets."""
+    prefixes: list[tuple[Interface, str]] = field(default_factory=list)
+    """Addresses with their prefixes."""
+
     def interfaces(self) -> list[Interface]:
         return self.devices
+
+    def addresses(self) -> list[tuple[Interface, IPInterface]]:
+        return [(owner, ip_interface(text)) for owner, text in self.prefixes]
+
+    def entries(self, version: int) -> list[Entry]:
+        return [one for one in self.listed if one.network.version == version]
+
+    def device_table(self, interface: Interface, version: int) -> int | None:
+        return self.device_tables.get(interface.name)
 
     def owner(self, address: IPAddress) -> Interface | None:
         return self.owners.get(str(address))
@@ -120,6 +139,15 @@ class FakeNetwork:
 
     def strict_source_check(self, interface: Interface) -> bool:
         return interface.name in self.strict
+
+
+def system_of(root: Path, **files: str) -> System:
+    """A host with these files: the name is a path whose slashes are two underscores, as `proc__net__snmp`."""
+    for name, text in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return System(root / "proc", root / "sys", root / "etc", root / "run")
 
 
 def bad(findings: list[Finding]) -> list[tuple[str, str, str]]:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from mlvpnd.ctl.doctor.advice import Networkd
 from mlvpnd.ctl.doctor.ends import Ends, Resolver
 from mlvpnd.ctl.doctor.examine import Patient, Tools, examine, examine_host
 from mlvpnd.ctl.doctor.finding import Finding
+from mlvpnd.ctl.doctor.limits import Limits
 from mlvpnd.ctl.model import TunnelView
 from tests.unit.ctl.views import link_view, tunnel_view
 
-from .facts import CLIENT, ETH0, SERVER, FakeNetwork, bad, only
+from .facts import CLIENT, ETH0, SERVER, FakeNetwork, bad, only, system_of
 
 
 class FakeHost:
@@ -39,7 +41,9 @@ class FakeHost:
             port_taken=lambda ends: ends.local_port in self.taken,
             port_holders=lambda port: self.holders,
             ruleset=lambda: [],
-            unit_state=lambda name: self.unit,
+            unit_state=lambda name: self.unit if name.endswith(".service") else {"ActiveState": "active"},
+            system=system_of(Path("/nowhere")),
+            networkd=Networkd(Path("/nowhere"), Path("/nowhere")),
         )
 
 
@@ -52,7 +56,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def run(host: FakeHost, path: Path, tunnel: TunnelView | None, *, is_instance: bool = True) -> list[Finding]:
-    return examine(Patient("t", path, tunnel, is_instance), host.tools)
+    return [*examine(Patient("t", path, tunnel, is_instance), host.tools, Limits())]
 
 
 def test_a_tunnel_that_does_not_run(path: Path) -> None:
@@ -68,7 +72,6 @@ def test_a_tunnel_that_runs(path: Path) -> None:
     tunnel = tunnel_view(link_view("adsl1"), link_view("adsl2", State="down"), Interface="eth0")
     assert bad(run(host, path, tunnel)) == [("problem", "peer", "adsl2")]
     assert host.probed == ["adsl2"]
-    assert run(host, path, tunnel)[-1].check == "peer"
 
 
 def test_a_link_that_is_new_in_the_file(path: Path) -> None:
@@ -124,11 +127,13 @@ def test_one_password_in_two_files(path: Path) -> None:
 def test_a_file_that_cannot_be_used(path: Path) -> None:
     path.write_text("nonsense")
     checks = {finding.check for finding in run(FakeHost(), path, None)}
-    assert checks == {"config", "service"}
+    assert checks == {"config"}  # that the service does not run has the same cause
+    running = tunnel_view(link_view("adsl1"), name="t")
+    assert {finding.check for finding in run(FakeHost(), path, running)} == {"config", "service"}
 
 
 def test_the_host() -> None:
-    assert {finding.check for finding in examine_host()} == {"tun-device", "user", "clock"}
+    assert {finding.check for finding in examine_host(Limits())} == {"tun-device", "user", "clock"}
 
 
 def test_only_root_reads_the_firewall(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,13 @@ from .facts import bad
 
 def test_the_tun_device(tmp_path: Path) -> None:
     assert bad([*host.check_tun(Path("/dev/null"))]) == []
-    (missing,) = host.check_tun(tmp_path / "tun")
+    (tmp_path / "misc").write_text("236 device-mapper\n")
+    (missing,) = host.check_tun(tmp_path / "tun", tmp_path / "misc")
     assert missing.commands[0] == "modprobe tun"
+    (tmp_path / "misc").write_text(" 10 other\n200 tun\n")
+    (missing,) = host.check_tun(tmp_path / "tun", tmp_path / "misc")
+    assert missing.commands[1] == f"mknod -m 666 {tmp_path / 'tun'} c 10 200"
+    assert "modprobe" in next(host.check_tun(tmp_path / "tun", tmp_path / "none")).commands[0]
     assert "No such file" in missing.text
     (tmp_path / "tun").touch()
     (no_device,) = host.check_tun(tmp_path / "tun")

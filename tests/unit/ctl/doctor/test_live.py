@@ -6,14 +6,24 @@ from ipaddress import ip_address
 
 import pytest
 
-from mlvpnd.ctl.doctor.finding import Finding
-from mlvpnd.ctl.doctor.live import check_interface, check_link, check_reorder, check_unit
+from mlvpnd.config import Mode
+from mlvpnd.ctl.doctor.finding import Finding, problem
+from mlvpnd.ctl.doctor.live import (
+    check_helper,
+    check_interface,
+    check_link,
+    check_password,
+    check_remote,
+    check_reorder,
+    check_unit,
+    together,
+)
 from mlvpnd.ctl.doctor.network import Interface, Route
 from mlvpnd.ctl.doctor.routing import Uplink
 from mlvpnd.ctl.model import LinkView
 from tests.unit.ctl.views import link_view, tunnel_view
 
-from .facts import CLIENT, ETH0, FakeNetwork, bad, config_of, ends, only
+from .facts import CLIENT, ETH0, SERVER, FakeNetwork, bad, config_of, ends, only
 
 UPLINK = Uplink(ends(config_of())[0], ETH0, Route(ETH0.index, ip_address("192.0.2.1")), good=True)
 
@@ -26,6 +36,7 @@ UPLINK = Uplink(ends(config_of())[0], ETH0, Route(ETH0.index, ip_address("192.0.
         ({"ActiveState": "inactive"}, True, "ok", "started by hand"),
         (None, False, "warning", "is not running, or cannot be asked"),
         ({"LoadState": "not-found", "ActiveState": "inactive"}, False, "problem", "no unit mlvpn@t"),
+        ({"LoadState": "masked", "ActiveState": "inactive"}, False, "problem", "is masked"),
         ({"ActiveState": "failed", "Result": "watchdog"}, False, "problem", "has failed (watchdog)"),
         ({"ActiveState": "active"}, False, "warning", "runs but cannot be asked"),
         ({"ActiveState": "activating", "SubState": "auto-restart"}, False, "warning", "activating (auto-restart)"),
@@ -36,6 +47,42 @@ def test_the_service(state: dict[str, str] | None, *, running: bool, severity: s
     (found,) = check_unit("t", state, tunnel_view() if running else None)
     assert found.severity.value == severity
     assert text in found.text
+
+
+def test_the_helpers_sockets() -> None:
+    sockets = {"mlvpn-helper@t.socket": {"ActiveState": "inactive"}, "mlvpn-script@t.socket": {"ActiveState": "active"}}
+    (found,) = check_helper("t", {"ActiveState": "active"}, sockets)
+    assert found.commands == ("systemctl restart mlvpn-helper@t.socket",)
+    assert [*check_helper("t", {"ActiveState": "inactive"}, sockets)] == []
+    assert [*check_helper("t", {"ActiveState": "active"}, {"a": {"ActiveState": "active"}})] == []
+
+
+def test_another_password_is_told_once_for_all_links() -> None:
+    closed = {"State": "waiting", "Drops": {"not_authentic": 3}}
+    tunnel = tunnel_view(
+        link_view("a", **closed), link_view("b", **closed), link_view("c", Drops={"not_authentic": 9}), name="t"
+    )
+    (found,) = check_password(config_of(), tunnel)
+    assert found.text.startswith("a and b: 6 datagrams came that do not open: the server has another password. ")
+    (found,) = check_password(config_of(SERVER), tunnel_view(link_view("a", **closed), name="t"))
+    assert "the client has another password" in found.text
+    assert found.link == "a"
+    for fine in ({"State": "waiting"}, closed | {"Enabled": False}):
+        assert [*check_password(config_of(), tunnel_view(link_view("a", **fine)))] == []
+
+
+def test_an_address_that_the_name_no_longer_has() -> None:
+    (found,) = check_remote(UPLINK, tunnel_view(link_view("adsl1", RemoteAddress=["192.0.2.77", 5080]), name="t"))
+    assert found.severity.value == "warning"
+    assert found.text == "adsl1: the link goes to 192.0.2.77, but 198.51.100.1 is 198.51.100.1 now"
+    assert found.commands == ("mlvpnctl link t adsl1 reconnect",)
+    gone = link_view("adsl1", State="down", RemoteAddress=["192.0.2.77", 5080])
+    (found,) = check_remote(UPLINK, tunnel_view(gone))
+    assert found.severity.value == "problem"
+    for address in (["198.51.100.1", 5080], ["", 0], None):
+        assert [*check_remote(UPLINK, tunnel_view(link_view("adsl1", RemoteAddress=address)))] == []
+    unknown = dataclasses.replace(UPLINK, ends=dataclasses.replace(UPLINK.ends, remotes=()))
+    assert [*check_remote(unknown, tunnel_view(gone))] == []
 
 
 def interface(*devices: Interface, running: bool = True, link_state: str = "up") -> list[Finding]:
@@ -67,9 +114,11 @@ def test_a_bridge_with_longer_frames() -> None:
     assert bad(interface(dataclasses.replace(tap, mtu=1500), lan)) == []
 
 
-def peer(link: LinkView | None, probed: int | None = None, *, gateway_dead: bool = False) -> Finding:
+def peer(
+    link: LinkView | None, probed: int | None = None, *, gateway_dead: bool = False, mode: Mode = Mode.CLIENT
+) -> Finding:
     tunnel = tunnel_view(link, name="srv-1") if link is not None else None
-    (found,) = check_link(UPLINK, tunnel, probed, gateway_dead=gateway_dead)
+    (found,) = check_link(UPLINK, tunnel, probed, mode=mode, gateway_dead=gateway_dead, explained=False)
     return found
 
 
@@ -80,11 +129,17 @@ def test_links_that_answer() -> None:
         "warning",
         "adsl1: the peer answers by eth0, but the link loses 14 % of its packets",
     )
+    assert "loses 3 %" in peer(link_view("adsl1", LossPercent=3)).text
     assert "is slow, round trip 23 ms" in peer(link_view("adsl1", State="slow")).text
 
 
 def test_a_link_out_of_use() -> None:
-    assert "out of use" in peer(link_view("adsl1", State="down", Enabled=False)).text
+    found = peer(link_view("adsl1", State="down", Enabled=False))
+    assert (found.check, found.text, found.commands) == (
+        "disabled",
+        "adsl1: disabled by an operator",
+        ("mlvpnctl link srv-1 adsl1 enable",),
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,12 +159,34 @@ def test_errors_that_come_back(probed: int, text: str) -> None:
         assert found.text.startswith("adsl1: the link is down; " if link else "adsl1: ")
 
 
+def test_what_links_have_together_is_told_once() -> None:
+    refused = [
+        problem(
+            "peer",
+            f"{name}: the link is down; the peer is there, but nothing listens at its port {port}: why?",
+            link=name,
+        )
+        for name, port in (("a", 5080), ("b", 5081))
+    ]
+    dead = [problem("peer", f"{name}: the router does not answer", f"ping {name}", link=name) for name in "ab"]
+    first, *others = together([*refused, *dead])
+    assert (
+        first.text == "a and b: the link is down; the peer is there, but nothing listens at its ports 5080, 5081: why?"
+    )
+    assert others == dead
+    silent = [problem("peer", f"{name}: no packet comes back", f"log {name}", link=name) for name in "ab"]
+    assert [one.commands for one in together(silent)] == [("log a", "log b")]
+    assert [*together(silent[:1])] == silent[:1]
+
+
 def test_silence() -> None:
     found = peer(link_view("adsl1", State="waiting"), 0)
     assert "is the password the same" in found.text
+    assert "has not called" in peer(link_view("adsl1", State="waiting"), mode=Mode.SERVER).text
     assert found.commands == ("mlvpnctl log srv-1 adsl1",)
     assert peer(None, 0).severity.value == "ok"
-    assert [*check_link(UPLINK, None, None, gateway_dead=False)] == []
+    options = {"mode": Mode.CLIENT, "gateway_dead": False}
+    assert [*check_link(UPLINK, None, None, explained=False, **options)] == []  # type: ignore[arg-type]
     dead = peer(link_view("adsl1", State="down"), 0, gateway_dead=True)
     assert "the router 192.0.2.1 on eth0 does not answer" in dead.text
 

@@ -5,10 +5,9 @@ Hosts with more are in tests/netns/test_doctor.py.
 
 from __future__ import annotations
 
-import errno
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 
-from mlvpnd.ctl.doctor.network import KernelNetwork, strerror
+from mlvpnd.ctl.doctor.network import KernelNetwork
 
 
 def test_the_loopback() -> None:
@@ -24,12 +23,9 @@ def test_the_loopback() -> None:
         assert network.route(ip_address("127.0.0.2"), ip_address("192.0.2.99"), None) is None  # not our address
         assert network.gateway(loopback, 4) is None
         assert network.own_table(loopback, 4) is None
+        assert network.device_table(loopback, 4) is None
+        assert (loopback, ip_interface("127.0.0.1/8")) in network.addresses()
         assert 255 in network.tables()
         assert not network.dead_neighbour(loopback.index, address)
         assert network.strict_source_check(loopback) in (True, False)
         assert all(rule.source.version == 4 for rule in network.rules(4))
-
-
-def test_words_for_errors() -> None:
-    assert strerror(errno.ECONNREFUSED) == "connection refused"
-    assert strerror(errno.EHOSTUNREACH) == "no route to host"

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+from mlvpnd.ctl.doctor.advice import Networkd
 from mlvpnd.ctl.doctor.finding import Finding
 from mlvpnd.ctl.doctor.network import Interface
 from mlvpnd.ctl.doctor.routing import RoutingDoctor
 
 from .facts import CLIENT, ETH0, ETH1, LOOPBACK, PPP0, SERVER, FakeNetwork, bad, config_of, ends, only
 
+NETWORKD = Networkd(Path("/nowhere"), Path("/nowhere"))
+
 
 def check(network: FakeNetwork, text: str = CLIENT) -> list[Finding]:
     config = config_of(text)
-    doctor = RoutingDoctor(config, network)
+    doctor = RoutingDoctor(config, network, NETWORKD)
     findings = [finding for one in ends(config) for finding in doctor.check(one)]
     return [*findings, *doctor.check_shared()]
 
@@ -63,7 +67,17 @@ def test_the_wrong_way_without_any_rule() -> None:
         "ip route replace default via 203.0.113.1 dev eth1 table 102",
         "ip rule add from 203.0.113.2 lookup 102",
     )
-    assert "leave by the same uplink, eth0 via 192.0.2.1" in only(findings, "shared-uplink").text
+    assert bad(findings) == [("problem", "route", "adsl2")]  # that both leave by one line is told by this
+
+
+def test_two_links_by_one_line() -> None:
+    both = CLIENT.replace("bindhost = 203.0.113.2", "bindhost = 192.0.2.2")
+    assert (
+        "adsl1 and adsl2 leave by the same uplink, eth0 via 192.0.2.1"
+        in only(check(FakeNetwork(), both), "shared-uplink").text
+    )
+    unbound = CLIENT.replace("bindhost = 203.0.113.2\n", "").replace("bindhost = 192.0.2.2\n", "")
+    assert bad(check(FakeNetwork(default=ETH0), unbound)) == []  # a check of the file tells it
 
 
 def test_the_wrong_way_with_half_of_it() -> None:
@@ -89,12 +103,14 @@ def test_no_way_at_all() -> None:
     assert "there is no route to the peer 198.51.100.1 from 203.0.113.2" in found.text
     nowhere = FakeNetwork(by_source={"203.0.113.2": ETH1})
     unbound = CLIENT.replace("bindhost = 192.0.2.2\n", "")
-    assert only(check(nowhere, unbound), "route").commands == ("ip route add 198.51.100.1 via GATEWAY dev INTERFACE",)
+    assert only(check(nowhere, unbound), "route").commands == (
+        "ip route replace 198.51.100.1 via GATEWAY dev INTERFACE",
+    )
     bound = CLIENT.replace("bindhost = 192.0.2.2", "binddevice = eth0")
     network = FakeNetwork(by_source={"203.0.113.2": ETH1})
     network.route = lambda *_: None  # type: ignore[method-assign]
     assert [one.commands for one in check(network, bound) if one.link == "adsl1"] == [
-        ("ip route add default via 192.0.2.1 dev eth0 metric 1002",)
+        ("ip route replace default via 192.0.2.1 dev eth0 table 101", "ip rule add oif eth0 lookup 101")
     ]
 
 
@@ -103,7 +119,10 @@ def test_into_the_tunnel() -> None:
     network = FakeNetwork(devices=[ETH0, ETH1, tun], by_source={"192.0.2.2": tun, "203.0.113.2": ETH1})
     found = only(check(network), "route")
     assert "into the tunnel's own interface mlvpn0" in found.text
-    assert found.commands == ("ip route add 198.51.100.1 via 192.0.2.1 dev eth0",)
+    assert found.commands == ("ip route replace 198.51.100.1 via 192.0.2.1 dev eth0",)
+    network.source_rules = {"192.0.2.0/24": 7}
+    found = only(check(network), "route")
+    assert found.commands == ("ip route replace 198.51.100.1 via 192.0.2.1 dev eth0 table 7",)
 
 
 def test_strict_source_checks() -> None:
@@ -134,11 +153,3 @@ def test_an_mtu_that_a_bridge_needs_is_left() -> None:
     assert bad(check(FakeNetwork(devices=[ETH0, ETH1, tap, lan]), text)) == []
     narrow = Interface(8, "lan0", up=True, carrier=True, mtu=1400, bridge=7)
     assert len(bad(check(FakeNetwork(devices=[ETH0, ETH1, tap, narrow]), text))) == 2
-
-
-def test_what_could_not_be_looked_up() -> None:
-    config = config_of()
-    doctor = RoutingDoctor(config, FakeNetwork())
-    one = dataclasses.replace(ends(config)[0], remote=None, problems=("peer.example cannot be looked up: no",))
-    assert bad([*doctor.check(one)]) == [("problem", "look-up", "adsl1")]
-    assert [uplink.good for uplink in doctor.uplinks] == [False]

@@ -12,6 +12,7 @@ from mlvpnd.base import instance
 from mlvpnd.ctl.doctor import verb
 from mlvpnd.ctl.doctor.examine import Patient
 from mlvpnd.ctl.doctor.finding import Finding, ok, problem, warning
+from mlvpnd.ctl.doctor.limits import Limits
 from mlvpnd.ctl.errors import NotFound
 from mlvpnd.ctl.output import Output, OutputOptions
 from mlvpnd.ctl.source import Source
@@ -32,10 +33,10 @@ class Clinic:
         self.stream = io.StringIO()
         monkeypatch.setattr(verb, "CONFIG_DIRECTORY", directory)
         monkeypatch.setattr(instance, "CONFIG_DIRECTORY", str(directory))
-        monkeypatch.setattr(verb, "examine_host", lambda: [ok("host", "there")])
+        monkeypatch.setattr(verb, "examine_host", lambda limits: [ok("host", "there")])
         monkeypatch.setattr(verb, "examine", self._examine)
 
-    def _examine(self, patient: Patient, tools: object) -> list[Finding]:
+    def _examine(self, patient: Patient, tools: object, limits: Limits) -> list[Finding]:
         self.patients.append(patient)
         return self.findings
 
@@ -104,11 +105,19 @@ def test_exit_code_and_what_is_written(clinic: Clinic) -> None:
 
 
 def test_for_programs(clinic: Clinic) -> None:
-    clinic.findings = [problem("p", "bad", "do", link="x")]
+    clinic.findings = [problem("p", "bad", "do", link="x").noted("for a while")]
     assert clinic.run("t", json="short") == 1
     assert json.loads(clinic.stream.getvalue()) == [
-        {"Tunnel": "", "Severity": "ok", "Check": "host", "Link": "", "Text": "there", "Commands": []},
-        {"Tunnel": "t", "Severity": "problem", "Check": "p", "Link": "x", "Text": "bad", "Commands": ["do"]},
+        {"Tunnel": "", "Severity": "ok", "Check": "host", "Link": "", "Text": "there", "Commands": [], "Note": ""},
+        {
+            "Tunnel": "t",
+            "Severity": "problem",
+            "Check": "p",
+            "Link": "x",
+            "Text": "bad",
+            "Commands": ["do"],
+            "Note": "for a while",
+        },
     ]
 
 
