@@ -109,9 +109,7 @@ def test_routes_that_lead_nowhere_and_into_the_tunnel(lab: Lab) -> None:
     lab.client.ip("route replace unreachable default table 102")
     report = doctor(lab.client, tunnel.client.config_path)
     assert "into the tunnel's own interface mlvpn0" in str(report.one("route", "link1")["Text"])
-    assert report.commands("route", "link1") == [
-        f"ip route replace {SERVER_IPV4} via 198.18.1.1 dev adsl1 table 101"
-    ]
+    assert report.commands("route", "link1") == [f"ip route replace {SERVER_IPV4} via 198.18.1.1 dev adsl1 table 101"]
     assert "there is no route to the peer" in str(report.one("route", "link2")["Text"])
 
 
