@@ -22,7 +22,7 @@ from .advice import Networkd
 from .capacity import check_bandwidths, check_connections, check_unread, queues
 from .ends import Ends, Resolver, check_ends, ends_of
 from .files import check_config_file, check_credential, check_links_of_file, check_shared_password, check_status_command
-from .finding import Finding, Severity, ok, problem, warning
+from .finding import Finding, Severity, listed, ok, problem, warning
 from .firewall import Objects, check_firewall, read_ruleset
 from .forwarding import Crossing, check_crossing
 from .inside import InsideDoctor
@@ -45,7 +45,7 @@ from .system import System
 
 _OWN_PROGRAMS = ("mlvpn", "mlvpnd")
 """Our programs, as named among ports' holders."""
-_OF_ALL = frozenset({"look-up", "firewall", "password", "conntrack"})
+_OF_ALL = frozenset({"look-up", "port", "firewall", "password"})
 """Checks whose findings about several links have no link's name."""
 
 
@@ -122,6 +122,8 @@ class _Examination:
     ends: list[Ends] = field(default_factory=list)
     ruleset: Objects | None = None
     uplinks: list[Uplink] = field(default_factory=list)
+    runs_unseen: bool = False
+    """Whether a program of ours has the ports of a tunnel that could not be asked."""
     explained: set[str] = field(default_factory=set)
     """Links with a finding that says why they may be silent; empty text: it is about all of them."""
 
@@ -137,10 +139,10 @@ class _Examination:
         if config is None:
             return
         steps: tuple[tuple[str, str, Callable[[Config], Iterable[Finding]]], ...] = (
-            ("tunnel-interface", "the tunnel's interface", self._interface),
             ("look-up", "the names of the file", self._look_ups),
             ("route", "the links' routes", self._routes),
             ("port", "the links' ports", self._ports),
+            ("tunnel-interface", "the tunnel's interface", self._interface),
             ("firewall", "the firewall", self._firewall),
             ("peer", "the peers' answers", self._peers),
             ("bandwidth", "the lines' bandwidths", self._capacity),
@@ -188,6 +190,8 @@ class _Examination:
             yield warning("service", "the tunnel is not running", f"mlvpn -c {patient.path}")
 
     def _interface(self, config: Config) -> Iterable[Finding]:
+        if self.runs_unseen:
+            return ()  # who has the ports has the interface
         return check_interface(config, self.tools.network, self.patient.tunnel)
 
     def _look_ups(self, config: Config) -> Iterator[Finding]:
@@ -215,19 +219,27 @@ class _Examination:
         yield from routing.check_shared()
 
     def _ports(self, config: Config) -> Iterator[Finding]:
-        """Each link's local port: free, or the tunnel's own."""
+        """Each link's local port: free, or the tunnel's own. One finding for each holder."""
         running = self.patient.tunnel is not None
+        taken: dict[str, list[Ends]] = {}
         for ends in self.ends:
             name, port = ends.link.name, ends.local_port
             if not port or not self.tools.port_taken(ends):
                 continue
             holders = self.tools.port_holders(port)
-            if running and (not holders or any(one.startswith(_OWN_PROGRAMS) for one in holders)):
+            own = any(one.startswith(_OWN_PROGRAMS) for one in holders)
+            if running and (own or not holders):
                 yield ok("port", f"{name}: the tunnel itself holds UDP port {port}", link=name)
                 continue
-            who = ", ".join(map(printable, holders)) or "another program"
-            command = f"ss -ulpn 'sport = :{port}'"
-            yield problem("port", f"{name}: UDP port {port} is taken by {who}", command, link=name)
+            self.runs_unseen = self.runs_unseen or own
+            taken.setdefault(", ".join(map(printable, holders)) or "another program", []).append(ends)
+        for who, held in taken.items():
+            names = [one.link.name for one in held]
+            ports = sorted({one.local_port for one in held})
+            what = f"UDP port {ports[0]} is" if len(ports) == 1 else f"UDP ports {', '.join(map(str, ports))} are"
+            text = f"{listed(names)}: {what} taken by {who}"
+            commands = [f"ss -ulpn 'sport = :{port}'" for port in ports]
+            yield problem("port", text, *commands, link=names[0] if len(names) == 1 else "")
 
     def _firewall(self, config: Config) -> Iterator[Finding]:
         if os.geteuid():

@@ -74,8 +74,6 @@ def _not_forwarded(crossing: Crossing, version: int) -> Finding:
         reason = "the firewall has NAT for the tunnel"
     elif server and routed:
         reason = f"{routed} is behind the client"
-    elif server and version == 6 and crossing.system.forwards(4, crossing.interface):
-        reason = "IPv4 is forwarded"
     off = f"forwarding of IPv{version} is off"
     if not reason:
         return ok("forwarding", f"{off}: the tunnel reaches this host alone")

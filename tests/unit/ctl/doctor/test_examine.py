@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,6 +106,15 @@ def test_ports(path: Path) -> None:
     host.holders = ["named (pid 5)"]
     found = only(run(host, path, None), "port")
     assert found.text == "adsl2: UDP port 5081 is taken by named (pid 5)"
+    host.taken = {5080, 5081}
+    host.holders = ["mlvpn (pid 7)"]
+    host.network.devices.append(dataclasses.replace(ETH0, name="mlvpn0"))
+    checks = [check for _, check, _ in bad(run(host, path, None)) if check != "config"]
+    assert checks == ["service", "port"]  # that the interface is in use has the same cause
+    assert only(run(host, path, None), "port").text == (
+        "adsl1 and adsl2: UDP ports 5080, 5081 are taken by mlvpn (pid 7)"
+    )
+    host.taken, host.holders = {5081}, ["named (pid 5)"]
     running = tunnel_view(link_view("adsl1"), link_view("adsl2"), Interface="eth0")
     assert only(run(host, path, running), "port").link == "adsl2"
     for own in (["mlvpn (pid 7)"], []):

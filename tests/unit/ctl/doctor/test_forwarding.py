@@ -72,8 +72,10 @@ def test_the_words_for_a_client(tmp_path: Path) -> None:
 
 
 def test_ipv6_beside_ipv4(tmp_path: Path) -> None:
-    found = only(check(tmp_path, BOTH, files={"proc__sys__net__ipv6__conf__all__forwarding": "0"}), "forwarding")
-    assert found.text.startswith("forwarding of IPv6 is off, and IPv4 is forwarded: ")
+    off = {"proc__sys__net__ipv6__conf__all__forwarding": "0"}
+    assert bad(check(tmp_path / "off", BOTH, files=off)) == []
+    found = only(check(tmp_path, BOTH, files=off | {"proc__net__snmp6": "Ip6InAddrErrors 7\n"}), "forwarding")
+    assert found.text.startswith("forwarding of IPv6 is off, and 7 packets for other hosts were dropped: ")
     assert "accept_ra" in found.note
     assert bad(check(tmp_path / "on", BOTH)) == []
 
