@@ -233,7 +233,7 @@ def test_each_module_has_its_tests(path: Path) -> None:
 
 
 def test_the_mirror_shows_nothing_that_is_not_there() -> None:
-    """A test's name begins with its module's. Tests of tree, build, units, examples, vectors, bounds, tables stand apart."""
+    """A test's name begins with its module's. Tests of tree, build, units, examples, vectors, tables stand apart."""
     apart = {"test_layout.py", "test_units.py", "test_examples.py", "test_setup.py", "test_vectors_scapy.py"}
     apart |= {"test_bounds.py", "test_dependencies.py", "test_docs.py", "test_doctor_table.py"}
     unit = ROOT / "tests" / "unit"

@@ -74,7 +74,7 @@ def check_unit(name: str, state: Mapping[str, str] | None, tunnel: TunnelView | 
 
 def check_helper(name: str, service: Mapping[str, str], sockets: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
     """Whether the privileged helper can be reached by a service that should run: `sockets` are its units' states."""
-    if service.get("ActiveState", "inactive") == "inactive":
+    if service.get("ActiveState") not in ("active", "activating", "reloading"):
         return  # the service's start brings the sockets
     missing = [unit for unit, state in sockets.items() if state.get("ActiveState") != "active"]
     if missing:
