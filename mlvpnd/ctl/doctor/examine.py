@@ -22,7 +22,7 @@ from .advice import Networkd
 from .capacity import check_bandwidths, check_connections, check_unread, queues
 from .ends import Ends, Resolver, check_ends, ends_of
 from .files import check_config_file, check_credential, check_links_of_file, check_shared_password, check_status_command
-from .finding import Finding, Severity, listed, ok, problem, warning
+from .finding import Finding, Severity, by_hand, listed, ok, problem, warning
 from .firewall import Objects, check_firewall, read_ruleset
 from .forwarding import Crossing, check_crossing
 from .inside import InsideDoctor
@@ -153,7 +153,7 @@ class _Examination:
             for one in self.limits.findings(check, what, partial(step, config)):
                 if one.severity is not Severity.OK and (one.link or one.check in _OF_ALL):
                     self.explained.add(one.link)
-                yield one
+                yield one if self.patient.is_instance else by_hand(one)
 
     def _file(self) -> Iterator[Finding]:
         patient = self.patient

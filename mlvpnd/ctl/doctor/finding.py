@@ -7,6 +7,10 @@ from dataclasses import dataclass, replace
 
 UNTIL_REBOOT = "These commands last until the next reboot."
 """The note of commands that change the kernel alone."""
+_LOG = "mlvpnctl log "
+_OF_SERVICES = ("mlvpnctl link ", "mlvpnctl reload ", "systemctl ")
+"""Beginnings of commands that change a tunnel under systemd."""
+_START_AGAIN = "The tunnel was started by hand. Start it again: this does the same."
 
 
 class Severity(enum.Enum):
@@ -63,6 +67,15 @@ def warning(check: str, text: str, *commands: str, link: str = "") -> Finding:
 def problem(check: str, text: str, *commands: str, link: str = "") -> Finding:
     """See `Severity.PROBLEM`."""
     return Finding(Severity.PROBLEM, check, text, commands, link)
+
+
+def by_hand(finding: Finding) -> Finding:
+    """A finding about a tunnel that was started by hand: without the commands that only services understand."""
+    left = tuple(one for one in finding.commands if not one.startswith((_LOG, *_OF_SERVICES)))
+    if left == finding.commands:
+        return finding
+    changes = any(one.startswith(_OF_SERVICES) for one in finding.commands)
+    return replace(finding, commands=left, note=_START_AGAIN if changes else finding.note)
 
 
 def sysctl(name: str, value: int) -> tuple[str, str]:

@@ -79,6 +79,8 @@ def _not_forwarded(crossing: Crossing, version: int) -> Finding:
         return ok("forwarding", f"{off}: the tunnel reaches this host alone")
     behind = "clients reach this host alone" if server else "hosts behind this client do not reach the tunnel"
     name = "net.ipv4.ip_forward" if version == 4 else "net.ipv6.conf.all.forwarding"
+    if version == 4 and crossing.system.parameter("net/ipv4/ip_forward") == 1:
+        name = f"net.ipv4.conf.{crossing.interface}.forwarding"  # off on this interface alone
     found = problem("forwarding", f"{off}, and {reason}: {behind}", *sysctl(name, 1))
     if version == 6:
         note = "With forwarding, an interface takes router advertisements only if its accept_ra is 2."

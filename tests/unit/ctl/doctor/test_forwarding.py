@@ -66,6 +66,12 @@ def test_forwarding_is_off(tmp_path: Path, text: str, ruleset: Objects, files: d
     assert found.commands[0] == "sysctl -w net.ipv4.ip_forward=1"
 
 
+def test_forwarding_is_off_for_the_tunnel_alone(tmp_path: Path) -> None:
+    files = {"proc__sys__net__ipv4__ip_forward": "1", "proc__sys__net__ipv4__conf__tun9__forwarding": "0"}
+    (found,) = check(tmp_path, ruleset=(MASQUERADE,), files=files)
+    assert found.commands[0] == "sysctl -w net.ipv4.conf.tun9.forwarding=1"
+
+
 def test_the_words_for_a_client(tmp_path: Path) -> None:
     (found,) = check(tmp_path, CLIENT, on=False, files={"proc__net__snmp": "Ip: InAddrErrors\nIp: 1\n"})
     assert found.text.endswith("hosts behind this client do not reach the tunnel")
