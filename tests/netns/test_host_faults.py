@@ -107,6 +107,11 @@ def started(scene: Scene) -> None:
         assert wait_until(lambda: all(link["srtt_ms"] for link in daemon.links().values()), 10)  # noqa: B023 - called here
 
 
+def server_listens(scene: Scene) -> None:
+    scene.tunnel.server.start()
+    scene.tunnel.server.wait_for_log("link2 bind to")
+
+
 def nothing(scene: Scene) -> None:
     """The configuration itself is the fault."""
 
@@ -118,7 +123,7 @@ def carrier_lost(scene: Scene) -> None:
 def line_dead(scene: Scene) -> None:
     scene.lab.line(2).set(up=False)
     scene.lab.client.ip("neigh flush dev adsl2")
-    scene.tunnel.server.start()
+    server_listens(scene)
 
 
 def address_gone(scene: Scene) -> None:
@@ -126,7 +131,7 @@ def address_gone(scene: Scene) -> None:
 
 
 def refused_on_the_way(scene: Scene) -> None:
-    scene.tunnel.server.start()
+    server_listens(scene)
     for command in chain("input", "accept"):
         scene.server.type(command.format())
     scene.server.type(
@@ -185,8 +190,7 @@ def port_taken(scene: Scene) -> None:
 
 
 def runs_unseen(scene: Scene) -> None:
-    scene.tunnel.server.start()
-    scene.tunnel.server.wait_for_log("link2")
+    server_listens(scene)
     scene.tunnel.server.write_config(scene.tunnel.config("server", general={"control_unix_path": None}))
 
 

@@ -61,20 +61,21 @@ def check_unread(system: System, uplinks: Sequence[Uplink], tunnel: TunnelView |
     """Datagrams that the daemon did not take from its sockets in time."""
     if tunnel is None:
         return
-    late: list[str] = []
-    dropped = 0
-    for uplink in uplinks:
-        count = system.unread(uplink.ends.local_port) if uplink.ends.local_port else 0
-        if count >= _UNREAD:
-            late.append(uplink.ends.link.name)
-            dropped += count
+    late = [uplink.ends for uplink in uplinks if is_unread(system, uplink)]
     if late:
+        dropped = sum(system.unread(port) for port in {one.local_port for one in late})
         yield warning(
             "receive-buffer",
-            f"{listed(late)}: the kernel dropped {dropped} datagrams because mlvpnd did not read them in time: this"
-            " host has too little processor time for the traffic",
+            f"{listed([one.link.name for one in late])}: the kernel dropped {dropped} datagrams because mlvpnd did not"
+            " read them in time: this host has too little processor time for the traffic",
             "ss -ulpmn",
         )
+
+
+def is_unread(system: System, uplink: Uplink) -> bool:
+    """Whether the link's socket has lost more datagrams than a start or a moment explains."""
+    port = uplink.ends.local_port
+    return bool(port) and system.unread(port) >= _UNREAD
 
 
 def check_connections(system: System) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from mlvpnd.ctl.model import TunnelView
 
 from . import host
 from .advice import Networkd
-from .capacity import check_bandwidths, check_connections, check_unread, queues
+from .capacity import check_bandwidths, check_connections, check_unread, is_unread, queues
 from .ends import Ends, Resolver, check_ends, ends_of
 from .files import check_config_file, check_credential, check_links_of_file, check_shared_password, check_status_command
 from .finding import Finding, Severity, by_hand, listed, ok, problem, warning
@@ -122,12 +122,15 @@ class _Examination:
     ends: list[Ends] = field(default_factory=list)
     ruleset: Objects | None = None
     uplinks: list[Uplink] = field(default_factory=list)
+    runs: bool = False
+    """Whether the tunnel runs, even if it could not be asked."""
     runs_unseen: bool = False
     """Whether a program of ours has the ports of a tunnel that could not be asked."""
     explained: set[str] = field(default_factory=set)
     """Links with a finding that says why they may be silent; empty text: it is about all of them."""
 
     def findings(self) -> Iterator[Finding]:
+        self.runs = self.patient.tunnel is not None or bool(self.patient.silence)
         bad = False
         for one in self.limits.findings("config", "the file", self._file):
             bad = bad or one.severity is Severity.PROBLEM
@@ -177,6 +180,7 @@ class _Examination:
             yield warning("service", text, f"systemctl status {unit}")
             return
         state = self.tools.unit_state(unit) if patient.is_instance else None
+        self.runs = self.runs or (state is not None and state.get("ActiveState") == "active")
         if state is not None:
             units = [f"mlvpn-{part}@{name}.socket" for part in ("helper", "script")]
             sockets = {one: self.tools.unit_state(one) or {} for one in units}
@@ -190,7 +194,7 @@ class _Examination:
             yield warning("service", "the tunnel is not running", f"mlvpn -c {patient.path}")
 
     def _interface(self, config: Config) -> Iterable[Finding]:
-        if self.runs_unseen:
+        if self.patient.tunnel is None and (self.runs or self.runs_unseen):
             return ()  # who has the ports has the interface
         return check_interface(config, self.tools.network, self.patient.tunnel)
 
@@ -212,7 +216,7 @@ class _Examination:
             return ends
 
     def _routes(self, config: Config) -> Iterator[Finding]:
-        routing = RoutingDoctor(config, self.tools.network, self.tools.networkd)
+        routing = RoutingDoctor(config, self.tools.network, self.tools.networkd, runs=self.runs)
         for one in self.ends:
             yield from routing.check(one)
             self.uplinks = list(routing.uplinks)
@@ -220,7 +224,6 @@ class _Examination:
 
     def _ports(self, config: Config) -> Iterator[Finding]:
         """Each link's local port: free, or the tunnel's own. One finding for each holder."""
-        running = self.patient.tunnel is not None
         taken: dict[str, list[Ends]] = {}
         for ends in self.ends:
             name, port = ends.link.name, ends.local_port
@@ -228,7 +231,7 @@ class _Examination:
                 continue
             holders = self.tools.port_holders(port)
             own = any(one.startswith(_OWN_PROGRAMS) for one in holders)
-            if running and (own or not holders):
+            if self.runs and (own or not holders):
                 yield ok("port", f"{name}: the tunnel itself holds UDP port {port}", link=name)
                 continue
             self.runs_unseen = self.runs_unseen or own
@@ -273,8 +276,9 @@ class _Examination:
                 yield from stale
                 if stale:
                     continue
-                if queues(views[name]) and config.paced:
-                    continue  # a bandwidth that is too large is told by its own check
+                late = is_unread(tools.system, uplink)
+                if (late and views[name].up) or (queues(views[name]) and config.paced):
+                    continue  # what it loses or waits for has a check of its own
             route = uplink.route
             dead = bool(
                 uplink in usable

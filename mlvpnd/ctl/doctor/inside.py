@@ -69,9 +69,17 @@ class InsideDoctor:
                 continue
             first = network[min(1, network.num_addresses - 1)]
             probe = first if network.prefixlen else _SOMEWHERE[network.version]
-            if self._network.owner(probe) is not None or self._goes_by(probe) == device:
+            if self._preferred(network, device) or self._goes_by(probe) == device:
                 continue
             yield self._lost(network, device, uplinks)
+
+    def _preferred(self, network: IPNetwork, device: Interface) -> bool:
+        """Whether the tunnel's route to a network is the one that counts. A part of it may be nearer, as a LAN is."""
+        metrics: dict[bool, list[int]] = {True: [], False: []}
+        for one in self._network.entries(network.version):
+            if one.network == network and one.table == TABLE_MAIN:
+                metrics[one.interface == device.index].append(one.metric)
+        return bool(metrics[True]) and min(metrics[True]) <= min(metrics[False], default=min(metrics[True]))
 
     def _lost(self, network: IPNetwork, device: Interface, uplinks: Sequence[Uplink]) -> Finding:
         """A route of the file that the kernel does not use."""

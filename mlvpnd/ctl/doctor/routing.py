@@ -37,11 +37,13 @@ class Uplink:
 class RoutingDoctor:
     """Checks the links of one configuration against the kernel's tables."""
 
-    def __init__(self, config: Config, network: Network, networkd: Networkd) -> None:
+    def __init__(self, config: Config, network: Network, networkd: Networkd, *, runs: bool) -> None:
+        """`runs`: whether an interface of the tunnel's name is the tunnel's."""
         self._config = config
         self._network = network
         self._by_name = {name: one for one in network.interfaces() for name in (one.name, *one.alternatives)}
         self._by_index = {one.index: one for one in network.interfaces()}
+        self._own = self._by_name.get(config.interface_name) if runs else None
         self._adviser = WayAdviser(network, networkd)
         self.uplinks: list[Uplink] = []
         """The uplinks of the links that `check` has examined."""
@@ -146,16 +148,15 @@ class RoutingDoctor:
     @property
     def _bridge_takes(self) -> int:
         """Bytes that the bridge of the tunnel's interface takes, for which packets must be split; 0: no bridge."""
-        device = self._by_name.get(self._config.interface_name)
+        device = self._own
         beside = widest_beside(device, self._network.interfaces()) if device is not None else None
         return beside.mtu if beside is not None else 0
 
     @property
     def tunnel_mtu(self) -> int:
         """MTU in bytes of the tunnel's interface: from the kernel, else from the file."""
-        device = self._by_name.get(self._config.interface_name)
-        if device is not None:
-            return device.mtu
+        if self._own is not None:
+            return self._own.mtu
         return self._config.effective_mtu(ipv6_path=any(is_ipv6(one.ends.remote) for one in self.uplinks))
 
     def overhead(self, ends: Ends) -> int:

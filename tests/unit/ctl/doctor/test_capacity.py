@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlvpnd.ctl.doctor.capacity import check_bandwidths, check_connections, check_unread
+from mlvpnd.ctl.doctor.capacity import check_bandwidths, check_connections, check_unread, is_unread
 from mlvpnd.ctl.doctor.finding import Finding
 from mlvpnd.ctl.doctor.routing import Uplink
 from mlvpnd.ctl.model import LinkView
@@ -46,6 +46,7 @@ def test_sockets_that_are_not_read(tmp_path: Path) -> None:
     (found,) = check_unread(system, uplinks, tunnel_view())
     assert found.text.startswith("adsl1: the kernel dropped 170 datagrams")
     assert [*check_unread(system, uplinks, None)] == []
+    assert [is_unread(system, one) for one in uplinks] == [True, False]
 
 
 def test_connections(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -120,6 +121,31 @@ def test_ports(path: Path) -> None:
     for own in (["mlvpn (pid 7)"], []):
         host.holders = own
         assert "port" not in [check for _, check, _ in bad(run(host, path, running))]
+
+
+def test_a_tunnel_that_runs_and_cannot_be_asked(path: Path) -> None:
+    """Its ports and its interface are its own."""
+    path.write_text(SERVER.replace("bandwidth_upload = 1\n", "bandwidth_upload = 125000\n"))
+    host = FakeHost()
+    host.taken, host.unit = {5080, 5081}, {"ActiveState": "active"}
+    host.network.devices.append(dataclasses.replace(ETH0, name="mlvpn0"))
+    assert bad(run(host, path, None)) == [("warning", "service", "")]
+    silent = Patient("t", path, None, is_instance=True, silence="not finished within 3 s")
+    findings = [*examine(silent, host.tools, Limits())]
+    assert bad(findings) == [("warning", "service", "")]
+    assert only(findings, "service").text == "the tunnel t does not answer: not finished within 3 s"
+
+
+def test_what_hangs_is_left_behind(path: Path) -> None:
+    """The other checks are made, and what needs the hanging one has nothing to say."""
+    host, ended = FakeHost(), threading.Event()
+    tools = dataclasses.replace(host.tools, probe=lambda links: {} if ended.wait(30) else {})
+    try:
+        findings = [*examine(Patient("t", path, None, is_instance=True), tools, Limits(check=0.5))]
+    finally:
+        ended.set()
+    assert only(findings, "peer").text == "the peers' answers: not finished within 0.5 s"
+    assert "route" in {one.check for one in findings}
 
 
 def test_one_password_in_two_files(path: Path) -> None:

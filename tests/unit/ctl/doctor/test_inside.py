@@ -78,6 +78,18 @@ def test_a_route_to_a_network() -> None:
     assert found.commands == ("ip route replace 10.9.0.0/16 dev mlvpn0",)
 
 
+def test_a_lan_that_is_a_part_of_the_network() -> None:
+    text = CLIENT.replace("[adsl1]", "ip4_routes = 10.9.0.0/16\n[adsl1]")
+    network = Ways(ETH0)
+    wide = Entry(ip_network("10.9.0.0/16"), TABLE_MAIN, TUN.index)
+    network.listed = [wide, Entry(ip_network("10.9.0.0/24"), TABLE_MAIN, ETH1.index)]
+    assert check(network, text) == []
+    network.listed.append(dataclasses.replace(wide, interface=ETH1.index, metric=100))
+    assert check(network, text) == []
+    network.listed[0] = dataclasses.replace(wide, metric=200)
+    assert "is not used: one by eth1 with metric 100" in only(check(network, text), "inner-route").text
+
+
 def test_ipv6_round_the_tunnel() -> None:
     found = only(check(Ways(TUN, ETH1)), "ipv6-leak")
     assert "IPv6 goes round it by eth1" in found.text

@@ -15,9 +15,9 @@ from .facts import CLIENT, ETH0, ETH1, LOOPBACK, PPP0, SERVER, FakeNetwork, bad,
 NETWORKD = Networkd(Path("/nowhere"), Path("/nowhere"))
 
 
-def check(network: FakeNetwork, text: str = CLIENT) -> list[Finding]:
+def check(network: FakeNetwork, text: str = CLIENT, *, runs: bool = True) -> list[Finding]:
     config = config_of(text)
-    doctor = RoutingDoctor(config, network, NETWORKD)
+    doctor = RoutingDoctor(config, network, NETWORKD, runs=runs)
     findings = [finding for one in ends(config) for finding in doctor.check(one)]
     return [*findings, *doctor.check_shared()]
 
@@ -142,6 +142,7 @@ def test_mtu() -> None:
     # The interface's own MTU counts, not the file's.
     tun = Interface(9, "mlvpn0", up=True, carrier=True, mtu=1429)
     assert len(bad(check(FakeNetwork(devices=[ETH0, ETH1, tun])))) == 2
+    assert bad(check(FakeNetwork(devices=[ETH0, ETH1, tun]), runs=False)) == []  # it is another program's
     tap = CLIENT.replace("[adsl1]", "tuntap = tap\nmtu = 1428\n[adsl1]")
     assert "they have 1514 bytes" in check(FakeNetwork(), tap)[1].text
 

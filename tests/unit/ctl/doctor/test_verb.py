@@ -3,6 +3,8 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -134,3 +136,28 @@ def test_a_daemon_by_hand_is_asked_at_its_control_socket(clinic: Clinic, tmp_pat
     assert first.tunnel is None
     assert second.tunnel is not None
     assert second.tunnel.name == "by hand"
+
+
+def test_a_daemon_that_does_not_answer(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(verb, "_running", lambda *_: ended.wait(30) and None)
+    monkeypatch.setattr(verb, "Limits", lambda: Limits(check=0.3))
+    try:
+        assert clinic.run("t") == 0
+    finally:
+        ended.set()
+    assert clinic.patients[0].silence == "not finished within 0.3 s"
+
+
+def test_findings_are_written_as_they_come(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+
+    def examine(*_: object) -> Iterator[Finding]:
+        yield ok("a", "first")
+        written.append(clinic.stream.getvalue())
+        yield problem("b", "second").noted("It lasts.")
+
+    monkeypatch.setattr(verb, "examine", examine)
+    assert clinic.run("t") == 1
+    assert written[0].endswith("  ok       first\n")
+    assert clinic.stream.getvalue().endswith("  problem  second\n           It lasts.\n")
