@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.netns.test_host_faults import FAULTS, Fault
+from tests.netns.host_faults import Fault
+from tests.netns.test_host_faults import FAULTS
 from tests.support.linkemu import PROJECT
 
 TABLE = PROJECT / "docs/doctor.md"

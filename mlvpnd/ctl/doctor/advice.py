@@ -15,8 +15,10 @@ from .network import Interface, Network
 
 _FIRST_OWN_TABLE = 101
 _DROP_IN = "mlvpn.conf"
+EXAMPLES = "/usr/share/doc/mlvpnd/examples/network"
 GATEWAY = "GATEWAY"
 """Stands in a command for a router that is not known."""
+_LASTING = f"{UNTIL_REBOOT} {EXAMPLES} has files that last, for ifupdown, NetworkManager and systemd-networkd."
 _KNOW = f" Put the address of the line's router in the place of {GATEWAY}."
 _REMOVED = (
     " systemd-networkd runs here and removes such rules when it starts again, unless networkd.conf has"
@@ -84,7 +86,7 @@ class WayAdviser:
         if of_rule is None:
             source = f"from {ends.local}" if ends.local is not None else f"oif {interface.name}"
             commands.append(f"{ip} rule add {source} lookup {table}")
-        note = UNTIL_REBOOT + (_KNOW if gateway == GATEWAY else "") + (_REMOVED if self._networkd.runs else "")
+        note = _LASTING + (_KNOW if gateway == GATEWAY else "") + (_REMOVED if self._networkd.runs else "")
         return Advice(tuple(commands), note)
 
     def way_out(self, ends: Ends, interface: Interface | None) -> Advice:

@@ -76,7 +76,9 @@ def _not_forwarded(crossing: Crossing, version: int) -> Finding:
         reason = f"{routed} is behind the client"
     off = f"forwarding of IPv{version} is off"
     if not reason:
-        return ok("forwarding", f"{off}: the tunnel reaches this host alone")
+        return ok(
+            "forwarding", f"{off}: {'clients reach this host alone' if server else 'only this host uses the tunnel'}"
+        )
     behind = "clients reach this host alone" if server else "hosts behind this client do not reach the tunnel"
     name = "net.ipv4.ip_forward" if version == 4 else "net.ipv6.conf.all.forwarding"
     if version == 4 and crossing.system.parameter("net/ipv4/ip_forward") == 1:

@@ -8,6 +8,7 @@ import pytest
 
 from mlvpnd.ctl.doctor.advice import Networkd, WayAdviser
 from mlvpnd.ctl.doctor.ends import Ends
+from tests.support.linkemu import PROJECT
 
 from .facts import ETH0, ETH1, PPP0, FakeNetwork, config_of, ends
 
@@ -40,7 +41,11 @@ def test_each_line_gets_a_table() -> None:
         "ip route replace default via 192.0.2.1 dev eth0 table 103",
         "ip rule add oif eth0 lookup 103",
     )
-    assert one.own_table(SECOND, ETH1).note == "These commands last until the next reboot."
+    note = one.own_table(SECOND, ETH1).note
+    assert note.startswith("These commands last until the next reboot. /usr/share/doc/mlvpnd/examples/network has")
+    # What the note names is there.
+    directory = PROJECT / "examples" / "network"
+    assert {"ifupdown", "NetworkManager", "systemd-networkd"} <= {path.name for path in directory.iterdir()}
 
 
 def test_what_is_there_is_used() -> None:

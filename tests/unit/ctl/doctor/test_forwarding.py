@@ -46,9 +46,11 @@ def test_a_server_that_reaches_itself_alone(tmp_path: Path) -> None:
     (found,) = check(tmp_path, on=False)
     assert (found.severity.value, found.text) == (
         "ok",
-        "forwarding of IPv4 is off: the tunnel reaches this host alone",
+        "forwarding of IPv4 is off: clients reach this host alone",
     )
     assert check(tmp_path, SERVER, on=False) == []
+    (found,) = check(tmp_path, CLIENT, on=False)
+    assert found.text == "forwarding of IPv4 is off: only this host uses the tunnel"
 
 
 @pytest.mark.parametrize(
