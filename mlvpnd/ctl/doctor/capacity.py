@@ -40,7 +40,7 @@ def check_bandwidths(
                 f"{said}. This is the speed of the interface {device.name}: is it also that of the internet line"
                 " behind it? Put in what the line can send"
             )
-        elif view is not None and queues(view):
+        elif view is not None and uplink.good and queues(view):
             now, least = (milliseconds(view.number(key)) for key in ("SmoothedRttUSec", "MinRttUSec"))
             text = (
                 f"{said}, but its packets wait in the line: the round trip is {now}, and it was {least}."

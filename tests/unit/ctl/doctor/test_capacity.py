@@ -14,9 +14,9 @@ from .test_system import UDP
 QUEUED = {"SmoothedRttUSec": 250_000, "MinRttUSec": 20_000}
 
 
-def check(root: Path, bandwidth: int, *views: LinkView, speed: str = "1000") -> list[Finding]:
+def check(root: Path, bandwidth: int, *views: LinkView, speed: str = "1000", good: bool = True) -> list[Finding]:
     config = config_of(CLIENT.replace("bandwidth_upload = 2500000", f"bandwidth_upload = {bandwidth}"))
-    uplinks = [Uplink(one, ETH0) for one in ends(config)]
+    uplinks = [Uplink(one, ETH0, good=good) for one in ends(config)]
     system = system_of(root, sys__class__net__eth0__speed=speed)
     return [*check_bandwidths(config, system, uplinks, tunnel_view(*views) if views else None)]
 
@@ -34,6 +34,8 @@ def test_packets_that_wait_in_the_line(tmp_path: Path) -> None:
     assert "is 20.0 Mbit/s, but its packets wait in the line: the round trip is 250 ms, and it was 20 ms" in found.text
     for fine in ({"State": "down"}, {"MinRttUSec": 0}, {"MinRttUSec": 200_000}, {"SmoothedRttUSec": 90_000}):
         assert check(tmp_path, 2_500_000, link_view("adsl1", **QUEUED | fine)) == []
+    # A route that is wrong, as into the tunnel itself, has a finding of its own.
+    assert check(tmp_path, 2_500_000, link_view("adsl1", **QUEUED), good=False) == []
 
 
 def test_weights_are_no_rates(tmp_path: Path) -> None:
