@@ -220,10 +220,10 @@ def lossy(scene: Scene) -> None:
 def crowded(scene: Scene) -> None:
     """More than the line can send waits in it."""
     started(scene)
-    scene.lab.line(1).set(rate=2, queue=400)
+    scene.lab.line(1).set(rate=1, queue=1000)
     UdpStream(scene.lab.client, scene.lab.server, SERVER_INNER_IPV4, seconds=STREAM, rate=1000, size=1200)
     link = scene.tunnel.client.links
-    assert wait_until(lambda: link()["link1"]["srtt_ms"] > 2 * link()["link1"]["min_rtt_ms"] + 100, 15)
+    assert wait_until(lambda: link()["link1"]["srtt_ms"] > 2 * link()["link1"]["min_rtt_ms"] + 200, 15)
 
 
 def slow_host(scene: Scene) -> None:

@@ -296,7 +296,8 @@ class _Examination:
         tunnel, system = self.patient.tunnel, self.tools.system
         yield from check_bandwidths(config, system, self.uplinks, tunnel)
         yield from check_unread(system, self.uplinks, tunnel)
-        if tunnel is not None:
+        if tunnel is not None and not (config.paced and any(map(queues, tunnel.links))):
+            # A queue makes the links differ, and has its finding.
             yield from check_reorder(config, tunnel)
 
     def _inside(self, config: Config) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ def test_bandwidths_of_interfaces(tmp_path: Path) -> None:
 def test_packets_that_wait_in_the_line(tmp_path: Path) -> None:
     found = only(check(tmp_path, 2_500_000, link_view("adsl1", **QUEUED), link_view("adsl2")), "bandwidth")
     assert "is 20.0 Mbit/s, but its packets wait in the line: the round trip is 250 ms, and it was 20 ms" in found.text
-    for fine in ({"State": "down"}, {"MinRttUSec": 0}, {"MinRttUSec": 200_000}, {"SmoothedRttUSec": 90_000}):
+    for fine in ({"State": "down"}, {"MinRttUSec": 0}, {"MinRttUSec": 200_000}, {"SmoothedRttUSec": 60_000}):
         assert check(tmp_path, 2_500_000, link_view("adsl1", **QUEUED | fine)) == []
     # A route that is wrong, as into the tunnel itself, has a finding of its own.
     assert check(tmp_path, 2_500_000, link_view("adsl1", **QUEUED), good=False) == []
