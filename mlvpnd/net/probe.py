@@ -15,6 +15,10 @@ _IP_RECVERR = 11  # linux/in.h
 _IPV6_RECVERR = 25  # linux/in6.h
 
 
+class DeviceRefusedError(PermissionError):
+    """Who is not root may not bind to a device, before Linux 5.7: this says nothing of the way."""
+
+
 async def refusal(local: Any, remote: Any, device: str, limit: float) -> int:
     """Sends an empty datagram from the address `local` to `remote`; returns the number of the error that comes back.
 
@@ -22,11 +26,11 @@ async def refusal(local: Any, remote: Any, device: str, limit: float) -> int:
     one than `local` has. `device`: the interface that the socket is bound to; empty: none.
     """
     try:
-        sock = _probe(local, remote, device)
+        sock = ask(local, remote, device)
+    except DeviceRefusedError:
+        return 0
     except OSError as error:
         return error.errno or errno.EINVAL
-    if sock is None:
-        return 0
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[int] = loop.create_future()
 
@@ -46,8 +50,11 @@ async def refusal(local: Any, remote: Any, device: str, limit: float) -> int:
             loop.remove_reader(sock.fileno())
 
 
-def _probe(local: Any, remote: Any, device: str) -> socket.socket | None:
-    """A socket that has sent its datagram; None: it may not bind to the device (before Linux 5.7). Raises OSError."""
+def ask(local: Any, remote: Any, device: str) -> socket.socket:
+    """A socket that has sent its datagram; see `refusal`. Raises OSError, of which one kind is DeviceRefusedError.
+
+    An error that comes back makes it readable, and is its SO_ERROR.
+    """
     ipv6 = ":" in remote[0]
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -57,9 +64,8 @@ def _probe(local: Any, remote: Any, device: str) -> socket.socket | None:
         if device:
             try:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
-            except PermissionError:
-                sock.close()
-                return None
+            except PermissionError as error:
+                raise DeviceRefusedError(error.errno, error.strerror) from None
         sock.bind((local[0], 0, *local[2:]))
         sock.connect(remote)
         sock.send(b"")

@@ -160,7 +160,7 @@ class Silence:
         peer = self._peer(number) if driver is not None else None
         if driver is None or driver.socket is None or peer is None:
             return
-        error = await refusal(driver.socket.local_address, peer, driver.config.binddevice, PROBE_WAIT)
+        error = await refusal(driver.socket.local_address, peer, driver.device, PROBE_WAIT)
         if silent := self._silent.get(number):
             silent.found, silent.refused = _words(error, format_address(peer)), error == errno.ECONNREFUSED
 

@@ -11,7 +11,8 @@ from mlvpnd.protocol.links.path import Path
 from mlvpnd.protocol.sending.scheduler import effective_weights
 
 from .link_opener import LinkOpener
-from .tunnel import Tunnel, link_state
+from .states import link_state
+from .tunnel import Tunnel
 
 
 def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
@@ -22,7 +23,7 @@ def take(tunnel: Tunnel, options: Options) -> TunnelStatus:
     order = {link.name: index for index, link in enumerate(tunnel.config.links)}
     numbers = sorted(tunnel.drivers, key=lambda number: order[tunnel.drivers[number].config.name])
     shares = _shares(tunnel)
-    total = tunnel.total(None)
+    total = tunnel.counting.total(None)
     return TunnelStatus(
         name=options.name,
         interface=tunnel.interface.name,
@@ -86,7 +87,7 @@ def _link(tunnel: Tunnel, number: int, share: float) -> LinkStatus:
     driver = tunnel.drivers[number]
     link, path = driver.config, tunnel.session.path(number)
     since, reason = tunnel.states[number]
-    total = tunnel.total(number)
+    total = tunnel.counting.total(number)
     return LinkStatus(
         name=link.name,
         mode=tunnel.config.mode.value,

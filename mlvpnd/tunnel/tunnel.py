@@ -22,7 +22,6 @@ from mlvpnd.logs.log import logger
 from mlvpnd.net.resolve import Endpoints, Resolved
 from mlvpnd.operator.face import LinkPropertiesChanged, LinksChanged, NoSuchLink
 from mlvpnd.operator.notices import Reports
-from mlvpnd.operator.status import LinkState
 from mlvpnd.protocol.links.events import (
     DownReason,
     Event,
@@ -35,22 +34,23 @@ from mlvpnd.protocol.links.events import (
     PeerRestarted,
     TierChanged,
 )
-from mlvpnd.protocol.links.path import Address, Path, PathParameters, PathStatus, is_ipv6
-from mlvpnd.protocol.links.selection import Tier
+from mlvpnd.protocol.links.path import Address, PathParameters, is_ipv6
 from mlvpnd.protocol.links.session import Session
 from mlvpnd.systemd.fd_store import Keeper
 from mlvpnd.systemd.inherited_sockets import Sockets
 
 from . import matching
+from .counting import Counting
 from .droplog import DropLog
 from .eventlog import REASONS, EventLog, log_switched, log_update
 from .interface import Interface
-from .lasting import Counters, Lasting
+from .lasting import Lasting
 from .link_opener import LinkOpener
 from .parameters import pacing_line, path_parameters, session_parameters
 from .restart import Continuity
 from .scripts import ScriptQueue
 from .silence import Silence
+from .states import STARTING, link_state, tunnel_state
 from .uplinks import Uplinks
 
 REFUSED_LIMIT = 0.9
@@ -59,9 +59,6 @@ Less than the second between two KEEPALIVEs, so that two refused in a row are en
 
 The peer's silence would tell too, but only after `timeout`; until then everything given to the link would be lost.
 """
-
-STARTING = "starting"
-"""Why a link is down that has not been up yet, while nothing more is known."""
 
 _config_log = logger("config")
 _net = logger("net")
@@ -111,6 +108,8 @@ class Tunnel:
         """Links that are up by the events handled so far: several links may change at once."""
         self.session: Session
         """From `start` on."""
+        self.counting: Counting
+        """From `start` on."""
         self.drivers: dict[int, LinkOpener] = {}
         self.states: dict[int, tuple[float, str]] = {}
         """For each link: since when it is in its state, in Unix seconds, and why it is down."""
@@ -128,10 +127,11 @@ class Tunnel:
 
     def start(self) -> None:
         """Starts all links; returns at once."""
-        self._lasting.begin([link.name for link in self.config.links], self._note)
+        self._lasting.begin([link.name for link in self.config.links], lambda: self.counting.note())
         for link in self.config.links:
             self._add_driver(link)
         self.session = self._continuity.recall(self._new_session, self.config.links)
+        self.counting = Counting(self._lasting, self.session, self.drivers, self.plane, self.interface.device)
         self.plane.begin(self.session, self.interface.device, self)
         for path in self.session.paths:
             if path.up:
@@ -167,7 +167,7 @@ class Tunnel:
         self.interface.pause()
         self._stopping = True
         self._report_tunnel()
-        self._note()
+        self.counting.note()
         saving = self._loop.create_task(self._lasting.close())
         now = self._loop.time()
         self.session.flush(now)
@@ -275,7 +275,7 @@ class Tunnel:
 
     def _remove_link(self, number: int) -> None:
         """Takes a link out; its DISCONNECT is sent before its socket closes. Its counters go on if it comes back."""
-        self._lasting.restart(self.drivers[number].config.name, self.counted(number))
+        self.counting.restart(number)
         self.plane.deliver(self.session.disconnect_path(number, self._loop.time()))
         self.after()
         self.session.remove_path(number, self._loop.time())
@@ -347,42 +347,7 @@ class Tunnel:
         """Forgets what outlasts a stop: enables all links, and counters begin at 0."""
         for driver in self.drivers.values():
             self.set_enabled(driver.config.name, enabled=True)
-        self.plane.sync()
-        counted = {driver.config.name: self.counted(number) for number, driver in self.drivers.items()}
-        self._lasting.forget({**counted, "": self._counted_of_interface()})
-
-    def total(self, number: int | None) -> Counters:
-        """What was counted of a link, over restarts; None: of the interface."""
-        if number is None:
-            return self._lasting.total("", self._counted_of_interface())
-        return self._lasting.total(self.drivers[number].config.name, self.counted(number))
-
-    def counted(self, number: int) -> Counters:
-        """What this process has counted of a link, since the link began."""
-        path = self.session.path(number)
-        return Counters(
-            path.packets_sent, path.bytes_sent, path.packets_received, path.bytes_received, path.disconnects
-        )
-
-    def _counted_of_interface(self) -> Counters:
-        device = self.interface.device
-        return Counters(device.packets_read, device.bytes_read, device.packets_written, device.bytes_written)
-
-    def _note(self) -> None:
-        """Notes what is to outlast a stop."""
-        self.plane.sync()
-        for number in self.drivers:
-            self._lasting.note(self.drivers[number].config.name, self.counted(number))
-            self._learn_address(number)
-        self._lasting.note("", self._counted_of_interface())
-
-    def _learn_address(self, number: int) -> None:
-        """Remembers the addresses of a client's peer while the link is up; first the one where it is."""
-        driver, path = self.drivers[number], self.session.path(number)
-        if path.up and self.config.mode is Mode.CLIENT:
-            peer = path.peer
-            here = [one for one in driver.remotes if peer is not None and one[1][:2] == peer[:2]]
-            self._lasting.learn(driver.config, [*here, *(one for one in driver.remotes if one not in here)])
+        self.counting.forget()
 
     def _number(self, name: str) -> int:
         for number, driver in self.drivers.items():
@@ -518,7 +483,7 @@ class Tunnel:
                 self._event_log.up(path)
                 self.states[number] = (time.time(), "")
                 self._learn_family(number)  # first: the scripts are told the MTU
-                self._learn_address(number)
+                self.counting.learn_address(number)
                 self.interface.link_is_up()
                 self._scripts.put("rtun_up", name)
                 if not self._up:
@@ -560,14 +525,7 @@ class Tunnel:
     @property
     def state(self) -> str:
         """One of the words of `status.TunnelStatus.state`."""
-        if self._stopping:
-            return "stopping"
-        wanted = [path for path in self.session.paths if path.parameters.enabled]
-        if not any(path.up for path in self.session.paths):
-            return "connecting" if wanted and self.config.mode is Mode.CLIENT else "down"
-        if self.session.tier is Tier.FALLBACK:
-            return "fallback"
-        return "up" if all(path.up for path in wanted) else "degraded"
+        return "stopping" if self._stopping else tunnel_state(self.session, self.config.mode)
 
     def _report_tunnel(self) -> None:
         state = self.state
@@ -594,18 +552,3 @@ class Tunnel:
         """Looks whether a link's peer has an IPv6 address, on which an unset MTU depends."""
         if is_ipv6(self.session.path(number).peer):
             self.interface.use_ipv6(mtu_is_unset=self.config.mtu is None)
-
-
-LINK_STATES = {
-    PathStatus.DISCONNECTED: LinkState.DISCONNECTED,
-    PathStatus.AUTHSENT: LinkState.WAITING,
-    PathStatus.AUTHOK: LinkState.CONNECTED,
-    PathStatus.LOSSY: LinkState.LOSSY,
-    PathStatus.HIGH_LATENCY: LinkState.SLOW,
-}
-"""The protocol's states in the words of status."""
-
-
-def link_state(path: Path) -> LinkState:
-    """A link's state for an operator."""
-    return LINK_STATES[path.status] if path.parameters.enabled else LinkState.DISABLED

@@ -75,6 +75,8 @@ class Fault:
     spec: TunnelSpec = field(default_factory=TunnelSpec)
     known: Mapping[str, str] = field(default_factory=dict)
     """What an operator puts into the place of words in capitals."""
+    looks: int = 1
+    """How often doctor may be asked until it has the finding: what it looks at may swing."""
     beside: frozenset[str] = frozenset()
     """Checks of findings that have a cause of their own."""
 

@@ -92,6 +92,7 @@ TESTED_ELSEWHERE = {
     "dataplane/binding/receiver.py": "unit/protocol/receiving/test_receiver.py",
     "dataplane/binding/sending.py": "property/test_twins_sending.py",
     "tunnel/restart.py": "unit/daemon/test_run_service.py",
+    "tunnel/counting.py": "unit/tunnel/test_tunnel.py",
     "tunnel/droplog.py": "netns/test_floods.py",
     "helper/kill_switch.py": "netns/test_routes.py",
     "net/resolve.py": "netns/test_recovery.py",

@@ -14,7 +14,7 @@ from .system import System
 
 _OF_INTERFACE = 0.9
 """Part of the interface's speed from which a bandwidth is taken for that speed."""
-_QUEUE = 50_000
+_QUEUE = 80_000
 """Microseconds. A round trip that is so much longer than the line's shortest one, and twice as long, shows a queue."""
 _UNREAD = 100
 """Datagrams. Fewer, as in a moment at the start, are no sign of a slow host."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 
 from mlvpnd.config import Config, LinkConfig
+from mlvpnd.net.interface import local_end
 
 from .finding import Finding, listed, problem
 from .network import IPAddress
@@ -81,8 +82,15 @@ def _look_up(host: str) -> list[IPAddress] | OSError:
 
 def ends_of(config: Config, resolver: Resolver, limit: float) -> list[Ends]:
     """The ends of all links; a link's ends have the same address family. Names are looked up for `limit` seconds."""
-    resolver.look_up((host for link in config.links for host in (link.bindhost, link.remotehost)), limit)
-    return [_ends(link, resolver) for link in config.links]
+    links = [_with_local_end(link) for link in config.links]
+    resolver.look_up((host for link in links for host in (link.bindhost, link.remotehost)), limit)
+    return [_ends(link, resolver) for link in links]
+
+
+def _with_local_end(link: LinkConfig) -> LinkConfig:
+    """The link as a daemon takes it: a `bindhost` may be the name of an interface."""
+    host, device = local_end(link.bindhost, link.binddevice)
+    return replace(link, bindhost=host, binddevice=device)
 
 
 def _ends(link: LinkConfig, resolver: Resolver) -> Ends:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlvpnd.net.probe import ask
+
 from .ends import Ends, is_ipv6
 
 PROBE_WAIT = 1.5
 """Seconds for an error to come back: an error from a router or the peer takes a round trip."""
-_IP_RECVERR = 11  # linux/in.h
-_IPV6_RECVERR = 25  # linux/in6.h
 
 
 def probe_peers(links: Sequence[Ends], wait: float = PROBE_WAIT) -> dict[str, int]:
@@ -54,24 +54,9 @@ def probe_peers(links: Sequence[Ends], wait: float = PROBE_WAIT) -> dict[str, in
 
 def _probe_socket(ends: Ends) -> socket.socket:
     """A socket that has sent its datagram. Raises OSError."""
-    ipv6 = is_ipv6(ends.remote)
-    sock = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        # Has routers' errors reported too, not only a closed port.
-        if ipv6:
-            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
-        if ends.link.binddevice:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, ends.link.binddevice.encode() + b"\0")
-        if ends.local is not None:
-            sock.bind((str(ends.local), 0))
-        sock.connect((str(ends.remote), ends.remote_port))
-        sock.send(b"")
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+    anywhere = "::" if is_ipv6(ends.remote) else "0.0.0.0"  # noqa: S104  the system chooses
+    local = (str(ends.local) if ends.local is not None else anywhere, 0)
+    return ask(local, (str(ends.remote), ends.remote_port), ends.link.binddevice)
 
 
 def port_taken(ends: Ends) -> bool:

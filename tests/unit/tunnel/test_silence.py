@@ -54,6 +54,7 @@ class World:
         self.drivers: dict[int, Any] = {
             number: SimpleNamespace(
                 config=LinkConfig(name, remotehost="vpn.test"),
+                device="",
                 error="",
                 told_down=False,
                 looks_up=False,

@@ -301,19 +301,19 @@ def test_counters_go_on_over_a_stop_and_over_a_reload_that_restarts_a_link() -> 
     seen: list[Counters] = []
 
     async def life(tunnel: Tunnel, peers: list[Peer]) -> None:
-        assert tunnel.total(0).sent_bytes == (seen[-1].sent_bytes if seen else 0)
+        assert tunnel.counting.total(0).sent_bytes == (seen[-1].sent_bytes if seen else 0)
         await both_up(tunnel, Helper(), peers)
         peers[0].send(peers[0].hand.data(packet_of(1)))
         await asyncio.sleep(0.02)
-        before = tunnel.total(0)
+        before = tunnel.counting.total(0)
         assert before.received_bytes > (seen[-1].received_bytes if seen else 0)
         restarted = dataclasses.replace(tunnel.config.links[0], bindhost="127.0.0.2")
         tunnel.apply(dataclasses.replace(tunnel.config, links=(restarted, tunnel.config.links[1])))
         number = tunnel._number("adsl1")
         assert number != 0
-        assert tunnel.total(number) == before
+        assert tunnel.counting.total(number) == before
         tunnel.plane.sync()
-        assert tunnel.total(None).received_packets == len(seen) + 1
+        assert tunnel.counting.total(None).received_packets == len(seen) + 1
         seen.append(before)
 
     over_stops(life, life)
@@ -327,11 +327,11 @@ def test_what_is_forgotten_is_so_at_once_and_after_a_stop() -> None:
         tunnel.set_enabled("adsl1", enabled=False)
         tunnel.forget()
         assert tunnel.enabled("adsl1")
-        assert [tunnel.total(number) for number in (0, 1, None)] == [Counters()] * 3
+        assert [tunnel.counting.total(number) for number in (0, 1, None)] == [Counters()] * 3
 
     async def begin(tunnel: Tunnel, _peers: list[Peer]) -> None:
         assert tunnel.enabled("adsl1")
-        assert tunnel.total(0) == Counters()
+        assert tunnel.counting.total(0) == Counters()
 
     over_stops(forget, begin)
 

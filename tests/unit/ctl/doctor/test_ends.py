@@ -23,6 +23,12 @@ def test_numbers() -> None:
     assert second.problems == ()
 
 
+def test_a_bindhost_that_is_an_interface_is_a_device() -> None:
+    found = ends_of(config_of(CLIENT.replace("bindhost = 192.0.2.2", "bindhost = lo")), Resolver(), 3)[0]
+    assert (found.local, found.link.bindhost, found.link.binddevice) == (None, "", "lo")
+    assert found.problems == ()
+
+
 def test_names_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
