@@ -29,7 +29,17 @@ from .binding.gate import NativeGate
 from .binding.path import NativePath, struct_of
 from .binding.receiver import NativeReceiver
 from .binding.sending import NativeFragments, NativePaced, NativeRetransmissions, NativeWeighted
-from .binding.structs import field, new_address, new_engine, new_list, packet_of, pointer, take_drops, take_packets
+from .binding.structs import (
+    field,
+    known_address,
+    new_address,
+    new_engine,
+    new_list,
+    packet_of,
+    pointer,
+    take_drops,
+    take_packets,
+)
 
 
 @runtime_checkable
@@ -191,8 +201,11 @@ class NativeSession(Session):
 
     def transmits(self) -> list[Transmit]:
         last, self._last = self._last, {}
-        paths = (path.take_transmits() for path in self._paths.values() if isinstance(path, NativePath))
-        return [*chain.from_iterable(last.values()), *chain.from_iterable(paths)]
+        out = [*chain.from_iterable(last.values())] if last else []
+        for path in self._paths.values():
+            if isinstance(path, NativePath) and path.struct.bursts:
+                out += path.take_transmits()
+        return out
 
     def last_transmits(self, number: int) -> list[Transmit]:
         """Takes the datagrams of a removed link, which the engine no longer knows."""
@@ -207,11 +220,12 @@ class NativeSession(Session):
 
     def receive(self, number: int, datagrams: Sequence[tuple[bytes, Address]], now: float) -> list[bytes]:
         self._now = now
-        path, out = self._paths[number], list[bytes]()
+        path, out, taken = self._paths[number], list[bytes](), new_list()
+        struct = struct_of(path)
         self._receiver.refresh(now)
         for data, address in datagrams:
-            datagram, taken = packet_of(data), new_list()
-            fate = lib.engine_take(self.engine, struct_of(path), datagram, new_address(address), now, taken)
+            datagram = packet_of(data)
+            fate = lib.engine_take(self.engine, struct, datagram, known_address(address), now, taken)
             if fate == lib.ENGINE_DATA:
                 self._activity.note(now)
                 out += take_packets(taken)

@@ -68,6 +68,7 @@ class NativePaced(PacedScheduler):
     def __init__(self, engine: _native.Engine) -> None:
         self._engine = engine
         self.struct: _native.Paced = pointer(engine, "paced")
+        self._due = ffi.new("int64_t *")
 
     @property
     def waiting_bytes(self) -> int:
@@ -97,8 +98,7 @@ class NativePaced(PacedScheduler):
         return take_items(out)
 
     def due(self) -> int | None:
-        at = ffi.new("int64_t *")
-        return at[0] if lib.paced_due(self.struct, at) else None
+        return self._due[0] if lib.paced_due(self.struct, self._due) else None
 
 
 def take_items(packets: _native.PacketList) -> list[tuple[int, Item]]:

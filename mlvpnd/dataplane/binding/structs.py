@@ -83,7 +83,11 @@ def take_packet(packets: _native.PacketList) -> bytes:
 
 def take_packets(packets: _native.PacketList) -> list[bytes]:
     """All packets of a list, which is empty then."""
-    return [take_packet(packets) for _ in range(packets.count)]
+    out: list[bytes] = []
+    while packet := lib.packet_list_pop(packets):
+        out.append(bytes(ffi.buffer(packet.data, packet.size)))
+        lib.packet_free(packet)
+    return out
 
 
 def new_list() -> _native.PacketList:
@@ -150,6 +154,12 @@ def new_address(address: Address | None) -> _native.Address:
     made = ffi.new("struct address *")
     write_address(address, made)
     return made
+
+
+@lru_cache(KNOWN_ADDRESSES)
+def known_address(address: Address) -> _native.Address:
+    """The same for reading alone: each address has one struct."""
+    return new_address(address)
 
 
 def read_address(address: _native.Address) -> Address | None:

@@ -46,10 +46,13 @@ class Deadlines:
             self._due = min((at for path in self._paths.values() for at in self._of(path)), default=None)
         return self._due
 
-    def come(self, now: float) -> None:
-        """All that is due by `now` is being done."""
-        if self._due is not None and self._due <= now:
-            self._is_known = False
+    def come(self, now: float) -> bool:
+        """All that is due by `now` is being done; returns whether anything is."""
+        due = self.due()
+        if due is None or due > now:
+            return False
+        self._is_known = False
+        return True
 
     def next_tick(self, path: Path, now: float) -> float:
         """When a link that says KEEPALIVE now does so next.

@@ -415,12 +415,11 @@ class Session:
 
     def get_timer(self) -> float | None:
         """When `handle_timer` is due, or None."""
-        due = [at for at in (self.get_control_timer(),) if at is not None]
-        if (deadline := self._receiver.due()) is not None:
-            due.append(deadline)
-        if (departure := self._sender.due()) is not None:
-            due.append(departure)
-        return min(due, default=None)
+        due = self.get_control_timer()
+        for at in (self._receiver.due(), self._sender.due()):
+            if at is not None and (due is None or at < due):
+                due = at
+        return due
 
     def get_control_timer(self) -> float | None:
         """The same, without packets that wait. It may be too early: a link that was heard has longer."""
@@ -434,8 +433,7 @@ class Session:
         """Does all that is due; returns packets for the interface whose wait has ended."""
         self._now = now
         out: list[bytes] = []
-        self._deadlines.come(now)
-        for path in self._paths.values():
+        for path in self._paths.values() if self._deadlines.come(now) else ():
             silent = path.up and path.heard_at + path.parameters.timeout <= now
             if silent or (path.up and path.unheard_at <= now):
                 # A peer that hears us, and is not heard, is told: it would go on for its own timeout.

@@ -6,6 +6,7 @@ from mlvpnd.dataplane._native import ffi, lib
 from mlvpnd.dataplane.binding import structs
 from mlvpnd.dataplane.binding.structs import (
     field,
+    known_address,
     link_name,
     link_number,
     new_address,
@@ -33,6 +34,8 @@ from mlvpnd.protocol.links.path import Address
 )
 def test_an_address_comes_back_as_it_was(address: Address) -> None:
     assert read_address(new_address(address)) == address
+    assert read_address(known_address(address)) == address
+    assert known_address(address) is known_address(address)
 
 
 def test_a_scope_by_name_is_the_number_beside_it() -> None:

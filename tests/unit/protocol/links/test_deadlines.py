@@ -26,10 +26,10 @@ def test_the_earliest_is_looked_for_once_until_it_has_come() -> None:
     deadlines = Deadlines(paths, probe_at, lambda path: False)
     for now in (0.0, 0.3, 0.9):
         assert deadlines.due() == 1.0
-        deadlines.come(now)
+        assert not deadlines.come(now)
     assert looked == 3
+    assert deadlines.come(1.0)
     paths[0].next_keepalive_at += 1.0
-    deadlines.come(1.0)
     assert deadlines.due() == 2.0
     paths[2].next_keepalive_at = 1.5
     deadlines.may_change()
@@ -37,6 +37,8 @@ def test_the_earliest_is_looked_for_once_until_it_has_come() -> None:
 
 
 def test_no_link_waits_for_anything() -> None:
-    assert Deadlines({}, lambda path: NEVER, lambda path: True).due() is None
+    none = Deadlines({}, lambda path: NEVER, lambda path: True)
+    assert none.due() is None
+    assert not none.come(1.0)
     down = Path(0, PathParameters("link0", 5.0), 0, 0)
     assert Deadlines({0: down}, lambda path: NEVER, lambda path: False).due() is None
