@@ -240,7 +240,7 @@ def test_the_mirror_shows_nothing_that_is_not_there() -> None:
     unit = ROOT / "tests" / "unit"
     for test in unit.rglob("test_*.py"):
         folder = test.parent.relative_to(unit)
-        if test.name in apart or folder.parts[:1] in (("support",), ("bench",), ("tools",)):
+        if test.name in apart or folder.parts[:1] in (("support",), ("bench",), ("sim",), ("tools",)):
             continue
         stem = test.stem.removeprefix("test_")
         here = [path.stem for path in (PACKAGE / folder).glob("*.py")]

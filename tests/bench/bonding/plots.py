@@ -23,7 +23,7 @@ BIN = 0.5
 _BARS = [(congestion, flows) for congestion in CONGESTIONS for flows in FLOWS]
 _COLOURS = dict(zip(_BARS, ("#1f5fa8", "#7fb2e5", "#b5551c", "#f0a878"), strict=True))
 _WIDTH = 0.2
-_DPI = 110
+DPI = 110
 
 
 def shares_over_time(outcome: Outcome) -> tuple[list[float], list[list[float]]]:
@@ -64,13 +64,13 @@ def draw(results: Results, directory: Path) -> None:
         axes.set_title(TITLES[name])
         axes.legend(fontsize=8, ncols=3)
         axes.grid(axis="y", alpha=0.3)
-        picture.savefig(directory / name, dpi=_DPI, metadata={"Software": None})
+        picture.savefig(directory / name, dpi=DPI, metadata={"Software": None})
         pyplot.close(picture)
     picture, grid = pyplot.subplots(5, 2, figsize=(11, 14), layout="constrained")
     for axes, profile in zip(grid.flat, PROFILES, strict=True):
         _shares(axes, results, profile)
     picture.suptitle(TITLES[SHARES] + ", Mbit/s of frames")
-    picture.savefig(directory / SHARES, dpi=_DPI, metadata={"Software": None})
+    picture.savefig(directory / SHARES, dpi=DPI, metadata={"Software": None})
     pyplot.close(picture)
 
 
