@@ -115,6 +115,13 @@ bench-bonding: build
 	$(BIN)/python -m tests.bench.bonding --matrix --resume --jobs $(JOBS) --results $(BENCH_RESULTS) $(if $(QUICK),--quick) $(BENCH)
 	$(BIN)/python -m tests.bench.bonding --report $(BENCH_RESULTS) --into $(BENCH_DIR)
 
+# Two sessions over simulated lines, with TCP inside: figures, and plots in build/sim. SIM="--profile lossy --flows 8xcubic" runs a
+# part; SEARCH=1000 looks at so many random line sets, JOBS=2 at a time, and prints the worst. See `python -m tests.sim --help`.
+.PHONY: sim
+sim: JOBS ?= 1
+sim: build
+	$(BIN)/python -m tests.sim $(if $(SEARCH),search $(SEARCH) --jobs $(JOBS) $(SIM),run $(or $(SIM),--profile all))
+
 # Whether two daemons keep their memory while they are overloaded, and what they drop: an hour over two lines of 20 Mbit/s.
 # Samples go into build/soak.jsonl. SOAK="--minutes 10 --data-plane reference" has it otherwise.
 .PHONY: soak
