@@ -113,7 +113,8 @@ class NativeReceiver(Receiver):
         return lib.reorder_deadline(self.struct.reorder) if held else None
 
     def expire(self, now: float) -> list[bytes]:
+        if not self.struct.reorder or not self.struct.reorder.held:
+            return []
         out = new_list()
-        if self.struct.reorder:
-            lib.reorder_expire(self.struct.reorder, now, out)
+        lib.reorder_expire(self.struct.reorder, now, out)
         return take_packets(out)

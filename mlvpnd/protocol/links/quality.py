@@ -15,10 +15,12 @@ from mlvpnd.protocol.wire.constants import (
     ACTIVE,
     EXCLUDED_PROBE_INTERVAL,
     JUDGE_INTERVAL,
+    LEAST_PATIENCE,
     OTHERS_HEARD,
     PROBE_INTERVAL,
     PROBE_TIME,
     TRIAL_TIME,
+    UNECHOED_ACTIVE,
 )
 
 from .path import Path, PathInput, PathStatus
@@ -162,6 +164,8 @@ class Activity:
             return found
         paths = self._paths.values()
         for path in paths:
+            if now - path.heard_at <= LEAST_PATIENCE and path.rtt.unechoed < UNECHOED_ACTIVE:
+                continue  # whatever its patience is
             if not path.up or path.distrusted:
                 continue
             unheard = path.seems_unheard(now, self._since)

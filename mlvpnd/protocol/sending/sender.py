@@ -194,8 +194,8 @@ class Sender:
 
     def _note_full(self) -> None:
         """Counts what the schedule has dropped."""
-        dropped, self._paced.dropped = self._paced.dropped, 0
-        if dropped:
+        if dropped := self._paced.dropped:
+            self._paced.dropped = 0
             self.drops[DropReason.QUEUE_FULL if self._chosen else DropReason.NO_LINK] += dropped
 
     def due(self) -> float | None:
