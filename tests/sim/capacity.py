@@ -37,7 +37,8 @@ class Constant:
 class Steps:
     """Rates of which each holds from its time to the next one's; all comes again after `period` seconds.
 
-    `times` begin with 0 and rise; a rate of 0 is a line that stands still. Raises ValueError if nothing ever passes.
+    `times` begin with 0 and rise; a rate of 0 is a line that stands still. Before 0 the first rate holds, or the mean
+    where that is 0. Raises ValueError if nothing ever passes.
     """
 
     def __init__(self, times: Sequence[float], rates: Sequence[float], period: float) -> None:
@@ -49,13 +50,18 @@ class Steps:
         if self._total <= 0:
             raise ValueError("a line that never carries anything")
         self.mean = self._total / period
+        self._before = self._rates[0] or self.mean
 
     def work(self, at: float) -> float:
+        if at < 0:
+            return at * self._before
         cycles, rest = divmod(at, self._period)
         index = bisect_right(self._times, rest) - 1
         return cycles * self._total + self._works[index] + (rest - self._times[index]) * self._rates[index]
 
     def when(self, work: float) -> float:
+        if work < 0:
+            return work / self._before
         cycles, rest = divmod(work, self._total)
         if rest == 0 and cycles > 0:  # the last byte of a cycle passes in that cycle
             cycles, rest = cycles - 1, self._total

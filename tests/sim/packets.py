@@ -65,9 +65,9 @@ def _headers(
     return _TCP.pack(*ip, *ports, seq, acked, offset_and_flags, 0xFFFF, 0, 0, 0x0101, 8, 10, stamp, echo)
 
 
-def read_segment(packet: bytes) -> Segment:
-    """The numbers and stamps of a packet of `data` or `ack`."""
-    return Segment(*_SEGMENT.unpack_from(packet, _SEGMENT_AT))
+def read_segment(packet: bytes) -> tuple[int, ...]:
+    """The fields of `Segment` in a packet of `data` or `ack`."""
+    return _SEGMENT.unpack_from(packet, _SEGMENT_AT)
 
 
 def read_blocks(packet: bytes) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from tests.bench.bonding import profiles as bench
@@ -93,6 +93,8 @@ class Scenario:
     seed: int = 1
     rates: float = 1.0
     """The rate that the configuration tells of each line, by the true mean; 0: it tells none."""
+    first: int = 1
+    """The number of its first line: a line alone moves and loses as it does beside the others."""
     reference: bool = False
     """On the reference twin, not on the native one."""
     session: Mapping[str, object] = field(default_factory=lambda: {"reorder_size": REORDER_BUFFER})
@@ -104,6 +106,14 @@ class Scenario:
     def end(self) -> float:
         """Seconds of load."""
         return self.warmup + self.seconds
+
+    def alone(self) -> list[Scenario]:
+        """The same over each line alone, with the flows that go through the tunnel."""
+        flows = tuple(flow for flow in self.flows if flow.outside is None)
+        return [
+            replace(self, lines=(line,), flows=flows, first=self.first + number)
+            for number, line in enumerate(self.lines)
+        ]
 
     def specs(self) -> list[LineSpec]:
         """Its lines. Raises ValueError."""

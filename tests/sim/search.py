@@ -10,7 +10,7 @@ import heapq
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from . import figures
 from .figures import Figures
@@ -58,7 +58,7 @@ def run(scenario: Scenario) -> Figures:
 
 def look(scenario: Scenario) -> Found:
     """Runs a scenario over all its lines and over each."""
-    alone = tuple(run(replace(scenario, lines=(line,))).goodput for line in scenario.lines)
+    alone = tuple(run(one).goodput for one in scenario.alone())
     return Found(scenario, run(scenario), alone)
 
 

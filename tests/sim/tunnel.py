@@ -45,6 +45,7 @@ class End:
         self.lost_on_lines = 0
         """Packets of the host that a line has lost, for whatever reason."""
         self._wakes_at = float("inf")
+        self._due: float | None = None
         self._is_settled = True
         self._takers = [partial(self._take, number) for number in range(len(links))]
         host.transport = self.send
@@ -116,7 +117,7 @@ class End:
                     session.path_ready(event.path, self._remote(event.path), now)
             self._settle()
             return
-        due = session.get_timer()
+        self._due = due = session.get_timer()
         if due is not None and due < self._wakes_at:
             self._wakes_at = due
             self._clock.at(max(due, now), self._wake)
@@ -131,8 +132,7 @@ class End:
         if now < self._wakes_at:
             return  # an earlier time was asked for after this one
         self._wakes_at = float("inf")
-        due = self.session.get_timer()
-        if due is not None and due <= now:
+        if self._due is not None and self._due <= now:
             self._deliver(self.session.handle_timer(now))
         else:
             self._settle()

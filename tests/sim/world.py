@@ -90,7 +90,7 @@ class World:
     def __post_init__(self) -> None:
         """Raises ValueError for lines or settings that there are not."""
         scenario, horizon = self.scenario, self.scenario.end + SETTLE
-        for number, spec in enumerate(scenario.specs()):
+        for number, spec in enumerate(scenario.specs(), start=scenario.first):
             down, up = (self._random(f"{way} {number}") for way in ("down", "up"))
             courses = (
                 spec.course(up=False, random=down, horizon=horizon),

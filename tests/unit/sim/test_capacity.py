@@ -27,10 +27,11 @@ def test_each_time_is_that_of_its_work() -> None:
         assert line.work(line.when(work)) == pytest.approx(work)
 
 
-def test_before_the_load_too() -> None:
-    line = Steps([0, 1], [100, 300], period=2)
-    assert line.work(-0.5) == -150
-    assert line.when(-150) == -0.5
+def test_before_the_load_the_first_rate_holds() -> None:
+    line = Steps([0, 1], [100, 0], period=2)
+    assert line.work(-0.5) == -50
+    assert line.when(-50) == -0.5
+    assert Steps([0, 1], [0, 100], period=2).work(-0.5) == -25
 
 
 def test_a_line_that_never_carries_is_none() -> None:

@@ -21,16 +21,19 @@ def run(scenario: Scenario) -> figures.Figures:
 
 
 def test_two_equal_lines_with_told_rates_carry_nearly_their_sum_and_fast_enough() -> None:
-    begin, scenario = time.process_time(), replace(SHORT, seconds=8, warmup=3)
-    made = run(scenario)
-    speed = scenario.end / (time.process_time() - begin)
-    print(f"{speed:.1f} x real time")
+    scenario, speed = replace(SHORT, seconds=8, warmup=3), 0.0
+    for _ in range(2):  # other programs take their part of a processor, now and then much
+        if speed < 2:
+            begin = time.process_time()
+            made = run(scenario)
+            speed = scenario.end / (time.process_time() - begin)
+            print(f"{speed:.1f} x real time")
     assert made.share_of_sum >= 0.93
     assert made.pings.added < 15
     assert made.pings.lost == made.stream.lost == made.twice == 0
     assert made.stream.longest_gap < 0.05
-    # 5 and more where nothing else runs; tests share their processors.
-    assert speed >= 1
+    # 5 where nothing else runs; tests share their processors.
+    assert speed >= 2
 
 
 @pytest.mark.parametrize("reference", [False, True], ids=["native", "reference"])
@@ -49,6 +52,16 @@ def test_both_twins_do_the_same() -> None:
 
 def test_a_line_alone_carries_what_it_can() -> None:
     assert run(Scenario(("16mbit,10ms",), seconds=4, warmup=2)).share_of_better >= 0.95
+
+
+def test_a_line_alone_moves_as_it_does_beside_others() -> None:
+    lines = ("8mbit,15ms,trace=wifi", "4mbit,30ms,trace=lte", "4mbit,30ms,trace=lte")
+    scenario = Scenario(lines, parse_flows("cubic,cubic@1"), seconds=1, warmup=0.5)
+    together = run(scenario)
+    alone = [run(one) for one in scenario.alone()]
+    assert [one.lines[0].offered for one in alone] == [line.offered for line in together.lines]
+    assert len({line.offered for line in together.lines}) == 3
+    assert all(len(one.flows) == 1 for one in alone)
 
 
 def test_rates_that_nobody_told_are_unknown_to_the_session() -> None:
