@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sim.random_lines import random_scenario
 from tests.sim.world import World
 
+pytestmark = pytest.mark.timeout(1800)  # with HYPOTHESIS_PROFILE=deep; else some seconds
 SECONDS = 2.0
 assert settings.default is not None
 

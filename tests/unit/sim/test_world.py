@@ -20,20 +20,26 @@ def run(scenario: Scenario) -> figures.Figures:
     return figures.of(world)
 
 
+def _slowness() -> float:
+    """How many times slower than usual a loop of Python runs now: 2 million additions usually take 0.13 s."""
+    begin, total = time.process_time(), 0
+    for number in range(2_000_000):
+        total += number
+    return (time.process_time() - begin) / 0.13
+
+
 def test_two_equal_lines_with_told_rates_carry_nearly_their_sum_and_fast_enough() -> None:
-    scenario, speed = replace(SHORT, seconds=8, warmup=3), 0.0
-    for _ in range(2):  # other programs take their part of a processor, now and then much
-        if speed < 2:
-            begin = time.process_time()
-            made = run(scenario)
-            speed = scenario.end / (time.process_time() - begin)
-            print(f"{speed:.1f} x real time")
+    scenario, before = replace(SHORT, seconds=8, warmup=3), _slowness()
+    begin = time.process_time()
+    made = run(scenario)
+    speed = scenario.end / (time.process_time() - begin)
+    print(f"{speed:.1f} x real time, on a processor {before:.1f} x as slow as one of its own")
     assert made.share_of_sum >= 0.93
     assert made.pings.added < 15
     assert made.pings.lost == made.stream.lost == made.twice == 0
     assert made.stream.longest_gap < 0.05
-    # 5 where nothing else runs; tests share their processors.
-    assert speed >= 2
+    # 5 on a processor of its own; what other programs take of a shared one, they take of the loop too.
+    assert speed * max(1.0, before, _slowness()) >= 2
 
 
 @pytest.mark.parametrize("reference", [False, True], ids=["native", "reference"])
