@@ -21,11 +21,11 @@ def run(scenario: Scenario) -> figures.Figures:
 
 
 def _slowness() -> float:
-    """How many times slower than usual a loop of Python runs now: 2 million additions usually take 0.13 s."""
+    """How many times slower a loop of Python runs now than alone, where 2 million additions take 0.065 s."""
     begin, total = time.process_time(), 0
     for number in range(2_000_000):
         total += number
-    return (time.process_time() - begin) / 0.13
+    return (time.process_time() - begin) / 0.065
 
 
 def test_two_equal_lines_with_told_rates_carry_nearly_their_sum_and_fast_enough() -> None:
@@ -38,7 +38,7 @@ def test_two_equal_lines_with_told_rates_carry_nearly_their_sum_and_fast_enough(
     assert made.pings.added < 15
     assert made.pings.lost == made.stream.lost == made.twice == 0
     assert made.stream.longest_gap < 0.05
-    # 5 on a processor of its own; what other programs take of a shared one, they take of the loop too.
+    # More on a processor of its own; what other programs take of a shared one, they take of the loop too.
     assert speed * max(1.0, before, _slowness()) >= 2
 
 
