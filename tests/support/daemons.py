@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -79,6 +80,7 @@ class Daemon:
         self.config_path = directory / f"{name}.conf"
         self.log_path = directory / f"{name}.log"
         self.state_directory = directory / f"{name}.state"
+        shutil.rmtree(self.state_directory, ignore_errors=True)  # of another daemon of this name
         self._control = control
         self._options = ("--name", name, "--user", user, "--debug", *options)
         self._process: subprocess.Popen[bytes] | None = None

@@ -13,7 +13,7 @@ def _links(*amounts: int) -> tuple[LinkConfig, ...]:
 
 
 def test_they_are_those_of_the_examples() -> None:
-    texts = [path.read_text() for path in EXAMPLES.rglob("*.conf")]
+    texts = [path.read_text() for name in ("client", "server") for path in EXAMPLES.rglob(f"{name}.conf")]
     texts += [text for text in source("mlvpn-routing.7").split("```") if "[general]" in text]
     files = [parse(text.lstrip().encode(), "f").config for text in texts]
     assert {tuple(link.bandwidth_upload for link in config.links) for config in files} == rates.EXAMPLES
