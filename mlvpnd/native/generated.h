@@ -30,44 +30,46 @@ enum wire_type {
 
 /* mlvpnd/protocol/wire/drops.py */
 enum drop {
+    /* Without a byte, as a probe of the way is. */
+    DROP_EMPTY = 0,
     /* Smaller than a header. */
-    DROP_SHORT = 0,
+    DROP_SHORT = 1,
     /* The header's length is not that of the datagram. */
-    DROP_BAD_LENGTH = 1,
-    DROP_BAD_VERSION = 2,
-    DROP_UNKNOWN_TYPE = 3,
+    DROP_BAD_LENGTH = 2,
+    DROP_BAD_VERSION = 3,
+    DROP_UNKNOWN_TYPE = 4,
     /* It carries a flow_id of this process: our own packet, sent back. */
-    DROP_REFLECTED = 4,
+    DROP_REFLECTED = 5,
     /* Its flow belongs to another link. */
-    DROP_WRONG_LINK = 5,
+    DROP_WRONG_LINK = 6,
     /* Seen before, or too old to know. */
-    DROP_REPLAYED = 6,
+    DROP_REPLAYED = 7,
     /* The box does not open: another password, damage or forgery. */
-    DROP_NOT_AUTHENTIC = 7,
+    DROP_NOT_AUTHENTIC = 8,
     /* Authentic, but not what its type carries: a header changed on the way. */
-    DROP_BAD_PLAINTEXT = 8,
+    DROP_BAD_PLAINTEXT = 9,
     /* Authentic, from a session that this link does not have. */
-    DROP_UNKNOWN_FLOW = 9,
+    DROP_UNKNOWN_FLOW = 10,
     /* Authentic, but the link is down. */
-    DROP_NOT_UP = 10,
+    DROP_NOT_UP = 11,
     /* AUTH or AUTH_OK of a link that came and went too often, and is held down for a moment. */
-    DROP_DAMPED = 11,
+    DROP_DAMPED = 12,
     /* Authentic, but an operator took the link out of use. */
-    DROP_DISABLED = 12,
+    DROP_DISABLED = 13,
     /* A control packet that newer packets of its flow have overtaken, or that this end does not wait for. */
-    DROP_STALE_CONTROL = 13,
+    DROP_STALE_CONTROL = 14,
     /* Clear DATA that is not from the peer's current address and flow. */
-    DROP_CLEAR_NOT_ALLOWED = 14,
+    DROP_CLEAR_NOT_ALLOWED = 15,
     /* Another copy of a packet that came already: its sender duplicates it. */
-    DROP_COPY = 15,
+    DROP_COPY = 16,
     /* Outgoing, and a rule says drop. */
-    DROP_RULE = 16,
+    DROP_RULE = 17,
     /* Outgoing, while no link is up. */
-    DROP_NO_LINK = 17,
+    DROP_NO_LINK = 18,
     /* Outgoing, more than the links carry: the flow with most in the queue gave up a packet. */
-    DROP_QUEUE_FULL = 18,
+    DROP_QUEUE_FULL = 19,
     /* Outgoing, larger than a datagram carries. */
-    DROP_TOO_LONG = 19,
+    DROP_TOO_LONG = 20,
     DROP_REASONS,
 };
 

@@ -103,6 +103,7 @@ def test_any_bytes_are_read_alike(data: bytes) -> None:
         return
     body = len(data) - HEADER_SIZE
     wrong = {
+        DropReason.EMPTY: not data,
         DropReason.SHORT: body < 0,
         DropReason.BAD_LENGTH: body >= 0 and (packet.len == 0 or packet.len != body),
         DropReason.BAD_VERSION: body >= 0 and packet.version != 1,

@@ -61,7 +61,7 @@ static inline void wire_pack(const struct wire_header *header, uint8_t *at) {
 /* Reads the header of a datagram from outside. DROP_REASONS: it is valid; else why it is not. */
 static inline enum drop wire_parse(const uint8_t *datagram, size_t size, struct wire_header *header) {
     if (size < WIRE_HEADER_SIZE)
-        return DROP_SHORT;
+        return size ? DROP_SHORT : DROP_EMPTY;
     unsigned word = datagram[2] | (unsigned)datagram[3] << 8;
     header->length = wire_get16(datagram);
     header->type = word >> 4 & 0x3f;

@@ -8,6 +8,8 @@ import enum
 class DropReason(enum.Enum):
     """The value is the word that status and metrics show."""
 
+    EMPTY = "empty"
+    """Without a byte, as a probe of the way is. Nothing is wrong with it."""
     SHORT = "short"
     """Smaller than a header."""
     BAD_LENGTH = "bad_length"

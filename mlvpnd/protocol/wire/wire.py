@@ -105,7 +105,7 @@ def pack(header: Header) -> bytes:
 def parse(datagram: bytes) -> Header | DropReason:
     """The header of a datagram that came from outside, or why it is none of ours. Never raises."""
     if len(datagram) < HEADER_SIZE:
-        return DropReason.SHORT
+        return DropReason.SHORT if datagram else DropReason.EMPTY
     length, word, timestamp, timestamp_reply, flow_id, seq, data_seq = _STRUCT.unpack_from(datagram)
     if length == 0 or length != len(datagram) - HEADER_SIZE:
         return DropReason.BAD_LENGTH

@@ -71,7 +71,7 @@ def refused(session: Session, datagram: bytes, reason: DropReason, now: float = 
 @pytest.mark.parametrize(
     ("datagram", "reason"),
     [
-        (b"", DropReason.SHORT),
+        (b"", DropReason.EMPTY),
         (bytes(27), DropReason.SHORT),
         (bytes(28), DropReason.BAD_LENGTH),
         (bytes(1500), DropReason.BAD_LENGTH),

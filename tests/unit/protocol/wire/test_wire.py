@@ -61,9 +61,13 @@ def test_unused_bits_are_ignored() -> None:
     assert wire.parse(GOOD[:3] + bytes([GOOD[3] | 0xF8]) + GOOD[4:]) == wire.parse(GOOD)
 
 
-@pytest.mark.parametrize("size", [0, 1, HEADER_SIZE - 1])
+@pytest.mark.parametrize("size", [1, HEADER_SIZE - 1])
 def test_short(size: int) -> None:
     assert wire.parse(GOOD[:size]) is DropReason.SHORT
+
+
+def test_an_empty_datagram_is_a_probe_and_no_fault() -> None:
+    assert wire.parse(b"") is DropReason.EMPTY
 
 
 @pytest.mark.parametrize("length", [0, 3, 5, 0xFFFF])
