@@ -88,12 +88,16 @@ def _run_old(tunnel: ServiceTunnel, node: Node, old: Path, autostart: str) -> No
     node.run("systemctl", "start", "mlvpn.service")
 
 
-VALUES = [(("", {"a", "b", "c"}), ('"a b"', {"a", "b"})), (('"none"', set()), ('"all"', {"a", "b", "c"}))]
+EMPTY_NAMES = ("", {"a", "b", "c"}), ('"a b"', {"a", "b"})
+NONE_ALL = ('"none"', set[str]()), ('"all"', {"a", "b", "c"})
 """AUTOSTART and what it starts, for two nodes at a time."""
 
 
-@pytest.mark.parametrize("old", ["upstreams", "first"])
-@pytest.mark.parametrize("pair", VALUES, ids=["empty-names", "none-all"])
+@pytest.mark.parametrize(
+    ("old", "pair"),
+    [("upstreams", EMPTY_NAMES), ("upstreams", NONE_ALL), ("first", EMPTY_NAMES)],
+    ids=["upstreams-empty-names", "upstreams-none-all", "first-empty-names"],
+)
 def test_an_upgrade_keeps_what_started(
     tunnel: ServiceTunnel, release: Release, old: str, pair: tuple[tuple[str, set[str]], ...]
 ) -> None:
