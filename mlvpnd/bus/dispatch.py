@@ -17,7 +17,7 @@ from mlvpnd.errors import MlvpndError
 from mlvpnd.logs import log
 from mlvpnd.logs.journal import of_link
 from mlvpnd.operator import face
-from mlvpnd.operator.face import ConfigUnreadable, NoSuchLink, Operator
+from mlvpnd.operator.face import ConfigUnreadable, LinkDisabled, NoSuchLink, Operator
 
 from . import authorize, errors, introspection, lib, names
 from .authorize import Authorizer
@@ -65,6 +65,8 @@ def of_operator(error: MlvpndError) -> BusError:
         return BusError(errors.CONFIG_UNREADABLE, str(error))
     if isinstance(error, NoSuchLink):
         return BusError(errors.NO_SUCH_LINK, str(error))
+    if isinstance(error, LinkDisabled):
+        return BusError(errors.LINK_DISABLED, str(error))
     return BusError(errors.HELPER_FAILED, str(error))
 
 

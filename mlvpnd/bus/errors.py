@@ -22,6 +22,7 @@ CONFIG_INVALID = _OWN + "ConfigInvalid"
 CONFIG_UNREADABLE = _OWN + "ConfigUnreadable"
 HELPER_FAILED = _OWN + "HelperFailed"
 INTERNAL = _OWN + "Internal"
+LINK_DISABLED = _OWN + "LinkDisabled"
 NO_SUCH_LINK = _OWN + "NoSuchLink"
 
 MAX_TEXT_SIZE = 16384

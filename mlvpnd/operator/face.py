@@ -20,6 +20,10 @@ class NoSuchLink(MlvpndError):
     """No link of the running configuration has that name."""
 
 
+class LinkDisabled(MlvpndError):
+    """The link is out of use until it is enabled."""
+
+
 class ConfigUnreadable(MlvpndError):
     """The configuration file cannot be read: missing, not permitted, too large."""
 
@@ -86,7 +90,7 @@ class Operator(Protocol):
         """
 
     def reconnect(self, link: str) -> None:
-        """Drops a link and authenticates it again. Raises NoSuchLink."""
+        """Drops a link and authenticates it again. Raises NoSuchLink, or LinkDisabled."""
 
     def set_enabled(self, link: str, *, enabled: bool) -> None:
         """Takes a link out of use at both ends, or back in; this outlasts a restart. Raises NoSuchLink."""

@@ -20,7 +20,7 @@ from mlvpnd.helper.client import HelperClient
 from mlvpnd.logs.journal import of_link
 from mlvpnd.logs.log import logger
 from mlvpnd.net.resolve import Endpoints, Resolved
-from mlvpnd.operator.face import LinkPropertiesChanged, LinksChanged, NoSuchLink
+from mlvpnd.operator.face import LinkDisabled, LinkPropertiesChanged, LinksChanged, NoSuchLink
 from mlvpnd.operator.notices import Reports
 from mlvpnd.protocol.links.events import (
     DownReason,
@@ -329,8 +329,10 @@ class Tunnel:
         self._say_pacing()
 
     def reconnect(self, name: str) -> None:
-        """Sends DISCONNECT on a link and opens its socket anew. Raises NoSuchLink."""
+        """Sends DISCONNECT on a link and opens its socket anew. Raises NoSuchLink, or LinkDisabled."""
         number = self._number(name)
+        if not self.enabled(name):
+            raise LinkDisabled(f"{name} is disabled: enable it first")
         self.plane.deliver(self.session.disconnect(number, self._loop.time()))
         self.after()
         self._reopen(self.drivers[number])

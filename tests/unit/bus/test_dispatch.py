@@ -9,7 +9,7 @@ from mlvpnd.bus.dispatch import of_operator
 from mlvpnd.bus.errors import BusError
 from mlvpnd.config import ConfigError, Problem
 from mlvpnd.errors import MlvpndError
-from mlvpnd.operator.face import ConfigUnreadable, NoSuchLink
+from mlvpnd.operator.face import ConfigUnreadable, LinkDisabled, NoSuchLink
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,7 @@ from mlvpnd.operator.face import ConfigUnreadable, NoSuchLink
         ),
         (ConfigUnreadable("f: gone"), errors.CONFIG_UNREADABLE, "f: gone"),
         (NoSuchLink("no link x"), errors.NO_SUCH_LINK, "no link x"),
+        (LinkDisabled("x is disabled"), errors.LINK_DISABLED, "x is disabled"),
         (MlvpndError("helper"), errors.HELPER_FAILED, "helper"),
         (BusError("a.b", "c"), "a.b", "c"),
     ],

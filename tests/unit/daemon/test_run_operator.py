@@ -20,7 +20,15 @@ from mlvpnd.daemon.run import Daemon
 from mlvpnd.errors import MlvpndError
 from mlvpnd.helper.client import HelperError
 from mlvpnd.helper.service_client import listen
-from mlvpnd.operator.face import ConfigUnreadable, LinkPropertiesChanged, NoSuchLink, Notice, Reloaded, TunnelChanged
+from mlvpnd.operator.face import (
+    ConfigUnreadable,
+    LinkDisabled,
+    LinkPropertiesChanged,
+    NoSuchLink,
+    Notice,
+    Reloaded,
+    TunnelChanged,
+)
 from tests.support.linkemu import PROJECT
 from tests.support.passable import as_user
 from tests.support.service_host import LIMIT, Host, is_up, run, service_host, until
@@ -180,6 +188,11 @@ def test_a_link_is_disabled_weighted_and_dropped(host: Host) -> None:
                 assert host.peer.downs == 2
                 with pytest.raises(NoSuchLink, match="no link nix"):
                     daemon.reconnect("nix")
+                daemon.set_enabled("adsl1", enabled=False)
+                with pytest.raises(LinkDisabled, match="adsl1 is disabled: enable it first"):
+                    daemon.reconnect("adsl1")
+                daemon.set_enabled("adsl1", enabled=True)
+                await until(lambda: is_up(daemon))
                 with pytest.raises(NoSuchLink, match="no link nix"):
                     daemon.set_enabled("nix", enabled=True)
                 with pytest.raises(NoSuchLink, match="no link nix"):
