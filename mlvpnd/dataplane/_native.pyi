@@ -268,6 +268,7 @@ class PathState(Struct):
     number: int
     status: int
     distrusted: bool
+    enabled: bool
     fallback_only: bool
     on_trial: bool
     ready: bool

@@ -129,6 +129,7 @@ class NativePath(Path):
     def parameters(self, value: PathParameters) -> None:
         self._parameters = value
         self.struct.fallback_only, self.struct.name = value.fallback_only, link_number(value.name)
+        self.struct.enabled = value.enabled
 
     @property
     def status(self) -> PathStatus:

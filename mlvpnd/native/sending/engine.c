@@ -215,13 +215,20 @@ static bool engine_lives(const struct engine *engine, const struct peer_flow *fl
     return false;
 }
 
-/* Whether Handshake.answer_stranger may act on an authentic packet of an unknown session. */
+/* Whether Handshake.tell_end would say DISCONNECT. */
+static bool engine_tells_end(const struct path_state *path, uint8_t type, double now) {
+    return (type == WIRE_KEEPALIVE || type == WIRE_DATA) && path->ready &&
+           now >= path->last_disconnect_at + PROTOCOL_DISCONNECT_INTERVAL;
+}
+
+/* Whether Python may act on an authentic packet of an unknown session: by Handshake.answer_stranger, or by tell_end on a
+   link that is disabled. */
 static bool engine_is_answered(const struct engine *engine, const struct path_state *path, uint8_t type, double now) {
+    if (!path->enabled)
+        return engine_tells_end(path, type, now);
     if (!engine->is_server)
         return path_up(path) && now >= path->last_auth_at + PROTOCOL_AUTH_INTERVAL;
-    return (type == WIRE_KEEPALIVE || type == WIRE_DATA) && path->ready &&
-           (!path_up(path) || now >= path->heard_at + PROTOCOL_SILENCE) &&
-           now >= path->last_disconnect_at + PROTOCOL_DISCONNECT_INTERVAL;
+    return (!path_up(path) || now >= path->heard_at + PROTOCOL_SILENCE) && engine_tells_end(path, type, now);
 }
 
 /* A datagram of any flow but the link's own. If Gate.admit would refuse it, it is refused; else it is for Python. */
@@ -246,7 +253,7 @@ static enum engine_fate engine_take_foreign(struct engine *engine, struct path_s
     if (elsewhere && header->seq <= flow->window.newest)
         return engine_refuse(path, DROP_WRONG_LINK);
     if (!flow && !introduces && !engine_is_answered(engine, path, header->type, now))
-        return engine_refuse(path, DROP_UNKNOWN_FLOW);
+        return engine_refuse(path, path->enabled ? DROP_UNKNOWN_FLOW : DROP_DISABLED);
     return ENGINE_SLOW;
 }
 

@@ -65,6 +65,7 @@ struct path_state {
     int32_t number;
     int32_t status; /* PathStatus */
     bool distrusted;
+    bool enabled;
     bool fallback_only;
     bool on_trial;
     bool ready;

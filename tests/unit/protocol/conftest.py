@@ -18,6 +18,7 @@ REACHED = {
     "test_session_attacks": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_clear": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_cuts": ("tests.support.session_pair", "tests.support.hand_peer"),
+    "test_session_disabled": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_links": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_pair": ("tests.support.session_pair", "tests.support.hand_peer"),
     "test_session_quality": ("tests.support.session_pair", "tests.support.hand_peer"),

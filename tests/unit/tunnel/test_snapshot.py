@@ -20,6 +20,7 @@ from mlvpnd.tunnel import snapshot
 from mlvpnd.tunnel.interface import Interface
 from mlvpnd.tunnel.tunnel import Tunnel
 from tests.support.hand_peer import HandPeer
+from tests.support.service_host import until
 from tests.support.session_pair import packet_of
 
 OPTIONS = Options(config_path="/etc/mlvpn/my.conf", name="my")
@@ -53,7 +54,7 @@ def run(steps: Callable[[Tunnel, socket.socket], Awaitable[None]], *links: LinkC
             helper = cast(HelperClient, Helper())
             tunnel = Tunnel(config, helper, Interface(helper, TunDevice(ours.detach()), "mlvpn7", 1428))
             tunnel.start()
-            await asyncio.sleep(0.02)
+            await tunnel.wait_tried()
             await steps(tunnel, kernel)
             await tunnel.stop(1)
 
@@ -69,7 +70,7 @@ async def join(tunnel: Tunnel, number: int) -> tuple[socket.socket, HandPeer]:
     sock.connect(driver.socket.local_address)
     for datagram in peer.joins():
         sock.send(datagram)
-    await asyncio.sleep(0.02)
+    await until(lambda: tunnel.session.path(number).up)
     return sock, peer
 
 
@@ -122,7 +123,8 @@ def test_what_was_carried_and_refused_is_counted() -> None:
             kernel.send(packet_of(1))
             sock.send(b"x")
             sock.send(HandPeer(0xBAD, key=derive_key(b"y")).auth())
-            await asyncio.sleep(0.02)
+            await until(lambda: snapshot.take(tunnel, OPTIONS).links[0].drops["not_authentic"])
+            await until(lambda: snapshot.take(tunnel, OPTIONS).tun_packets_read)
             found = snapshot.take(tunnel, OPTIONS)
             (one,) = found.links
             assert (found.tun_packets_read, found.tun_bytes_read) == (1, len(packet_of(1)))
@@ -147,7 +149,7 @@ def test_what_went_in_runs_is_counted() -> None:
             before = snapshot.take(tunnel, OPTIONS).links[0].offload  # the handshake may have gone in a run
             ours.send_batch([b"x" * 100] * 5, sock.getsockname())
             sock.sendmsg([b"y" * 100] * 4, [(socket.IPPROTO_UDP, 103, struct.pack("=H", 100))])  # UDP_SEGMENT
-            await asyncio.sleep(0.02)
+            await until(lambda: snapshot.take(tunnel, OPTIONS).links[0].offload.gro_receives > before.gro_receives)
             found = snapshot.take(tunnel, OPTIONS).links[0].offload
             sent = found.gso_sends - before.gso_sends, found.gso_segments - before.gso_segments
             came = found.gro_receives - before.gro_receives, found.gro_segments - before.gro_segments
@@ -177,7 +179,6 @@ def test_links_are_in_the_files_order_also_after_a_restart() -> None:
     async def steps(tunnel: Tunnel, _kernel: socket.socket) -> None:
         changed = link("adsl1", timeout=9)
         tunnel.apply(Config(Mode.SERVER, b"x", links=(link("new"), changed, link("adsl2"))))
-        await asyncio.sleep(0.02)
         found = snapshot.take(tunnel, OPTIONS)
         assert [one.name for one in found.links] == ["new", "adsl1", "adsl2"]
         assert found.links[1].timeout == 9

@@ -123,7 +123,9 @@ def test_a_peer_that_has_not_heard_it_is_told_again_once_an_interval() -> None:
         hear(session, HandPeer(0xF00).keepalive(), later, source=ELSEWHERE)
         (told,) = heard(session)
         assert (told.type, told.address) == (DISCONNECT, ELSEWHERE)
-        assert dropped(session) == {DropReason.DISABLED: 4}
+        hear(session, HandPeer(0xF00).keepalive(), later + 0.1, source=ELSEWHERE)
+        assert types(session) == []
+        assert dropped(session) == {DropReason.DISABLED: 5}
         assert session.path(0).peer != ELSEWHERE
 
 
