@@ -183,7 +183,8 @@ def endure(lab: Lab, tunnel: Tunnel, waves: dict[str, Wave], seconds: float) -> 
         kept[name] = goodput.look() / undisturbed
         fresh = {reason: count - counted.get(reason, 0) for reason, count in settled_drops(server).items()}
         # The flood reached the daemon, which refused it for the right reason. The kernel drops some on a busy machine.
-        assert {reason for reason, count in fresh.items() if count} == wave.reasons, name
+        # Few are cut or made so short that nothing is left.
+        assert {reason for reason, count in fresh.items() if count} - {"empty"} == wave.reasons, name
         missed = dropped_by_the_kernel(lab) - missed
         assert 0.99 * sent < sum(fresh.values()) + missed < 1.1 * sent, (name, sent, fresh, missed)
         assert sum(fresh.values()) > 0.25 * sent, (name, sent, fresh, missed)
