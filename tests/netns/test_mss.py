@@ -14,7 +14,7 @@ import pytest
 from tests.support.behind import HOME, SITE, Behind, put_behind, tell_nobody
 from tests.support.lab import Lab, LabError, Line, wait_until
 from tests.support.traffic import TcpTransfer, ping
-from tests.support.tunnels import Tunnel, TunnelSpec, running_tunnel
+from tests.support.tunnels import Tunnel, TunnelSpec, insist, running_tunnel
 
 pytestmark = pytest.mark.netns
 
@@ -85,7 +85,7 @@ def test_without_it_they_get_nothing_and_a_reload_helps(twin: str) -> None:
 @pytest.mark.parametrize("twin", TWINS)
 def test_it_follows_the_mtu_that_somebody_sets(twin: str) -> None:
     with world(spec_of(twin)) as (tunnel, hosts):
-        tunnel.client.host.ip("link set mlvpn0 mtu 1300")
+        insist(tunnel.client.host, "link set mlvpn0 mtu 1300", "mtu 1300 ")
         assert wait_until(lambda: has_limits(tunnel, 1260, 1240), 5)
         assert tunnel.client.status()["tuntap"]["mtu"] == 1300
         assert carried(hosts, download=False, version=4, size=SIZE // 10) == SIZE // 10

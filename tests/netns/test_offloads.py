@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.support.daemons import Daemon
-from tests.support.lab import Lab, Line, wait_until
+from tests.support.lab import Lab, Line
 from tests.support.traffic import TcpTransfer, ping
 from tests.support.tunnels import (
     CLIENT_INNER_IPV4,
@@ -24,6 +24,7 @@ from tests.support.tunnels import (
     Keys,
     Tunnel,
     TunnelSpec,
+    insist,
 )
 
 pytestmark = pytest.mark.netns
@@ -178,11 +179,7 @@ def test_an_interface_of_an_earlier_version(general: Keys) -> None:
 def test_packets_for_an_interface_that_is_down_are_counted_so() -> None:
     with direct_tunnel() as tunnel:
         tunnel.start()
-        host = tunnel.client.host
-        is_up = True
-        while is_up:  # what others take again and again is no longer put back
-            host.ip("link set mlvpn0 down")
-            is_up = wait_until(lambda: ",UP" in host.run("ip", "link", "show", "mlvpn0"), 2)
+        insist(tunnel.client.host, "link set mlvpn0 down", "state DOWN")
         ping(tunnel.server.host, CLIENT_INNER_IPV4, count=3)
         drops = tunnel.client.status()["packets"]["tun_drops"]
         assert drops.pop("down") >= 3

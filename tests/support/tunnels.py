@@ -180,6 +180,14 @@ def has_address(host: Host, address: str) -> bool:
     return f" {address}/" in host.run("ip", "addr")
 
 
+def insist(host: Host, command: str, shown: str) -> None:
+    """Changes a tunnel's interface until the daemon, which puts it back, gives it up; `ip link` then has `shown`."""
+    while True:
+        host.ip(command)
+        if not wait_until(lambda: shown not in host.run("ip", "link", "show", "mlvpn0"), 2):
+            return
+
+
 @contextlib.contextmanager
 def running_tunnel(lab: Lab, spec: TunnelSpec | None = None) -> Iterator[Tunnel]:
     """A tunnel that is up. At the end both ends are stopped and must end well; if the block failed, they are killed."""
