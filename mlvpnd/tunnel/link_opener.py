@@ -387,7 +387,7 @@ class LinkOpener:
             self._device_is_host = host != link.bindhost
             if self._device_is_host:
                 text = "%s bindhost %s is the name of an interface: the link is bound to %s, as with binddevice"
-                _protocol.warning(text, link.name, link.bindhost, self.device)
+                _protocol.warning(text, link.name, link.bindhost, self.device, extra=of_link(link.name))
         return "" if self._device_is_host else link.bindhost
 
     async def _addresses(self, end: str, host: str, port: str, *, passive: bool = False) -> list[resolve.Resolved]:

@@ -139,7 +139,8 @@ class Tunnel:
                 self.states[path.number] = (time.time(), "")
                 self._learn_family(path.number)
             elif not path.parameters.enabled:
-                _net.info("%s stays disabled until it is enabled", path.parameters.name)
+                name = path.parameters.name
+                _net.info("%s stays disabled until it is enabled", name, extra=of_link(name))
             self._reports.link(path.parameters.name, link_state(path))
         self._reports.tunnel(self.state)  # as it was: no event
         self.interface.default_routes = bool(self._up)

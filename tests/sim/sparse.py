@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from . import packets
 from .clock import START
 from .host import Host
@@ -11,7 +13,7 @@ PING_INTERVAL = 0.1
 FIRST_PORT = 5000
 
 
-class Sparse:
+class Sparse(ABC):
     """Sends a small packet each `interval`, and notes when it came back, or to the other host."""
 
     def __init__(self, host: Host, interval: float) -> None:
@@ -36,8 +38,9 @@ class Sparse:
         self._host.flush()
         self._clock.at(now + self._interval, self._tick)
 
+    @abstractmethod
     def _make(self, at: float) -> bytes:
-        raise NotImplementedError
+        """A packet that leaves `at` seconds after the start."""
 
     def _note(self, packet: bytes) -> None:
         sent_at = packets.read_time(packet)

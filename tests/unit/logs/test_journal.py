@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
 import socket
@@ -126,3 +127,28 @@ def test_a_traceback_is_in_the_message(log: logging.Logger, tmp_path: Path) -> N
         assert message.startswith("failed\nTraceback")
         assert message.endswith("ValueError: because")
         handler.close()
+
+
+OF_THE_TUNNEL = {"%s", "%s has changed: the new value takes effect at the next start"}
+"""Lines of tunnel.py whose first word is no link."""
+
+
+def _lines_without_fields(module: str) -> list[str]:
+    """The calls of a logger that begin with a word, and have no fields."""
+    found = []
+    for call in ast.walk(ast.parse((PROJECT / "mlvpnd" / "tunnel" / module).read_text())):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+            continue
+        if call.func.attr not in ("debug", "info", "warning", "error", "log") or not call.args:
+            continue
+        text = call.args[call.func.attr == "log"]
+        words = text.value if isinstance(text, ast.Constant) else "%s"
+        is_of_link = not isinstance(text, ast.Constant) or (words.startswith("%s") and words not in OF_THE_TUNNEL)
+        if is_of_link and not any(keyword.arg == "extra" for keyword in call.keywords):
+            found.append(ast.unparse(call))
+    return found
+
+
+@pytest.mark.parametrize("module", ["link_opener.py", "eventlog.py", "droplog.py", "tunnel.py", "restart.py"])
+def test_each_line_about_a_link_has_the_link_as_a_field(module: str) -> None:
+    assert _lines_without_fields(module) == []
