@@ -86,6 +86,7 @@ def status_lines(tunnel: TunnelView, output: Output, now: Now) -> list[str]:
     traffic = _traffic(tunnel)
     reorder = tunnel.number("ReorderBufferSize")
     runs = "StartTimestamp" in tunnel.properties
+    reloaded = tunnel.number("LastReloadTimestamp")
     since = moment(tunnel.number("StateChangeTimestamp"), now.unix)
     fields: list[tuple[str, Cell]] = [
         ("State", output.styled(state_cell(state)) + (f" since {since}" if since != "-" else "")),
@@ -98,7 +99,7 @@ def status_lines(tunnel: TunnelView, output: Output, now: Now) -> list[str]:
         ("Version", printable(tunnel.text("Version"))),
         ("Data plane", printable(tunnel.text("DataPlane"))),
         ("Since", moment(tunnel.number("StartTimestamp"), now.unix) if runs else ""),
-        ("Reloaded", moment(tunnel.number("LastReloadTimestamp"), now.unix) if runs else ""),
+        ("Reloaded", moment(reloaded, now.unix) if reloaded > tunnel.number("StartTimestamp") else ""),
         ("Traffic", traffic),
         ("Reorder", (f"up to {reorder:.0f} packets" if reorder else "off") if runs else ""),
         ("Cleartext", ("odd", "yes, data is not encrypted") if tunnel.flag("CleartextData") else ""),

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .ends import Ends, is_ipv6
-from .finding import UNTIL_REBOOT
+from .finding import EXAMPLES, UNTIL_REBOOT
 from .network import Interface, Network
 
 _FIRST_OWN_TABLE = 101
 _DROP_IN = "mlvpn.conf"
-EXAMPLES = "/usr/share/doc/mlvpnd/examples/network"
+_NETWORK = f"{EXAMPLES}/network"
 GATEWAY = "GATEWAY"
 """Stands in a command for a router that is not known."""
-_LASTING = f"{UNTIL_REBOOT} {EXAMPLES} has files that last, for ifupdown, NetworkManager and systemd-networkd."
+_LASTING = f"{UNTIL_REBOOT} {_NETWORK} has files that last, for ifupdown, NetworkManager and systemd-networkd."
 _KNOW = f" Put the address of the line's router in the place of {GATEWAY}."
 _REMOVED = (
     " systemd-networkd runs here and removes such rules when it starts again, unless networkd.conf has"

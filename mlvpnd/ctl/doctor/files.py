@@ -16,7 +16,7 @@ from mlvpnd.config.file import read
 from mlvpnd.ctl.check_config import CREDENTIAL_STORES, expression_problems, has_credential
 from mlvpnd.helper.files import UnsafeFile, check_script
 
-from .finding import Finding, ok, problem, warning
+from .finding import WHICH_FILE, Finding, ok, problem, warning
 
 _SHOWN_PROBLEMS = 5
 
@@ -86,7 +86,7 @@ def _unreadable(path: Path, reason: str) -> Finding:
         if error.errno == errno.EACCES:
             return warning("config", f"{shown} cannot be examined as this user", f"sudo mlvpnctl doctor {path}")
         if error.errno == errno.ENOENT:
-            return problem("config", f"{shown} does not exist", f"install -m 600 FILE {path}")
+            return problem("config", f"{shown} does not exist", f"install -m 600 FILE {path}").noted(WHICH_FILE)
         return problem("config", f"{shown}: {reason}")
     if stat.S_ISREG(found.st_mode):
         if found.st_mode & 0o077:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, replace
 
+EXAMPLES = "/usr/share/doc/mlvpnd/examples"
+WHICH_FILE = f"FILE is your own, or an example: {EXAMPLES}/client.conf or server.conf."
 UNTIL_REBOOT = "These commands last until the next reboot."
 """The note of commands that change the kernel alone."""
 _LOG = "mlvpnctl log "

@@ -20,7 +20,7 @@ from mlvpnd.ctl.output import Output
 from mlvpnd.ctl.verbs import Context
 
 from .examine import Patient, examine, examine_host, kernel_tools
-from .finding import Finding, Severity, problem, warning
+from .finding import WHICH_FILE, Finding, Severity, problem, warning
 from .limits import Limits, NotFinished
 from .network import KernelNetwork
 
@@ -76,7 +76,7 @@ def _paths(context: Context, what: str | None) -> tuple[dict[str, Path], Finding
         return {}, problem("config", f"{CONFIG_DIRECTORY}: {error.strerror}", f"install -d -m 700 {CONFIG_DIRECTORY}")
     if not found:
         text = f"there is no tunnel: {CONFIG_DIRECTORY} holds no file NAME.conf"
-        return {}, problem("config", text, f"install -m 600 FILE {CONFIG_DIRECTORY}/mlvpn0.conf")
+        return {}, problem("config", text, f"install -m 600 FILE {CONFIG_DIRECTORY}/mlvpn0.conf").noted(WHICH_FILE)
     return {path.stem: path for path in found}, None
 
 

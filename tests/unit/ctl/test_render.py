@@ -123,3 +123,10 @@ def test_values() -> None:
         "",
     ]
     assert render.bandwidth_text(2_500_000) == "2500000 bytes/s (20.0 Mbit/s)"
+
+
+def test_a_start_is_no_reload(output: Output) -> None:
+    started = tunnel_view(StartTimestamp=1_000_000_000, LastReloadTimestamp=1_000_000_000)
+    assert not any("Reloaded" in line for line in render.status_lines(started, output, NOW))
+    reloaded = tunnel_view(StartTimestamp=1_000_000_000, LastReloadTimestamp=2_000_000_000)
+    assert any("Reloaded" in line for line in render.status_lines(reloaded, output, NOW))

@@ -43,6 +43,7 @@ def test_mode_and_owner(path: Path) -> None:
 def test_what_is_no_file(tmp_path: Path) -> None:
     (missing,) = check_config_file(tmp_path / "no.conf").findings
     assert (missing.severity.value, missing.commands) == ("problem", (f"install -m 600 FILE {tmp_path}/no.conf",))
+    assert "/usr/share/doc/mlvpnd/examples/client.conf" in missing.note
     (folder,) = check_config_file(tmp_path).findings
     assert "not a regular file" in folder.text
     (through_a_file,) = check_config_file(Path("/etc/passwd/x.conf")).findings
