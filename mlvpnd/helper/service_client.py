@@ -14,6 +14,7 @@ from typing import Any
 
 from mlvpnd.config.model import Config
 from mlvpnd.systemd import notify
+from mlvpnd.systemd.generator import control_path
 from mlvpnd.systemd.given import Service
 
 from . import address, requests, state_file
@@ -68,11 +69,19 @@ class ServiceHelper(HelperClient):
             raise HelperError(getattr(error, "strerror", None) or str(error)) from None
 
     async def open_control(self) -> socket.socket | None:
-        """The file's control socket: from its socket unit, or bound here in the runtime directory."""
+        """The file's control socket: from its socket unit, or bound here in the runtime directory.
+
+        Raises HelperError: systemd has not made it, as the file changed since its generator ran.
+        """
         inherited = self.service.take(notify.CONTROL) if self.service is not None else None
         if inherited is not None:
             return socket.socket(fileno=inherited)
-        path = self.config.control_unix_path if self.config else ""
+        if self.config is None:
+            return None
+        if control_path(self.config, self._instance):
+            mend = f"type 'systemctl daemon-reload' and 'systemctl restart mlvpn@{self._instance}'"
+            raise HelperError(f"systemd makes this socket and has not read the file again: {mend}")
+        path = self.config.control_unix_path
         return listen(path) if path else None
 
     async def open_log(self) -> socket.socket | None:

@@ -69,6 +69,14 @@ def test_a_failed_service(tunnel: ServiceTunnel) -> None:
         client.node.run("systemctl", "daemon-reload")
 
 
+def test_a_tunnel_that_no_boot_starts(tunnel: ServiceTunnel) -> None:
+    client = tunnel.client
+    try:
+        mend(client, "boot", "", f"the tunnel {INSTANCE} runs, but its service is not enabled")
+    finally:
+        client.ctl("disable")
+
+
 def test_helper_sockets_that_do_not_listen(tunnel: ServiceTunnel) -> None:
     """The service runs on, and fails at the next thing that needs root."""
     tunnel.client.node.run("systemctl", "stop", f"mlvpn-helper@{INSTANCE}.socket")

@@ -28,6 +28,7 @@ from .forwarding import Crossing, check_crossing
 from .inside import InsideDoctor
 from .limits import Limits
 from .live import (
+    check_boot,
     check_helper,
     check_interface,
     check_link,
@@ -190,6 +191,8 @@ class _Examination:
                 return
         if patient.is_instance or patient.tunnel is not None:
             yield from check_unit(name, state, patient.tunnel)
+            if state is not None and patient.tunnel is not None and state.get("ActiveState") == "active":
+                yield from check_boot(name, [state, self.tools.unit_state(f"mlvpn@{name}.socket") or {}])
         else:
             yield warning("service", "the tunnel is not running", f"mlvpn -c {patient.path}")
 

@@ -24,7 +24,7 @@ _LIMIT = 2.5
 """Seconds for systemctl to answer."""
 _LOSS = 3
 """Percent of lost packets from which a link is not well, whatever its loss_tolerance."""
-_UNIT_KEYS = ("LoadState", "ActiveState", "SubState", "Result")
+_UNIT_KEYS = ("LoadState", "UnitFileState", "ActiveState", "SubState", "Result")
 _PORT = re.compile(r"port (\d+)")
 _ONE_CAUSE = re.compile("nothing listens|firewall refuses|comes back|has not called")
 """The texts of problems that links have together."""
@@ -70,6 +70,13 @@ def check_unit(name: str, state: Mapping[str, str] | None, tunnel: TunnelView | 
         yield warning("service", text, f"journalctl -u {unit} -n 20")
     else:
         yield warning("service", f"the tunnel {name} is not running", f"systemctl start {unit}")
+
+
+def check_boot(name: str, units: Iterable[Mapping[str, str]]) -> Iterator[Finding]:
+    """Whether the tunnel comes back after a boot: `units` are the states of its service and its socket."""
+    if all(state.get("UnitFileState") in ("disabled", "enabled-runtime") for state in units):
+        text = f"the tunnel {name} runs, but its service is not enabled: no boot starts it"
+        yield warning("boot", text, f"systemctl enable mlvpn@{name}")
 
 
 def check_helper(name: str, service: Mapping[str, str], sockets: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from mlvpnd.config.model import Config, LinkConfig, Mode
 from mlvpnd.helper import address
 from mlvpnd.helper.client import Configured, HelperError
 from mlvpnd.helper.service_client import MAX_LOOKUPS, ServiceHelper, listen
+from mlvpnd.systemd import generator
 from mlvpnd.systemd.given import Service
 from mlvpnd.systemd.notify import Notifier
 from tests.support.noise import Stopwatch
@@ -202,8 +203,12 @@ def test_a_name_without_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run(tmp_path, steps)
 
 
-def test_the_control_socket_is_the_units_or_bound_here(tmp_path: Path, service: Service) -> None:
-    path = tmp_path / "control.sock"
+def test_the_control_socket_is_the_units_or_bound_here(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generator, "RUNTIME_DIRECTORY", str(tmp_path.parent))
+    path = tmp_path.parent / "test/control.sock"
+    path.parent.mkdir()
     inherited = listen(str(tmp_path / "unit.sock"))
 
     async def steps(helper: ServiceHelper) -> None:
@@ -211,12 +216,23 @@ def test_the_control_socket_is_the_units_or_bound_here(tmp_path: Path, service: 
         helper.config = Config(Mode.CLIENT, b"x", control_unix_path=str(path))
         helper.service = service
         service.descriptors = {"control": [inherited.detach()]}
-        for expected in ("unit.sock", "control.sock"):
+        for expected in (tmp_path / "unit.sock", path):
             found = await helper.open_control()
             assert found is not None
             with found:
-                assert found.getsockname() == str(tmp_path / expected)
+                assert found.getsockname() == str(expected)
         assert await helper.open_log() is None
+
+    run(tmp_path, steps)
+
+
+def test_a_control_socket_that_systemd_has_not_made_yet(tmp_path: Path) -> None:
+    """The file system is read-only for the daemon there, which says nothing of what to do."""
+
+    async def steps(helper: ServiceHelper) -> None:
+        helper.config = Config(Mode.CLIENT, b"x", control_unix_path=str(tmp_path / "control.sock"))
+        with pytest.raises(HelperError, match=r"'systemctl daemon-reload' and 'systemctl restart mlvpn@test'$"):
+            await helper.open_control()
 
     run(tmp_path, steps)
 

@@ -9,6 +9,7 @@ import pytest
 from mlvpnd.config import Mode
 from mlvpnd.ctl.doctor.finding import Finding, problem
 from mlvpnd.ctl.doctor.live import (
+    check_boot,
     check_helper,
     check_interface,
     check_link,
@@ -47,6 +48,22 @@ def test_the_service(state: dict[str, str] | None, *, running: bool, severity: s
     (found,) = check_unit("t", state, tunnel_view() if running else None)
     assert found.severity.value == severity
     assert text in found.text
+
+
+@pytest.mark.parametrize(
+    ("service", "socket", "told"),
+    [
+        ("disabled", "disabled", True),
+        ("enabled-runtime", "disabled", True),
+        ("enabled", "disabled", False),
+        ("disabled", "enabled", False),
+        ("linked", "disabled", False),
+    ],
+)
+def test_a_tunnel_that_no_boot_starts(service: str, socket: str, *, told: bool) -> None:
+    found = [*check_boot("t", [{"UnitFileState": service}, {"UnitFileState": socket}])]
+    assert [one.commands for one in found] == [("systemctl enable mlvpn@t",)] * told
+    assert [*check_boot("t", [{"UnitFileState": "disabled"}, {}])] == []  # an older systemd, or no such unit
 
 
 def test_the_helpers_sockets() -> None:
