@@ -56,8 +56,9 @@ check: build
 	$(BIN)/python tools/make_native_stub.py --check
 	$(BIN)/python -m pytest -q tests/unit/test_layout.py
 
+# Two at a time: what boots containers beside what makes namespaces.
 test: build check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # Real daemons on the reference twin of the data plane: the same tests as on the native one, which `make test` runs.
 .PHONY: test-reference

@@ -1,28 +1,50 @@
-"""A test in real time may run a second time: the shared machine may stand still in the middle of the first run."""
+"""How tests run: two at a time where pytest-xdist does that, and a second time where the clock decides.
+
+A test in real time may run a second time: the shared machine may stand still in the middle of the first run.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from tests.support.turns import turn
+
 _TESTS = Path(__file__).parent
 IN_REAL_TIME = ("netns", "system", "package", "bus", "unit/support")
 """Folders of tests that wait for processes, sockets and clocks."""
+IN_TURN = {"netns": "netns", "system": "containers", "package": "containers"}
+"""Folders whose tests run one after another, and the group of each; a module elsewhere is a group of its own."""
+LOCKS = _TESTS.parent / "build/tests"
 NO_SYSTEM = "MLVPND_NO_SYSTEM"
 ONE_RUN = "MLVPND_ONE_RUN"
 CONTAINER_PROGRAMS = ("ip", "gcc", "make", "mmdebstrap", "nsenter", "systemd-nspawn", "unshare")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A fault of the program fails both runs; `-ra` names the tests that ran again. ONE_RUN=1 omits the second run."""
+    for item in items:
+        folder = item.path.relative_to(_TESTS).parts[0]
+        item.add_marker(pytest.mark.xdist_group(IN_TURN.get(folder, str(item.path))))
     if os.environ.get(ONE_RUN) == "1":
         return
     for item in items:
         if any(item.path.is_relative_to(_TESTS / folder) for folder in IN_REAL_TIME):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that is marked as `quiet` waits for what runs beside it, and nothing begins until it has ended."""
+    runs_beside = "PYTEST_XDIST_WORKER" in os.environ
+    with turn(LOCKS, alone=bool(item.get_closest_marker("quiet"))) if runs_beside else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

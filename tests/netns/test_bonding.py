@@ -13,7 +13,7 @@ from tests.bench.bonding.profiles import BBR, CUBIC
 from tests.bench.bonding.results import Results
 from tests.bench.bonding.run import Bench, Setting
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.quiet]
 
 MARGIN = 0.9
 """Factor of a lower limit; an upper limit is divided by it."""

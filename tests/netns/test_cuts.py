@@ -11,7 +11,7 @@ from tests.support.lab import Lab, Line
 from tests.support.traffic import TcpTransfer, UdpStream
 from tests.support.tunnels import SERVER_INNER_IPV4, Tunnel, TunnelSpec, running_tunnel
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.quiet]
 
 SOON = 0.025
 """Seconds that a small packet may wait at the sender."""

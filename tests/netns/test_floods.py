@@ -28,7 +28,7 @@ from tests.support.sites import running_site
 from tests.support.traffic import TcpTransfer, UdpStream, ping
 from tests.support.tunnels import CLIENT_INNER_IPV4, FIRST_PORT, SERVER_INNER_IPV4, Tunnel, TunnelSpec
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.quiet]
 
 LINES = [Line(rate=20, delay=15), Line(rate=10, delay=40)]
 DEVICES = ("wan1", "wan2")

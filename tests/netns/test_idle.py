@@ -11,7 +11,7 @@ from tests.support.daemons import Daemon, config_text
 from tests.support.lab import SERVER_IPV4, Lab, Line
 from tests.support.tunnels import CLIENT_INNER_IPV4, FIRST_PORT, PASSWORD, SERVER_INNER_IPV4, link_name
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.quiet]
 
 LINKS = 128
 SETTLE = 8.0
