@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A fault of the program fails both runs; `-ra` names the tests that ran again. ONE_RUN=1 omits the second run."""
     for item in items:
         folder = item.path.relative_to(_TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group(IN_TURN.get(folder, str(item.path))))
+        item.add_marker(pytest.mark.xdist_group(IN_TURN.get(folder, item.path.stem)))
     if os.environ.get(ONE_RUN) == "1":
         return
     for item in items:

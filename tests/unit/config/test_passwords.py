@@ -84,7 +84,7 @@ def test_nothing_of_the_password_is_said(tmp_path: Path) -> None:
     assert said.startswith(f"{tmp_path}/a\\x0ab.conf has the same password: ")
 
 
-@pytest.mark.parametrize("password", [b"x", b"elevenchars", *EXAMPLES])
+@pytest.mark.parametrize("password", [b"x", b"elevenchars", *sorted(EXAMPLES)])
 def test_a_weak_password_is_told_without_it(password: bytes) -> None:
     said = weakness_of(password)
     assert "make one: head" in said

@@ -9,7 +9,7 @@ import pytest
 from mlvpnd.protocol.links.path import TRANSITIONS, Path, PathInput, PathParameters, PathStatus
 from mlvpnd.protocol.wire.replay import PeerFlow
 
-JUDGEMENTS = {PathInput.LOSS_HIGH, PathInput.LOSS_FINE, PathInput.LATENCY_HIGH, PathInput.LATENCY_FINE}
+JUDGEMENTS = (PathInput.LOSS_HIGH, PathInput.LOSS_FINE, PathInput.LATENCY_HIGH, PathInput.LATENCY_FINE)
 
 
 def path_in(status: PathStatus) -> Path:
