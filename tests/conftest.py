@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -39,12 +39,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
-@pytest.hookimpl(hookwrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """A test that is marked as `quiet` waits for what runs beside it, and nothing begins until it has ended."""
-    runs_beside = "PYTEST_XDIST_WORKER" in os.environ
-    with turn(LOCKS, alone=bool(item.get_closest_marker("quiet"))) if runs_beside else nullcontext():
-        yield
+class _Turns:
+    """When this process may run tests. Those marked as `quiet` that follow each other have one turn together."""
+
+    def __init__(self) -> None:
+        self._quiet: ExitStack | None = None
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+        quiet, goes_on = _is_quiet(item), _is_quiet(nextitem)
+        held = self._quiet or ExitStack()
+        if self._quiet is None:
+            held.enter_context(turn(LOCKS, alone=quiet))
+        try:
+            yield
+        finally:
+            self._quiet = held if quiet and goes_on else None
+            if self._quiet is None:
+                held.close()
+
+
+def _is_quiet(item: pytest.Item | None) -> bool:
+    return item is not None and item.get_closest_marker("quiet") is not None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where tests run beside each other, they run in turns."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        config.pluginmanager.register(_Turns())
 
 
 @pytest.fixture(scope="session")
