@@ -3,7 +3,8 @@
     python -m tests.support.passable [UID PROGRAM [ARGUMENT]...]
 
 Root runs it, in a mount namespace of its own. It mounts an empty directory over the closed one, and the checkout at its
-place in the empty one. If a program is named, it then runs the program in the checkout, as the user.
+place in the empty one. So it does with Python's own directory, where that is another one. If a program is named, it
+then runs the program in the checkout, as the user.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ def closed_above(path: Path) -> Path | None:
 def open_up() -> None:
     """Opens the checkout for all in this mount namespace, and enters it."""
     if (closed := closed_above(PROJECT)) is not None:
-        kept = os.open(PROJECT, os.O_PATH)
+        places = [PROJECT, *(path for path in [Path(sys.prefix).resolve()] if path.is_relative_to(closed))]
+        kept = [os.open(place, os.O_PATH) for place in places]
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", closed], check=True)
-        PROJECT.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            ["mount", "--no-canonicalize", "--bind", f"/proc/self/fd/{kept}", PROJECT], check=True, pass_fds=(kept,)
-        )
-        os.close(kept)
+        for place, descriptor in zip(places, kept, strict=True):
+            place.mkdir(parents=True, exist_ok=True)
+            source = f"/proc/self/fd/{descriptor}"
+            subprocess.run(["mount", "--no-canonicalize", "--bind", source, place], check=True, pass_fds=(descriptor,))
+            os.close(descriptor)
         if closed_above(PROJECT) is not None:
             sys.exit(f"{PROJECT} itself is closed: chmod o+x it")
     os.chdir(PROJECT)
