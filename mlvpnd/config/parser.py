@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .expressions import deaf_word_problem
@@ -20,7 +21,7 @@ from .links import check_hosts, check_mode, check_together, read_link
 from .model import Config, DeviceKind, FilterConfig, LinkConfig, Mode
 from .problems import ConfigError, Problem, Report, Severity, shown
 from .reader import SectionReader
-from .rules import begins_with_action, hold_rules, read_rules
+from .rules import begins_with_action, hold_rules, read_rules, shown_names
 from .schema import FILTERS_PREFIX, GENERAL, GENERAL_KEYS, LINK_KEYS, MAX_FILE_SIZE, MAX_FILTERS, MAX_LINKS, RULES
 from .syntax import Entry, Section, read_sections, spaced
 
@@ -48,8 +49,9 @@ def parse(text: bytes, filename: str, *, strict: bool = False, require_password:
     sections, filter_entries, rule_entries = _joined(read_sections(text, report), report)
     general, mode = _read_general(sections, report, require_password=require_password)
     links = _read_links(sections, general, mode, report)
-    filters = _read_filters(filter_entries, links, general.tuntap if general is not None else None, report)
-    rules = read_rules(rule_entries, links, general, report)
+    names = {link.name: sections[link.name].label for link in links}
+    filters = _read_filters(filter_entries, names, general.tuntap if general is not None else None, report)
+    rules = read_rules(rule_entries, names, general, report)
     if general is None or report.failed:
         raise ConfigError(report.errors(), report.warnings())
     return ParseResult(dataclasses.replace(general, links=links, filters=filters, rules=rules), report.warnings())
@@ -113,9 +115,9 @@ def _read_links(
 
 
 def _read_filters(
-    entries: list[Entry], links: tuple[LinkConfig, ...], kind: DeviceKind | None, report: Report
+    entries: list[Entry], names: Mapping[str, str], kind: DeviceKind | None, report: Report
 ) -> tuple[FilterConfig, ...]:
-    names = {link.name for link in links}
+    """`names`: those of the links, as they are written and as a message may show them."""
     filters: list[FilterConfig] = []
     for entry in entries:
         # A second '=' belongs to the expression; the key is only a link's name.
@@ -125,7 +127,7 @@ def _read_filters(
         if entry.key not in names:
             message = f"(filters) {entry.label} interface not found"
             if len(names) <= MAX_LINKS and report.has_room(Severity.LAX):
-                near = difflib.get_close_matches(entry.key[:40], names, n=1)
+                near = difflib.get_close_matches(entry.key[:40], shown_names(names), n=1)
                 message += f": did you mean {shown(near[0])}?" if near else ": filter ignored"
             report.lax(entry.line, entry.label, message)
         elif problem := deaf_word_problem(expression, kind):

@@ -26,10 +26,10 @@ A file of C MLVPN may have a link named `rules`: a section with keys of links an
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from .expressions import deaf_word_problem
-from .model import Config, LinkConfig, Peer, RuleAction, RuleConfig
+from .model import Config, Peer, RuleAction, RuleConfig
 from .problems import HIDDEN, MAX_SHOWN_KEY, Report, Severity, shown, shown_key
 from .schema import LINK_KEYS, MAX_LINKS, MAX_RULES, spellings
 from .syntax import Entry, spaced, words
@@ -54,10 +54,12 @@ def begins_with_action(entry: Entry) -> bool:
 
 
 def read_rules(
-    entries: Sequence[Entry], links: Sequence[LinkConfig], general: Config | None, report: Report
+    entries: Sequence[Entry], names: Mapping[str, str], general: Config | None, report: Report
 ) -> tuple[RuleConfig, ...]:
-    """The rules in the file's order. Without `general` it is unknown whether they may duplicate."""
-    names = dict.fromkeys(link.name for link in links)
+    """The rules in the file's order. Without `general` it is unknown whether they may duplicate.
+
+    `names`: those of the links, as they are written and as a message may show them.
+    """
     rules: list[RuleConfig] = []
     for entry in entries:
         word, *named = _words(entry)
@@ -79,14 +81,14 @@ def _words(entry: Entry) -> list[str]:
     return words(entry.head) or [entry.key]
 
 
-def _label(entry: Entry, word: str, names: Collection[str], report: Report) -> str:
+def _label(entry: Entry, word: str, names: Mapping[str, str], report: Report) -> str:
     """A word that is no action, as a message may show it: alone only if it looks like an action or is a link's name."""
     if entry.head and (word in names or _near(word, _ACTIONS, report)):
         return shown_key(word)
     return entry.label
 
 
-def _unknown_action(word: str, names: Collection[str], report: Report) -> str:
+def _unknown_action(word: str, names: Mapping[str, str], report: Report) -> str:
     if word in names:
         return f"is a link, not an action: did you mean prefer {shown(word)}? Allowed: {_ALLOWED}"
     near = _near(word, _ACTIONS, report)
@@ -110,7 +112,7 @@ def _problem(entry: Entry, action: RuleAction, named: Sequence[str], general: Co
     return deaf_word_problem(spaced(entry.raw), general.tuntap if general is not None else None)
 
 
-def _links_problem(named: Sequence[str], names: Collection[str], report: Report) -> str:
+def _links_problem(named: Sequence[str], names: Mapping[str, str], report: Report) -> str:
     """What is wrong with the links that a rule names; empty: nothing."""
     seen = set()
     for name in named:
@@ -129,15 +131,20 @@ def _shown_name(name: str) -> str:
     return shown(name) if len(name) <= MAX_SHOWN_KEY else HIDDEN
 
 
-def _listed(names: Collection[str]) -> str:
+def shown_names(names: Mapping[str, object]) -> list[str]:
+    """The names that a message may suggest: others may be a piece of a wrapped password."""
+    return [name for name, label in names.items() if label != HIDDEN]
+
+
+def _listed(names: Mapping[str, str]) -> str:
     if len(names) > MAX_LINKS:
         return "the file's links"
-    return shown(", ".join(names)) or "none, because the file has no link"
+    return shown(", ".join(names.values())) or "none, because the file has no link"
 
 
-def _near(word: str, among: Collection[str], report: Report) -> str:
+def _near(word: str, among: Mapping[str, object], report: Report) -> str:
     """The most similar word, or empty. Searched only if that is quick: among few, and while the report has room."""
     if len(among) > MAX_LINKS or not report.has_room(Severity.ERROR):
         return ""
-    near = difflib.get_close_matches(word[:_LONGEST_SUGGESTED_FOR], among, n=1)
+    near = difflib.get_close_matches(word[:_LONGEST_SUGGESTED_FOR], shown_names(among), n=1)
     return shown(near[0]) if near else ""

@@ -154,6 +154,8 @@ _secret_lines = st.lists(
 
 
 @example(["prefer QZ adsl1"], "[rules]\n", False)
+@example(["Q==", "x[QZ]", "timeout 7"], "[filters]\n", False)
+@example(["prefer a = udp", "x[QZ]", "timeout 7"], "[rules]\n", False)
 @given(
     _secret_lines, st.sampled_from(["password = ", "[rules]\n", "[filters]\n", "[adsl1]\n", "password "]), st.booleans()
 )
