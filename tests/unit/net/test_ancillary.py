@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mlvpnd.net.link_socket import GSO_PAUSE, LinkSocket
+from tests.support.lab import wait_until
 from tests.unit.net.test_link_socket import SO_TIMESTAMP, UDP_SEGMENT, Recorded, datagrams, receive
 
 CALLED = "127.0.0.5"
@@ -135,6 +136,9 @@ def test_what_came_before_the_option_was_set_is_answered_so_too(server: Server, 
 def _ip(*commands: str) -> None:
     for command in commands:
         subprocess.run(["ip", *command.split()], check=True)
+    # The kernel takes an IPv6 address into use a moment later, also where nobody asks whether another has it.
+    tentative = ["ip", "-6", "-o", "addr", "show", "tentative"]
+    assert wait_until(lambda: not subprocess.run(tentative, capture_output=True, check=True).stdout, 5)
 
 
 def addresses_of_ipv6() -> None:
