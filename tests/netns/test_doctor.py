@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import sys
@@ -193,7 +194,8 @@ def test_a_port_that_is_taken(lab: Lab) -> None:
     with lab.server.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind((SERVER_IPV4, 5081))
         report = doctor(lab.server, tunnel.server.config_path)
-        assert "UDP port 5081 is taken by python" in str(report.one("port", "link2")["Text"])
+        ours = Path("/proc/self/comm").read_text().strip()
+        assert f"UDP port 5081 is taken by {ours} (pid {os.getpid()})" in str(report.one("port", "link2")["Text"])
         assert ("port", "link1") not in report.bad()
 
 
